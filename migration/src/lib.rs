@@ -1,0 +1,34 @@
+//! The steps that make Pipewatch's tables, one file a step. Each goes up and down, on SQLite and on PostgreSQL.
+
+pub use sea_orm_migration::MigratorTrait;
+use sea_orm_migration::prelude::*;
+
+mod m0001_pipelines_and_sources;
+mod m0002_source_runs;
+mod m0003_data_quality_metrics;
+mod m0004_conflict_events;
+
+/// All steps, in order.
+#[derive(Debug)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m0001_pipelines_and_sources::Migration),
+            Box::new(m0002_source_runs::Migration),
+            Box::new(m0003_data_quality_metrics::Migration),
+            Box::new(m0004_conflict_events::Migration),
+        ]
+    }
+}
+
+/// An index named after its table and columns: keyset pages and windows read it from its end.
+fn index(table: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
+    let mut index = Index::create().name(format!("idx_{table}_{}", columns.join("_"))).table(table).to_owned();
+    for column in columns {
+        index.col(*column);
+    }
+    index
+}

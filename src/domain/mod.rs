@@ -1,0 +1,32 @@
+//! The field's own types and rules.
+//!
+//! Everything here is pure: no I/O, no clock, no database, no HTTP. What needs the time is given an instant.
+
+/// Alerts: what somebody is told.
+pub mod alert;
+/// Anomalies: what the statistics find unusual.
+pub mod anomaly;
+/// The named quality steps, and how their counts are judged.
+pub mod check;
+/// Attempts and successes, and what a rate over them can say.
+pub mod counts;
+/// How well a part is: pending, healthy, warning or error.
+pub mod health;
+/// Data quality metrics: the counts of a moment.
+pub mod metric;
+/// Pipelines and their keys.
+pub mod pipeline;
+/// What reporters send, parsed and checked item by item.
+pub mod report;
+/// The number that rises with every change of a pipeline's data.
+pub mod revision;
+/// Source runs.
+pub mod run;
+/// Sources: the feeds of a pipeline.
+pub mod source;
+/// The status of a pipeline as a function of its facts and an instant.
+pub mod status;
+/// Instants, and how they are written.
+pub mod time;
+/// Who looks.
+pub mod viewer;

@@ -1,0 +1,182 @@
+use serde_json::{Map, Value};
+use strum::VariantNames;
+use uuid::Uuid;
+
+use crate::domain::counts::{Counts, MAX_REPORTED, shown};
+use crate::domain::report::Fault;
+
+/// A rate that a reporter sends may differ this much, in points, from the one its counts give.
+const RATE_TOLERANCE: f64 = 0.1;
+
+/// The fields of one item: each is taken out once and checked, what is wrong is gathered, and what is left over at the
+/// end is unknown.
+pub(super) struct Fields {
+    left: Map<String, Value>,
+    known: Vec<&'static str>,
+    faults: Vec<Fault>,
+}
+
+impl Fields {
+    pub(super) fn of(item: Value) -> Result<Self, Vec<Fault>> {
+        match item {
+            Value::Object(left) => Ok(Self { left, known: Vec::new(), faults: Vec::new() }),
+            other => Err(vec![Fault {
+                field: String::new(),
+                message: format!("the item is {}", describe(&other)),
+                expected: "an object".into(),
+            }]),
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Vec<Fault> {
+        for name in std::mem::take(&mut self.left).into_iter().map(|(name, _)| name) {
+            let expected = match self.nearest(&name) {
+                Some(nearest) => format!("{nearest}?"),
+                None => format!("one of {}", self.known.join(", ")),
+            };
+            self.fault(&cut(&name), "there is no such field", &expected);
+        }
+        self.faults
+    }
+
+    pub(super) fn fault(&mut self, field: &str, message: &str, expected: &str) {
+        self.faults.push(Fault { field: field.into(), message: message.into(), expected: expected.into() });
+    }
+
+    /// For what only matters when nothing else was found wrong.
+    pub(super) fn fault_unless_faulty(&mut self, field: &str, message: &str, expected: &str) {
+        if self.faults.is_empty() {
+            self.fault(field, message, expected);
+        }
+    }
+
+    /// Whether the field was given; null is not giving it.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.left.get(name).is_some_and(|value| !value.is_null())
+    }
+
+    pub(super) fn optional<T>(
+        &mut self,
+        name: &'static str,
+        expected: &str,
+        read: impl FnOnce(&Value) -> Option<T>,
+    ) -> Option<T> {
+        let value = self.take(name)?;
+        let read = read(&value);
+        if read.is_none() {
+            self.fault(name, &format!("this is {}", describe(&value)), expected);
+        }
+        read
+    }
+
+    pub(super) fn required<T>(
+        &mut self,
+        name: &'static str,
+        expected: &str,
+        read: impl FnOnce(&Value) -> Option<T>,
+    ) -> Option<T> {
+        if !self.has(name) {
+            self.take(name);
+            self.fault(name, "it is missing", expected);
+            return None;
+        }
+        self.optional(name, expected, read)
+    }
+
+    pub(super) fn forbidden(&mut self, name: &'static str, message: &str, expected: &str) {
+        if self.take(name).is_some() {
+            self.fault(name, message, expected);
+        }
+    }
+
+    pub(super) fn id(&mut self) -> Option<Uuid> {
+        self.optional("id", "a UUID, or nothing: then the server gives one", |value| {
+            Uuid::try_parse(value.as_str()?).ok()
+        })
+    }
+
+    pub(super) fn count(&mut self, name: &'static str) -> Option<u32> {
+        self.optional(name, "a whole number from 0 to 2147483647", |value| {
+            value.as_u64().and_then(|number| u32::try_from(number).ok()).filter(|number| *number <= MAX_REPORTED)
+        })
+    }
+
+    /// A check's two counts, which come together or not at all, and its rate, which must agree with them.
+    pub(super) fn check(
+        &mut self,
+        attempts_name: &'static str,
+        successes_name: &'static str,
+        rate_name: &'static str,
+    ) -> Option<Counts> {
+        let given = (self.has(attempts_name), self.has(successes_name));
+        let attempts = self.count(attempts_name);
+        let successes = self.count(successes_name);
+        let rate = self.optional(rate_name, "percent, a number from 0 to 100", |value| {
+            value.as_f64().filter(|rate| (0.0..=100.0).contains(rate))
+        });
+        match given {
+            (true, false) => self.fault(successes_name, "it is missing", &format!("a count beside {attempts_name}")),
+            (false, true) => self.fault(attempts_name, "it is missing", &format!("a count beside {successes_name}")),
+            (false, false) if rate.is_some() => {
+                self.fault(rate_name, "a rate without its counts", &format!("{attempts_name} and {successes_name}"));
+            }
+            _ => {}
+        }
+        let (attempts, successes) = (attempts?, successes?);
+        let Some(counts) = Counts::new(attempts.into(), successes.into()) else {
+            let message = format!("{successes} of {attempts} attempts");
+            self.fault(successes_name, &message, "no more than the attempts");
+            return None;
+        };
+        let true_rate = counts.rate().unwrap_or(0.0);
+        if let Some(rate) = rate
+            && (rate - true_rate).abs() > RATE_TOLERANCE + 1e-9
+        {
+            let message = format!("{rate} does not agree with {successes} of {attempts}");
+            self.fault(rate_name, &message, &format!("{} (within 0.1), or no rate", shown(true_rate)));
+        }
+        Some(counts)
+    }
+
+    fn take(&mut self, name: &'static str) -> Option<Value> {
+        self.known.push(name);
+        self.left.remove(name).filter(|value| !value.is_null())
+    }
+
+    /// The known field that a mistyped one most likely meant.
+    fn nearest(&self, name: &str) -> Option<&'static str> {
+        let name: String = name.chars().take(64).collect();
+        self.known
+            .iter()
+            .map(|known| (strsim::jaro_winkler(known, &name), *known))
+            .filter(|(likeness, _)| *likeness > 0.85)
+            .max_by(|one, two| one.0.total_cmp(&two.0))
+            .map(|(_, known)| known)
+    }
+}
+
+/// The words an enumeration allows, for an error.
+pub(super) fn one_of<T: VariantNames>() -> String {
+    format!("one of {}", T::VARIANTS.join(", "))
+}
+
+/// A JSON value in an error: short, whatever was sent.
+fn describe(value: &Value) -> String {
+    match value {
+        Value::Null => "null".into(),
+        Value::Bool(value) => format!("{value}"),
+        Value::Number(number) => cut(&number.to_string()),
+        Value::String(text) => format!("{:?}", cut(text)),
+        Value::Array(_) => "an array".into(),
+        Value::Object(_) => "an object".into(),
+    }
+}
+
+fn cut(text: &str) -> String {
+    const MOST: usize = 60;
+    if text.chars().count() <= MOST {
+        return text.into();
+    }
+    let start: String = text.chars().take(MOST).collect();
+    format!("{start}…")
+}

@@ -1,0 +1,308 @@
+//! The status of a pipeline: a function of its facts, its rules and an instant.
+//!
+//! Counts are summed and then divided; rates are never averaged, and metric types never mixed.
+
+use chrono::TimeDelta;
+use serde::Serialize;
+
+use crate::domain::alert::Alert;
+use crate::domain::anomaly::Anomaly;
+use crate::domain::check::{Quality, Thresholds};
+use crate::domain::health::Health;
+use crate::domain::metric::MetricType;
+use crate::domain::pipeline::PipelineKey;
+use crate::domain::revision::Revision;
+use crate::domain::run::{LastRun, RunState};
+use crate::domain::source::SourceKey;
+use crate::domain::time::Timestamp;
+
+/// What the status of a pipeline is worked out by.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rules {
+    /// How far back the window reaches.
+    pub window: TimeDelta,
+    /// After how long without a run a source is stale.
+    pub staleness: TimeDelta,
+    /// How the checks are judged.
+    pub thresholds: Thresholds,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { window: TimeDelta::hours(24), staleness: TimeDelta::hours(24), thresholds: Thresholds::default() }
+    }
+}
+
+/// What the store knows of a pipeline, all of it read in one read transaction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facts {
+    /// The pipeline.
+    pub pipeline: PipelineKey,
+    /// The revision of the data.
+    pub revision: Revision,
+    /// Its registered sources.
+    pub sources: Vec<SourceFacts>,
+    /// Articles of all runs in the window.
+    pub articles_collected: u64,
+    /// Events of all runs in the window.
+    pub events_extracted: u64,
+    /// The sums of the metrics in the window, one entry a group.
+    pub metrics: Vec<MetricSums>,
+    /// The old pipeline's own rows in the window; looked at only where no metric has an attempt.
+    pub conflict_events: Option<QualitySums>,
+}
+
+/// What the store knows of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceFacts {
+    /// The source.
+    pub key: SourceKey,
+    /// Whether it counts.
+    pub enabled: bool,
+    /// Its newest finished run that was no backfill, ever.
+    pub last_run: Option<LastRun>,
+    /// Its finished runs in the window.
+    pub runs: u64,
+    /// Those of them that succeeded.
+    pub succeeded: u64,
+    /// Those of them that succeeded and were no backfill.
+    pub succeeded_fresh: u64,
+}
+
+/// Rows of metrics that may be summed with each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MetricSums {
+    /// Their type.
+    pub metric_type: MetricType,
+    /// Whether they are about single sources.
+    pub of_sources: bool,
+    /// Their sums.
+    pub sums: QualitySums,
+}
+
+/// Sums of quality counts, and the newest moment in them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QualitySums {
+    /// The sums.
+    pub quality: Quality,
+    /// When the newest row was.
+    pub last_updated: Timestamp,
+}
+
+/// Where the data quality was taken from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Basis {
+    /// Metrics of the whole pipeline.
+    #[serde(rename = "aggregate")]
+    Aggregate,
+    /// Metrics of its sources.
+    #[serde(rename = "source-specific")]
+    SourceSpecific,
+    /// Sums of hours.
+    #[serde(rename = "hourly")]
+    Hourly,
+    /// The old pipeline's own output.
+    #[serde(rename = "conflict_events")]
+    ConflictEvents,
+    /// Nothing was counted.
+    #[serde(rename = "none")]
+    None,
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PipelineStatus {
+    /// The pipeline.
+    pub pipeline: PipelineKey,
+    /// The revision of the data it was worked out from.
+    pub revision: Revision,
+    /// The instant it was worked out for.
+    pub timestamp: Timestamp,
+    /// How the sources do.
+    pub scraping_health: ScrapingHealth,
+    /// How good what they bring is.
+    pub data_quality: DataQuality,
+    /// What is unusual.
+    pub anomalies: Vec<Anomaly>,
+    /// What somebody should know.
+    pub alerts: Vec<Alert>,
+    /// The worst of the parts.
+    pub overall_status: Health,
+}
+
+/// How the sources of a pipeline do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScrapingHealth {
+    /// All in all.
+    pub status: Health,
+    /// Enabled sources with a successful run in the window.
+    pub sources_processed: u64,
+    /// Enabled sources.
+    pub total_sources: u64,
+    /// Enabled sources whose last run failed.
+    pub failed_sources: u64,
+    /// Enabled sources that ran before and have now been silent for too long.
+    pub stale_sources: u64,
+    /// Articles of all runs in the window.
+    pub articles_collected: u64,
+    /// Events of all runs in the window.
+    pub events_extracted: u64,
+    /// The enabled sources, the worst first.
+    pub sources: Vec<SourceStatus>,
+}
+
+/// How one source does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SourceStatus {
+    /// The source.
+    pub source: SourceKey,
+    /// `Pending` without a run, `Error` when its last run failed, else `Healthy`.
+    pub status: Health,
+    /// Whether it has been silent for too long.
+    pub stale: bool,
+    /// Percent of its runs in the window that succeeded; `None` without a run in the window.
+    pub success_rate: Option<f64>,
+    /// Its runs in the window.
+    pub runs: u64,
+    /// When its last run finished.
+    pub last_run: Option<Timestamp>,
+}
+
+/// How good the data is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DataQuality {
+    /// The worst of the checks.
+    pub status: Health,
+    /// The sums that were judged.
+    pub quality: Quality,
+    /// Where they were taken from.
+    pub basis: Basis,
+    /// The newest moment in them.
+    pub last_updated: Option<Timestamp>,
+}
+
+/// Works out the status of a pipeline at `now`.
+pub fn evaluate(facts: Facts, rules: &Rules, now: Timestamp) -> PipelineStatus {
+    let data_quality = data_quality(&facts, &rules.thresholds);
+    let scraping_health = scraping_health(facts.sources, facts.articles_collected, facts.events_extracted, rules, now);
+    PipelineStatus {
+        pipeline: facts.pipeline,
+        revision: facts.revision,
+        timestamp: now,
+        overall_status: Health::worst([scraping_health.status, data_quality.status]),
+        scraping_health,
+        data_quality,
+        anomalies: Vec::new(),
+        alerts: Vec::new(),
+    }
+}
+
+fn scraping_health(
+    sources: Vec<SourceFacts>,
+    articles_collected: u64,
+    events_extracted: u64,
+    rules: &Rules,
+    now: Timestamp,
+) -> ScrapingHealth {
+    let enabled: Vec<SourceFacts> = sources.into_iter().filter(|source| source.enabled).collect();
+    let count = |has: fn(&SourceFacts) -> bool| enabled.iter().filter(|source| has(source)).count() as u64;
+    let total_sources = enabled.len() as u64;
+    let sources_processed = count(|source| source.succeeded_fresh > 0);
+    let failed_sources = count(|source| source_health(source) == Health::Error);
+    let ever_ran = count(|source| source.last_run.is_some());
+    let heard_in_window = enabled.iter().any(|source| !is_silent(source, now, rules.window));
+
+    let status = if ever_ran == 0 {
+        Health::Pending
+    } else if failed_sources * 5 > total_sources {
+        Health::Error
+    } else if failed_sources > 0 || !heard_in_window {
+        Health::Warning
+    } else {
+        Health::Healthy
+    };
+
+    let mut sources: Vec<SourceStatus> =
+        enabled.into_iter().map(|source| source_status(source, rules.staleness, now)).collect();
+    sources.sort_by(|one, two| worst_first(one).cmp(&worst_first(two)).then_with(|| one.source.cmp(&two.source)));
+    ScrapingHealth {
+        status,
+        sources_processed,
+        total_sources,
+        failed_sources,
+        stale_sources: sources.iter().filter(|source| source.stale).count() as u64,
+        articles_collected,
+        events_extracted,
+        sources,
+    }
+}
+
+/// Whether no run of it finished within `span` of `now`. A source that never ran has nothing to be late with.
+fn is_silent(source: &SourceFacts, now: Timestamp, span: TimeDelta) -> bool {
+    source.last_run.is_none_or(|last| last.finished_at <= now - span)
+}
+
+fn source_health(source: &SourceFacts) -> Health {
+    match source.last_run.map(|last| last.state) {
+        None => Health::Pending,
+        Some(RunState::Failed | RunState::Lost) => Health::Error,
+        Some(RunState::Ok | RunState::Aborted | RunState::Running) => Health::Healthy,
+    }
+}
+
+fn source_status(source: SourceFacts, staleness: TimeDelta, now: Timestamp) -> SourceStatus {
+    SourceStatus {
+        status: source_health(&source),
+        stale: source.last_run.is_some() && is_silent(&source, now, staleness),
+        #[allow(clippy::cast_precision_loss, reason = "exact to 2⁵³ runs")]
+        success_rate: (source.runs > 0).then(|| 100.0 * source.succeeded as f64 / source.runs as f64),
+        runs: source.runs,
+        last_run: source.last_run.map(|last| last.finished_at),
+        source: source.key,
+    }
+}
+
+/// The order of the list: failed, silent, not yet run, well.
+fn worst_first(source: &SourceStatus) -> u8 {
+    match source.status {
+        Health::Error => 0,
+        Health::Warning => 1,
+        _ if source.stale => 2,
+        Health::Pending => 3,
+        Health::Healthy => 4,
+    }
+}
+
+fn data_quality(facts: &Facts, thresholds: &Thresholds) -> DataQuality {
+    /// The first of these that has an attempt is the basis, for all checks together.
+    const ORDER: [(MetricType, bool, Basis); 4] = [
+        (MetricType::Aggregate, false, Basis::Aggregate),
+        (MetricType::SourceSpecific, true, Basis::SourceSpecific),
+        (MetricType::Hourly, false, Basis::Hourly),
+        (MetricType::Hourly, true, Basis::Hourly),
+    ];
+    let of_metrics = ORDER.into_iter().find_map(|(metric_type, of_sources, basis)| {
+        facts
+            .metrics
+            .iter()
+            .find(|group| group.metric_type == metric_type && group.of_sources == of_sources)
+            .filter(|group| group.sums.quality.has_attempt())
+            .map(|group| (basis, group.sums))
+    });
+    let of_events =
+        || facts.conflict_events.filter(|sums| sums.quality.has_attempt()).map(|sums| (Basis::ConflictEvents, sums));
+    match of_metrics.or_else(of_events) {
+        Some((basis, sums)) => DataQuality {
+            status: sums.quality.judge(thresholds),
+            quality: sums.quality,
+            basis,
+            last_updated: Some(sums.last_updated),
+        },
+        None => {
+            DataQuality { status: Health::Pending, quality: Quality::default(), basis: Basis::None, last_updated: None }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

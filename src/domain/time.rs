@@ -1,0 +1,62 @@
+use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
+
+/// An instant in UTC, to the microsecond: what both databases keep.
+pub type Timestamp = DateTime<Utc>;
+
+/// Cuts an instant to the precision that the databases keep, so that it reads back equal to what was written.
+pub fn to_micros(instant: Timestamp) -> Timestamp {
+    instant.trunc_subsecs(6)
+}
+
+/// RFC 3339 in UTC with `Z`, with as many digits as the instant has: `2026-01-28T15:30:45.123456Z`.
+pub fn rfc3339(instant: Timestamp) -> String {
+    instant.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
+/// Reads RFC 3339. A zone is required, for without one nobody knows when it was.
+pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
+    DateTime::parse_from_rfc3339(text).ok().map(|instant| to_micros(instant.with_timezone(&Utc)))
+}
+
+/// For `#[serde(serialize_with)]`: an instant as [`rfc3339`] writes it.
+pub mod serde_rfc3339 {
+    use super::{Timestamp, rfc3339};
+
+    /// Writes one instant.
+    pub fn serialize<S: serde::Serializer>(instant: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&rfc3339(*instant))
+    }
+
+    /// Writes an instant or null.
+    pub mod option {
+        use super::{Timestamp, rfc3339};
+
+        /// Writes one instant, or null.
+        #[allow(clippy::ref_option, reason = "serde calls it with a reference to the field")]
+        pub fn serialize<S: serde::Serializer>(instant: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+            match instant {
+                Some(instant) => serializer.serialize_str(&rfc3339(*instant)),
+                None => serializer.serialize_none(),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_with_a_zone_and_written_with_z() {
+        for (input, expect) in [
+            ("2026-01-28T15:30:45Z", Some("2026-01-28T15:30:45Z")),
+            ("2026-01-28T16:30:45.5+01:00", Some("2026-01-28T15:30:45.500Z")),
+            ("2026-01-28T15:30:45.1234567Z", Some("2026-01-28T15:30:45.123456Z")),
+            ("2026-01-28T15:30:45", None),
+            ("2026-01-28", None),
+            ("yesterday", None),
+        ] {
+            assert_eq!(parse_rfc3339(input).map(rfc3339).as_deref(), expect, "{input}");
+        }
+    }
+}

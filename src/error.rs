@@ -1,0 +1,39 @@
+use std::sync::Arc;
+
+use crate::domain::pipeline::PipelineKey;
+use crate::domain::source::SourceKey;
+
+/// What can go wrong below the transports. Knows no HTTP and no GraphQL; they give it their own forms.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// There is no such pipeline, or the viewer may not know of it.
+    #[error("there is no pipeline {:?}; a pipeline exists from its first report on", .0.as_str())]
+    PipelineNotFound(PipelineKey),
+    /// There is no such source in the pipeline.
+    #[error("pipeline {:?} has no source {:?}", .pipeline.as_str(), .source_key.as_str())]
+    SourceNotFound {
+        /// The pipeline.
+        pipeline: PipelineKey,
+        /// The source.
+        source_key: SourceKey,
+    },
+    /// The default pipeline always exists.
+    #[error("the pipeline \"default\" always exists and cannot be removed; remove its sources instead")]
+    DefaultPipelineStays,
+    /// The database did not do what it was asked; its own words are for the log alone.
+    #[error("the database is not available")]
+    Database(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    /// The server is going away.
+    #[error("the server is shutting down")]
+    ShuttingDown,
+}
+
+impl Error {
+    /// Wraps what the database said.
+    pub(crate) fn database(source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Database(Arc::new(source))
+    }
+}
+
+/// The crate's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,12 @@
+//! Pipewatch: data pipelines report their runs and quality counts, and everyone who watches sees the one true status.
+//!
+//! Dependencies run one way: `domain` ← `store`, `live` ← `ingest`, `monitor` ← `graphql`, `http` ← `app`.
+
+/// What time it is.
+pub mod clock;
+/// The field's own types and rules, pure.
+pub mod domain;
+/// What can go wrong.
+pub mod error;
+/// The only place that speaks SQL.
+pub mod store;

@@ -1,0 +1,2 @@
+//! Pipewatch.
+fn main() {}

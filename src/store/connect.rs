@@ -1,0 +1,111 @@
+use std::time::Duration;
+
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{
+    AccessMode, ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, IsolationLevel,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+
+/// How long a request waits for a connection, and a SQLite connection for another's lock.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// SQLite readers: a snapshot and a few pages of history at once. Each is a thread with a page cache of its own.
+const SQLITE_READERS: u32 = 4;
+/// PostgreSQL connections of one server; the writer takes one of them.
+const POSTGRES_CONNECTIONS: u32 = 10;
+
+/// Connections to write with and to read with.
+///
+/// SQLite has one writer at a time by nature. With a single connection for it writers wait in the pool's fair queue and
+/// not in SQLite's busy handler, which is neither fair nor cheap; in WAL mode readers do not wait for it at all.
+/// PostgreSQL needs no such care: both are the same pool.
+#[derive(Debug, Clone)]
+pub(super) struct Connections {
+    write: DatabaseConnection,
+    read: DatabaseConnection,
+}
+
+impl Connections {
+    pub(super) async fn open(url: &str) -> Result<Self, DbErr> {
+        if url.starts_with("sqlite:") {
+            // The writer comes first: it creates the file and puts it into WAL mode.
+            let write = Database::connect(sqlite(url, 1, |options| options)).await?;
+            let read =
+                Database::connect(sqlite(url, SQLITE_READERS, |options| options.pragma("query_only", "on"))).await?;
+            Ok(Self { write, read })
+        } else {
+            let mut options = ConnectOptions::new(url);
+            options
+                .max_connections(POSTGRES_CONNECTIONS)
+                .acquire_timeout(PATIENCE)
+                .sqlx_logging(false)
+                .set_application_name("pipewatch")
+                .test_before_acquire_if_idle_for(Duration::from_secs(10));
+            let pool = Database::connect(options).await?;
+            Ok(Self { write: pool.clone(), read: pool })
+        }
+    }
+
+    pub(super) fn backend(&self) -> DbBackend {
+        self.write.get_database_backend()
+    }
+
+    /// A transaction that may write; on SQLite it holds the write lock from its beginning, so that it never has to give
+    /// up half way.
+    pub(super) async fn write(&self) -> Result<DatabaseTransaction, DbErr> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        self.write.begin_with_options(options).await
+    }
+
+    /// A transaction in which every query sees the same data.
+    pub(super) async fn read(&self) -> Result<DatabaseTransaction, DbErr> {
+        let options = match self.backend() {
+            DbBackend::Postgres => TransactionOptions {
+                isolation_level: Some(IsolationLevel::RepeatableRead),
+                access_mode: Some(AccessMode::ReadOnly),
+                ..TransactionOptions::default()
+            },
+            _ => TransactionOptions::default(),
+        };
+        self.read.begin_with_options(options).await
+    }
+
+    /// For a single query, which sees one state of the data by itself.
+    pub(super) fn reader(&self) -> &DatabaseConnection {
+        &self.read
+    }
+
+    pub(super) async fn close(self) -> Result<(), DbErr> {
+        self.read.close().await?;
+        self.write.close().await
+    }
+}
+
+fn sqlite(
+    url: &str,
+    connections: u32,
+    tune: impl Fn(SqliteConnectOptions) -> SqliteConnectOptions + Send + Sync + 'static,
+) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(connections)
+        .acquire_timeout(PATIENCE)
+        .idle_timeout(None::<Duration>)
+        .max_lifetime(None::<Duration>)
+        .test_before_acquire(false)
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_opts(move |options| {
+            tune(
+                options
+                    .create_if_missing(true)
+                    .journal_mode(SqliteJournalMode::Wal)
+                    // What is acknowledged survives a power cut too; group commit makes that cheap.
+                    .synchronous(SqliteSynchronous::Full)
+                    .foreign_keys(true)
+                    .busy_timeout(PATIENCE),
+            )
+        });
+    options
+}

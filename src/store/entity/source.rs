@@ -1,0 +1,18 @@
+use sea_orm::entity::prelude::*;
+
+#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "sources")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub pipeline: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub key: String,
+    pub enabled: bool,
+    pub last_run_at: Option<DateTimeUtc>,
+    pub last_run_state: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,233 @@
+use std::collections::HashMap;
+
+use sea_orm::sea_query::{Expr, ExprTrait as _, Func};
+use sea_orm::{
+    ColumnTrait as _, DatabaseTransaction, DbBackend, EntityTrait as _, FromQueryResult, QueryFilter as _,
+    QuerySelect as _,
+};
+
+use crate::domain::check::Quality;
+use crate::domain::counts::Counts;
+use crate::domain::pipeline::PipelineKey;
+use crate::domain::revision::Revision;
+use crate::domain::run::{LastRun, RunState};
+use crate::domain::status::{Facts, MetricSums, QualitySums, SourceFacts};
+use crate::domain::time::Timestamp;
+use crate::error::{Error, Result};
+use crate::store::entity::{conflict_event, data_quality_metric, pipeline, source, source_run};
+use crate::store::{Store, stored};
+
+#[derive(FromQueryResult)]
+struct RunSums {
+    source: String,
+    runs: i64,
+    succeeded: Option<i64>,
+    succeeded_fresh: Option<i64>,
+    articles: Option<i64>,
+    events: Option<i64>,
+}
+
+#[derive(FromQueryResult)]
+struct MetricRow {
+    metric_type: String,
+    of_sources: i32,
+    geocoding_attempts: Option<i64>,
+    geocoding_successes: Option<i64>,
+    validation_attempts: Option<i64>,
+    validation_passes: Option<i64>,
+    last_updated: Option<Timestamp>,
+}
+
+#[derive(FromQueryResult)]
+struct EventSums {
+    events: i64,
+    geocoded: Option<i64>,
+    validated: Option<i64>,
+    last_updated: Option<Timestamp>,
+}
+
+impl Store {
+    /// What the status of a pipeline is worked out from, all of it seen in one read transaction; rows count that are
+    /// newer than `since`. `None` when there is no such pipeline.
+    pub async fn facts(&self, pipeline: &PipelineKey, since: Timestamp) -> Result<Option<Facts>> {
+        let known = self.changes.newest(pipeline);
+        let transaction = self.read().await?;
+        let facts = facts(&transaction, pipeline, since, self.connections.backend()).await?;
+        transaction.commit().await.map_err(Error::database)?;
+        if facts.is_none() {
+            self.changes.vanished(pipeline, known);
+        }
+        Ok(facts)
+    }
+}
+
+async fn facts(
+    transaction: &DatabaseTransaction,
+    key: &PipelineKey,
+    since: Timestamp,
+    backend: DbBackend,
+) -> Result<Option<Facts>> {
+    let found = pipeline::Entity::find_by_id(key.as_str()).one(transaction).await.map_err(Error::database)?;
+    let Some(found) = found else { return Ok(None) };
+
+    let runs = run_sums(transaction, key, since).await?;
+    let (articles, events) = runs.iter().fold((0, 0), |(articles, events), run| {
+        (articles + run.articles.unwrap_or(0), events + run.events.unwrap_or(0))
+    });
+    let metrics = metric_sums(transaction, key, since).await?;
+    let conflict_events = if metrics.iter().any(|group| group.sums.quality.has_attempt()) {
+        None
+    } else {
+        event_sums(transaction, key, since, backend).await?
+    };
+    Ok(Some(Facts {
+        pipeline: key.clone(),
+        revision: Revision::from_stored(found.revision),
+        sources: source_facts(transaction, key, runs).await?,
+        articles_collected: unsigned(articles),
+        events_extracted: unsigned(events),
+        metrics,
+        conflict_events,
+    }))
+}
+
+async fn source_facts(
+    transaction: &DatabaseTransaction,
+    key: &PipelineKey,
+    runs: Vec<RunSums>,
+) -> Result<Vec<SourceFacts>> {
+    let mut runs: HashMap<String, RunSums> = runs.into_iter().map(|run| (run.source.clone(), run)).collect();
+    let sources = source::Entity::find()
+        .filter(source::Column::Pipeline.eq(key.as_str()))
+        .all(transaction)
+        .await
+        .map_err(Error::database)?;
+    sources
+        .into_iter()
+        .map(|row| {
+            let sums = runs.remove(&row.key);
+            let sum = |of: fn(&RunSums) -> Option<i64>| sums.as_ref().and_then(of).map_or(0, unsigned);
+            Ok(SourceFacts {
+                enabled: row.enabled,
+                last_run: last_run(&row)?,
+                runs: sum(|sums| Some(sums.runs)),
+                succeeded: sum(|sums| sums.succeeded),
+                succeeded_fresh: sum(|sums| sums.succeeded_fresh),
+                key: stored("the source", &row.key)?,
+            })
+        })
+        .collect()
+}
+
+/// What a source's row says of its newest run.
+pub(super) fn last_run(row: &source::Model) -> Result<Option<LastRun>> {
+    match (row.last_run_at, &row.last_run_state) {
+        (Some(finished_at), Some(state)) => Ok(Some(LastRun { state: stored("the run state", state)?, finished_at })),
+        _ => Ok(None),
+    }
+}
+
+async fn run_sums(transaction: &DatabaseTransaction, key: &PipelineKey, since: Timestamp) -> Result<Vec<RunSums>> {
+    let ok = || source_run::Column::State.eq(RunState::Ok.as_str());
+    source_run::Entity::find()
+        .select_only()
+        .column(source_run::Column::Source)
+        .expr_as(Expr::col(source_run::Column::Id).count(), "runs")
+        .expr_as(count_where(ok()), "succeeded")
+        .expr_as(count_where(ok().and(source_run::Column::Backfill.eq(false))), "succeeded_fresh")
+        .expr_as(Expr::col(source_run::Column::ArticlesCollected).sum(), "articles")
+        .expr_as(Expr::col(source_run::Column::EventsExtracted).sum(), "events")
+        .filter(source_run::Column::Pipeline.eq(key.as_str()))
+        .filter(source_run::Column::FinishedAt.gt(since))
+        .group_by(source_run::Column::Source)
+        .into_model()
+        .all(transaction)
+        .await
+        .map_err(Error::database)
+}
+
+async fn metric_sums(
+    transaction: &DatabaseTransaction,
+    key: &PipelineKey,
+    since: Timestamp,
+) -> Result<Vec<MetricSums>> {
+    use data_quality_metric::Column;
+    let of_sources = || Expr::Case(Box::new(Expr::case(Column::Source.is_null(), 0).finally(1)));
+    let rows: Vec<MetricRow> = data_quality_metric::Entity::find()
+        .select_only()
+        .column(Column::MetricType)
+        .expr_as(of_sources(), "of_sources")
+        .expr_as(Expr::col(Column::GeocodingAttempts).sum(), "geocoding_attempts")
+        .expr_as(Expr::col(Column::GeocodingSuccesses).sum(), "geocoding_successes")
+        .expr_as(Expr::col(Column::ValidationAttempts).sum(), "validation_attempts")
+        .expr_as(Expr::col(Column::ValidationPasses).sum(), "validation_passes")
+        .expr_as(Expr::col(Column::Timestamp).max(), "last_updated")
+        .filter(Column::Pipeline.eq(key.as_str()))
+        .filter(Column::Timestamp.gt(since))
+        .group_by(Column::MetricType)
+        .group_by(Expr::col("of_sources"))
+        .into_model()
+        .all(transaction)
+        .await
+        .map_err(Error::database)?;
+    rows.into_iter()
+        .filter_map(|row| {
+            let quality = Quality {
+                geocoding: counts(row.geocoding_attempts, row.geocoding_successes),
+                validation: counts(row.validation_attempts, row.validation_passes),
+            };
+            let sums = QualitySums { quality, last_updated: row.last_updated? };
+            let metric_type = stored("the metric type", &row.metric_type);
+            Some(metric_type.map(|metric_type| MetricSums { metric_type, of_sources: row.of_sources == 1, sums }))
+        })
+        .collect()
+}
+
+async fn event_sums(
+    transaction: &DatabaseTransaction,
+    key: &PipelineKey,
+    since: Timestamp,
+    backend: DbBackend,
+) -> Result<Option<QualitySums>> {
+    use conflict_event::Column;
+    let geocoded = Column::Latitude.is_not_null().and(Column::Longitude.is_not_null());
+    // As the migration's index has it: on SQLite others may have written a time in any form.
+    let in_window = match backend {
+        DbBackend::Sqlite => julianday(Expr::col(Column::CreatedAt)).gt(julianday(Expr::value(since))),
+        _ => Column::CreatedAt.gt(since),
+    };
+    let sums: Option<EventSums> = conflict_event::Entity::find()
+        .select_only()
+        .expr_as(Expr::col(Column::Id).count(), "events")
+        .expr_as(count_where(geocoded), "geocoded")
+        .expr_as(count_where(Column::Verified.eq(true)), "validated")
+        .expr_as(Expr::col(Column::CreatedAt).max(), "last_updated")
+        .filter(Column::Pipeline.eq(key.as_str()))
+        .filter(in_window)
+        .into_model()
+        .one(transaction)
+        .await
+        .map_err(Error::database)?;
+    Ok(sums.and_then(|sums| {
+        let events = Some(sums.events);
+        let quality = Quality { geocoding: counts(events, sums.geocoded), validation: counts(events, sums.validated) };
+        Some(QualitySums { quality, last_updated: sums.last_updated? })
+    }))
+}
+
+fn julianday(instant: Expr) -> Expr {
+    Func::cust("julianday").arg(instant).into()
+}
+
+fn count_where(condition: Expr) -> Expr {
+    Expr::Case(Box::new(Expr::case(condition, 1).finally(0))).sum()
+}
+
+fn counts(attempts: Option<i64>, successes: Option<i64>) -> Counts {
+    let (attempts, successes) = (attempts.map_or(0, unsigned), successes.map_or(0, unsigned));
+    Counts::new(attempts, Ord::min(successes, attempts)).unwrap_or_default()
+}
+
+fn unsigned(sum: i64) -> u64 {
+    u64::try_from(sum).unwrap_or(0)
+}

@@ -1,0 +1,157 @@
+//! Pages of what was reported, newest first. A page begins after a position, not at a number, so that what comes in
+//! meanwhile neither repeats nor hides a row.
+
+use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select};
+use uuid::Uuid;
+
+use crate::domain::check::Quality;
+use crate::domain::counts::Counts;
+use crate::domain::metric::{DataQualityMetric, MetricType};
+use crate::domain::pipeline::PipelineKey;
+use crate::domain::run::{RunState, SourceRun};
+use crate::domain::source::SourceKey;
+use crate::domain::time::Timestamp;
+use crate::error::{Error, Result};
+use crate::store::entity::{data_quality_metric, source_run};
+use crate::store::{Store, stored};
+
+/// Which rows of a pipeline's history, and how many.
+#[derive(Debug, Clone)]
+pub struct PageRequest {
+    /// The pipeline.
+    pub pipeline: PipelineKey,
+    /// Only this source's.
+    pub source: Option<SourceKey>,
+    /// Only from this instant on.
+    pub from: Option<Timestamp>,
+    /// Only before this instant.
+    pub to: Option<Timestamp>,
+    /// Only older than this position.
+    pub after: Option<Position>,
+    /// At most so many.
+    pub first: u64,
+}
+
+/// A place in a history: instants are not unique, so the id decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The row's instant.
+    pub at: Timestamp,
+    /// The row's id.
+    pub id: Uuid,
+}
+
+/// Rows, newest first.
+#[derive(Debug, Clone)]
+pub struct Page<T> {
+    /// The rows.
+    pub rows: Vec<T>,
+    /// Whether there are older ones.
+    pub has_more: bool,
+}
+
+impl Store {
+    /// A page of data quality metrics.
+    pub async fn data_quality_metrics(
+        &self,
+        request: &PageRequest,
+        metric_type: Option<MetricType>,
+    ) -> Result<Page<DataQualityMetric>> {
+        use data_quality_metric::Column;
+        let mut select = data_quality_metric::Entity::find().filter(Column::Pipeline.eq(request.pipeline.as_str()));
+        if let Some(metric_type) = metric_type {
+            select = select.filter(Column::MetricType.eq(metric_type.as_str()));
+        }
+        let rows = select
+            .page(request, Column::Source, Column::Timestamp, Column::Id)
+            .all(self.connections.reader())
+            .await
+            .map_err(Error::database)?;
+        page(rows, request.first, |row| {
+            Ok(DataQualityMetric {
+                id: row.id,
+                pipeline: stored("the pipeline", &row.pipeline)?,
+                timestamp: row.timestamp,
+                metric_type: stored("the metric type", &row.metric_type)?,
+                source: row.source.as_deref().map(|source| stored("the source", source)).transpose()?,
+                quality: Quality {
+                    geocoding: counts(row.geocoding_attempts, row.geocoding_successes),
+                    validation: counts(row.validation_attempts, row.validation_passes),
+                },
+                status: stored("the status", &row.status)?,
+            })
+        })
+    }
+
+    /// A page of finished source runs, in the order in which they ended.
+    pub async fn source_runs(&self, request: &PageRequest, state: Option<RunState>) -> Result<Page<SourceRun>> {
+        use source_run::Column;
+        let mut select = source_run::Entity::find()
+            .filter(Column::Pipeline.eq(request.pipeline.as_str()))
+            .filter(Column::FinishedAt.is_not_null());
+        if let Some(state) = state {
+            select = select.filter(Column::State.eq(state.as_str()));
+        }
+        let rows = select
+            .page(request, Column::Source, Column::FinishedAt, Column::Id)
+            .all(self.connections.reader())
+            .await
+            .map_err(Error::database)?;
+        page(rows, request.first, |row| {
+            Ok(SourceRun {
+                id: row.id,
+                pipeline: stored("the pipeline", &row.pipeline)?,
+                source: stored("the source", &row.source)?,
+                state: stored("the run state", &row.state)?,
+                started_at: row.started_at,
+                finished_at: row.finished_at,
+                received_at: row.received_at,
+                backfill: row.backfill,
+                articles_collected: row.articles_collected.map(i32::unsigned_abs),
+                events_extracted: row.events_extracted.map(i32::unsigned_abs),
+                geocoding: row.geocoding_attempts.zip(row.geocoding_successes).map(|(a, s)| counts(a, s)),
+                validation: row.validation_attempts.zip(row.validation_passes).map(|(a, s)| counts(a, s)),
+                error: row.error,
+            })
+        })
+    }
+}
+
+/// One row more than asked for was read: it says whether there are older ones.
+fn page<R, T>(mut rows: Vec<R>, first: u64, read: impl Fn(R) -> Result<T>) -> Result<Page<T>> {
+    let first = usize::try_from(first).unwrap_or(usize::MAX);
+    let has_more = rows.len() > first;
+    rows.truncate(first);
+    Ok(Page { rows: rows.into_iter().map(read).collect::<Result<_>>()?, has_more })
+}
+
+trait SelectPage {
+    type Column;
+    fn page(self, request: &PageRequest, source: Self::Column, at: Self::Column, id: Self::Column) -> Self;
+}
+
+impl<E: EntityTrait> SelectPage for Select<E> {
+    type Column = E::Column;
+
+    fn page(mut self, request: &PageRequest, source: E::Column, at: E::Column, id: E::Column) -> Self {
+        if let Some(key) = &request.source {
+            self = self.filter(source.eq(key.as_str()));
+        }
+        if let Some(from) = request.from {
+            self = self.filter(at.gte(from));
+        }
+        if let Some(to) = request.to {
+            self = self.filter(at.lt(to));
+        }
+        if let Some(position) = request.after {
+            let row = Expr::tuple([Expr::col(at), Expr::col(id)]);
+            self = self.filter(row.lt(Expr::tuple([Expr::value(position.at), Expr::value(position.id)])));
+        }
+        self.order_by_desc(at).order_by_desc(id).limit(request.first + 1)
+    }
+}
+
+fn counts(attempts: i32, successes: i32) -> Counts {
+    Counts::new(attempts.unsigned_abs().into(), successes.unsigned_abs().into()).unwrap_or_default()
+}

@@ -1,0 +1,173 @@
+//! The only place that speaks SQL. What goes in and comes out are the domain's types.
+
+/// Which revisions are known to be committed.
+mod changes;
+/// The connections, and how they are tuned for each database.
+mod connect;
+/// The tables.
+mod entity;
+/// What a status is worked out from.
+mod facts;
+/// Pages of history.
+pub mod history;
+/// Writing reports in one transaction.
+mod record;
+/// Pipelines and sources: listing, registering, removing.
+mod registry;
+/// Group commit.
+mod writer;
+
+use std::sync::Arc;
+
+use migration::{Migrator, MigratorTrait as _};
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::clock::Clock;
+use crate::domain::pipeline::PipelineKey;
+use crate::domain::revision::Revision;
+use crate::error::{Error, Result};
+use crate::store::changes::Changes;
+use crate::store::connect::Connections;
+pub use crate::store::record::{Entry, Receipt, Recorded};
+use crate::store::writer::Writer;
+
+/// The database.
+#[derive(Debug)]
+pub struct Store {
+    connections: Connections,
+    clock: Clock,
+    changes: Arc<Changes>,
+    writer: Writer,
+    writing: JoinHandle<()>,
+}
+
+/// Which way a migration goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Apply so many pending steps, or all.
+    Up(Option<u32>),
+    /// Take back so many steps.
+    Down(u32),
+}
+
+/// A step of the schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Its name.
+    pub name: String,
+    /// Whether the database has it.
+    pub applied: bool,
+}
+
+impl Store {
+    /// Opens the database; creates the file of a SQLite one that is not there.
+    pub async fn open(url: &str, clock: Clock) -> Result<Self> {
+        let connections = Connections::open(url).await.map_err(Error::database)?;
+        let changes = Arc::new(Changes::new());
+        let (writer, writing) = Writer::start(connections.clone(), clock.clone(), Arc::clone(&changes));
+        Ok(Self { connections, clock, changes, writer, writing })
+    }
+
+    /// Brings the schema up or down. All steps happen or none; servers that start at once do it one after another.
+    pub async fn migrate(&self, direction: Direction) -> Result<()> {
+        let steps = async {
+            let transaction = self.connections.write().await?;
+            if transaction.get_database_backend() == DbBackend::Postgres {
+                // Held to the end of this transaction: two servers must not both find the same step pending.
+                transaction.execute_unprepared("SELECT pg_advisory_xact_lock(7047478391)").await?;
+            }
+            match direction {
+                Direction::Up(steps) => Migrator::up(&transaction, steps).await?,
+                Direction::Down(steps) => Migrator::down(&transaction, Some(steps)).await?,
+            }
+            transaction.commit().await
+        };
+        steps.await.map_err(Error::database)
+    }
+
+    /// The steps of the schema, and which of them the database has.
+    pub async fn steps(&self) -> Result<Vec<Step>> {
+        let steps = Migrator::get_migration_with_status_read_only(self.connections.reader()).await;
+        let steps = steps.map_err(Error::database)?;
+        let step = |migration: &sea_orm_migration::Migration| Step {
+            name: migration.name().to_owned(),
+            applied: migration.status() == sea_orm_migration::MigrationStatus::Applied,
+        };
+        Ok(steps.iter().map(step).collect())
+    }
+
+    /// Makes sure of what must always be there, and learns which pipelines there are. Call it once the schema stands.
+    pub async fn prepare(&self) -> Result<()> {
+        self.register_pipeline(&PipelineKey::default()).await?;
+        self.refresh().await
+    }
+
+    /// Asks the database for an answer.
+    pub async fn ping(&self) -> Result<()> {
+        self.connections.reader().execute_unprepared("SELECT 1").await.map_err(Error::database)?;
+        Ok(())
+    }
+
+    /// `sqlite` or `postgres`.
+    pub fn backend(&self) -> &'static str {
+        match self.connections.backend() {
+            DbBackend::Postgres => "postgres",
+            _ => "sqlite",
+        }
+    }
+
+    /// The committed revisions of a pipeline; `None` when this server knows of no such pipeline.
+    pub fn revisions(&self, pipeline: &PipelineKey) -> Option<watch::Receiver<Revision>> {
+        self.changes.of(pipeline)
+    }
+
+    /// The newest revision of a pipeline that this server knows to be committed; `None` when it knows of no such
+    /// pipeline.
+    pub fn newest_revision(&self, pipeline: &PipelineKey) -> Option<Revision> {
+        self.changes.newest(pipeline)
+    }
+
+    /// The pipelines that this server knows of, by their keys. Asks no database.
+    pub fn known_pipelines(&self) -> Vec<PipelineKey> {
+        self.changes.pipelines()
+    }
+
+    /// Woken by every change of any pipeline that this server makes or learns of.
+    pub fn any_change(&self) -> watch::Receiver<()> {
+        self.changes.any()
+    }
+
+    /// Writes reports. They are committed together with those of other callers; the answer comes after the commit.
+    pub async fn record(&self, entries: Vec<Entry>) -> Result<Receipt> {
+        self.writer.record(entries).await
+    }
+
+    /// Ends writing, once all that was handed in is committed, and closes the connections.
+    pub async fn close(self) -> Result<()> {
+        drop(self.writer);
+        self.writing.await.map_err(Error::database)?;
+        self.connections.close().await.map_err(Error::database)
+    }
+
+    async fn read(&self) -> Result<DatabaseTransaction> {
+        self.connections.read().await.map_err(Error::database)
+    }
+
+    async fn write(&self) -> Result<DatabaseTransaction> {
+        self.connections.write().await.map_err(Error::database)
+    }
+}
+
+/// What the database says must be one of ours; anything else was written by somebody else.
+#[derive(Debug, thiserror::Error)]
+#[error("the database has {what} {value:?}, which is none")]
+struct Unexpected {
+    what: &'static str,
+    value: String,
+}
+
+fn stored<T: std::str::FromStr>(what: &'static str, value: &str) -> Result<T> {
+    value.parse().map_err(|_| Error::database(Unexpected { what, value: value.to_owned() }))
+}

@@ -1,0 +1,155 @@
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _, sea_query::Expr,
+};
+
+use crate::domain::pipeline::PipelineKey;
+use crate::domain::revision::Revision;
+use crate::domain::source::{Source, SourceKey};
+use crate::error::{Error, Result};
+use crate::store::entity::{data_quality_metric, pipeline, source, source_run};
+use crate::store::facts::last_run;
+use crate::store::{Store, stored};
+
+impl Store {
+    /// All pipelines, by their keys.
+    pub async fn pipelines(&self) -> Result<Vec<(PipelineKey, Revision)>> {
+        let rows = pipeline::Entity::find()
+            .order_by_asc(pipeline::Column::Key)
+            .all(self.connections.reader())
+            .await
+            .map_err(Error::database)?;
+        rows.into_iter()
+            .map(|row| Ok((stored("the pipeline", &row.key)?, Revision::from_stored(row.revision))))
+            .collect()
+    }
+
+    /// Learns which pipelines there are now, those that other servers made among them.
+    pub async fn refresh(&self) -> Result<()> {
+        for (pipeline, revision) in self.pipelines().await? {
+            self.changes.committed(&pipeline, revision);
+        }
+        Ok(())
+    }
+
+    /// Makes a pipeline exist.
+    pub async fn register_pipeline(&self, key: &PipelineKey) -> Result<()> {
+        let row = pipeline::ActiveModel {
+            key: Set(key.as_str().to_owned()),
+            revision: Set(Revision::after(None, self.clock.now()).get()),
+        };
+        let transaction = self.write().await?;
+        pipeline::Entity::insert_many([row])
+            .on_conflict(OnConflict::column(pipeline::Column::Key).do_nothing().to_owned())
+            .exec_without_returning(&transaction)
+            .await
+            .map_err(Error::database)?;
+        transaction.commit().await.map_err(Error::database)
+    }
+
+    /// The sources of a pipeline, by their keys.
+    pub async fn sources(&self, pipeline: &PipelineKey) -> Result<Vec<Source>> {
+        let rows = source::Entity::find()
+            .filter(source::Column::Pipeline.eq(pipeline.as_str()))
+            .order_by_asc(source::Column::Key)
+            .all(self.connections.reader())
+            .await
+            .map_err(Error::database)?;
+        rows.into_iter().map(|row| source_of(&row)).collect()
+    }
+
+    /// Registers a source (and its pipeline), or changes whether it counts.
+    pub async fn upsert_source(&self, pipeline: &PipelineKey, key: &SourceKey, enabled: bool) -> Result<Source> {
+        self.register_pipeline(pipeline).await?;
+        let transaction = self.write().await?;
+        let revision = raise(&transaction, pipeline, self).await?;
+        let row = source::ActiveModel {
+            pipeline: Set(pipeline.as_str().to_owned()),
+            key: Set(key.as_str().to_owned()),
+            enabled: Set(enabled),
+            last_run_at: Set(None),
+            last_run_state: Set(None),
+        };
+        let row = source::Entity::insert(row)
+            .on_conflict(
+                OnConflict::columns([source::Column::Pipeline, source::Column::Key])
+                    .update_column(source::Column::Enabled)
+                    .to_owned(),
+            )
+            .exec_with_returning(&transaction)
+            .await
+            .map_err(Error::database)?;
+        transaction.commit().await.map_err(Error::database)?;
+        self.changes.committed(pipeline, revision);
+        source_of(&row)
+    }
+
+    /// Removes a source with its runs and metrics.
+    pub async fn remove_source(&self, pipeline: &PipelineKey, key: &SourceKey) -> Result<()> {
+        let transaction = self.write().await?;
+        let revision = raise(&transaction, pipeline, self).await?;
+        data_quality_metric::Entity::delete_many()
+            .filter(data_quality_metric::Column::Pipeline.eq(pipeline.as_str()))
+            .filter(data_quality_metric::Column::Source.eq(key.as_str()))
+            .exec(&transaction)
+            .await
+            .map_err(Error::database)?;
+        source_run::Entity::delete_many()
+            .filter(source_run::Column::Pipeline.eq(pipeline.as_str()))
+            .filter(source_run::Column::Source.eq(key.as_str()))
+            .exec(&transaction)
+            .await
+            .map_err(Error::database)?;
+        let removed = source::Entity::delete_by_id((pipeline.as_str().to_owned(), key.as_str().to_owned()))
+            .exec(&transaction)
+            .await
+            .map_err(Error::database)?;
+        if removed.rows_affected == 0 {
+            // The transaction is dropped and so rolled back: nothing changed, the revision neither.
+            return Err(Error::SourceNotFound { pipeline: pipeline.clone(), source_key: key.clone() });
+        }
+        transaction.commit().await.map_err(Error::database)?;
+        self.changes.committed(pipeline, revision);
+        Ok(())
+    }
+
+    /// Removes a pipeline with all its data. Who watches it sees the stream end.
+    pub async fn remove_pipeline(&self, key: &PipelineKey) -> Result<()> {
+        if key.as_str() == PipelineKey::DEFAULT {
+            return Err(Error::DefaultPipelineStays);
+        }
+        let transaction = self.write().await?;
+        let removed = pipeline::Entity::delete_by_id(key.as_str()).exec(&transaction).await.map_err(Error::database)?;
+        transaction.commit().await.map_err(Error::database)?;
+        self.changes.removed(key);
+        if removed.rows_affected == 0 { Err(Error::PipelineNotFound(key.clone())) } else { Ok(()) }
+    }
+}
+
+/// Raises the revision of a pipeline, and holds its row to the end of the transaction.
+async fn raise(transaction: &DatabaseTransaction, key: &PipelineKey, store: &Store) -> Result<Revision> {
+    let found = pipeline::Entity::find_by_id(key.as_str())
+        .lock_exclusive()
+        .one(transaction)
+        .await
+        .map_err(Error::database)?
+        .ok_or_else(|| Error::PipelineNotFound(key.clone()))?;
+    let revision = Revision::after(Some(Revision::from_stored(found.revision)), store.clock.now());
+    pipeline::Entity::update_many()
+        .col_expr(pipeline::Column::Revision, Expr::value(revision.get()))
+        .filter(pipeline::Column::Key.eq(key.as_str()))
+        .exec(transaction)
+        .await
+        .map_err(Error::database)?;
+    Ok(revision)
+}
+
+fn source_of(row: &source::Model) -> Result<Source> {
+    Ok(Source {
+        pipeline: stored("the pipeline", &row.pipeline)?,
+        key: stored("the source", &row.key)?,
+        enabled: row.enabled,
+        last_run: last_run(row)?,
+    })
+}

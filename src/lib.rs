@@ -8,5 +8,13 @@ pub mod clock;
 pub mod domain;
 /// What can go wrong.
 pub mod error;
+/// The GraphQL schema and its resolvers.
+pub mod graphql;
+/// The one way in for reports.
+pub mod ingest;
+/// Who gets it: snapshots, rendered once, and their channels.
+pub mod live;
+/// When to compute, and the computing.
+pub mod monitor;
 /// The only place that speaks SQL.
 pub mod store;

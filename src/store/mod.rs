@@ -110,6 +110,11 @@ impl Store {
         Ok(())
     }
 
+    /// Whether other servers may write to the same database.
+    pub fn is_shared(&self) -> bool {
+        self.connections.backend() == DbBackend::Postgres
+    }
+
     /// `sqlite` or `postgres`.
     pub fn backend(&self) -> &'static str {
         match self.connections.backend() {

@@ -316,7 +316,11 @@ fn counts_as_pair<S: serde::Serializer>(counts: &Option<Counts>, serializer: S) 
     counts.map(|counts| (counts.attempts(), counts.successes())).serialize(serializer)
 }
 
-#[allow(clippy::ref_option, reason = "serde calls it with a reference to the field")]
+#[allow(
+    clippy::ref_option,
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference to the field"
+)]
 fn outcome_as_str<S: serde::Serializer>(outcome: &Option<Outcome>, serializer: S) -> Result<S::Ok, S::Error> {
     outcome.map(Outcome::as_str).serialize(serializer)
 }

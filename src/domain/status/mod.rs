@@ -2,6 +2,8 @@
 //!
 //! Counts are summed and then divided; rates are never averaged, and metric types never mixed.
 
+use std::collections::HashMap;
+
 use chrono::TimeDelta;
 use serde::Serialize;
 
@@ -30,6 +32,22 @@ pub struct Rules {
 impl Default for Rules {
     fn default() -> Self {
         Self { window: TimeDelta::hours(24), staleness: TimeDelta::hours(24), thresholds: Thresholds::default() }
+    }
+}
+
+/// The rules of every pipeline.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RuleBook {
+    /// Those of a pipeline that has none of its own.
+    pub default: Rules,
+    /// Those of single pipelines.
+    pub pipelines: HashMap<PipelineKey, Rules>,
+}
+
+impl RuleBook {
+    /// The rules of one pipeline.
+    pub fn of(&self, pipeline: &PipelineKey) -> &Rules {
+        self.pipelines.get(pipeline).unwrap_or(&self.default)
     }
 }
 

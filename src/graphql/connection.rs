@@ -1,0 +1,79 @@
+use async_graphql::OutputType;
+use async_graphql::connection::{Connection, CursorType, Edge};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::DateTime;
+use uuid::Uuid;
+
+use crate::graphql::bad_input;
+use crate::store::history::{Page, Position};
+
+/// Rows of one page, at most.
+const MOST: i32 = 500;
+
+/// A place in a history, as clients hold it: opaque, and good for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cursor(pub(super) Position);
+
+/// A text that is no cursor of ours.
+#[derive(Debug, thiserror::Error)]
+#[error("this is no cursor of this connection; take endCursor as it was given")]
+pub(super) struct BadCursor;
+
+impl CursorType for Cursor {
+    type Error = BadCursor;
+
+    fn decode_cursor(text: &str) -> Result<Self, BadCursor> {
+        let bytes: [u8; 24] =
+            URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| bytes.try_into().ok()).ok_or(BadCursor)?;
+        let (at, id) = bytes.split_at(8);
+        let at = i64::from_be_bytes(at.try_into().map_err(|_| BadCursor)?);
+        let at = DateTime::from_timestamp_micros(at).ok_or(BadCursor)?;
+        Ok(Self(Position { at, id: Uuid::from_slice(id).map_err(|_| BadCursor)? }))
+    }
+
+    fn encode_cursor(&self) -> String {
+        let Position { at, id } = self.0;
+        URL_SAFE_NO_PAD.encode([&at.timestamp_micros().to_be_bytes()[..], id.as_bytes()].concat())
+    }
+}
+
+/// How many rows an argument asks for.
+pub(super) fn first(first: i32) -> async_graphql::Result<u64> {
+    match u64::try_from(first) {
+        Ok(rows) if (1..=MOST).contains(&first) => Ok(rows),
+        _ => Err(bad_input(format!("first: {first} is not from 1 to {MOST}; take the next page with after"))),
+    }
+}
+
+/// The place that an argument names.
+pub(super) fn after(after: Option<&str>) -> async_graphql::Result<Option<Position>> {
+    let cursor = after.map(Cursor::decode_cursor).transpose();
+    cursor.map(|cursor| cursor.map(|Cursor(position)| position)).map_err(|error| bad_input(format!("after: {error}")))
+}
+
+/// A page as a connection.
+pub(super) fn connection<T, N: OutputType + From<T>>(
+    page: Page<T>,
+    is_first: bool,
+    position: impl Fn(&T) -> Position,
+) -> Connection<Cursor, N> {
+    let mut connection = Connection::new(!is_first, page.has_more);
+    connection.edges.extend(page.rows.into_iter().map(|row| Edge::new(Cursor(position(&row)), N::from(row))));
+    connection
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_come_back_as_they_went() {
+        let at = DateTime::from_timestamp_micros(1_769_614_245_123_456).expect("in range");
+        let cursor = Cursor(Position { at, id: Uuid::from_u128(7) });
+        assert_eq!(Cursor::decode_cursor(&cursor.encode_cursor()).expect("a cursor"), cursor);
+        for text in ["", "x", "AAAA", "å", &cursor.encode_cursor()[1..]] {
+            assert!(Cursor::decode_cursor(text).is_err(), "{text:?}");
+        }
+    }
+}

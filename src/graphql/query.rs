@@ -1,0 +1,126 @@
+use async_graphql::connection::Connection;
+use async_graphql::{Context, Object, Result};
+
+use crate::domain::run::{Outcome, RunState};
+use crate::domain::source::SourceKey;
+use crate::domain::viewer::Viewer;
+use crate::error::Error;
+use crate::graphql::connection::{Cursor, after, connection, first};
+use crate::graphql::types::history::{DataQualityMetric, MetricTypeValue, OutcomeValue, Source, SourceRun};
+use crate::graphql::types::scalar::DateTime;
+use crate::graphql::types::status::{PipelineStatus, PipelineSummary};
+use crate::graphql::{Services, bad_input, error, pipeline as visible};
+use crate::store::history::{PageRequest, Position};
+
+/// What is asked once.
+pub(super) struct Query;
+
+/// What is asked once.
+#[Object]
+impl Query {
+    /// The status of a pipeline, not older than an interval nor than the newest change.
+    #[graphql(complexity = "5 + child_complexity")]
+    async fn pipeline_status(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(default = "default")] pipeline: String,
+    ) -> Result<PipelineStatus> {
+        let key = visible(ctx, &pipeline)?;
+        let snapshot = ctx.data::<Services>()?.monitor.current(&key).await.map_err(error)?;
+        Ok(PipelineStatus(snapshot))
+    }
+
+    /// All pipelines, by their keys.
+    async fn pipelines(&self, ctx: &Context<'_>) -> Result<Vec<PipelineSummary>> {
+        let viewer = ctx.data::<Viewer>()?;
+        let overview = ctx.data::<Services>()?.monitor.overview().await.map_err(error)?;
+        let seen = overview.into_iter().filter(|snapshot| viewer.may_see(&snapshot.status().pipeline));
+        Ok(seen.map(PipelineSummary).collect())
+    }
+
+    /// The registered sources of a pipeline, by their keys, the disabled ones too.
+    async fn sources(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(default = "default")] pipeline: String,
+    ) -> Result<Vec<Source>> {
+        let key = visible(ctx, &pipeline)?;
+        let store = &ctx.data::<Services>()?.store;
+        if store.newest_revision(&key).is_none() {
+            return Err(error(Error::PipelineNotFound(key)));
+        }
+        let sources = store.sources(&key).await.map_err(error)?;
+        Ok(sources.into_iter().map(Source::from).collect())
+    }
+
+    /// Data quality metrics, newest first: at or after `from`, before `to`, at most 500 a page.
+    #[graphql(complexity = "10 + child_complexity")]
+    #[allow(clippy::too_many_arguments, reason = "they are the field's arguments")]
+    async fn data_quality_metrics(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(default = "default")] pipeline: String,
+        source: Option<String>,
+        metric_type: Option<MetricTypeValue>,
+        from: Option<DateTime>,
+        to: Option<DateTime>,
+        #[graphql(name = "first", default = 50)] most: i32,
+        #[graphql(name = "after")] cursor: Option<String>,
+    ) -> Result<Connection<Cursor, DataQualityMetric>> {
+        let request = page(ctx, &pipeline, source, from, to, most, cursor.as_deref())?;
+        let store = &ctx.data::<Services>()?.store;
+        let page = store.data_quality_metrics(&request, metric_type.map(Into::into)).await.map_err(error)?;
+        Ok(connection(page, request.after.is_none(), |metric| Position { at: metric.timestamp, id: metric.id }))
+    }
+
+    /// Finished source runs, the last to end first: ended at or after `from`, before `to`, at most 500 a page.
+    #[graphql(complexity = "10 + child_complexity")]
+    #[allow(clippy::too_many_arguments, reason = "they are the field's arguments")]
+    async fn source_runs(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(default = "default")] pipeline: String,
+        source: Option<String>,
+        outcome: Option<OutcomeValue>,
+        from: Option<DateTime>,
+        to: Option<DateTime>,
+        #[graphql(name = "first", default = 50)] most: i32,
+        #[graphql(name = "after")] cursor: Option<String>,
+    ) -> Result<Connection<Cursor, SourceRun>> {
+        let request = page(ctx, &pipeline, source, from, to, most, cursor.as_deref())?;
+        let store = &ctx.data::<Services>()?.store;
+        let state = outcome.map(|outcome| RunState::from(Outcome::from(outcome)));
+        let page = store.source_runs(&request, state).await.map_err(error)?;
+        Ok(connection(page, request.after.is_none(), |run| Position {
+            // A page has finished runs only.
+            at: run.finished_at.unwrap_or(run.received_at),
+            id: run.id,
+        }))
+    }
+}
+
+fn page(
+    ctx: &Context<'_>,
+    pipeline: &str,
+    source: Option<String>,
+    from: Option<DateTime>,
+    to: Option<DateTime>,
+    most: i32,
+    cursor: Option<&str>,
+) -> Result<PageRequest> {
+    let pipeline = visible(ctx, pipeline)?;
+    if ctx.data::<Services>()?.store.newest_revision(&pipeline).is_none() {
+        return Err(error(Error::PipelineNotFound(pipeline)));
+    }
+    let source: Option<SourceKey> = source
+        .map(|source| source.parse().map_err(|error| bad_input(format!("source {source:?}: {error}"))))
+        .transpose()?;
+    Ok(PageRequest {
+        pipeline,
+        source,
+        from: from.map(|from| from.instant("from")).transpose()?,
+        to: to.map(|to| to.instant("to")).transpose()?,
+        after: after(cursor)?,
+        first: first(most)?,
+    })
+}

@@ -1,0 +1,8 @@
+/// Sources, runs and metrics.
+pub(super) mod history;
+/// The results of reporting, and what is reported.
+pub(super) mod report;
+/// Scalars of our own.
+pub(super) mod scalar;
+/// The status and its parts.
+pub(super) mod status;

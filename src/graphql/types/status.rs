@@ -1,0 +1,392 @@
+use std::sync::Arc;
+
+use async_graphql::{Enum, Object, SimpleObject};
+
+use crate::domain::alert::{self, AlertState, AlertType};
+use crate::domain::anomaly::{self, AnomalyType, Severity};
+use crate::domain::counts::{Counts, shown};
+use crate::domain::health::Health;
+use crate::domain::status::{Basis, DataQuality, ScrapingHealth, SourceStatus};
+use crate::graphql::types::scalar::{Count, DateTime};
+use crate::live::snapshot::{Listing, Snapshot};
+
+/// How well something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "Health", name = "Health")]
+pub(crate) enum HealthValue {
+    /// Nothing, or too little, is known.
+    Pending,
+    /// All is well.
+    Healthy,
+    /// Somebody should look today.
+    Warning,
+    /// Somebody should look now.
+    Error,
+}
+
+/// Where the data quality was taken from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "Basis", name = "QualityBasis")]
+pub(crate) enum BasisValue {
+    /// Metrics of the whole pipeline.
+    Aggregate,
+    /// Metrics of its sources.
+    SourceSpecific,
+    /// Sums of hours.
+    Hourly,
+    /// The old pipeline's own output.
+    ConflictEvents,
+    /// Nothing was counted.
+    None,
+}
+
+/// How grave an anomaly or an alert is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "Severity", name = "Severity")]
+pub(crate) enum SeverityValue {
+    /// Worth knowing.
+    Low,
+    /// Worth a look today.
+    Medium,
+    /// Worth waking somebody.
+    High,
+}
+
+/// What is unusual.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "AnomalyType", name = "AnomalyType")]
+pub(crate) enum AnomalyTypeValue {
+    /// How much came.
+    Volume,
+    /// How good it was.
+    Quality,
+}
+
+/// What an alert is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "AlertType", name = "AlertType")]
+pub(crate) enum AlertTypeValue {
+    /// A rate.
+    Quality,
+    /// A volume.
+    Volume,
+    /// A source that should have reported.
+    Silence,
+}
+
+/// Where an alert stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "AlertState", name = "AlertState")]
+pub(crate) enum AlertStateValue {
+    /// Seen, and not yet for long enough.
+    Pending,
+    /// Somebody should look.
+    Firing,
+    /// Somebody looks.
+    Acknowledged,
+    /// Over.
+    Resolved,
+}
+
+/// The status of a pipeline at an instant.
+pub(crate) struct PipelineStatus(pub(crate) Arc<Snapshot>);
+
+/// The status of a pipeline at an instant.
+#[Object]
+impl PipelineStatus {
+    /// The pipeline's key.
+    async fn pipeline(&self) -> &str {
+        self.0.status().pipeline.as_str()
+    }
+
+    /// The revision of the data, in decimal digits, to be compared as a number. Of two statuses the newer one has the
+    /// higher revision or, at the same one, the later timestamp.
+    async fn revision(&self) -> String {
+        self.0.revision().to_string()
+    }
+
+    /// The instant that the status is worked out for.
+    async fn timestamp(&self) -> DateTime {
+        self.0.timestamp().into()
+    }
+
+    /// How the sources do.
+    async fn scraping_health(&self) -> ScrapingHealthObject<'_> {
+        ScrapingHealthObject(&self.0.status().scraping_health)
+    }
+
+    /// How good what they bring is.
+    async fn data_quality(&self) -> DataQualityObject {
+        DataQualityObject::from(&self.0.status().data_quality)
+    }
+
+    /// What is unusual.
+    async fn anomalies(&self) -> Vec<Anomaly> {
+        self.0.status().anomalies.iter().cloned().map(Anomaly::from).collect()
+    }
+
+    /// What somebody should know.
+    async fn alerts(&self) -> Vec<Alert> {
+        self.0.status().alerts.iter().cloned().map(Alert::from).collect()
+    }
+
+    /// The worst of the parts; pending only when all of them are.
+    async fn overall_status(&self) -> HealthValue {
+        self.0.status().overall_status.into()
+    }
+}
+
+/// How the sources of a pipeline do.
+pub(crate) struct ScrapingHealthObject<'a>(&'a ScrapingHealth);
+
+/// How the sources of a pipeline do.
+#[Object(name = "ScrapingHealth")]
+impl ScrapingHealthObject<'_> {
+    /// Warning with any source in error, error above a fifth of them; never healthy when all are silent.
+    async fn status(&self) -> HealthValue {
+        self.0.status.into()
+    }
+
+    /// Enabled sources with a successful run in the window.
+    async fn sources_processed(&self) -> Count {
+        Count(self.0.sources_processed)
+    }
+
+    /// Enabled sources.
+    async fn total_sources(&self) -> Count {
+        Count(self.0.total_sources)
+    }
+
+    /// Enabled sources whose last run failed.
+    async fn failed_sources(&self) -> Count {
+        Count(self.0.failed_sources)
+    }
+
+    /// Enabled sources that ran before and have been silent for too long.
+    async fn stale_sources(&self) -> Count {
+        Count(self.0.stale_sources)
+    }
+
+    /// Articles of all runs in the window.
+    async fn articles_collected(&self) -> Count {
+        Count(self.0.articles_collected)
+    }
+
+    /// Events of all runs in the window.
+    async fn events_extracted(&self) -> Count {
+        Count(self.0.events_extracted)
+    }
+
+    /// The enabled sources, the worst first: at most 50, unless all are asked for.
+    #[graphql(complexity = "child_complexity")]
+    async fn sources(&self, #[graphql(default)] all: bool) -> Vec<SourceStatusObject> {
+        let most = if all { usize::MAX } else { Listing::WORST };
+        self.0.sources.iter().take(most).map(SourceStatusObject::from).collect()
+    }
+
+    /// How many enabled sources `sources` leaves out unless all are asked for.
+    async fn sources_omitted(&self) -> Count {
+        Count(self.0.sources.len().saturating_sub(Listing::WORST) as u64)
+    }
+}
+
+/// How one source does.
+#[derive(SimpleObject)]
+#[graphql(name = "SourceStatus")]
+pub(crate) struct SourceStatusObject {
+    /// The source's key.
+    source: String,
+    /// Pending without a run, error when its last run failed, else healthy.
+    status: HealthValue,
+    /// Whether it ran before and has been silent for too long.
+    stale: bool,
+    /// Percent of its runs in the window that succeeded, with one decimal; null without a run in the window.
+    success_rate: Option<f64>,
+    /// Its runs in the window.
+    runs: Count,
+    /// When its last run finished.
+    last_run: Option<DateTime>,
+}
+
+impl From<&SourceStatus> for SourceStatusObject {
+    fn from(source: &SourceStatus) -> Self {
+        Self {
+            source: source.source.as_str().to_owned(),
+            status: source.status.into(),
+            stale: source.stale,
+            success_rate: source.success_rate.map(shown),
+            runs: Count(source.runs),
+            last_run: source.last_run.map(DateTime::from),
+        }
+    }
+}
+
+/// How good the data is: the counts of the window, summed and then divided.
+#[derive(SimpleObject)]
+#[graphql(name = "DataQuality")]
+pub(crate) struct DataQualityObject {
+    /// The worst of the checks.
+    status: HealthValue,
+    /// Percent, with one decimal; null without an attempt.
+    geocoding_success_rate: Option<f64>,
+    /// Percent, with one decimal; null without an attempt.
+    validation_pass_rate: Option<f64>,
+    /// How many events were to get a place.
+    geocoding_attempts: Count,
+    /// How many got one.
+    geocoding_successes: Count,
+    /// How many events were looked at for being complete.
+    validation_attempts: Count,
+    /// How many were.
+    validation_passes: Count,
+    /// Where the counts were taken from.
+    basis: BasisValue,
+    /// The newest moment in them.
+    last_updated: Option<DateTime>,
+}
+
+impl From<&DataQuality> for DataQualityObject {
+    fn from(quality: &DataQuality) -> Self {
+        let rate = |counts: Counts| counts.rate().map(shown);
+        let (geocoding, validation) = (quality.quality.geocoding, quality.quality.validation);
+        Self {
+            status: quality.status.into(),
+            geocoding_success_rate: rate(geocoding),
+            validation_pass_rate: rate(validation),
+            geocoding_attempts: Count(geocoding.attempts()),
+            geocoding_successes: Count(geocoding.successes()),
+            validation_attempts: Count(validation.attempts()),
+            validation_passes: Count(validation.successes()),
+            basis: quality.basis.into(),
+            last_updated: quality.last_updated.map(DateTime::from),
+        }
+    }
+}
+
+/// Something that the statistics find unusual.
+#[derive(SimpleObject)]
+pub(crate) struct Anomaly {
+    /// Its id.
+    id: async_graphql::ID,
+    /// What is unusual.
+    #[graphql(name = "type")]
+    kind: AnomalyTypeValue,
+    /// How grave it is.
+    severity: SeverityValue,
+    /// What was seen and what was expected, in a sentence.
+    description: String,
+    /// When.
+    timestamp: DateTime,
+    /// Where, unless it is the whole pipeline.
+    source: Option<String>,
+    /// The check, where it is about one.
+    check: Option<String>,
+}
+
+impl From<anomaly::Anomaly> for Anomaly {
+    fn from(anomaly: anomaly::Anomaly) -> Self {
+        Self {
+            id: anomaly.id.into(),
+            kind: anomaly.kind.into(),
+            severity: anomaly.severity.into(),
+            description: anomaly.description,
+            timestamp: anomaly.timestamp.into(),
+            source: anomaly.source.map(|source| source.to_string()),
+            check: anomaly.check,
+        }
+    }
+}
+
+/// Something that somebody should be told.
+#[derive(SimpleObject)]
+pub(crate) struct Alert {
+    /// Its id.
+    id: async_graphql::ID,
+    /// What it is about.
+    #[graphql(name = "type")]
+    kind: AlertTypeValue,
+    /// How grave it is.
+    severity: SeverityValue,
+    /// One line.
+    title: String,
+    /// Why, and what to do.
+    message: String,
+    /// Since when it stands as it does.
+    timestamp: DateTime,
+    /// Where it stands.
+    state: AlertStateValue,
+    /// The source, where it is about one.
+    source: Option<String>,
+}
+
+impl From<alert::Alert> for Alert {
+    fn from(alert: alert::Alert) -> Self {
+        Self {
+            id: alert.id.into(),
+            kind: alert.kind.into(),
+            severity: alert.severity.into(),
+            title: alert.title,
+            message: alert.message,
+            timestamp: alert.timestamp.into(),
+            state: alert.state.into(),
+            source: alert.source.map(|source| source.to_string()),
+        }
+    }
+}
+
+/// A pipeline in the overview.
+pub(crate) struct PipelineSummary(pub(crate) Arc<Snapshot>);
+
+/// A pipeline in the overview.
+#[Object]
+impl PipelineSummary {
+    /// The pipeline's key.
+    async fn key(&self) -> &str {
+        self.0.status().pipeline.as_str()
+    }
+
+    /// The worst of its parts.
+    async fn overall_status(&self) -> HealthValue {
+        self.0.status().overall_status.into()
+    }
+
+    /// The revision of its data, in decimal digits, to be compared as a number.
+    async fn revision(&self) -> String {
+        self.0.revision().to_string()
+    }
+
+    /// The instant that this is worked out for.
+    async fn timestamp(&self) -> DateTime {
+        self.0.timestamp().into()
+    }
+
+    /// Enabled sources with a successful run in the window.
+    async fn sources_processed(&self) -> Count {
+        Count(self.0.status().scraping_health.sources_processed)
+    }
+
+    /// Enabled sources.
+    async fn total_sources(&self) -> Count {
+        Count(self.0.status().scraping_health.total_sources)
+    }
+
+    /// Enabled sources whose last run failed.
+    async fn failed_sources(&self) -> Count {
+        Count(self.0.status().scraping_health.failed_sources)
+    }
+
+    /// Enabled sources that ran before and have been silent for too long.
+    async fn stale_sources(&self) -> Count {
+        Count(self.0.status().scraping_health.stale_sources)
+    }
+
+    /// Articles of all runs in the window.
+    async fn articles_collected(&self) -> Count {
+        Count(self.0.status().scraping_health.articles_collected)
+    }
+
+    /// Events of all runs in the window.
+    async fn events_extracted(&self) -> Count {
+        Count(self.0.status().scraping_health.events_extracted)
+    }
+}

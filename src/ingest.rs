@@ -1,0 +1,144 @@
+//! The one way in for reports, whichever door they came through.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::domain::health::Health;
+use crate::domain::pipeline::PipelineKey;
+use crate::domain::report::{Arrival, Fault, Report, ReportKind};
+use crate::domain::status::RuleBook;
+use crate::error::Result;
+use crate::store::{Entry, Recorded, Store};
+
+/// Items of one array, at most.
+pub const MAX_ITEMS: usize = 1_000;
+
+/// Takes reports.
+#[derive(Debug, Clone)]
+pub struct Ingest {
+    store: Arc<Store>,
+    rules: Arc<RuleBook>,
+    clock: Clock,
+}
+
+/// What became of a request's items.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Answer {
+    /// The revisions, in decimal digits, of the pipelines that took something.
+    pub revisions: BTreeMap<String, String>,
+    /// One for each item, in their order.
+    pub results: Vec<ItemResult>,
+}
+
+/// What became of one item.
+#[derive(Debug, Clone, Serialize)]
+pub struct ItemResult {
+    /// Its place among the items, from 0.
+    pub index: usize,
+    /// The id it is stored under; of a refused one the id it came with, if that could be read.
+    pub id: Option<Uuid>,
+    /// What became of it.
+    pub status: ItemStatus,
+    /// What is wrong with it, if it was refused.
+    pub errors: Vec<Fault>,
+    /// Whether the one thing wrong with it is that its id is taken.
+    #[serde(skip)]
+    pub is_conflict: bool,
+}
+
+/// What can become of an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ItemStatus {
+    /// It is committed.
+    Stored,
+    /// The same was committed before.
+    Duplicate,
+    /// It is not stored.
+    Refused,
+}
+
+impl Ingest {
+    /// Takes reports into this store, judged by these rules.
+    pub fn new(store: Arc<Store>, rules: Arc<RuleBook>, clock: Clock) -> Self {
+        Self { store, rules, clock }
+    }
+
+    /// Checks and stores items, each for itself; `pipeline` is for those that name none, `default` when it is absent.
+    /// The answer comes when what it calls stored is committed.
+    pub async fn record(&self, kind: ReportKind, items: Vec<Value>, pipeline: Option<&str>) -> Result<Answer> {
+        let arrival = Arrival {
+            received_at: self.clock.now(),
+            pipeline: pipeline.map_or_else(|| Ok(PipelineKey::default()), str::parse),
+        };
+        let mut results: Vec<Option<ItemResult>> = Vec::with_capacity(items.len());
+        let mut entries = Vec::new();
+        for (index, item) in items.into_iter().enumerate() {
+            let id = item.get("id").and_then(Value::as_str).and_then(|id| Uuid::try_parse(id).ok());
+            match Report::parse(kind, item, &arrival) {
+                Ok(report) => {
+                    entries.push(Entry { status: self.judge(&report), report });
+                    results.push(None);
+                }
+                Err(errors) => results.push(Some(ItemResult::refused(index, id, errors))),
+            }
+        }
+        let receipt = self.store.record(entries).await?;
+        let mut recorded = receipt.results.into_iter();
+        let results = results.into_iter().enumerate();
+        Ok(Answer {
+            results: results
+                .filter_map(|(index, refused)| refused.or_else(|| Some(ItemResult::of(index, recorded.next()?))))
+                .collect(),
+            revisions: receipt
+                .revisions
+                .into_iter()
+                .map(|(key, revision)| (key.to_string(), revision.to_string()))
+                .collect(),
+        })
+    }
+
+    /// What the quality counts of a report come to by themselves.
+    fn judge(&self, report: &Report) -> Health {
+        let thresholds = &self.rules.of(report.pipeline()).thresholds;
+        let quality = match report {
+            Report::SourceRun(run) => run.quality(),
+            Report::DataQuality(metric) => Some(metric.quality()),
+        };
+        quality.map_or(Health::Pending, |quality| quality.judge(thresholds))
+    }
+}
+
+impl ItemResult {
+    fn refused(index: usize, id: Option<Uuid>, errors: Vec<Fault>) -> Self {
+        Self { index, id, status: ItemStatus::Refused, errors, is_conflict: false }
+    }
+
+    fn of(index: usize, recorded: Recorded) -> Self {
+        let taken = |id: Uuid, message: &str, expected: &str| Self {
+            is_conflict: true,
+            ..Self::refused(
+                index,
+                Some(id),
+                vec![Fault { field: "id".into(), message: message.into(), expected: expected.into() }],
+            )
+        };
+        match recorded {
+            Recorded::Stored(id) => {
+                Self { index, id: Some(id), status: ItemStatus::Stored, errors: vec![], is_conflict: false }
+            }
+            Recorded::Duplicate(id) => {
+                Self { index, id: Some(id), status: ItemStatus::Duplicate, errors: vec![], is_conflict: false }
+            }
+            Recorded::Conflict(id) => {
+                taken(id, "another body was stored under this id", "the same body again, or a new id")
+            }
+            Recorded::OtherPipeline(id) => taken(id, "this id is taken by another pipeline", "a new id"),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The plain JSON of a status: the names and shapes that the old clients know, and additions beside them.
+
+use serde::Serialize;
+
+use crate::domain::alert::Alert;
+use crate::domain::anomaly::Anomaly;
+use crate::domain::counts::{Counts, shown};
+use crate::domain::health::Health;
+use crate::domain::pipeline::PipelineKey;
+use crate::domain::source::SourceKey;
+use crate::domain::status::{Basis, DataQuality, PipelineStatus, ScrapingHealth, SourceStatus};
+use crate::domain::time::{Timestamp, rfc3339, serde_rfc3339};
+
+/// The status with the first `listed` of its sources. Without an instant it is what an entity tag is made of.
+pub(super) fn render(status: &PipelineStatus, listed: usize, timestamp: Option<Timestamp>) -> Vec<u8> {
+    let plain = Plain {
+        pipeline: &status.pipeline,
+        revision: status.revision.to_string(),
+        timestamp: timestamp.map(rfc3339),
+        scraping_health: PlainHealth::of(&status.scraping_health, listed),
+        data_quality: PlainQuality::of(&status.data_quality),
+        anomalies: &status.anomalies,
+        alerts: &status.alerts,
+        overall_status: status.overall_status,
+    };
+    serde_json::to_vec(&plain).expect("plain structures always serialise")
+}
+
+#[derive(Serialize)]
+struct Plain<'a> {
+    pipeline: &'a PipelineKey,
+    revision: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timestamp: Option<String>,
+    scraping_health: PlainHealth<'a>,
+    data_quality: PlainQuality,
+    anomalies: &'a [Anomaly],
+    alerts: &'a [Alert],
+    overall_status: Health,
+}
+
+#[derive(Serialize)]
+struct PlainHealth<'a> {
+    status: Health,
+    sources_processed: u64,
+    total_sources: u64,
+    failed_sources: u64,
+    stale_sources: u64,
+    articles_collected: u64,
+    events_extracted: u64,
+    sources_omitted: usize,
+    sources: Vec<PlainSource<'a>>,
+}
+
+impl<'a> PlainHealth<'a> {
+    fn of(health: &'a ScrapingHealth, listed: usize) -> Self {
+        Self {
+            status: health.status,
+            sources_processed: health.sources_processed,
+            total_sources: health.total_sources,
+            failed_sources: health.failed_sources,
+            stale_sources: health.stale_sources,
+            articles_collected: health.articles_collected,
+            events_extracted: health.events_extracted,
+            sources_omitted: health.sources.len().saturating_sub(listed),
+            sources: health.sources.iter().take(listed).map(PlainSource::of).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct PlainSource<'a> {
+    source: &'a SourceKey,
+    status: Health,
+    stale: bool,
+    /// A number in the old clients: 0 without a run, which `runs` tells.
+    success_rate: f64,
+    runs: u64,
+    #[serde(with = "serde_rfc3339::option")]
+    last_run: Option<Timestamp>,
+}
+
+impl<'a> PlainSource<'a> {
+    fn of(source: &'a SourceStatus) -> Self {
+        Self {
+            source: &source.source,
+            status: source.status,
+            stale: source.stale,
+            success_rate: source.success_rate.map_or(0.0, shown),
+            runs: source.runs,
+            last_run: source.last_run,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct PlainQuality {
+    status: Health,
+    /// A number in the old clients: 0 without an attempt, which `geocoding_attempts` tells.
+    geocoding_success_rate: f64,
+    validation_pass_rate: f64,
+    geocoding_attempts: u64,
+    geocoding_successes: u64,
+    validation_attempts: u64,
+    validation_passes: u64,
+    basis: Basis,
+    #[serde(with = "serde_rfc3339::option")]
+    last_updated: Option<Timestamp>,
+}
+
+impl PlainQuality {
+    fn of(quality: &DataQuality) -> Self {
+        let rate = |counts: Counts| counts.rate().map_or(0.0, shown);
+        let (geocoding, validation) = (quality.quality.geocoding, quality.quality.validation);
+        Self {
+            status: quality.status,
+            geocoding_success_rate: rate(geocoding),
+            validation_pass_rate: rate(validation),
+            geocoding_attempts: geocoding.attempts(),
+            geocoding_successes: geocoding.successes(),
+            validation_attempts: validation.attempts(),
+            validation_passes: validation.successes(),
+            basis: quality.basis,
+            last_updated: quality.last_updated,
+        }
+    }
+}

@@ -1,0 +1,161 @@
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
+
+use crate::domain::revision::Revision;
+use crate::domain::status::PipelineStatus;
+use crate::domain::time::Timestamp;
+use crate::live::plain;
+
+/// A status with its revision, computed once and shared by every watcher, and so are its renderings.
+#[derive(Debug)]
+pub struct Snapshot {
+    status: PipelineStatus,
+    computed_at: Instant,
+    renderings: [OnceLock<Rendering>; 3],
+}
+
+/// Which sources a plain status lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Listing {
+    /// The worst ones, at most [`Listing::WORST`].
+    #[default]
+    Worst,
+    /// All of them.
+    All,
+    /// None of them.
+    None,
+}
+
+impl Listing {
+    /// How many sources are listed unless all are asked for.
+    pub const WORST: usize = 50;
+
+    /// The length of the list, of `sources`.
+    fn length(self, sources: usize) -> usize {
+        match self {
+            Self::Worst => sources.min(Self::WORST),
+            Self::All => sources,
+            Self::None => 0,
+        }
+    }
+}
+
+/// The plain JSON of a snapshot, in the forms in which it goes out.
+#[derive(Debug)]
+pub struct Rendering {
+    /// The JSON object.
+    pub json: Bytes,
+    /// The same as a Server-Sent Event: `event: status`, `id:` the revision.
+    pub event: Bytes,
+    /// A weak entity tag over all that is shown but the instant.
+    pub etag: String,
+}
+
+impl Snapshot {
+    /// Of a status that was just computed.
+    pub fn new(status: PipelineStatus) -> Self {
+        Self { status, computed_at: Instant::now(), renderings: Default::default() }
+    }
+
+    /// The status.
+    pub fn status(&self) -> &PipelineStatus {
+        &self.status
+    }
+
+    /// The revision of the data it is worked out from.
+    pub fn revision(&self) -> Revision {
+        self.status.revision
+    }
+
+    /// The instant it is worked out for.
+    pub fn timestamp(&self) -> Timestamp {
+        self.status.timestamp
+    }
+
+    /// When it was computed, by the steady clock that schedules go by.
+    pub fn computed_at(&self) -> Instant {
+        self.computed_at
+    }
+
+    /// The plain JSON, rendered by the first who asks.
+    pub fn rendering(&self, listing: Listing) -> &Rendering {
+        self.renderings[listing as usize].get_or_init(|| {
+            let listed = listing.length(self.status.scraping_health.sources.len());
+            let json = Bytes::from(plain::render(&self.status, listed, Some(self.status.timestamp)));
+            let event = format!("event: status\nid: {}\ndata: ", self.status.revision);
+            let event = Bytes::from([event.as_bytes(), &json, b"\n\n"].concat());
+            // Sixteen digits of the hash are plenty: a tag is only ever compared with the one before it.
+            let hash = Sha256::digest(plain::render(&self.status, listed, None));
+            let hash = hash.iter().take(8).fold(0u64, |hash, byte| hash << 8 | u64::from(*byte));
+            Rendering { json, event, etag: format!("W/\"{}-{hash:016x}\"", self.status.revision) }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::domain::pipeline::PipelineKey;
+    use crate::domain::run::{LastRun, RunState};
+    use crate::domain::status::{Facts, Rules, SourceFacts, evaluate};
+    use crate::domain::time::parse_rfc3339;
+
+    fn now() -> Timestamp {
+        parse_rfc3339("2026-01-28T15:30:45.123456Z").expect("a time")
+    }
+
+    fn snapshot(sources: usize, seconds: i64) -> Snapshot {
+        let sources = (0..sources).map(|index| SourceFacts {
+            key: format!("s{index:03}").parse().expect("a source"),
+            enabled: true,
+            last_run: Some(LastRun { state: RunState::Ok, finished_at: now() }),
+            runs: 1,
+            succeeded: 1,
+            succeeded_fresh: 1,
+        });
+        let facts = Facts {
+            pipeline: PipelineKey::default(),
+            revision: Revision::after(None, now()),
+            sources: sources.collect(),
+            articles_collected: 0,
+            events_extracted: 0,
+            metrics: vec![],
+            conflict_events: None,
+        };
+        Snapshot::new(evaluate(facts, &Rules::default(), now() + TimeDelta::seconds(seconds)))
+    }
+
+    #[test]
+    fn the_list_of_sources_has_a_limit_that_is_told() {
+        for (listing, listed, omitted) in [(Listing::Worst, 50, 10), (Listing::All, 60, 0), (Listing::None, 0, 60)] {
+            let json = snapshot(60, 0).rendering(listing).json.clone();
+            let status: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+            let health = &status["scraping_health"];
+            assert_eq!(health["sources"].as_array().map(Vec::len), Some(listed), "{listing:?}");
+            assert_eq!(health["sources_omitted"], omitted, "{listing:?}");
+        }
+    }
+
+    #[test]
+    fn the_tag_changes_with_what_is_shown_and_not_with_the_instant() {
+        let tag = |snapshot: Snapshot| snapshot.rendering(Listing::Worst).etag.clone();
+        assert_eq!(tag(snapshot(3, 0)), tag(snapshot(3, 5)));
+        assert_ne!(tag(snapshot(3, 0)), tag(snapshot(2, 0)));
+        assert_ne!(tag(snapshot(3, 0)), tag(snapshot(3, 24 * 3600)), "the sources fell silent");
+    }
+
+    #[test]
+    fn the_event_is_one_event() {
+        let snapshot = snapshot(1, 0);
+        let event = String::from_utf8(snapshot.rendering(Listing::Worst).event.to_vec()).expect("text");
+        let lines: Vec<&str> = event.lines().collect();
+        assert_eq!(lines.len(), 4, "{event}");
+        assert_eq!(lines[..2], ["event: status", &format!("id: {}", snapshot.revision())]);
+        assert!(event.ends_with("}\n\n"));
+    }
+}

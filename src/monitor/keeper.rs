@@ -1,0 +1,165 @@
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
+
+use crate::domain::pipeline::PipelineKey;
+use crate::domain::revision::Revision;
+use crate::domain::status::evaluate;
+use crate::error::{Error, Result};
+use crate::live::channel::Channel;
+use crate::live::snapshot::Snapshot;
+use crate::monitor::{Request, Shared};
+
+/// Keeps one pipeline's snapshot while somebody watches it or asks for it, and goes home after an interval in which
+/// nobody did.
+///
+/// All computing of a pipeline is here, one after the other: that makes it single-flight, and the snapshots rise.
+pub(super) struct Keeper {
+    shared: Arc<Shared>,
+    pipeline: PipelineKey,
+    snapshots: Arc<Channel<Snapshot>>,
+    asked: mpsc::Receiver<Request>,
+    revisions: watch::Receiver<Revision>,
+    waiting: Vec<Request>,
+    last: Option<Instant>,
+}
+
+enum Next {
+    Compute,
+    Ask(Request),
+    Changed,
+    Tick,
+    Gone,
+    Stop,
+}
+
+impl Keeper {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        pipeline: PipelineKey,
+        snapshots: Arc<Channel<Snapshot>>,
+        asked: mpsc::Receiver<Request>,
+        revisions: watch::Receiver<Revision>,
+    ) -> Self {
+        Self { shared, pipeline, snapshots, asked, revisions, waiting: Vec::new(), last: None }
+    }
+
+    pub(super) async fn run(mut self) {
+        let interval = self.shared.schedule.interval;
+        let mut ticks = interval_at(Instant::now() + interval, interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut due: Option<Instant> = None;
+        let mut idle_ticks = 0;
+        loop {
+            let next = tokio::select! {
+                // What has waited long enough comes before what has only just come.
+                biased;
+                () = self.shared.stop.cancelled() => Next::Stop,
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => Next::Compute,
+                Some(request) = self.asked.recv() => Next::Ask(request),
+                changed = self.revisions.changed() => if changed.is_ok() { Next::Changed } else { Next::Gone },
+                _ = ticks.tick() => Next::Tick,
+            };
+            match next {
+                Next::Ask(request) => {
+                    idle_ticks = 0;
+                    match self.snapshots.newest() {
+                        // It came while the computing was under way that it needed.
+                        Some(newest) if self.shared.is_fresh(&newest) => drop(request.send(Ok(newest))),
+                        _ => {
+                            self.waiting.push(request);
+                            due = due.or(Some(self.earliest()));
+                        }
+                    }
+                }
+                Next::Changed if self.snapshots.is_watched() => due = due.or(Some(self.earliest())),
+                // Who asks next will find the snapshot behind, and ask.
+                Next::Changed => {}
+                Next::Tick if self.snapshots.is_watched() => {
+                    idle_ticks = 0;
+                    due = Some(Instant::now());
+                }
+                Next::Tick => {
+                    idle_ticks += 1;
+                    if idle_ticks > 1 && self.shared.close_desk(&self.pipeline, &self.asked, false) {
+                        return;
+                    }
+                }
+                Next::Compute => {
+                    due = None;
+                    if self.compute().await.is_err_and(|error| matches!(error, Error::PipelineNotFound(_))) {
+                        let gone = Error::PipelineNotFound(self.pipeline.clone());
+                        return self.leave(&gone);
+                    }
+                }
+                Next::Gone => {
+                    let gone = Error::PipelineNotFound(self.pipeline.clone());
+                    return self.leave(&gone);
+                }
+                Next::Stop => return self.leave(&Error::ShuttingDown),
+            }
+        }
+    }
+
+    /// A computation that nobody has to wait for follows the one before at a distance: a burst of changes costs few.
+    fn earliest(&self) -> Instant {
+        let now = Instant::now();
+        self.last.map_or(now, |last| now.max(last + self.shared.schedule.debounce))
+    }
+
+    async fn compute(&mut self) -> Result<()> {
+        // Who asks from here on may know of a change that this computation does not see.
+        let waiting = std::mem::take(&mut self.waiting);
+        self.revisions.mark_unchanged();
+        self.last = Some(Instant::now());
+        let computed = self.snapshot().await;
+        match &computed {
+            Ok(snapshot) => {
+                self.snapshots.publish(Arc::clone(snapshot));
+                self.shared.published.send_replace(());
+            }
+            Err(Error::PipelineNotFound(_)) => {}
+            Err(error) => {
+                tracing::warn!(
+                    pipeline = %self.pipeline,
+                    error = error as &dyn std::error::Error,
+                    "the status could not be computed; it is tried again at the next interval"
+                );
+            }
+        }
+        for request in waiting {
+            // Who asked may have gone.
+            drop(request.send(computed.clone()));
+        }
+        computed.map(drop)
+    }
+
+    async fn snapshot(&self) -> Result<Arc<Snapshot>> {
+        let rules = self.shared.rules.of(&self.pipeline);
+        let now = self.now();
+        let facts = self.shared.store.facts(&self.pipeline, now - rules.window).await?;
+        let facts = facts.ok_or_else(|| Error::PipelineNotFound(self.pipeline.clone()))?;
+        Ok(Arc::new(Snapshot::new(evaluate(facts, rules, now))))
+    }
+
+    /// The instant of the next snapshot: later than that of the last, even when the machine's time is set back, or
+    /// watchers would hold it for old.
+    fn now(&self) -> crate::domain::time::Timestamp {
+        let now = self.shared.clock.now();
+        self.snapshots.newest().map_or(now, |newest| now.max(newest.timestamp() + TimeDelta::microseconds(1)))
+    }
+
+    /// Ends the channel: with the desk and this task its last senders go, and every watcher sees the end.
+    fn leave(mut self, why: &Error) {
+        self.shared.close_desk(&self.pipeline, &self.asked, true);
+        self.asked.close();
+        while let Ok(request) = self.asked.try_recv() {
+            self.waiting.push(request);
+        }
+        for request in std::mem::take(&mut self.waiting) {
+            drop(request.send(Err(why.clone())));
+        }
+    }
+}

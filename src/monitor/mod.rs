@@ -1,0 +1,206 @@
+//! When to compute: on changes, once an interval while somebody watches, and for a request that finds nothing fresh.
+//! What is computed is published to `live`.
+
+/// One pipeline's task: the only place where its status is computed.
+mod keeper;
+/// All pipelines in one stream.
+mod overview;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::domain::pipeline::PipelineKey;
+use crate::domain::status::RuleBook;
+use crate::error::{Error, Result};
+use crate::live::channel::{Channel, Watch};
+use crate::live::snapshot::Snapshot;
+use crate::monitor::keeper::Keeper;
+use crate::store::Store;
+
+/// All pipelines, by their keys.
+pub type Overview = Vec<Arc<Snapshot>>;
+
+/// How often a server that shares its database looks for what the others changed.
+const LOOK_AROUND: Duration = Duration::from_secs(1);
+
+/// When to compute.
+#[derive(Debug, Clone)]
+pub struct Schedule {
+    /// How often a watched pipeline is computed without a change.
+    pub interval: Duration,
+    /// How long after a computation the next change may have to wait, so that a burst costs one computation.
+    pub debounce: Duration,
+}
+
+/// Computes and publishes the snapshots of every pipeline that somebody watches or asks for.
+///
+/// A pipeline has a task while it is watched or asked for, and none otherwise.
+#[derive(Debug, Clone)]
+pub struct Monitor {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    store: Arc<Store>,
+    rules: RuleBook,
+    schedule: Schedule,
+    clock: Clock,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    // A std mutex: held for a map look-up only, never across an await.
+    desks: Mutex<HashMap<PipelineKey, Desk>>,
+    overview: Mutex<Option<Arc<Channel<Overview>>>>,
+    /// Woken by every snapshot of any pipeline.
+    published: watch::Sender<()>,
+}
+
+/// Where a pipeline's keeper is asked, and where it publishes.
+#[derive(Debug, Clone)]
+struct Desk {
+    requests: mpsc::Sender<Request>,
+    snapshots: Arc<Channel<Snapshot>>,
+}
+
+/// Somebody who needs a snapshot that is up to date.
+type Request = oneshot::Sender<Result<Arc<Snapshot>>>;
+
+impl Monitor {
+    /// Starts without a task: the first who watches or asks brings one. Its tasks end when `stop` is cancelled.
+    pub fn new(
+        store: Arc<Store>,
+        rules: RuleBook,
+        schedule: Schedule,
+        clock: Clock,
+        tasks: TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            store,
+            rules,
+            schedule,
+            clock,
+            tasks,
+            stop,
+            desks: Mutex::default(),
+            overview: Mutex::default(),
+            published: watch::Sender::new(()),
+        });
+        if shared.store.is_shared() {
+            shared.tasks.spawn(look_around(Arc::clone(&shared)));
+        }
+        Self { shared }
+    }
+
+    /// A snapshot that is up to date: not older than an interval, nor than the newest change that is committed here.
+    pub async fn current(&self, pipeline: &PipelineKey) -> Result<Arc<Snapshot>> {
+        loop {
+            let desk = self.shared.desk(pipeline)?;
+            if let Some(newest) = desk.snapshots.newest()
+                && self.shared.is_fresh(&newest)
+            {
+                return Ok(newest);
+            }
+            let (request, answer) = oneshot::channel();
+            if desk.requests.send(request).await.is_ok()
+                && let Ok(answer) = answer.await
+            {
+                return answer;
+            }
+            // The keeper went home, or the server does.
+            if self.shared.stop.is_cancelled() {
+                return Err(Error::ShuttingDown);
+            }
+        }
+    }
+
+    /// Watches a pipeline: the newest snapshot comes at once, then each new one.
+    pub async fn watch(&self, pipeline: &PipelineKey) -> Result<Watch<Snapshot>> {
+        loop {
+            // Watching comes before asking, so that the keeper stays.
+            let watch = self.shared.desk(pipeline)?.snapshots.watch();
+            self.current(pipeline).await?;
+            // Should the keeper have gone home before it saw us, its channel has nothing and is closed.
+            if watch.newest().is_some() {
+                return Ok(watch);
+            }
+        }
+    }
+
+    /// The snapshots of all pipelines, up to date.
+    pub async fn overview(&self) -> Result<Overview> {
+        let keys = self.shared.store.known_pipelines();
+        let snapshots = futures_util::future::join_all(keys.iter().map(|key| self.current(key))).await;
+        let gone = |snapshot: &Result<_>| matches!(snapshot, Err(Error::PipelineNotFound(_)));
+        snapshots.into_iter().filter(|snapshot| !gone(snapshot)).collect()
+    }
+
+    /// Watches all pipelines: the list of their snapshots, again whenever it differs and once an interval.
+    pub fn watch_overview(&self) -> Watch<Overview> {
+        let mut slot = self.shared.overview.lock().unwrap_or_else(PoisonError::into_inner);
+        let channel = slot.get_or_insert_with(|| {
+            let channel = Arc::new(Channel::default());
+            self.shared.tasks.spawn(overview::run(self.clone(), Arc::clone(&channel)));
+            channel
+        });
+        channel.watch()
+    }
+}
+
+impl Shared {
+    /// The desk of a pipeline that exists; its keeper comes when there is none.
+    fn desk(self: &Arc<Self>, pipeline: &PipelineKey) -> Result<Desk> {
+        let Some(revisions) = self.store.revisions(pipeline) else {
+            return Err(Error::PipelineNotFound(pipeline.clone()));
+        };
+        let mut desks = self.desks();
+        if let Some(desk) = desks.get(pipeline) {
+            return Ok(desk.clone());
+        }
+        let (requests, asked) = mpsc::channel(64);
+        let desk = Desk { requests, snapshots: Arc::default() };
+        desks.insert(pipeline.clone(), desk.clone());
+        drop(desks);
+        let keeper = Keeper::new(Arc::clone(self), pipeline.clone(), Arc::clone(&desk.snapshots), asked, revisions);
+        self.tasks.spawn(keeper.run());
+        Ok(desk)
+    }
+
+    /// Takes a desk away, unless somebody watches or asks there and the pipeline still exists.
+    fn close_desk(&self, pipeline: &PipelineKey, asked: &mpsc::Receiver<Request>, whatever: bool) -> bool {
+        let mut desks = self.desks();
+        let needed = desks.get(pipeline).is_some_and(|desk| desk.snapshots.is_watched() || !asked.is_empty());
+        if needed && !whatever {
+            return false;
+        }
+        desks.remove(pipeline);
+        true
+    }
+
+    fn is_fresh(&self, snapshot: &Snapshot) -> bool {
+        let newest = self.store.newest_revision(&snapshot.status().pipeline);
+        snapshot.computed_at().elapsed() < self.schedule.interval
+            && newest.is_some_and(|revision| snapshot.revision() >= revision)
+    }
+
+    fn desks(&self) -> MutexGuard<'_, HashMap<PipelineKey, Desk>> {
+        self.desks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Learns what other servers on the same database changed.
+async fn look_around(shared: Arc<Shared>) {
+    let mut tick = tokio::time::interval(LOOK_AROUND);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while shared.stop.run_until_cancelled(tick.tick()).await.is_some() {
+        if let Err(error) = shared.store.refresh().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the revisions could not be read");
+        }
+    }
+}

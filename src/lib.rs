@@ -2,19 +2,29 @@
 //!
 //! Dependencies run one way: `domain` ← `store`, `live` ← `ingest`, `monitor` ← `graphql`, `http` ← `app`.
 
+/// Puts the parts together.
+pub mod app;
 /// What time it is.
 pub mod clock;
+/// What can be set.
+pub mod config;
+/// The bundled sample, replayed for ever.
+mod demo;
 /// The field's own types and rules, pure.
 pub mod domain;
 /// What can go wrong.
 pub mod error;
 /// The GraphQL schema and its resolvers.
 pub mod graphql;
+/// Routes and transports.
+pub mod http;
 /// The one way in for reports.
 pub mod ingest;
 /// Who gets it: snapshots, rendered once, and their channels.
 pub mod live;
 /// When to compute, and the computing.
 pub mod monitor;
+/// Source runs from a file, told again.
+pub mod replay;
 /// The only place that speaks SQL.
 pub mod store;

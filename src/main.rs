@@ -1,2 +1,129 @@
-//! Pipewatch.
-fn main() {}
+//! The command line.
+
+/// A file a command.
+mod command {
+    pub(crate) mod migrate;
+    pub(crate) mod replay;
+    pub(crate) mod serve;
+}
+
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use crate::command::{migrate, replay, serve};
+use clap::{Parser, Subcommand};
+use pipewatch::config::{BadSetting, Flags};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// The exit status for a bad setting or argument: `EX_USAGE` of sysexits.h.
+const USAGE: u8 = 64;
+/// The exit status of a program that Ctrl-C ended: 128 + SIGINT.
+const INTERRUPTED: i32 = 130;
+
+/// Live status of data pipelines: reports in, one true status out, to everyone watching.
+#[derive(Parser)]
+#[command(name = "pipewatch", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve: take reports, and show the status to everyone watching
+    Serve(Box<Flags>),
+    /// Bring the database's schema up or down, or show where it stands
+    Migrate(migrate::Arguments),
+    /// Print the GraphQL schema
+    Schema,
+    /// Post a file of source runs to a running server, in order, as if they happened now
+    Replay(replay::Arguments),
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+            // Nothing can be done when nobody listens.
+            drop(error.print());
+            return code;
+        }
+    };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("the runtime cannot be started: {error}")),
+    };
+    runtime.block_on(async {
+        match cli.command {
+            Command::Serve(flags) => serve::run(*flags).await,
+            Command::Migrate(arguments) => migrate::run(arguments).await,
+            Command::Schema => print(pipewatch::graphql::sdl().trim_end()),
+            Command::Replay(arguments) => replay::run(arguments).await,
+        }
+    })
+}
+
+/// Prints to standard output; a reader that went away is no failure.
+fn print(text: &str) -> ExitCode {
+    use std::io::Write as _;
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => fail(&error.to_string()),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+fn fail(message: &str) -> ExitCode {
+    complain(message);
+    ExitCode::FAILURE
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "it is the end of the error")]
+fn refuse(error: BadSetting) -> ExitCode {
+    complain(&error.to_string());
+    ExitCode::from(USAGE)
+}
+
+#[allow(clippy::print_stderr, reason = "the last words of a program")]
+fn complain(message: &str) {
+    eprintln!("pipewatch: {message}");
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
+}
+
+/// Logs to standard error.
+fn start_logging(filter: &str) -> Result<(), BadSetting> {
+    let filter = EnvFilter::try_new(filter).map_err(|error| BadSetting {
+        key: "log".into(),
+        message: format!("{filter:?}: {error}; expected a filter such as info or warn,pipewatch=debug"),
+    })?;
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
+    Ok(())
+}
+
+/// Cancelled by Ctrl-C or SIGTERM; the second one does not wait.
+fn interruption() -> std::io::Result<CancellationToken> {
+    let token = CancellationToken::new();
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let interrupted = token.clone();
+    tokio::spawn(async move {
+        for _ in 0..2 {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if interrupted.is_cancelled() {
+                std::process::exit(INTERRUPTED);
+            }
+            interrupted.cancel();
+        }
+    });
+    Ok(token)
+}

@@ -19,6 +19,16 @@ impl Threshold {
         (0.0 <= error && error <= warning && warning <= 100.0).then_some(Self { warning, error })
     }
 
+    /// Below this a check is a warning, in percent.
+    pub fn warning(self) -> f64 {
+        self.warning
+    }
+
+    /// Below this a check is an error, in percent.
+    pub fn error(self) -> f64 {
+        self.error
+    }
+
     /// How these counts are to be judged.
     pub fn judge(self, counts: Counts) -> Health {
         let judged = if counts.attempts() < MIN_ATTEMPTS {

@@ -4,6 +4,8 @@
 mod connection;
 /// What changes something.
 mod mutation;
+/// Requests, checked and parsed.
+pub mod operation;
 /// What is asked once.
 mod query;
 /// What is watched.

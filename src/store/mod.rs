@@ -18,6 +18,7 @@ mod registry;
 mod writer;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use migration::{Migrator, MigratorTrait as _};
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend};
@@ -41,7 +42,11 @@ pub struct Store {
     changes: Arc<Changes>,
     writer: Writer,
     writing: JoinHandle<()>,
+    last_answer: tokio::sync::Mutex<Option<(Instant, bool)>>,
 }
+
+/// How long the answer stands to whether the database answers.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Which way a migration goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +72,7 @@ impl Store {
         let connections = Connections::open(url).await.map_err(Error::database)?;
         let changes = Arc::new(Changes::new());
         let (writer, writing) = Writer::start(connections.clone(), clock.clone(), Arc::clone(&changes));
-        Ok(Self { connections, clock, changes, writer, writing })
+        Ok(Self { connections, clock, changes, writer, writing, last_answer: tokio::sync::Mutex::default() })
     }
 
     /// Brings the schema up or down. All steps happen or none; servers that start at once do it one after another.
@@ -104,10 +109,23 @@ impl Store {
         self.refresh().await
     }
 
-    /// Asks the database for an answer.
-    pub async fn ping(&self) -> Result<()> {
-        self.connections.reader().execute_unprepared("SELECT 1").await.map_err(Error::database)?;
-        Ok(())
+    /// Whether the database answers. However many ask, it is asked once a second.
+    pub async fn answers(&self) -> bool {
+        let mut last = self.last_answer.lock().await;
+        match *last {
+            Some((at, answers)) if at.elapsed() < ASK_AGAIN => answers,
+            _ => {
+                let answers = match self.connections.reader().execute_unprepared("SELECT 1").await {
+                    Ok(_) => true,
+                    Err(error) => {
+                        tracing::warn!(error = &error as &dyn std::error::Error, "the database does not answer");
+                        false
+                    }
+                };
+                *last = Some((Instant::now(), answers));
+                answers
+            }
+        }
     }
 
     /// Whether other servers may write to the same database.

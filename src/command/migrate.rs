@@ -1,0 +1,63 @@
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use pipewatch::clock::Clock;
+use pipewatch::config::{self, DatabaseFlags};
+use pipewatch::store::{Direction, Store};
+
+use crate::{chain, fail, print, refuse, start_logging};
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    database: DatabaseFlags,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Apply the steps that are pending
+    Up {
+        /// At most so many
+        #[arg(long, value_name = "N")]
+        steps: Option<u32>,
+    },
+    /// Take back the newest step, with the data of its tables
+    Down {
+        /// So many
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        steps: u32,
+    },
+    /// Show each step, and whether the database has it
+    Status,
+}
+
+/// Brings the schema up or down, or shows where it stands.
+pub(crate) async fn run(arguments: Arguments) -> ExitCode {
+    let url = match config::database(arguments.database) {
+        Ok((url, log)) => match start_logging(&log) {
+            Ok(()) => url,
+            Err(error) => return refuse(error),
+        },
+        Err(error) => return refuse(error),
+    };
+    match act(&url, &arguments.action).await {
+        Ok(steps) => print(&steps),
+        Err(error) => fail(&chain(&error)),
+    }
+}
+
+async fn act(url: &str, action: &Action) -> pipewatch::error::Result<String> {
+    let store = Store::open(url, Clock::system()).await?;
+    match action {
+        Action::Up { steps } => store.migrate(Direction::Up(*steps)).await?,
+        Action::Down { steps } => store.migrate(Direction::Down(*steps)).await?,
+        Action::Status => {}
+    }
+    let steps = store.steps().await?;
+    store.close().await?;
+    let line =
+        |step: &pipewatch::store::Step| format!("{}  {}", if step.applied { "applied" } else { "pending" }, step.name);
+    Ok(steps.iter().map(line).collect::<Vec<_>>().join("\n"))
+}

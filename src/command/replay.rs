@@ -1,0 +1,174 @@
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use pipewatch::clock::Clock;
+use pipewatch::replay::{Batch, Recording};
+use reqwest::{Client, StatusCode, Url};
+use serde_json::Value;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::{fail, interruption, print};
+
+/// How often a batch is posted to a server that cannot be reached or cannot store.
+const ATTEMPTS: u32 = 5;
+/// How long a post may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// The source runs, one JSON object a line, in the order of time
+    file: PathBuf,
+    /// The server
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8000")]
+    url: Url,
+    /// The pipeline of the runs that name none
+    #[arg(long, value_name = "KEY", default_value = "default")]
+    pipeline: String,
+    /// How long a day of the file takes
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = humantime::parse_duration)]
+    day: Duration,
+}
+
+/// Posts the runs of a file to a running server, each when it is due.
+pub(crate) async fn run(arguments: Arguments) -> ExitCode {
+    let recording = match std::fs::read_to_string(&arguments.file) {
+        Ok(text) => Recording::parse(&text),
+        Err(error) => return fail(&format!("{}: {error}", arguments.file.display())),
+    };
+    let recording = match recording {
+        Ok(recording) => recording,
+        Err(error) => return fail(&format!("{}: {error}", arguments.file.display())),
+    };
+    let interrupted = match interruption() {
+        Ok(interrupted) => interrupted,
+        Err(error) => return fail(&format!("signals cannot be heard: {error}")),
+    };
+    let server = match Server::new(&arguments) {
+        Ok(server) => server,
+        Err(message) => return fail(&message),
+    };
+
+    let bar = ProgressBar::new(recording.runs() as u64);
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {elapsed} of {duration}  {msg}") {
+        bar.set_style(style);
+    }
+    let start = Instant::now();
+    let mut sums = Sums::default();
+    for batch in recording.batches(arguments.day) {
+        // Between batches it can be interrupted; what was posted is answered first, so nothing is in doubt.
+        if interrupted.run_until_cancelled(sleep_until(start + batch.due)).await.is_none() {
+            break;
+        }
+        match server.post(batch).await {
+            Ok(answer) => sums.add(&answer),
+            Err(message) => {
+                bar.abandon();
+                return fail(&format!("{message}; {sums}"));
+            }
+        }
+        bar.set_position(sums.total());
+        if sums.refused > 0 {
+            bar.set_message(format!("{} refused", sums.refused));
+        }
+    }
+    let was_interrupted = interrupted.is_cancelled();
+    if was_interrupted {
+        bar.abandon();
+    } else {
+        bar.finish();
+    }
+    print(&format!("{}{sums}", if was_interrupted { "interrupted: " } else { "" }));
+    match &sums.first_refusal {
+        Some(refusal) => fail(&format!("refused: {refusal}")),
+        None => ExitCode::SUCCESS,
+    }
+}
+
+struct Server {
+    client: Client,
+    url: Url,
+    clock: Clock,
+}
+
+impl Server {
+    fn new(arguments: &Arguments) -> Result<Self, String> {
+        let mut url = arguments
+            .url
+            .join("/api/v1/source-runs")
+            .map_err(|error| format!("--url {}: {error}; expected such as http://127.0.0.1:8000", arguments.url))?;
+        url.query_pairs_mut().append_pair("pipeline", &arguments.pipeline);
+        // An error means that there is a provider already.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let client = Client::builder().timeout(TIMEOUT).build().map_err(|error| crate::chain(&error))?;
+        Ok(Self { client, url, clock: Clock::system() })
+    }
+
+    /// Posts a batch, again when the server cannot be reached: with ids, so that nothing is stored twice.
+    async fn post(&self, batch: Batch) -> Result<Value, String> {
+        let mut items = batch.at(self.clock.now());
+        for item in &mut items {
+            if item["id"].is_null() {
+                item["id"] = uuid::Uuid::now_v7().to_string().into();
+            }
+        }
+        let mut attempt = 1;
+        loop {
+            let failure = match self.client.post(self.url.clone()).json(&items).send().await {
+                Ok(response) if response.status() == StatusCode::SERVICE_UNAVAILABLE => "it is unavailable".to_owned(),
+                Ok(response) => {
+                    let status = response.status();
+                    let body: Value = response.json().await.map_err(|error| crate::chain(&error))?;
+                    return match body.get("results") {
+                        Some(_) => Ok(body),
+                        None => {
+                            Err(format!("the server answered {status}: {}", body["detail"].as_str().unwrap_or("?")))
+                        }
+                    };
+                }
+                Err(error) => crate::chain(&error),
+            };
+            if attempt == ATTEMPTS {
+                return Err(format!("{} cannot take the runs: {failure}", self.url));
+            }
+            sleep(Duration::from_millis(200) * 2u32.pow(attempt)).await;
+            attempt += 1;
+        }
+    }
+}
+
+/// What became of the runs.
+#[derive(Default)]
+struct Sums {
+    stored: u64,
+    duplicates: u64,
+    refused: u64,
+    first_refusal: Option<Value>,
+}
+
+impl Sums {
+    fn add(&mut self, answer: &Value) {
+        for result in answer["results"].as_array().into_iter().flatten() {
+            match result["status"].as_str() {
+                Some("stored") => self.stored += 1,
+                Some("duplicate") => self.duplicates += 1,
+                _ => {
+                    self.refused += 1;
+                    self.first_refusal.get_or_insert_with(|| result["errors"].clone());
+                }
+            }
+        }
+    }
+
+    fn total(&self) -> u64 {
+        self.stored + self.duplicates + self.refused
+    }
+}
+
+impl std::fmt::Display for Sums {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} stored, {} duplicate, {} refused", self.stored, self.duplicates, self.refused)
+    }
+}

@@ -1,0 +1,223 @@
+//! What can be set: defaults < `pipewatch.toml` < environment < flags. Everything is checked before anything binds.
+
+/// `pipewatch.toml`.
+mod file;
+/// Flags and environment.
+mod flags;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use axum::http::HeaderValue;
+use chrono::TimeDelta;
+
+use crate::config::file::File;
+pub use crate::config::flags::{DatabaseFlags, Flags};
+use crate::domain::check::{Threshold, Thresholds};
+use crate::domain::status::{RuleBook, Rules};
+use crate::http::CorsOrigins;
+
+/// The database, when none is named: a file in the working directory.
+pub const DEFAULT_DATABASE: &str = "sqlite://pipewatch.db";
+/// Where the file of settings is looked for, when none is named; it need not be there.
+const DEFAULT_FILE: &str = "pipewatch.toml";
+/// The pipeline that `--demo` reports to.
+pub const DEMO_PIPELINE: &str = "demo";
+/// 30 days of the file at one day in 2 seconds.
+const DEMO_WINDOW: TimeDelta = TimeDelta::seconds(60);
+
+/// All settings of a server, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The database, as `sqlite://…` or `postgres://…`.
+    pub database_url: String,
+    /// Whether to bring the schema up before serving.
+    pub migrate: bool,
+    /// How often a watched pipeline is computed without a change.
+    pub interval: Duration,
+    /// Windows, staleness and thresholds.
+    pub rules: RuleBook,
+    /// How long open requests and streams may take to end when the server stops.
+    pub drain: Duration,
+    /// Which other origins' pages may read the answers.
+    pub cors: CorsOrigins,
+    /// What is logged, in tracing's filter syntax.
+    pub log: String,
+    /// Whether the bundled sample is replayed into the pipeline `demo`.
+    pub demo: bool,
+}
+
+/// A setting that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {message}")]
+pub struct BadSetting {
+    /// Its name where it was set.
+    pub key: String,
+    /// What is wrong and what is expected.
+    pub message: String,
+}
+
+impl BadSetting {
+    fn new(key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { key: key.into(), message: message.into() }
+    }
+}
+
+impl Config {
+    /// Puts flags, environment, file and defaults together; `port` is the variable `PORT`, which many hosts set.
+    ///
+    /// # Errors
+    /// The first setting that cannot be used.
+    pub fn load(flags: Flags, port: Option<&str>) -> Result<Self, BadSetting> {
+        let file = read_file(flags.database.config.as_deref())?;
+        let interval = duration("interval", flags.interval.or(file.interval), Duration::from_secs(5))?;
+        if interval < Duration::from_millis(100) || interval > Duration::from_hours(1) {
+            return Err(BadSetting::new("interval", "expected from 100ms to 1h"));
+        }
+        let drain = duration("drain", flags.drain.or(file.drain), Duration::from_secs(10))?;
+        let thresholds = file::Thresholds {
+            geocoding: Some(file::Threshold { warning: flags.geocoding_warning, error: flags.geocoding_error }),
+            validation: Some(file::Threshold { warning: flags.validation_warning, error: flags.validation_error }),
+        };
+        let window = flags.window.or(file.window);
+        let staleness = flags.staleness.or(file.staleness);
+        let default = rules("", window, staleness, Some(thresholds.or(file.thresholds)), &Rules::default())?;
+        let mut rule_book = RuleBook { default, ..RuleBook::default() };
+        let demo = flags.demo || file.demo.unwrap_or(false);
+        if demo {
+            let key = DEMO_PIPELINE.parse().map_err(|error| BadSetting::new("demo", format!("{error}")))?;
+            let rules = Rules { window: DEMO_WINDOW, staleness: DEMO_WINDOW, ..default };
+            rule_book.pipelines.insert(key, rules);
+        }
+        for (key, own) in file.pipelines {
+            let at = format!("pipelines.{key}");
+            let key = key.parse().map_err(|error| BadSetting::new(at.as_str(), format!("{error}")))?;
+            let base = *rule_book.of(&key);
+            let own = rules(&format!("{at}."), own.window, own.staleness, own.thresholds, &base)?;
+            rule_book.pipelines.insert(key, own);
+        }
+        Ok(Self {
+            listen: listen(flags.listen, port, file.listen)?,
+            database_url: database_url(flags.database.database_url.or(file.database_url))?,
+            migrate: !(flags.no_migrate || file.no_migrate.unwrap_or(false)),
+            interval,
+            rules: rule_book,
+            drain,
+            cors: cors(&flags.cors_origins.or(file.cors_origins).unwrap_or_default())?,
+            log: flags.database.log.or(file.log).unwrap_or_else(|| DEFAULT_LOG.to_owned()),
+            demo,
+        })
+    }
+}
+
+/// What is logged, when nothing is said.
+pub const DEFAULT_LOG: &str = "warn,pipewatch=info";
+
+/// The database's URL and what is logged, for the commands that need no more.
+///
+/// # Errors
+/// The first setting that cannot be used.
+pub fn database(flags: DatabaseFlags) -> Result<(String, String), BadSetting> {
+    let file = read_file(flags.config.as_deref())?;
+    let log = flags.log.or(file.log).unwrap_or_else(|| DEFAULT_LOG.to_owned());
+    Ok((database_url(flags.database_url.or(file.database_url))?, log))
+}
+
+fn read_file(named: Option<&Path>) -> Result<File, BadSetting> {
+    let path = named.map_or_else(|| PathBuf::from(DEFAULT_FILE), Path::to_owned);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => {
+            toml::from_str(&text).map_err(|error| BadSetting::new(path.display().to_string(), error.to_string()))
+        }
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(File::default()),
+        Err(error) => Err(BadSetting::new(path.display().to_string(), error.to_string())),
+    }
+}
+
+fn listen(set: Option<String>, port: Option<&str>, file: Option<String>) -> Result<SocketAddr, BadSetting> {
+    let (key, text) = match (set, port, file) {
+        (None, Some(port), _) => ("PORT", format!("0.0.0.0:{port}")),
+        (Some(listen), _, _) | (None, None, Some(listen)) => ("listen", listen),
+        (None, None, None) => return Ok(SocketAddr::from(([127, 0, 0, 1], 8000))),
+    };
+    text.parse().map_err(|_| BadSetting::new(key, format!("{text:?}; expected an address such as 127.0.0.1:8000")))
+}
+
+fn database_url(set: Option<String>) -> Result<String, BadSetting> {
+    let url = set.unwrap_or_else(|| DEFAULT_DATABASE.to_owned());
+    if ["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| url.starts_with(scheme)) {
+        Ok(url)
+    } else {
+        // The value is not shown: it may hold a password.
+        Err(BadSetting::new("database_url", "expected sqlite://FILE or postgres://USER:PASSWORD@HOST/NAME"))
+    }
+}
+
+fn rules(
+    at: &str,
+    window: Option<String>,
+    staleness: Option<String>,
+    thresholds: Option<file::Thresholds>,
+    base: &Rules,
+) -> Result<Rules, BadSetting> {
+    let own_window = window.is_some();
+    let window = delta(&format!("{at}window"), window, base.window)?;
+    // A window of its own is also the time after which a source counts as stale, unless that is said.
+    let staleness = delta(&format!("{at}staleness"), staleness, if own_window { window } else { base.staleness })?;
+    let set = thresholds.unwrap_or_default();
+    Ok(Rules {
+        window,
+        staleness,
+        thresholds: Thresholds {
+            geocoding: threshold(&format!("{at}thresholds.geocoding"), set.geocoding, base.thresholds.geocoding)?,
+            validation: threshold(&format!("{at}thresholds.validation"), set.validation, base.thresholds.validation)?,
+        },
+    })
+}
+
+fn threshold(key: &str, set: Option<file::Threshold>, base: Threshold) -> Result<Threshold, BadSetting> {
+    let Some(set) = set else { return Ok(base) };
+    Threshold::new(set.warning.unwrap_or(base.warning()), set.error.unwrap_or(base.error()))
+        .ok_or_else(|| BadSetting::new(key, "expected percentages with 0 ≤ error ≤ warning ≤ 100"))
+}
+
+fn delta(key: &str, set: Option<String>, default: TimeDelta) -> Result<TimeDelta, BadSetting> {
+    let Some(text) = set else { return Ok(default) };
+    let span = humantime::parse_duration(&text).ok().filter(|span| !span.is_zero());
+    let span = span.and_then(|span| TimeDelta::from_std(span).ok()).filter(|span| *span <= TimeDelta::days(3_660));
+    span.ok_or_else(|| BadSetting::new(key, format!("{text:?}; expected a duration of at most ten years, such as 24h")))
+}
+
+fn duration(key: &str, set: Option<String>, default: Duration) -> Result<Duration, BadSetting> {
+    set.map_or(Ok(default), |text| {
+        humantime::parse_duration(&text)
+            .map_err(|_| BadSetting::new(key, format!("{text:?}; expected a duration such as 5s or 100ms")))
+    })
+}
+
+fn cors(origins: &[String]) -> Result<CorsOrigins, BadSetting> {
+    match origins {
+        [] => Ok(CorsOrigins::None),
+        [any] if any == "*" => Ok(CorsOrigins::Any),
+        _ => origins
+            .iter()
+            .map(|origin| {
+                let is_origin =
+                    origin.parse().is_ok_and(|uri: axum::http::Uri| uri.scheme().is_some() && !origin.ends_with('/'));
+                HeaderValue::from_str(origin).ok().filter(|_| is_origin).ok_or_else(|| {
+                    BadSetting::new(
+                        "cors_origins",
+                        format!("{origin:?}; expected origins such as https://example.org, or *"),
+                    )
+                })
+            })
+            .collect::<Result<_, _>>()
+            .map(CorsOrigins::Only),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+use std::io::Write as _;
+
+use super::*;
+use crate::domain::pipeline::PipelineKey;
+
+fn with_file(text: &str) -> (tempfile::NamedTempFile, Flags) {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(text.as_bytes()).expect("written");
+    let database = DatabaseFlags { config: Some(file.path().to_owned()), ..DatabaseFlags::default() };
+    (file, Flags { database, ..Flags::default() })
+}
+
+fn load(text: &str) -> Result<Config, BadSetting> {
+    let (_file, flags) = with_file(text);
+    Config::load(flags, None)
+}
+
+#[test]
+fn flags_come_before_the_environments_port_and_the_file() {
+    let (_file, flags) = with_file("listen = \"127.0.0.1:1\"\ninterval = \"1s\"");
+    let set = Flags { listen: Some("127.0.0.1:3".into()), interval: Some("2s".into()), ..flags.clone() };
+    for (flags, port, listen, interval) in [
+        (Flags::default(), None, "127.0.0.1:8000", 5),
+        (flags.clone(), None, "127.0.0.1:1", 1),
+        (flags, Some("2"), "0.0.0.0:2", 1),
+        (set, Some("2"), "127.0.0.1:3", 2),
+    ] {
+        let config = Config::load(flags, port).expect("good settings");
+        assert_eq!((config.listen.to_string().as_str(), config.interval.as_secs()), (listen, interval));
+    }
+}
+
+#[test]
+fn a_pipeline_overrides_what_it_names() {
+    let config = load(
+        r#"
+        window = "12h"
+        [thresholds.geocoding]
+        warning = 90
+        [pipelines.news]
+        window = "1h"
+        thresholds.validation = { error = 10 }
+        [pipelines.slow]
+        staleness = "7d"
+        "#,
+    )
+    .expect("good settings");
+    let rules = |key: &str| *config.rules.of(&key.parse::<PipelineKey>().expect("a key"));
+    let hours = |key: &str| (rules(key).window.num_hours(), rules(key).staleness.num_hours());
+    assert_eq!((hours("default"), hours("news"), hours("slow")), ((12, 12), (1, 1), (12, 168)));
+    let rates = |threshold: Threshold| (threshold.warning(), threshold.error());
+    assert_eq!(rates(rules("news").thresholds.geocoding), (90.0, 60.0));
+    assert_eq!(rates(rules("news").thresholds.validation), (85.0, 10.0));
+    assert_eq!(rates(rules("default").thresholds.validation), (85.0, 70.0));
+}
+
+#[test]
+fn the_demo_looks_back_a_minute() {
+    let config = Config::load(Flags { demo: true, ..Flags::default() }, None).expect("good settings");
+    let rules = |key: &str| *config.rules.of(&key.parse::<PipelineKey>().expect("a key"));
+    assert_eq!((rules("demo").window, rules("default").window), (TimeDelta::seconds(60), TimeDelta::hours(24)));
+}
+
+#[test]
+fn a_bad_setting_is_named() {
+    for (text, key) in [
+        ("listen = \"8000\"", "listen"),
+        ("database_url = \"mysql://x\"", "database_url"),
+        ("interval = \"10ms\"", "interval"),
+        ("interval = \"soon\"", "interval"),
+        ("window = \"0s\"", "window"),
+        ("window = \"1000000y\"", "window"),
+        ("drain = \"x\"", "drain"),
+        ("thresholds.geocoding = { warning = 50 }", "thresholds.geocoding"),
+        ("cors_origins = [\"example.org\"]", "cors_origins"),
+        ("[pipelines.News]", "pipelines.News"),
+        ("[pipelines.news]\nwindow = \"x\"", "pipelines.news.window"),
+    ] {
+        assert_eq!(load(text).map(drop).expect_err(text).key, key, "{text}");
+    }
+    for text in ["windw = \"1h\"", "[pipelines.news]\nwindw = \"1h\"", "[thresholds.geocoding]\nwarn = 1", "window = 5"]
+    {
+        let error = load(text).map(drop).expect_err(text).to_string();
+        assert!(error.contains("warn") || error.contains("wind"), "{error}");
+    }
+    let missing = DatabaseFlags { config: Some("/nowhere/pipewatch.toml".into()), ..DatabaseFlags::default() };
+    let error = Config::load(Flags { database: missing, ..Flags::default() }, None).map(drop);
+    assert_eq!(error.expect_err("no such file").key, "/nowhere/pipewatch.toml");
+}
+
+#[test]
+fn a_password_is_not_shown() {
+    let error = load("database_url = \"mysql://me:secret@host/name\"").map(drop).expect_err("not ours");
+    assert!(!error.to_string().contains("secret"), "{error}");
+}

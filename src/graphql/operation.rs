@@ -1,0 +1,146 @@
+//! A request as every transport takes it: checked for shape, parsed once, and known by its kind.
+
+use async_graphql::parser::parse_query;
+use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationType};
+use async_graphql::{Request, Response, ServerError, Variables};
+use serde_json::{Map, Value};
+
+use crate::graphql::refusal;
+
+/// The parameters of a GraphQL request, of the right shapes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Parameters {
+    query: String,
+    operation_name: Option<String>,
+    variables: Map<String, Value>,
+}
+
+/// A parameter that is missing or of the wrong shape.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {message}")]
+pub struct BadParameter {
+    field: &'static str,
+    message: &'static str,
+}
+
+/// An operation that can be executed.
+#[derive(Debug)]
+pub struct Operation {
+    /// What it is.
+    pub kind: OperationType,
+    /// The request, its document already parsed.
+    pub request: Request,
+}
+
+impl Parameters {
+    /// Takes the parameters out of a request's JSON.
+    pub fn from_json(json: Value) -> Result<Self, BadParameter> {
+        let Value::Object(mut parameters) = json else {
+            return Err(BadParameter { field: "request", message: "it must be a JSON object with a `query`" });
+        };
+        let query = match parameters.remove("query") {
+            Some(Value::String(query)) if !query.trim().is_empty() => query,
+            Some(Value::String(_) | Value::Null) | None => {
+                return Err(BadParameter { field: "query", message: "it is missing; send the document as a string" });
+            }
+            Some(_) => return Err(BadParameter { field: "query", message: "it must be a string" }),
+        };
+        let operation_name = match parameters.remove("operationName") {
+            Some(Value::String(name)) => Some(name),
+            None | Some(Value::Null) => None,
+            Some(_) => return Err(BadParameter { field: "operationName", message: "it must be a string or null" }),
+        };
+        let mut object = |field| match parameters.remove(field) {
+            Some(Value::Object(object)) => Ok(object),
+            None | Some(Value::Null) => Ok(Map::new()),
+            Some(_) => Err(BadParameter { field, message: "it must be an object or null" }),
+        };
+        let variables = object("variables")?;
+        object("extensions")?;
+        Ok(Self { query, operation_name, variables })
+    }
+}
+
+impl Operation {
+    /// Parses the document and finds the operation that is meant.
+    ///
+    /// # Errors
+    /// The response that tells what is wrong.
+    pub fn parse(parameters: Parameters) -> Result<Self, Box<Response>> {
+        let document = parse_query(&parameters.query)
+            .map_err(|error| Box::new(Response::from_errors(vec![ServerError::from(error)])))?;
+        let kind =
+            kind(&document, parameters.operation_name.as_deref()).map_err(|message| Box::new(refusal(message)))?;
+        let mut request =
+            Request::new(parameters.query).variables(Variables::from_json(Value::Object(parameters.variables)));
+        request.operation_name = parameters.operation_name;
+        request.set_parsed_query(document);
+        Ok(Self { kind, request })
+    }
+}
+
+fn kind(document: &ExecutableDocument, name: Option<&str>) -> Result<OperationType, String> {
+    match (&document.operations, name) {
+        (DocumentOperations::Single(operation), None) => Ok(operation.node.ty),
+        (DocumentOperations::Multiple(operations), None) if operations.len() == 1 => {
+            Ok(operations.values().next().map_or(OperationType::Query, |operation| operation.node.ty))
+        }
+        (DocumentOperations::Multiple(operations), Some(name)) => match operations.get(name) {
+            Some(operation) => Ok(operation.node.ty),
+            None => Err(format!("unknown operation named {name:?}")),
+        },
+        (DocumentOperations::Multiple(_), None) => {
+            Err("the document has several operations; say which one with operationName".into())
+        }
+        (DocumentOperations::Single(_), Some(name)) => Err(format!("unknown operation named {name:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn parameters_have_shapes() {
+        for (json, expect) in [
+            (json!({"query": "{ a }"}), None),
+            (json!({"query": "{ a }", "operationName": null, "variables": null, "extensions": null}), None),
+            (json!({"query": "{ a }", "operationName": "A", "variables": {"a": 1}, "extensions": {}}), None),
+            (json!({"query": "{ a }", "more": 1}), None),
+            (json!({}), Some("query")),
+            (json!({"query": " "}), Some("query")),
+            (json!({"query": 1}), Some("query")),
+            (json!({"query": "{ a }", "operationName": 1}), Some("operationName")),
+            (json!({"query": "{ a }", "variables": []}), Some("variables")),
+            (json!({"query": "{ a }", "variables": "{}"}), Some("variables")),
+            (json!({"query": "{ a }", "extensions": 0}), Some("extensions")),
+            (json!([{"query": "{ a }"}]), Some("request")),
+            (json!("{ a }"), Some("request")),
+        ] {
+            assert_eq!(Parameters::from_json(json.clone()).err().map(|error| error.field), expect, "{json}");
+        }
+    }
+
+    #[test]
+    fn the_operation_that_is_meant_is_found() {
+        let two = "query A { a } subscription B { b }";
+        for (query, name, expect) in [
+            ("{ a }", None, Some(OperationType::Query)),
+            ("mutation { a }", None, Some(OperationType::Mutation)),
+            ("subscription S { a }", None, Some(OperationType::Subscription)),
+            ("subscription S { a }", Some("S"), Some(OperationType::Subscription)),
+            ("{ a }", Some("A"), None),
+            (two, Some("A"), Some(OperationType::Query)),
+            (two, Some("B"), Some(OperationType::Subscription)),
+            (two, Some("C"), None),
+            (two, None, None),
+            ("{ a", None, None),
+        ] {
+            let parameters =
+                Parameters { query: query.into(), operation_name: name.map(Into::into), ..Parameters::default() };
+            assert_eq!(Operation::parse(parameters).ok().map(|operation| operation.kind), expect, "{query} {name:?}");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The server's side of graphql-transport-ws as a state machine: a message in, what is to be done out.
+//!
+//! Source: PROTOCOL.md of enisdenjo/graphql-ws.
+
+use std::collections::HashSet;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::graphql::operation::Parameters;
+use crate::http::socket::Close;
+
+/// What is to be done.
+#[derive(Debug, PartialEq)]
+pub(super) enum Effect {
+    /// Nothing.
+    None,
+    /// Send this text.
+    Send(String),
+    /// Close the connection.
+    Close(Close),
+    /// Begin the operation of this id.
+    Start {
+        /// The id that the client gave it.
+        id: String,
+        /// What it is.
+        parameters: Parameters,
+    },
+    /// End the operation of this id; nothing more is sent for it.
+    Stop {
+        /// Its id.
+        id: String,
+    },
+}
+
+/// One client's session.
+#[derive(Debug, Default)]
+pub(super) struct Session {
+    is_acknowledged: bool,
+    running: HashSet<String>,
+}
+
+impl Session {
+    /// A text message came.
+    pub(super) fn receive(&mut self, text: &str) -> Effect {
+        match self.understand(text) {
+            Ok(effect) => effect,
+            Err(close) => Effect::Close(close),
+        }
+    }
+
+    /// The connection initialisation did not come in time.
+    pub(super) fn init_timed_out(&self) -> Effect {
+        if self.is_acknowledged {
+            Effect::None
+        } else {
+            Effect::Close(Close::new(4408, "Connection initialisation timeout"))
+        }
+    }
+
+    /// An operation has ended by itself; its id is free again. Whether the client is still to be told.
+    pub(super) fn finish(&mut self, id: &str) -> bool {
+        self.running.remove(id)
+    }
+
+    fn understand(&mut self, text: &str) -> Result<Effect, Close> {
+        let message: Value =
+            serde_json::from_str(text).map_err(|error| invalid(format!("the message is no JSON: {error}")))?;
+        let Value::Object(mut message) = message else {
+            return Err(invalid("the message must be an object"));
+        };
+        let kind = match message.get("type") {
+            Some(Value::String(kind)) => kind.clone(),
+            Some(_) => return Err(invalid("the message's `type` must be a string")),
+            None => return Err(invalid("the message has no `type`")),
+        };
+        match kind.as_str() {
+            "connection_init" => self.init(&message),
+            "ping" => pong(&message),
+            "pong" => payload(&message).map(|_| Effect::None),
+            "subscribe" => self.subscribe(&mut message),
+            "complete" => {
+                let id = id(&message)?;
+                // A client may complete what has just ended: an unknown id is no fault.
+                Ok(if self.running.remove(&id) { Effect::Stop { id } } else { Effect::None })
+            }
+            other => Err(invalid(format!("there is no message type {other:?}"))),
+        }
+    }
+
+    fn init(&mut self, message: &Map<String, Value>) -> Result<Effect, Close> {
+        payload(message)?;
+        if std::mem::replace(&mut self.is_acknowledged, true) {
+            return Err(Close::new(4429, "Too many initialisation requests"));
+        }
+        Ok(Effect::Send(frame("connection_ack", None, None)))
+    }
+
+    fn subscribe(&mut self, message: &mut Map<String, Value>) -> Result<Effect, Close> {
+        let id = id(message)?;
+        let Some(payload @ Value::Object(_)) = message.remove("payload") else {
+            return Err(invalid("a subscribe message needs a `payload` object with a `query`"));
+        };
+        let parameters = Parameters::from_json(payload).map_err(|error| invalid(format!("payload.{error}")))?;
+        if !self.is_acknowledged {
+            return Err(Close::new(4401, "Unauthorized"));
+        }
+        if !self.running.insert(id.clone()) {
+            return Err(Close::new(4409, format!("Subscriber for {id} already exists")));
+        }
+        Ok(Effect::Start { id, parameters })
+    }
+}
+
+/// A message of the server's: `payload` is JSON text already.
+pub(super) fn frame(kind: &'static str, id: Option<&str>, payload: Option<&str>) -> String {
+    #[derive(Serialize)]
+    struct Head<'a> {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a str>,
+        r#type: &'a str,
+    }
+    let mut frame = serde_json::to_string(&Head { id, r#type: kind }).expect("plain structures always serialise");
+    if let Some(payload) = payload {
+        frame.truncate(frame.len() - 1);
+        frame.push_str(",\"payload\":");
+        frame.push_str(payload);
+        frame.push('}');
+    }
+    frame
+}
+
+fn pong(message: &Map<String, Value>) -> Result<Effect, Close> {
+    let payload = payload(message)?.map(ToString::to_string);
+    Ok(Effect::Send(frame("pong", None, payload.as_deref())))
+}
+
+/// The optional payload of a message: an object, null or nothing.
+fn payload(message: &Map<String, Value>) -> Result<Option<&Value>, Close> {
+    match message.get("payload") {
+        None => Ok(None),
+        Some(payload @ (Value::Null | Value::Object(_))) => Ok(Some(payload)),
+        Some(_) => Err(invalid("the message's `payload` must be an object, null or nothing")),
+    }
+}
+
+fn id(message: &Map<String, Value>) -> Result<String, Close> {
+    match message.get("id") {
+        Some(Value::String(id)) if !id.is_empty() => Ok(id.clone()),
+        Some(Value::String(_)) => Err(invalid("the message's `id` is empty")),
+        Some(_) => Err(invalid("the message's `id` must be a string")),
+        None => Err(invalid("the message has no `id`")),
+    }
+}
+
+fn invalid(reason: impl Into<String>) -> Close {
+    Close::new(4400, reason.into())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! Reports by REST.
+
+/// The items of a body.
+mod body;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse as _, Response};
+
+use crate::domain::report::ReportKind;
+use crate::http::problem::Problem;
+use crate::http::{PlainQuery, Services};
+use crate::ingest::{Answer, ItemStatus};
+
+/// Takes one item, an array or NDJSON, and answers when what it calls stored is committed.
+pub(super) async fn record(
+    kind: ReportKind,
+    State(services): State<Services>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let query = PlainQuery::of(&uri)?;
+    let form = body::Form::of(&headers)?;
+    let body = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Problem::too_large("the body is over 8 MiB, measured after decompression; send it in parts")
+        }
+        _ => Problem::bad_request(rejection.body_text()),
+    })?;
+    let items = body::items(form, &body)?;
+    let answer = services.ingest.record(kind, items, query.pipeline.as_deref()).await?;
+    Ok((status(&answer), Json(answer)).into_response())
+}
+
+/// 201 all stored, 200 all stored or duplicate, 207 some refused; all refused: 409 for taken ids alone, else 422.
+fn status(answer: &Answer) -> StatusCode {
+    let (mut stored, mut duplicates, mut refused, mut conflicts) = (0, 0, 0, 0);
+    for result in &answer.results {
+        match result.status {
+            ItemStatus::Stored => stored += 1,
+            ItemStatus::Duplicate => duplicates += 1,
+            ItemStatus::Refused => refused += 1,
+        }
+        conflicts += usize::from(result.is_conflict);
+    }
+    match (stored, duplicates, refused) {
+        (1.., 0, 0) => StatusCode::CREATED,
+        (_, _, 0) => StatusCode::OK,
+        (0, 0, _) if refused == conflicts => StatusCode::CONFLICT,
+        (0, 0, _) => StatusCode::UNPROCESSABLE_ENTITY,
+        _ => StatusCode::MULTI_STATUS,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ingest::ItemResult;
+
+    #[test]
+    fn the_status_sums_the_items_up() {
+        let result = |letter| ItemResult {
+            index: 0,
+            id: None,
+            status: match letter {
+                's' => ItemStatus::Stored,
+                'd' => ItemStatus::Duplicate,
+                _ => ItemStatus::Refused,
+            },
+            errors: vec![],
+            is_conflict: letter == 'c',
+        };
+        for (letters, expect) in [
+            ("", 200),
+            ("s", 201),
+            ("ss", 201),
+            ("sd", 200),
+            ("d", 200),
+            ("sr", 207),
+            ("dr", 207),
+            ("sc", 207),
+            ("r", 422),
+            ("rc", 422),
+            ("c", 409),
+            ("cc", 409),
+        ] {
+            let answer = Answer { results: letters.chars().map(result).collect(), ..Answer::default() };
+            assert_eq!(status(&answer).as_u16(), expect, "{letters:?}");
+        }
+    }
+}

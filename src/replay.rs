@@ -1,0 +1,131 @@
+//! Source runs from a file, told again as if they happened now.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use serde_json::{Map, Value};
+
+use crate::domain::time::{Timestamp, parse_rfc3339, rfc3339};
+
+/// The runs of a file, in its order, those of the same instant together.
+#[derive(Debug, Clone)]
+pub struct Recording {
+    groups: Vec<(Timestamp, Vec<Map<String, Value>>)>,
+}
+
+/// Runs that are due together.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// When they are due, counted from the beginning of the replay.
+    pub due: Duration,
+    runs: Vec<Map<String, Value>>,
+}
+
+/// A line that is no source run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {message}")]
+pub struct BadLine {
+    line: usize,
+    message: String,
+}
+
+impl Recording {
+    /// Reads NDJSON.
+    ///
+    /// # Errors
+    /// The first line that is no object with a timestamp, or that is older than the one before.
+    pub fn parse(ndjson: &str) -> Result<Self, BadLine> {
+        let mut groups: Vec<(Timestamp, Vec<Map<String, Value>>)> = Vec::new();
+        for (index, text) in ndjson.lines().enumerate() {
+            if text.trim().is_empty() {
+                continue;
+            }
+            let bad = |message: String| BadLine { line: index + 1, message };
+            let run: Map<String, Value> =
+                serde_json::from_str(text).map_err(|error| bad(format!("expected a JSON object: {error}")))?;
+            let timestamp = run
+                .get("timestamp")
+                .and_then(Value::as_str)
+                .and_then(parse_rfc3339)
+                .ok_or_else(|| bad("expected a timestamp such as 2026-01-28T15:30:45Z".into()))?;
+            match groups.last_mut() {
+                Some((last, runs)) if *last == timestamp => runs.push(run),
+                Some((last, _)) if *last > timestamp => {
+                    return Err(bad(format!(
+                        "{} comes after {}; expected the order of time",
+                        rfc3339(timestamp),
+                        rfc3339(*last)
+                    )));
+                }
+                _ => groups.push((timestamp, vec![run])),
+            }
+        }
+        Ok(Self { groups })
+    }
+
+    /// How many runs there are.
+    pub fn runs(&self) -> usize {
+        self.groups.iter().map(|(_, runs)| runs.len()).sum()
+    }
+
+    /// The runs with the time they are due when a day of the file takes `day`.
+    #[allow(clippy::cast_precision_loss, reason = "seconds of a few years")]
+    pub fn batches(&self, day: Duration) -> impl Iterator<Item = Batch> + '_ {
+        let first = self.groups.first().map(|(timestamp, _)| *timestamp);
+        self.groups.iter().map(move |(timestamp, runs)| {
+            let days = (*timestamp - first.unwrap_or(*timestamp)).num_seconds() as f64
+                / TimeDelta::days(1).num_seconds() as f64;
+            Batch { due: day.mul_f64(days), runs: runs.clone() }
+        })
+    }
+
+    /// How long the replay takes from its first run to one day after its last.
+    pub fn length(&self, day: Duration) -> Duration {
+        self.batches(day).last().map_or(day, |batch| batch.due + day)
+    }
+}
+
+impl Batch {
+    /// The items of a report, as of runs that finish at `now`.
+    pub fn at(self, now: Timestamp) -> Vec<Value> {
+        let retimed = |mut run: Map<String, Value>| {
+            run.insert("timestamp".into(), rfc3339(now).into());
+            Value::Object(run)
+        };
+        self.runs.into_iter().map(retimed).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_takes_what_it_is_told_to() {
+        let recording = Recording::parse(concat!(
+            "{\"timestamp\": \"2020-06-01T18:00:00Z\", \"source\": \"a\"}\n",
+            "{\"timestamp\": \"2020-06-01T18:00:00Z\", \"source\": \"b\"}\n\n",
+            "{\"timestamp\": \"2020-06-03T06:00:00Z\", \"source\": \"a\"}\n",
+        ))
+        .expect("good lines");
+        let batches: Vec<Batch> = recording.batches(Duration::from_secs(2)).collect();
+        let due: Vec<(u128, usize)> = batches.iter().map(|batch| (batch.due.as_millis(), batch.runs.len())).collect();
+        assert_eq!(due, [(0, 2), (3_000, 1)]);
+        assert_eq!((recording.runs(), recording.length(Duration::from_secs(2))), (3, Duration::from_secs(5)));
+        let now = parse_rfc3339("2026-01-28T15:30:45Z").expect("a time");
+        assert_eq!(batches[1].clone().at(now)[0]["timestamp"], "2026-01-28T15:30:45Z");
+    }
+
+    #[test]
+    fn a_bad_line_is_named() {
+        for (ndjson, line) in [
+            ("nope", 1),
+            ("\n[]", 2),
+            ("{}", 1),
+            ("{\"timestamp\": \"2020-06-01\"}", 1),
+            ("{\"timestamp\": \"2020-06-02T00:00:00Z\"}\n{\"timestamp\": \"2020-06-01T00:00:00Z\"}", 2),
+        ] {
+            assert_eq!(Recording::parse(ndjson).map(drop).expect_err(ndjson).line, line, "{ndjson}");
+        }
+    }
+}

@@ -285,8 +285,10 @@ fn source_key(value: &Value) -> Option<SourceKey> {
 
 fn pipeline(fields: &mut Fields, arrival: &Arrival) -> Option<PipelineKey> {
     let expected = "1 to 64 characters of a-z, 0-9, '.', '_' and '-', the first a letter or digit";
-    if fields.has("pipeline") {
-        return fields.required("pipeline", expected, |value| value.as_str()?.parse().ok());
+    let is_given = fields.has("pipeline");
+    let own = fields.optional("pipeline", expected, |value| value.as_str()?.parse().ok());
+    if is_given {
+        return own;
     }
     if arrival.pipeline.is_err() {
         fields.fault("pipeline", "the request's ?pipeline= is no pipeline key", expected);

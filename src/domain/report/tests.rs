@@ -38,6 +38,7 @@ fn each_bad_field_is_named() {
         (SourceRun, json!({}), vec![]),
         (SourceRun, json!({"error": null, "outcome": null}), vec![]),
         (SourceRun, json!({"pipeline": "news"}), vec![]),
+        (SourceRun, json!({"pipeline": null}), vec![]),
         (SourceRun, json!({"pipeline": "News"}), vec!["pipeline"]),
         (SourceRun, json!({"source": "  "}), vec!["source"]),
         (SourceRun, json!({"source": long}), vec!["source"]),

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use async_graphql::parser::types::OperationType;
-use async_graphql::{Response, ServerError};
+use async_graphql::{Response, ServerError, Value};
 use futures_util::stream::{BoxStream, StreamExt as _, once};
 use tokio::time::sleep;
 use tokio_stream::StreamMap;
@@ -72,15 +72,22 @@ fn start(services: Services, viewer: Viewer, parameters: Parameters) -> BoxStrea
         Ok(operation) => operation,
         Err(response) => return once(async move { Said::Errors(response.errors) }).boxed(),
     };
-    let responses = match operation.kind {
-        OperationType::Subscription => services.graphql.subscribe(operation.request, viewer).boxed(),
+    let said = match operation.kind {
+        // Without any data the stream could not be begun, or cannot go on.
+        OperationType::Subscription => {
+            let responses = services.graphql.subscribe(operation.request, viewer);
+            responses.map(|response| said(response, |response| response.data == Value::Null)).boxed()
+        }
         OperationType::Query | OperationType::Mutation => {
-            once(async move { services.graphql.execute(operation.request, viewer).await }).boxed()
+            let response = async move { services.graphql.execute(operation.request, viewer).await };
+            once(response).map(|response| said(response, is_request_error)).boxed()
         }
     };
-    let said = responses
-        .map(|response| if is_request_error(&response) { Said::Errors(response.errors) } else { Said::Next(response) });
     said.chain(once(async { Said::Done })).boxed()
+}
+
+fn said(response: Response, is_refusal: impl Fn(&Response) -> bool) -> Said {
+    if response.is_err() && is_refusal(&response) { Said::Errors(response.errors) } else { Said::Next(response) }
 }
 
 async fn tell(

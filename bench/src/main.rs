@@ -1,0 +1,139 @@
+//! Measures Pipewatch on the machine it runs on, and prints tables for a README.
+//!
+//! ```sh
+//! cargo build --release && cargo run --release -p pipewatch-bench -- all
+//! ```
+//!
+//! The server under test is the release program itself, in a process of its own; only the status query is called in
+//! this process, through the server's library, so that HTTP does not cover its cost. All traffic stays on 127.0.0.1 and
+//! unix sockets.
+
+/// What a fresh database is, on SQLite and on PostgreSQL.
+mod database;
+/// Millions of rows of history, written by SQL.
+mod history;
+/// The idle server's memory, and how soon it serves.
+mod idle;
+/// How many reports a second are taken.
+mod ingest;
+/// The machine that the figures belong to.
+mod machine;
+/// One keep-alive connection that posts reports.
+mod reporter;
+/// What is read off many measured times.
+mod sample;
+/// The server under test.
+mod server;
+/// The cost of the status query beside much and beside little history.
+mod status;
+
+use std::error::Error;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::database::Databases;
+use crate::server::Program;
+
+/// Whatever ends a benchmark early; its text is all that anybody needs of it.
+type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
+
+/// Measures Pipewatch's server, and prints Markdown tables
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    /// The server's release program [default: pipewatch, beside this program]
+    #[arg(long, global = true, value_name = "FILE")]
+    server: Option<PathBuf>,
+    /// Where the SQLite databases are put, on a real disk [default: beside the folder of this program]
+    #[arg(long, global = true, value_name = "FOLDER")]
+    folder: Option<PathBuf>,
+    #[command(subcommand)]
+    part: Part,
+}
+
+#[derive(Subcommand)]
+enum Part {
+    /// Reports a second: in batches from one connection, and one by one from 64
+    Ingest(ingest::Extent),
+    /// The cost of the status query with 10,000 and with 5,000,000 rows of history
+    Status(status::Extent),
+    /// Memory at rest, and the time until the server serves
+    Idle(idle::Extent),
+    /// All of them
+    All(All),
+}
+
+#[derive(Args)]
+struct All {
+    #[command(flatten)]
+    ingest: ingest::Extent,
+    #[command(flatten)]
+    status: status::Extent,
+    #[command(flatten)]
+    idle: idle::Extent,
+}
+
+// One thread: the load must leave the cores to the server.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match run(Cli::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            progress(&format!("failed: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<()> {
+    let here = std::env::current_exe()?;
+    let beside = here.parent().ok_or("this program is in no folder")?;
+    let program = Program::at(cli.server.unwrap_or_else(|| beside.join("pipewatch")))?;
+    let folder = cli.folder.or_else(|| beside.parent().map(PathBuf::from)).ok_or("name a --folder")?;
+    let mut databases = Databases::start(&folder).await?;
+
+    print(&machine::describe(databases.folder())?)?;
+    let measured = measure(&cli.part, &program, &mut databases).await;
+    databases.stop().await?;
+    measured
+}
+
+async fn measure(part: &Part, program: &Program, databases: &mut Databases) -> Result<()> {
+    match part {
+        Part::Ingest(extent) => print(&ingest::measure(extent, program, databases).await?),
+        Part::Status(extent) => print(&status::measure(extent, databases).await?),
+        Part::Idle(extent) => print(&idle::measure(extent, program, databases).await?),
+        Part::All(all) => {
+            // The memory and the start come before the part that fills the page cache.
+            print(&idle::measure(&all.idle, program, databases).await?)?;
+            print(&ingest::measure(&all.ingest, program, databases).await?)?;
+            print(&status::measure(&all.status, databases).await?)
+        }
+    }
+}
+
+/// Prints one finished table, and an empty line after it.
+fn print(table: &str) -> Result<()> {
+    Ok(writeln!(std::io::stdout(), "{table}\n")?)
+}
+
+/// Says on standard error what is under way; nothing is lost when nobody reads it.
+fn progress(what: &str) {
+    drop(writeln!(std::io::stderr(), "pipewatch-bench: {what}"));
+}
+
+/// 12345.6 as `12,346`.
+fn thousands(number: f64) -> String {
+    let digits = format!("{number:.0}");
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}

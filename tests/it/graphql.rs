@@ -1,0 +1,164 @@
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+
+use crate::support::server::answer;
+use crate::support::{Database, Server, ago, run, with};
+
+const RUNS: &str = "/api/v1/source-runs";
+
+behaviours! {
+    history_comes_in_pages_newest_first,
+    history_is_filtered,
+    bad_arguments_are_named,
+    sources_are_registered_ahead,
+    gets_are_for_queries,
+    the_content_type_follows_accept,
+}
+
+async fn history_comes_in_pages_newest_first(database: Database) {
+    let server = Server::start(database).await;
+    let at = |minutes: i64| {
+        with(run("a"), json!({"timestamp": ago(TimeDelta::minutes(minutes)), "articles_collected": minutes}))
+    };
+    // Several of one instant: the id decides, and no row is lost at the edge of a page.
+    let twin = at(100);
+    server.store_runs(RUNS, &(0..7).map(at).chain([twin.clone(), twin.clone(), twin]).collect::<Vec<_>>()).await;
+    for (field, sum) in [("sourceRuns", "articlesCollected"), ("dataQualityMetrics", "geocodingAttempts")] {
+        let query = format!(
+            "query($after: String) {{ {field}(first: 4, after: $after) {{
+                nodes {{ id {sum} }} pageInfo {{ hasNextPage hasPreviousPage endCursor }} }} }}"
+        );
+        let (mut after, mut seen, mut pages) = (Value::Null, vec![], 0);
+        loop {
+            let page = server.data(&query, json!({"after": after})).await[field].clone();
+            seen.extend(page["nodes"].as_array().expect("nodes").iter().map(|node| node["id"].to_string()));
+            assert_eq!(page["pageInfo"]["hasPreviousPage"], pages > 0);
+            pages += 1;
+            if page["pageInfo"]["hasNextPage"] == false {
+                break;
+            }
+            after = page["pageInfo"]["endCursor"].clone();
+            if pages == 1 {
+                server.store_runs(RUNS, &[run("new")]).await;
+            }
+        }
+        let unique: std::collections::BTreeSet<&String> = seen.iter().collect();
+        assert_eq!((pages, unique.len(), seen.len()), if field == "sourceRuns" { (3, 10, 10) } else { (3, 11, 11) });
+    }
+    let data = server.data("{ sourceRuns { nodes { articlesCollected } } }", json!({})).await;
+    let order: Vec<u64> = data["sourceRuns"]["nodes"]
+        .as_array()
+        .expect("nodes")
+        .iter()
+        .filter_map(|n| n["articlesCollected"].as_u64())
+        .collect();
+    assert_eq!(order[2..], [0, 1, 2, 3, 4, 5, 6, 100, 100, 100]);
+    server.stop().await;
+}
+
+async fn history_is_filtered(database: Database) {
+    let server = Server::start(database).await;
+    let at = |source: &str, minutes: i64, outcome: &str| {
+        with(run(source), json!({"timestamp": ago(TimeDelta::minutes(minutes)), "outcome": outcome}))
+    };
+    server
+        .store_runs(RUNS, &[at("a", 10, "ok"), at("a", 20, "failed"), at("b", 30, "failed"), at("b", 40, "aborted")])
+        .await;
+    let aggregate = json!({"metric_type": "aggregate", "timestamp": ago(TimeDelta::minutes(5)),
+        "geocoding_attempts": 1, "geocoding_successes": 1});
+    assert_eq!(server.report("/api/v1/data-quality-metrics", &aggregate).await.0, 201);
+    let (from, to) = (ago(TimeDelta::minutes(35)), ago(TimeDelta::minutes(15)));
+    for (field, arguments, expect) in [
+        ("sourceRuns", String::new(), 4),
+        ("sourceRuns", "(source: \"a\")".into(), 2),
+        ("sourceRuns", "(outcome: FAILED)".into(), 2),
+        ("sourceRuns", "(source: \"a\", outcome: FAILED)".into(), 1),
+        ("sourceRuns", format!("(from: \"{from}\")"), 3),
+        ("sourceRuns", format!("(to: \"{to}\")"), 3),
+        ("sourceRuns", format!("(from: \"{from}\", to: \"{to}\")"), 2),
+        ("sourceRuns", "(source: \"nobody\")".into(), 0),
+        ("dataQualityMetrics", String::new(), 5),
+        ("dataQualityMetrics", "(metricType: AGGREGATE)".into(), 1),
+        ("dataQualityMetrics", "(metricType: SOURCE_SPECIFIC, source: \"b\")".into(), 2),
+        ("dataQualityMetrics", "(metricType: HOURLY)".into(), 0),
+        ("dataQualityMetrics", format!("(from: \"{from}\", to: \"{to}\")"), 2),
+    ] {
+        let data = server.data(&format!("{{ {field}{arguments} {{ nodes {{ id }} }} }}"), json!({})).await;
+        assert_eq!(data[field]["nodes"].as_array().map(Vec::len), Some(expect), "{field}{arguments}");
+    }
+    server.stop().await;
+}
+
+async fn bad_arguments_are_named(database: Database) {
+    let server = Server::start(database).await;
+    for (arguments, words) in [
+        ("first: 0", "first"),
+        ("first: 501", "500"),
+        ("after: \"x\"", "after"),
+        ("from: \"yesterday\"", "from"),
+        ("source: \"\"", "source"),
+        ("pipeline: \"No\"", "pipeline"),
+    ] {
+        let answer = server.graphql(&format!("{{ sourceRuns({arguments}) {{ nodes {{ id }} }} }}"), json!({})).await;
+        let error = &answer["errors"][0];
+        assert_eq!(error["extensions"]["code"], "BAD_USER_INPUT", "{answer}");
+        assert!(error["message"].as_str().is_some_and(|message| message.contains(words)), "{words} in {answer}");
+    }
+    let code = server.error_code("{ sourceRuns(pipeline: \"nothing\") { nodes { id } } }", json!({})).await;
+    assert_eq!(code, "PIPELINE_NOT_FOUND");
+    let code = server.error_code("mutation { removeSource(source: \"nobody\") }", json!({})).await;
+    assert_eq!(code, "SOURCE_NOT_FOUND");
+    server.stop().await;
+}
+
+async fn sources_are_registered_ahead(database: Database) {
+    let server = Server::start(database).await;
+    let upsert = "mutation { upsertSource(pipeline: \"news\", source: \"punch\", enabled: true) { pipeline key enabled lastRun } }";
+    let data = server.data(upsert, json!({})).await;
+    assert_eq!(data["upsertSource"], json!({"pipeline": "news", "key": "punch", "enabled": true, "lastRun": null}));
+    let status = server.status("?pipeline=news").await;
+    assert_eq!(status["scraping_health"]["total_sources"], 1);
+    assert_eq!(status["overall_status"], "pending", "it has not run yet");
+    let first = crate::support::revision(&status["revision"]);
+    server.data(upsert, json!({})).await;
+    assert!(crate::support::revision(&server.status("?pipeline=news").await["revision"]) > first);
+    server.stop().await;
+}
+
+async fn gets_are_for_queries(database: Database) {
+    let server = Server::start(database).await;
+    let get = |query: &str| server.get("/graphql").query(&[("query", query)]);
+    let (status, body) = answer(get("{ pipelineStatus { overallStatus } }")).await;
+    assert_eq!((status, &body["data"]["pipelineStatus"]["overallStatus"]), (200, &json!("PENDING")));
+    let response = get("mutation { upsertSource(source: \"a\") { key } }").send().await.expect("an answer");
+    assert_eq!((response.status().as_u16(), response.headers()["allow"].as_bytes()), (405, &b"POST"[..]));
+    assert_eq!(server.status("").await["scraping_health"]["total_sources"], 0, "and nothing was done");
+    let (_, body) = answer(get("subscription { pipelineStatusUpdates { revision } }")).await;
+    let message = body["errors"][0]["message"].as_str().expect("a message");
+    assert!(message.contains("graphql-transport-ws") && message.contains("Server-Sent Events"), "{message}");
+    server.stop().await;
+}
+
+async fn the_content_type_follows_accept(database: Database) {
+    let server = Server::start(database).await;
+    let (graphql, json) = ("application/graphql-response+json", "application/json");
+    for (accept, query, status, content_type) in [
+        (graphql, "{ pipelines { key } }", 200, graphql),
+        (json, "{ pipelines { key } }", 200, json),
+        (graphql, "{ nothing }", 400, graphql),
+        (json, "{ nothing }", 200, json),
+        (json, "", 400, json),
+    ] {
+        let request = server.post("/graphql").header("accept", accept).json(&json!({"query": query}));
+        let response = request.send().await.expect("an answer");
+        assert_eq!(response.status(), status, "{accept} {query}");
+        let given = response.headers()["content-type"].to_str().expect("text").to_owned();
+        assert_eq!(given, format!("{content_type}; charset=utf-8"));
+        let body: Value = response.json().await.expect("JSON");
+        assert_eq!(body.get("data").is_some(), query.contains("pipelines"), "no data on a request error: {body}");
+    }
+    let request = server.post("/graphql").header("content-type", "text/plain").body("{}");
+    assert_eq!(answer(request).await.0, 415);
+    assert_eq!(answer(server.get("/graphql").header("accept", "image/png")).await.0, 406);
+    server.stop().await;
+}

@@ -1,0 +1,16 @@
+use serde_json::json;
+
+use crate::support::server::answer;
+use crate::support::{Database, Server};
+
+behaviours! { health_is_honest }
+
+async fn health_is_honest(database: Database) {
+    let kind = if database.is_postgres() { "postgres" } else { "sqlite" };
+    let server = Server::start(database).await;
+    assert_eq!(answer(server.get("/api/health/live")).await, (200, json!({"status": "live"})));
+    assert_eq!(answer(server.get("/api/health/ready")).await, (200, json!({"status": "ready"})));
+    let (status, health) = answer(server.get("/api/health")).await;
+    assert_eq!((status, &health["status"], &health["database"]["kind"]), (200, &json!("healthy"), &json!(kind)));
+    server.stop().await;
+}

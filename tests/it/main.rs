@@ -1,0 +1,30 @@
+//! One integration binary: a real server on port 0, a database a test, the same behaviours on SQLite and PostgreSQL.
+
+/// The server as its tests see it.
+#[macro_use]
+mod support;
+
+/// The command line.
+mod command_line;
+/// `kill -9` in the middle of a load.
+mod crash;
+/// GraphQL over HTTP: lists, history and mutations.
+mod graphql;
+/// `/api/health` and its parts.
+mod health;
+/// Reports: what is stored, what is refused, and what is answered.
+mod ingest;
+/// A change reaches every watcher, with the same revision.
+mod live;
+/// The schema's steps, up and down, with data.
+mod migrations;
+/// The whole real file.
+mod real_file;
+/// schema.graphql is what the program prints.
+mod schema;
+/// Ending: streams, sockets and requests.
+mod shutdown;
+/// The status: windows, bases and types, through the database.
+mod status;
+/// graphql-transport-ws, plain WebSocket, Server-Sent Events and polling.
+mod watching;

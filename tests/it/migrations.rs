@@ -1,0 +1,45 @@
+use serde_json::json;
+
+use pipewatch::clock::Clock;
+use pipewatch::store::{Direction, Store};
+
+use crate::support::{Database, Server, run};
+
+behaviours! { the_schema_goes_up_down_and_up_with_data, a_server_without_migrating_finds_no_tables }
+
+async fn the_schema_goes_up_down_and_up_with_data(database: Database) {
+    let server = Server::start(database).await;
+    server.store_runs("/api/v1/source-runs", &[run("a")]).await;
+    let database = server.stop().await;
+
+    let store = Store::open(&database.url, Clock::system()).await.expect("open");
+    let applied = async || store.steps().await.expect("steps").iter().filter(|step| step.applied).count();
+    let all = applied().await;
+    assert_eq!(store.steps().await.expect("steps").len(), all);
+    for left in (0..all).rev() {
+        store.migrate(Direction::Down(1)).await.expect("down");
+        assert_eq!(applied().await, left);
+    }
+    store.migrate(Direction::Up(Some(1))).await.expect("up");
+    assert_eq!(applied().await, 1);
+    store.migrate(Direction::Up(None)).await.expect("up");
+    store.migrate(Direction::Up(None)).await.expect("again is nothing");
+    assert_eq!(applied().await, all);
+    store.close().await.expect("closed");
+
+    let server = Server::start(database).await;
+    assert_eq!(server.status("").await["scraping_health"]["total_sources"], 0, "down took the data along");
+    server.store_runs("/api/v1/source-runs", &[run("a")]).await;
+    assert_eq!(server.status("").await["scraping_health"]["total_sources"], 1);
+    let query = "{ sourceRuns { nodes { source } } dataQualityMetrics { nodes { source } } }";
+    let data = server.data(query, json!({})).await;
+    assert_eq!(data["sourceRuns"], data["dataQualityMetrics"]);
+    server.stop().await;
+}
+
+async fn a_server_without_migrating_finds_no_tables(database: Database) {
+    let store = Store::open(&database.url, Clock::system()).await.expect("open");
+    assert!(store.prepare().await.is_err());
+    assert!(store.steps().await.expect("steps").iter().all(|step| !step.applied));
+    store.close().await.expect("closed");
+}

@@ -1,0 +1,76 @@
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::support::server::answer;
+use crate::support::{Database, Server};
+
+const FILE: &str = include_str!("../../examples/nigeria-events-quality.ndjson");
+const COUNTS: [&str; 6] = [
+    "articles_collected",
+    "events_extracted",
+    "geocoding_attempts",
+    "geocoding_successes",
+    "validation_attempts",
+    "validation_passes",
+];
+
+behaviours! { the_whole_file_adds_up }
+
+/// Every row of the file goes in as it is, and comes out again in the history: the totals of each source agree.
+async fn the_whole_file_adds_up(database: Database) {
+    let server = Server::start(database).await;
+    let request = server.post("/api/v1/source-runs").header("content-type", "application/x-ndjson").body(FILE);
+    let (status, body) = answer(request).await;
+    assert_eq!((status, body["results"].as_array().map(Vec::len)), (201, Some(3_172)));
+
+    let mut expect: BTreeMap<String, [u64; 7]> = BTreeMap::new();
+    for line in FILE.lines() {
+        let row: Value = serde_json::from_str(line).expect("a row");
+        let totals = expect.entry(row["source"].as_str().expect("a source").to_owned()).or_default();
+        for (total, name) in totals.iter_mut().zip(COUNTS) {
+            *total += row[name].as_u64().expect(name);
+        }
+        totals[6] += 1;
+    }
+    assert_eq!(history(&server, "sourceRuns", &COUNTS).await, expect);
+
+    let quality = |totals: [u64; 7]| [totals[2], totals[3], totals[4], totals[5], totals[6]];
+    let metrics = history(&server, "dataQualityMetrics", &COUNTS[2..]).await;
+    for (source, totals) in expect {
+        assert_eq!(metrics[&source][..5], quality(totals), "{source}");
+    }
+    let data = server.data("{ sources { lastRun } }", json!({})).await;
+    assert!(data["sources"].as_array().expect("sources").iter().all(|source| source["lastRun"].is_null()), "backfill");
+    server.stop().await;
+}
+
+/// The totals of each source over all pages of a history, and last its number of rows.
+async fn history(server: &Server, field: &str, counts: &[&str]) -> BTreeMap<String, [u64; 7]> {
+    let camel = |name: &str| {
+        let (first, second) = name.split_once('_').expect("two words");
+        format!("{first}{}{}", second[..1].to_uppercase(), &second[1..])
+    };
+    let names: Vec<String> = counts.iter().map(|name| camel(name)).collect();
+    let query = format!(
+        "query($after: String) {{ {field}(first: 500, after: $after) {{
+            nodes {{ source {} }} pageInfo {{ hasNextPage endCursor }} }} }}",
+        names.join(" ")
+    );
+    let mut totals: BTreeMap<String, [u64; 7]> = BTreeMap::new();
+    let mut after = Value::Null;
+    loop {
+        let page = server.data(&query, json!({"after": after})).await[field].clone();
+        for node in page["nodes"].as_array().expect("nodes") {
+            let totals = totals.entry(node["source"].as_str().expect("a source").to_owned()).or_default();
+            for (total, name) in totals.iter_mut().zip(&names) {
+                *total += node[name].as_u64().expect(name);
+            }
+            totals[names.len()] += 1;
+        }
+        if page["pageInfo"]["hasNextPage"] == false {
+            return totals;
+        }
+        after = page["pageInfo"]["endCursor"].clone();
+    }
+}

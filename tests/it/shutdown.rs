@@ -1,0 +1,60 @@
+use pipewatch::config::Flags;
+use serde_json::json;
+
+use crate::support::server::Process;
+use crate::support::watchers::{Events, Socket};
+use crate::support::{Database, Server, in_time, run};
+
+behaviours! { every_stream_is_ended_and_every_socket_closed, what_is_committed_is_there_after_a_restart }
+
+async fn every_stream_is_ended_and_every_socket_closed(database: Database) {
+    let server = Server::start_with(database, Flags { drain: Some("10s".into()), ..Flags::default() }).await;
+    let mut events = Events::open(&server, "").await;
+    let mut plain = Socket::plain(&server, "").await;
+    let mut graphql = Socket::graphql(&server).await;
+    graphql.subscribe("1", "subscription { pipelineStatusUpdates { revision } }").await;
+    events.next().await.expect("an event");
+    plain.next().await;
+    graphql.next().await;
+    server.begin_stop();
+    assert_eq!(in_time("the stream's end", events.next()).await, None);
+    assert_eq!(plain.end().await, Some(1012));
+    assert_eq!(graphql.end().await, Some(1012));
+    server.stop().await;
+}
+
+async fn what_is_committed_is_there_after_a_restart(database: Database) {
+    let server = Server::start(database).await;
+    let answer = server.store_runs("/api/v1/source-runs", &[run("a")]).await;
+    let server = Server::start(server.stop().await).await;
+    let status = server.status("").await;
+    assert_eq!(status["revision"], answer["revisions"]["default"]);
+    assert_eq!(status["scraping_health"]["articles_collected"], 3);
+    server.stop().await;
+}
+
+#[test]
+fn both_signals_end_the_program_well() {
+    for signal in ["TERM", "INT"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &[]);
+        assert_eq!(server.signal(signal).code(), Some(0), "{signal}");
+    }
+}
+
+#[tokio::test]
+async fn an_open_request_is_answered() {
+    let server = Server::start(Database::sqlite()).await;
+    let inputs: Vec<_> = (0..1_000).map(|_| run("a")).collect();
+    let request = server.post("/api/v1/source-runs").json(&json!(inputs));
+    let answer = tokio::spawn(crate::support::server::answer(request));
+    // It stops as soon as the report is under way; its answer still comes, or it was never accepted.
+    crate::support::eventually("the source", || async {
+        let status = server.status("").await;
+        (status["scraping_health"]["total_sources"] == 1).then_some(())
+    })
+    .await;
+    server.begin_stop();
+    assert_eq!(in_time("an answer", answer).await.expect("no panic").0, 201);
+    server.stop().await;
+}

@@ -1,0 +1,75 @@
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use sea_orm::{ConnectionTrait as _, DatabaseConnection};
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+
+/// A database of one test's own.
+pub(crate) struct Database {
+    pub(crate) url: String,
+    _folder: Option<TempDir>,
+}
+
+impl Database {
+    pub(crate) fn sqlite() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        Self { url: format!("sqlite://{}/pipewatch.db", folder.path().display()), _folder: Some(folder) }
+    }
+
+    pub(crate) async fn postgres() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let server = postgres_server().await;
+        let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let admin = sea_orm::Database::connect(server).await.expect("a connection");
+        admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.expect("a database");
+        admin.close().await.expect("closed");
+        Self { url: server.replace("/postgres?", &format!("/{name}?")), _folder: None }
+    }
+
+    /// One that another server uses already.
+    pub(crate) fn existing(url: String) -> Self {
+        Self { url, _folder: None }
+    }
+
+    pub(crate) fn is_postgres(&self) -> bool {
+        self.url.starts_with("postgres")
+    }
+
+    /// A connection from outside of the server.
+    pub(crate) async fn connect(&self) -> DatabaseConnection {
+        sea_orm::Database::connect(&self.url).await.expect("a connection")
+    }
+
+    /// Runs SQL from outside of the server, as others write to its tables.
+    pub(crate) async fn execute(&self, sql: &str) {
+        let connection = self.connect().await;
+        connection.execute_unprepared(sql).await.expect("good SQL");
+        connection.close().await.expect("closed");
+    }
+}
+
+/// The URL of the PostgreSQL that all tests share. It ends with this process, whose end closes its standard input.
+async fn postgres_server() -> &'static str {
+    static URL: OnceCell<String> = OnceCell::const_new();
+    static SERVER: Mutex<Option<Child>> = Mutex::new(None);
+    let start = || async {
+        let start = || {
+            let mut script = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/postgres.sh"))
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .expect("tests/postgres.sh");
+            let mut url = String::new();
+            let stdout = script.stdout.take().expect("its output");
+            BufReader::new(stdout).read_line(&mut url).expect("its output");
+            assert!(url.starts_with("postgres://"), "tests/postgres.sh has said above what is missing");
+            *SERVER.lock().expect("the only user") = Some(script);
+            url.trim().to_owned()
+        };
+        tokio::task::spawn_blocking(start).await.expect("PostgreSQL started")
+    };
+    URL.get_or_init(start).await
+}

@@ -1,0 +1,82 @@
+/// Databases: a file or a PostgreSQL of the tests' own.
+pub(crate) mod database;
+/// A server in this process, and one in a process of its own.
+pub(crate) mod server;
+/// Those who watch.
+pub(crate) mod watchers;
+
+use std::future::Future;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+pub(crate) use database::Database;
+pub(crate) use server::Server;
+
+/// How long a condition may take to come true. Long, for a busy machine; nothing waits longer than it must.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Runs each behaviour on both databases: `behaviours! { name, … }` for `async fn name(database: Database)`.
+macro_rules! behaviours {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(crate::support::Database::sqlite()).await;
+            })+
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(crate::support::Database::postgres().await).await;
+            })+
+        }
+    };
+}
+
+/// Waits until the condition gives something.
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut condition: impl FnMut() -> F) -> T {
+    let look = async {
+        let mut tick = tokio::time::interval(Duration::from_millis(10));
+        loop {
+            tick.tick().await;
+            if let Some(found) = condition().await {
+                return found;
+            }
+        }
+    };
+    tokio::time::timeout(DEADLINE, look).await.unwrap_or_else(|_| panic!("in time: {what}"))
+}
+
+/// What must come before the deadline.
+pub(crate) async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("in time: {what}"))
+}
+
+/// A good source run that finished now.
+pub(crate) fn run(source: &str) -> Value {
+    json!({"source": source, "timestamp": now(), "articles_collected": 3, "events_extracted": 2,
+        "geocoding_attempts": 20, "geocoding_successes": 18, "validation_attempts": 20, "validation_passes": 19})
+}
+
+/// The fields of `change` in place of those of `item`.
+pub(crate) fn with(mut item: Value, change: Value) -> Value {
+    let (Value::Object(fields), Value::Object(change)) = (&mut item, change) else { panic!("two objects") };
+    fields.extend(change);
+    item
+}
+
+/// The present instant, as reports have it.
+pub(crate) fn now() -> String {
+    ago(chrono::TimeDelta::zero())
+}
+
+/// An instant of the past, as reports have it.
+pub(crate) fn ago(span: chrono::TimeDelta) -> String {
+    (chrono::Utc::now() - span).to_rfc3339_opts(chrono::SecondsFormat::Micros, true)
+}
+
+/// A revision as a number.
+pub(crate) fn revision(value: &Value) -> u64 {
+    value.as_str().and_then(|digits| digits.parse().ok()).unwrap_or_else(|| panic!("a revision: {value}"))
+}

@@ -1,0 +1,182 @@
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use chrono::{TimeDelta, Utc};
+use pipewatch::app;
+use pipewatch::clock::Clock;
+use pipewatch::config::{Config, DatabaseFlags, Flags};
+use reqwest::{Client, RequestBuilder, Response};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Database, in_time};
+
+/// A server in this process, with a time of its own.
+pub(crate) struct Server {
+    pub(crate) url: String,
+    pub(crate) client: Client,
+    pub(crate) database: Database,
+    ahead: Arc<AtomicI64>,
+    shutdown: CancellationToken,
+    running: JoinHandle<pipewatch::error::Result<()>>,
+}
+
+impl Server {
+    pub(crate) async fn start(database: Database) -> Self {
+        Self::start_with(database, Flags::default()).await
+    }
+
+    pub(crate) async fn start_with(database: Database, flags: Flags) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let file = DatabaseFlags { config: Some("/dev/null".into()), ..DatabaseFlags::default() };
+        let flags = Flags { database: DatabaseFlags { database_url: Some(database.url.clone()), ..file }, ..flags };
+        let config = Config::load(flags, None).expect("good settings");
+        let ahead = Arc::new(AtomicI64::new(0));
+        let clock = Clock::new({
+            let ahead = Arc::clone(&ahead);
+            move || Utc::now() + TimeDelta::microseconds(ahead.load(Ordering::Relaxed))
+        });
+        let shutdown = CancellationToken::new();
+        let running = tokio::spawn(app::run(listener, config, clock, shutdown.clone(), || {}));
+        Self { url, client: client(), database, ahead, shutdown, running }
+    }
+
+    /// Puts the server's time ahead.
+    pub(crate) fn advance(&self, span: TimeDelta) {
+        self.ahead.fetch_add(span.num_microseconds().expect("a short time"), Ordering::Relaxed);
+    }
+
+    /// Tells the server to stop, without waiting for it.
+    pub(crate) fn begin_stop(&self) {
+        self.shutdown.cancel();
+    }
+
+    /// Stops the server, and gives its database back.
+    pub(crate) async fn stop(self) -> Database {
+        self.shutdown.cancel();
+        in_time("the server ends", self.running).await.expect("no panic").expect("a good end");
+        self.database
+    }
+
+    pub(crate) fn get(&self, path: &str) -> RequestBuilder {
+        self.client.get(format!("{}{path}", self.url))
+    }
+
+    pub(crate) fn post(&self, path: &str) -> RequestBuilder {
+        self.client.post(format!("{}{path}", self.url))
+    }
+
+    /// Reports by REST: the status and the answer.
+    pub(crate) async fn report(&self, path: &str, body: &Value) -> (u16, Value) {
+        answer(self.post(path).json(body)).await
+    }
+
+    /// Reports source runs that are all stored.
+    pub(crate) async fn store_runs(&self, path: &str, runs: &[Value]) -> Value {
+        let (status, answer) = self.report(path, &json!(runs)).await;
+        assert_eq!(status, 201, "{answer}");
+        answer
+    }
+
+    /// The plain status.
+    pub(crate) async fn status(&self, query: &str) -> Value {
+        let (status, body) = answer(self.get(&format!("/api/v1/monitoring/pipeline-status{query}"))).await;
+        assert_eq!(status, 200, "{body}");
+        body
+    }
+
+    /// A GraphQL operation's whole answer.
+    pub(crate) async fn graphql(&self, query: &str, variables: Value) -> Value {
+        let body = json!({"query": query, "variables": variables});
+        let (status, answer) = answer(self.post("/graphql").json(&body)).await;
+        assert_eq!(status, 200, "{answer}");
+        answer
+    }
+
+    /// The data of a GraphQL operation that must succeed.
+    pub(crate) async fn data(&self, query: &str, variables: Value) -> Value {
+        let answer = self.graphql(query, variables).await;
+        assert!(answer.get("errors").is_none(), "{answer}");
+        answer["data"].clone()
+    }
+
+    /// The code of the first error of a GraphQL operation that must fail.
+    pub(crate) async fn error_code(&self, query: &str, variables: Value) -> String {
+        let answer = self.graphql(query, variables).await;
+        answer["errors"][0]["extensions"]["code"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+    }
+}
+
+/// An HTTP client of one test's own.
+pub(crate) fn client() -> Client {
+    // An error means that there is a provider already.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    Client::new()
+}
+
+/// The status and the JSON of an answer.
+pub(crate) async fn answer(request: RequestBuilder) -> (u16, Value) {
+    let response: Response = in_time("an answer", request.send()).await.expect("an answer");
+    let status = response.status().as_u16();
+    (status, in_time("a body", response.json()).await.expect("JSON"))
+}
+
+/// The program in a process of its own.
+pub(crate) struct Process {
+    pub(crate) url: String,
+    child: Child,
+}
+
+impl Process {
+    /// Serves on a port of its own; waits until it does.
+    pub(crate) fn serve(folder: &Path, database_url: &str, arguments: &[&str]) -> Self {
+        let mut child = program(folder)
+            .args(["serve", "--listen", "127.0.0.1:0", "--database-url", database_url])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("its output");
+        let url = line.trim().strip_prefix("pipewatch serves at ").expect("its address").to_owned();
+        Self { url, child }
+    }
+
+    /// SIGKILL: it has no chance to say anything.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("ended");
+    }
+
+    /// Sends a signal by its name, and waits for the end.
+    pub(crate) fn signal(mut self, signal: &str) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([&format!("-{signal}"), &pid]).status().expect("kill");
+        assert!(sent.success());
+        self.child.wait().expect("ended")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // After a failed test; otherwise it has ended.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// The program, in a folder of its own and without the settings of this environment.
+pub(crate) fn program(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pipewatch"));
+    command.current_dir(folder).env_remove("DATABASE_URL").env_remove("PORT");
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PIPEWATCH_")) {
+        command.env_remove(name);
+    }
+    command
+}

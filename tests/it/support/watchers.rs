@@ -1,0 +1,149 @@
+use futures_util::{SinkExt as _, StreamExt as _};
+use reqwest::Response;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use crate::support::{Server, in_time};
+
+/// Both kinds of WebSocket.
+pub(crate) struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+/// Why a socket or stream ended: the close code, if one was said.
+pub(crate) type Ending = Option<u16>;
+
+impl Socket {
+    /// Opens a WebSocket, offering a subprotocol or none; an error is the HTTP status of the refusal.
+    pub(crate) async fn open(server: &Server, path: &str, protocol: Option<&str>) -> Result<Self, u16> {
+        let url = format!("{}{path}", server.url.replace("http", "ws"));
+        let mut request = url.into_client_request().expect("a URL");
+        if let Some(protocol) = protocol {
+            let protocol = HeaderValue::from_str(protocol).expect("a header");
+            request.headers_mut().insert("sec-websocket-protocol", protocol);
+        }
+        match in_time("a handshake", connect_async(request)).await {
+            Ok((socket, _)) => Ok(Self(socket)),
+            Err(tokio_tungstenite::tungstenite::Error::Http(response)) => Err(response.status().as_u16()),
+            Err(error) => panic!("a handshake: {error}"),
+        }
+    }
+
+    /// The plain WebSocket.
+    pub(crate) async fn plain(server: &Server, query: &str) -> Self {
+        let path = format!("/api/v1/ws/monitoring/pipeline-status{query}");
+        Self::open(server, &path, None).await.expect("an open socket")
+    }
+
+    /// graphql-transport-ws, initialised.
+    pub(crate) async fn graphql(server: &Server) -> Self {
+        let mut socket = Self::open(server, "/graphql", Some("graphql-transport-ws")).await.expect("an open socket");
+        socket.send(json!({"type": "connection_init"})).await;
+        assert_eq!(socket.next().await, json!({"type": "connection_ack"}));
+        socket
+    }
+
+    /// Begins an operation.
+    pub(crate) async fn subscribe(&mut self, id: &str, query: &str) {
+        self.send(json!({"type": "subscribe", "id": id, "payload": {"query": query}})).await;
+    }
+
+    pub(crate) async fn send(&mut self, message: Value) {
+        self.send_raw(Message::text(message.to_string())).await;
+    }
+
+    pub(crate) async fn send_raw(&mut self, message: Message) {
+        self.0.send(message).await.expect("sent");
+    }
+
+    /// The next message.
+    pub(crate) async fn next(&mut self) -> Value {
+        match self.message().await {
+            Ok(message) => message,
+            Err(ending) => panic!("a message, but it ended with {ending:?}"),
+        }
+    }
+
+    /// How the socket ends, whatever comes before.
+    pub(crate) async fn end(&mut self) -> Ending {
+        loop {
+            if let Err(ending) = self.message().await {
+                return ending;
+            }
+        }
+    }
+
+    async fn message(&mut self) -> Result<Value, Ending> {
+        loop {
+            match in_time("a message", self.0.next()).await {
+                Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).expect("JSON")),
+                Some(Ok(Message::Close(frame))) => return Err(frame.map(|frame| frame.code.into())),
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Err(None),
+            }
+        }
+    }
+}
+
+/// A stream of Server-Sent Events.
+pub(crate) struct Events {
+    pub(crate) response: Response,
+    text: String,
+}
+
+/// One event, its fields by the names that they have on the wire.
+#[allow(clippy::struct_field_names)]
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Event {
+    pub(crate) event: String,
+    pub(crate) id: String,
+    pub(crate) retry: String,
+    pub(crate) data: String,
+}
+
+impl Event {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.data).expect("JSON")
+    }
+}
+
+impl Events {
+    pub(crate) async fn open(server: &Server, query: &str) -> Self {
+        let path = format!("/api/v1/monitoring/pipeline-status/stream{query}");
+        let response = in_time("an answer", server.get(&path).send()).await.expect("an answer");
+        Self { response, text: String::new() }
+    }
+
+    /// The next event; `None` when the stream has ended in good order.
+    pub(crate) async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some((event, rest)) = self.text.split_once("\n\n") {
+                let (event, rest) = (event.to_owned(), rest.to_owned());
+                self.text = rest;
+                if event.lines().all(|line| line.starts_with(':')) {
+                    continue;
+                }
+                return Some(parse(&event));
+            }
+            let chunk = in_time("an event", self.response.chunk()).await.expect("an unbroken stream")?;
+            self.text.push_str(std::str::from_utf8(&chunk).expect("text"));
+        }
+    }
+}
+
+fn parse(text: &str) -> Event {
+    let mut event = Event::default();
+    for line in text.lines() {
+        let (name, value) = line.split_once(": ").expect("a field");
+        match name {
+            "event" => event.event.push_str(value),
+            "id" => event.id.push_str(value),
+            "retry" => event.retry.push_str(value),
+            "data" => event.data.push_str(value),
+            other => panic!("no such field: {other}"),
+        }
+    }
+    event
+}

@@ -89,6 +89,17 @@ fn a_bad_setting_is_named() {
 }
 
 #[test]
+fn the_default_file_says_the_defaults() {
+    let text = include_str!("../../pipewatch.default.toml");
+    let (default, said) = (Config::load(Flags::default(), None), load(text));
+    let (default, said) = (default.expect("good settings"), said.expect("good settings"));
+    assert_eq!(format!("{default:?}"), format!("{said:?}"));
+    // What is commented out is good, too.
+    let example = text.split_once("# [pipelines.news]").expect("the example").1.replace("\n# ", "\n");
+    assert!(load(&format!("[pipelines.news]{example}")).is_ok());
+}
+
+#[test]
 fn a_password_is_not_shown() {
     let error = load("database_url = \"mysql://me:secret@host/name\"").map(drop).expect_err("not ours");
     assert!(!error.to_string().contains("secret"), "{error}");

@@ -24,6 +24,8 @@ mod real_file;
 mod schema;
 /// Ending: streams, sockets and requests.
 mod shutdown;
+/// Many at once, for a while.
+mod soak;
 /// The status: windows, bases and types, through the database.
 mod status;
 /// graphql-transport-ws, plain WebSocket, Server-Sent Events and polling.

@@ -1,0 +1,39 @@
+# Everything that is done with this repository, and no more to remember than `make run` and `make test`.
+
+RUST_NEEDED := 1.94
+NODE_NEEDED := 20.19
+
+.PHONY: help run test check schema bench soak versions postgres
+
+help: ## Show this
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: versions ## Build and serve at http://127.0.0.1:8000, with the demo pipeline live
+	cargo run --release --locked -- serve --demo
+
+test: versions check postgres ## Check and test everything, on SQLite and PostgreSQL
+	cargo test --workspace --locked
+
+check: versions ## Formatting and lints; warnings are errors
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --document-private-items --quiet
+
+schema: ## Write schema.graphql anew
+	cargo run --locked --quiet -- schema > schema.graphql.new
+	mv schema.graphql.new schema.graphql
+
+bench: versions postgres ## Measure, and print the tables of the README
+	cargo build --release --locked
+	cargo run --release --locked -p pipewatch-bench -- all
+
+soak: versions postgres ## The long scenarios, of which `make test` runs a small version
+	SOAK_SECONDS=300 cargo test --locked --test it soak -- --nocapture
+
+postgres:
+	@tests/postgres.sh --check
+
+# Says what is missing before anything is built.
+versions:
+	@tests/versions.sh rustc $(RUST_NEEDED) "Rust, by rustup"
+	@tests/versions.sh node $(NODE_NEEDED) "Node.js"

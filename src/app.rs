@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -10,13 +11,21 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::demo;
 use crate::error::Result;
+use crate::files;
 use crate::graphql::{self, Graphql};
-use crate::http::serve::{Connections, serve};
-use crate::http::{self, router};
+use crate::http::serve::{HEADROOM, serve};
+use crate::http::streams::Streams;
+use crate::http::{self, Reservations, router};
 use crate::ingest::Ingest;
+use crate::live::admission::Admission;
+use crate::live::group::Groups;
+use crate::live::peer::Patience;
+use crate::live::registry::Registry;
 use crate::monitor::{Monitor, Schedule};
 use crate::store::{Direction, Store};
 
+/// A comment goes out on an event stream after so many seconds without an event.
+const HEARTBEAT: u16 = 15;
 /// A burst of changes costs one computation in so much time.
 const DEBOUNCE: std::time::Duration = std::time::Duration::from_millis(100);
 
@@ -29,6 +38,7 @@ pub async fn run(
     listener: TcpListener,
     config: Config,
     clock: Clock,
+    metrics: Option<PrometheusHandle>,
     shutdown: CancellationToken,
     serving: impl FnOnce(),
 ) -> Result<()> {
@@ -39,39 +49,49 @@ pub async fn run(
     store.prepare().await?;
 
     // Two stops: streams, sockets and requests end first, and what they work with goes on until they have.
-    let connections = Connections { tasks: TaskTracker::new(), stop: shutdown.clone() };
     let (background, halt) = (TaskTracker::new(), CancellationToken::new());
     let schedule = Schedule { interval: config.interval, debounce: DEBOUNCE.min(config.interval) };
-    let monitor = Monitor::new(
-        Arc::clone(&store),
-        config.rules.clone(),
-        schedule,
-        clock.clone(),
-        background.clone(),
-        halt.clone(),
-    );
+    let rules = config.rules.clone();
+    let monitor = Monitor::new(Arc::clone(&store), rules, schedule, clock.clone(), background.clone(), halt.clone());
     let ingest = Ingest::new(Arc::clone(&store), Arc::new(config.rules), clock.clone());
+    let max_connections = files::fit(config.max_connections, HEADROOM);
+    let ping_after = u16::try_from(config.ping_after.as_secs()).unwrap_or(u16::MAX);
+    let streams = Streams {
+        admission: Admission::new(max_connections, config.max_connections_per_address),
+        groups: Groups::new(config.max_groups),
+        registry: Registry::default(),
+        patience: Arc::new(Patience::new(config.write_timeout, ping_after, HEARTBEAT)),
+        tasks: TaskTracker::new(),
+        stop: shutdown.clone(),
+    };
     let services = graphql::Services { store: Arc::clone(&store), monitor: monitor.clone(), ingest: ingest.clone() };
     let services = http::Services {
-        graphql: Graphql::new(services),
+        graphql: Graphql::new(services, config.graphql),
         ingest: ingest.clone(),
         monitor,
         store: Arc::clone(&store),
-        connections: connections.clone(),
+        streams: streams.clone(),
+        limits: config.limits,
+        reservations: Reservations::default(),
+        metrics,
     };
     let router = router(services, &config.cors);
+    background.spawn(streams.registry.clone().look_after(halt.clone()));
     if config.demo {
         background.spawn(demo::run(ingest, clock, shutdown.clone()));
     }
 
     serving();
-    serve(listener, router, connections.clone()).await;
+    serve(listener, router, streams.clone(), max_connections + HEADROOM).await;
 
-    connections.tasks.close();
-    if tokio::time::timeout(config.drain, connections.tasks.wait()).await.is_err() {
-        tracing::warn!(open = connections.tasks.len(), "what is still open after the drain time is cut");
+    streams.tasks.close();
+    let drained = async { tokio::join!(streams.registry.say_goodbye(config.drain), streams.tasks.wait()) };
+    if tokio::time::timeout(config.drain, drained).await.is_err() {
+        tracing::warn!(open = streams.tasks.len(), "what is still open after the drain time is cut");
+        streams.registry.abort_all();
     }
     halt.cancel();
+    drop(streams);
     background.close();
     background.wait().await;
     match Arc::into_inner(store) {

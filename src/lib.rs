@@ -14,6 +14,8 @@ mod demo;
 pub mod domain;
 /// What can go wrong.
 pub mod error;
+/// Open files: how many the system allows.
+mod files;
 /// The GraphQL schema and its resolvers.
 pub mod graphql;
 /// Routes and transports.

@@ -1,5 +1,6 @@
 use std::process::ExitCode;
 
+use metrics_exporter_prometheus::PrometheusBuilder;
 use pipewatch::app;
 use pipewatch::clock::Clock;
 use pipewatch::config::{Config, Flags};
@@ -29,7 +30,11 @@ pub(crate) async fn run(flags: Flags) -> ExitCode {
     let announce = || {
         print(&format!("pipewatch serves at http://{address}"));
     };
-    match app::run(listener, config, Clock::system(), shutdown, announce).await {
+    let metrics = match PrometheusBuilder::new().install_recorder() {
+        Ok(metrics) => Some(metrics),
+        Err(error) => return fail(&format!("the metrics cannot be counted: {error}")),
+    };
+    match app::run(listener, config, Clock::system(), metrics, shutdown, announce).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&chain(&error)),
     }

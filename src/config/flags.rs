@@ -57,6 +57,36 @@ pub struct Flags {
     /// How long open requests and streams may take to end when the server stops [default: 10s]
     #[arg(long, env = "PIPEWATCH_DRAIN", value_name = "DURATION")]
     pub drain: Option<String>,
+    /// Streams and sockets that may be open at a time [default: 10000]
+    #[arg(long, env = "PIPEWATCH_MAX_CONNECTIONS", value_name = "N")]
+    pub max_connections: Option<usize>,
+    /// Those of one address [default: all of them]
+    #[arg(long, env = "PIPEWATCH_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N")]
+    pub max_connections_per_address: Option<usize>,
+    /// Different operations that may be watched at a time [default: 10000]
+    #[arg(long, env = "PIPEWATCH_MAX_GROUPS", value_name = "N")]
+    pub max_groups: Option<usize>,
+    /// Operations that may run on one connection at a time [default: 100]
+    #[arg(long, env = "PIPEWATCH_MAX_SUBSCRIPTIONS", value_name = "N")]
+    pub max_subscriptions: Option<usize>,
+    /// The largest WebSocket message that is taken [default: 65536]
+    #[arg(long, env = "PIPEWATCH_MAX_MESSAGE_SIZE", value_name = "BYTES")]
+    pub max_message_size: Option<usize>,
+    /// How deep the fields of a GraphQL operation may be nested [default: 20]
+    #[arg(long, env = "PIPEWATCH_MAX_DEPTH", value_name = "N")]
+    pub max_depth: Option<usize>,
+    /// How many fields a GraphQL operation may ask for [default: 1000]
+    #[arg(long, env = "PIPEWATCH_MAX_COMPLEXITY", value_name = "N")]
+    pub max_complexity: Option<usize>,
+    /// How long a graphql-transport-ws client may take to initialise the connection [default: 3s]
+    #[arg(long, env = "PIPEWATCH_INIT_WAIT", value_name = "DURATION")]
+    pub init_wait: Option<String>,
+    /// A WebSocket client that was not heard of for so long is pinged, and dropped when it misses two [default: 25s]
+    #[arg(long, env = "PIPEWATCH_PING_AFTER", value_name = "DURATION")]
+    pub ping_after: Option<String>,
+    /// A client that takes nothing of what is written to it for so long is dropped [default: 10s]
+    #[arg(long, env = "PIPEWATCH_WRITE_TIMEOUT", value_name = "DURATION")]
+    pub write_timeout: Option<String>,
     /// Other origins whose pages may read the answers, separated by commas, or * [default: none]
     #[arg(long, env = "PIPEWATCH_CORS_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
     pub cors_origins: Option<Vec<String>>,

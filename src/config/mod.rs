@@ -16,7 +16,8 @@ use crate::config::file::File;
 pub use crate::config::flags::{DatabaseFlags, Flags};
 use crate::domain::check::{Threshold, Thresholds};
 use crate::domain::status::{RuleBook, Rules};
-use crate::http::CorsOrigins;
+use crate::graphql;
+use crate::http::{CorsOrigins, Limits};
 
 /// The database, when none is named: a file in the working directory.
 pub const DEFAULT_DATABASE: &str = "sqlite://pipewatch.db";
@@ -42,6 +43,20 @@ pub struct Config {
     pub rules: RuleBook,
     /// How long open requests and streams may take to end when the server stops.
     pub drain: Duration,
+    /// Streams and sockets at a time, in all and from one address.
+    pub max_connections: usize,
+    /// See [`Config::max_connections`].
+    pub max_connections_per_address: usize,
+    /// Different operations that may be watched at a time.
+    pub max_groups: usize,
+    /// What one client may do.
+    pub limits: Limits,
+    /// How much a GraphQL operation may ask for.
+    pub graphql: graphql::Limits,
+    /// A client that does not take what is written to it for so long is dropped.
+    pub write_timeout: Duration,
+    /// A WebSocket client that was not heard of for so long is pinged; one that misses two pings is dropped.
+    pub ping_after: Duration,
     /// Which other origins' pages may read the answers.
     pub cors: CorsOrigins,
     /// What is logged, in tracing's filter syntax.
@@ -82,6 +97,7 @@ impl Config {
             geocoding: Some(file::Threshold { warning: flags.geocoding_warning, error: flags.geocoding_error }),
             validation: Some(file::Threshold { warning: flags.validation_warning, error: flags.validation_error }),
         };
+        let max_connections = number("max_connections", flags.max_connections.or(file.max_connections), 10_000)?;
         let window = flags.window.or(file.window);
         let staleness = flags.staleness.or(file.staleness);
         let default = rules("", window, staleness, Some(thresholds.or(file.thresholds)), &Rules::default())?;
@@ -106,6 +122,28 @@ impl Config {
             interval,
             rules: rule_book,
             drain,
+            max_connections,
+            max_connections_per_address: number(
+                "max_connections_per_address",
+                flags.max_connections_per_address.or(file.max_connections_per_address),
+                max_connections,
+            )?,
+            max_groups: number("max_groups", flags.max_groups.or(file.max_groups), 10_000)?,
+            limits: Limits {
+                message_size: number("max_message_size", flags.max_message_size.or(file.max_message_size), 64 * 1024)?,
+                init_wait: wait("init_wait", flags.init_wait.or(file.init_wait), Duration::from_secs(3))?,
+                subscriptions_per_connection: number(
+                    "max_subscriptions",
+                    flags.max_subscriptions.or(file.max_subscriptions),
+                    100,
+                )?,
+            },
+            graphql: graphql::Limits {
+                depth: number("max_depth", flags.max_depth.or(file.max_depth), 20)?,
+                complexity: number("max_complexity", flags.max_complexity.or(file.max_complexity), 1_000)?,
+            },
+            write_timeout: wait("write_timeout", flags.write_timeout.or(file.write_timeout), Duration::from_secs(10))?,
+            ping_after: wait("ping_after", flags.ping_after.or(file.ping_after), Duration::from_secs(25))?,
             cors: cors(&flags.cors_origins.or(file.cors_origins).unwrap_or_default())?,
             log: flags.database.log.or(file.log).unwrap_or_else(|| DEFAULT_LOG.to_owned()),
             demo,
@@ -196,6 +234,23 @@ fn duration(key: &str, set: Option<String>, default: Duration) -> Result<Duratio
         humantime::parse_duration(&text)
             .map_err(|_| BadSetting::new(key, format!("{text:?}; expected a duration such as 5s or 100ms")))
     })
+}
+
+/// A limit: at least one.
+fn number(key: &str, set: Option<usize>, default: usize) -> Result<usize, BadSetting> {
+    match set.unwrap_or(default) {
+        0 => Err(BadSetting::new(key, "0; expected at least 1")),
+        number => Ok(number),
+    }
+}
+
+/// A time to wait: from a second to an hour, in whole seconds, which is how finely it is looked at.
+fn wait(key: &str, set: Option<String>, default: Duration) -> Result<Duration, BadSetting> {
+    let wait = duration(key, set, default)?;
+    if wait < Duration::from_secs(1) || wait > Duration::from_hours(1) {
+        return Err(BadSetting::new(key, "expected from 1s to 1h"));
+    }
+    Ok(wait)
 }
 
 fn cors(origins: &[String]) -> Result<CorsOrigins, BadSetting> {

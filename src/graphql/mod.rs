@@ -28,10 +28,14 @@ use crate::ingest::Ingest;
 use crate::monitor::Monitor;
 use crate::store::Store;
 
-/// Fields may be nested so deep.
-const MAX_DEPTH: usize = 20;
-/// An operation may ask for so many fields.
-const MAX_COMPLEXITY: usize = 1_000;
+/// How much an operation may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// How deep its fields may be nested.
+    pub depth: usize,
+    /// How many fields it may ask for, some of which count for more than one.
+    pub complexity: usize,
+}
 
 /// What the resolvers work with.
 #[derive(Debug, Clone)]
@@ -52,10 +56,10 @@ pub struct Graphql {
 
 impl Graphql {
     /// Builds the schema on these services.
-    pub fn new(services: Services) -> Self {
+    pub fn new(services: Services, limits: Limits) -> Self {
         let schema = Schema::build(Query, Mutation, Subscription)
-            .limit_depth(MAX_DEPTH)
-            .limit_complexity(MAX_COMPLEXITY)
+            .limit_depth(limits.depth)
+            .limit_complexity(limits.complexity)
             .data(services)
             .finish();
         Self { schema }

@@ -13,6 +13,7 @@ pub struct Parameters {
     query: String,
     operation_name: Option<String>,
     variables: Map<String, Value>,
+    extensions: Map<String, Value>,
 }
 
 /// A parameter that is missing or of the wrong shape.
@@ -56,8 +57,30 @@ impl Parameters {
             Some(_) => Err(BadParameter { field, message: "it must be an object or null" }),
         };
         let variables = object("variables")?;
-        object("extensions")?;
-        Ok(Self { query, operation_name, variables })
+        let extensions = object("extensions")?;
+        Ok(Self { query, operation_name, variables, extensions })
+    }
+}
+
+impl Parameters {
+    /// The document.
+    pub fn query(&self) -> &str {
+        &self.query
+    }
+
+    /// Which of the document's operations is meant.
+    pub fn operation_name(&self) -> Option<&str> {
+        self.operation_name.as_deref()
+    }
+
+    /// The variables.
+    pub fn variables(&self) -> &Map<String, Value> {
+        &self.variables
+    }
+
+    /// The extensions.
+    pub fn extensions(&self) -> &Map<String, Value> {
+        &self.extensions
     }
 }
 

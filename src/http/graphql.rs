@@ -1,8 +1,7 @@
 use async_graphql::parser::types::OperationType;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::BytesRejection;
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{FromRequest as _, FromRequestParts as _, Query, Request, State};
+use axum::extract::{FromRequest as _, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
@@ -11,35 +10,60 @@ use serde_json::{Value, json};
 use crate::domain::viewer::Viewer;
 use crate::graphql::operation::{Operation, Parameters};
 use crate::graphql::{is_request_error, refusal};
+use crate::http::graphql_sse::{distinct, single};
 use crate::http::problem::Problem;
-use crate::http::{Services, graphql_ws};
+use crate::http::streams::hash;
+use crate::http::takeover::PeerAddress;
+use crate::http::{Services, graphql_ws, poll};
 
-/// Answers operations over HTTP, as the GraphQL over HTTP specification has it, and upgrades to subscriptions.
-pub(super) async fn serve(State(services): State<Services>, viewer: Viewer, request: Request) -> Response {
+/// GraphQL in all its forms: over HTTP, as event streams, and upgraded to a WebSocket.
+pub(super) async fn serve(
+    State(services): State<Services>,
+    viewer: Viewer,
+    address: PeerAddress,
+    request: Request,
+) -> Response {
+    let (version, method) = (request.version(), request.method().clone());
     if is_upgrade(request.headers()) {
-        let (mut parts, _) = request.into_parts();
-        return match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
-            Ok(upgrade) => graphql_ws::serve(services, viewer, upgrade).into_response(),
-            Err(rejection) => Problem::bad_request(rejection.body_text()).into_response(),
+        return graphql_ws::serve(services, viewer, address, version, request.headers()).into_response();
+    }
+    let token = single::token(request.uri(), request.headers());
+    if let Some(token) = token {
+        return stream_of_token(services, viewer, address, request, token).await.into_response();
+    }
+    if method == Method::PUT {
+        return services.reservations.reserve().into_response();
+    }
+    if wants_events(request.headers()) && (method == Method::GET || method == Method::POST) {
+        let parameters = match parameters(request).await {
+            Ok(parameters) => parameters,
+            Err(Refusal { status, message }) => return Form::Json.respond(status, &refusal(message)),
         };
+        if method == Method::GET
+            && Operation::parse(parameters.clone()).is_ok_and(|it| it.kind == OperationType::Mutation)
+        {
+            let problem = Form::Json.respond(StatusCode::METHOD_NOT_ALLOWED, &refusal("mutations go by POST"));
+            return allow(problem, "POST");
+        }
+        return distinct::serve(services, viewer, address, version, parameters).into_response();
+    }
+    over_http(services, viewer, request).await
+}
+
+/// Operations over HTTP, as the GraphQL over HTTP specification has it.
+async fn over_http(services: Services, viewer: Viewer, request: Request) -> Response {
+    let method = request.method().clone();
+    if method != Method::GET && method != Method::POST {
+        let detail = "GraphQL takes POST, and GET for queries";
+        return allow(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", detail), "GET, POST");
     }
     let Some(form) = Form::accepted(request.headers()) else {
-        let detail = "expected an Accept that has application/graphql-response+json or application/json";
+        let detail =
+            "expected an Accept that has application/graphql-response+json, application/json or text/event-stream";
         return Problem::new(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", detail).into_response();
     };
-    let method = request.method().clone();
-    let parameters = match method {
-        Method::GET => from_query(request.uri()),
-        Method::POST => from_body(request).await,
-        _ => {
-            let detail = "GraphQL takes POST, and GET for queries";
-            return not_allowed(
-                Problem::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", detail),
-                "GET, POST",
-            );
-        }
-    };
-    let parameters = match parameters {
+    let known = request.headers().clone();
+    let parameters = match parameters(request).await {
         Ok(parameters) => parameters,
         Err(Refusal { status, message }) => return form.respond(status, &refusal(message)),
     };
@@ -49,22 +73,90 @@ pub(super) async fn serve(State(services): State<Services>, viewer: Viewer, requ
     };
     match operation.kind {
         OperationType::Mutation if method == Method::GET => {
-            not_allowed(form.respond(StatusCode::METHOD_NOT_ALLOWED, &refusal("mutations go by POST")), "POST")
+            allow(form.respond(StatusCode::METHOD_NOT_ALLOWED, &refusal("mutations go by POST")), "POST")
         }
         OperationType::Subscription => {
             let message = format!(
-                "subscriptions are streams: open a WebSocket here with the subprotocol {}, or watch Server-Sent \
-                 Events at /api/v1/monitoring/pipeline-status/stream",
+                "subscriptions are streams: open a WebSocket here with the subprotocol {}, or ask for Server-Sent \
+                 Events with Accept: text/event-stream",
                 graphql_ws::PROTOCOL
             );
             form.respond(form.request_error(), &refusal(message))
         }
         OperationType::Query | OperationType::Mutation => {
             let response = services.graphql.execute(operation.request, viewer).await;
-            let status = if is_request_error(&response) { form.request_error() } else { StatusCode::OK };
-            form.respond(status, &response)
+            let is_refused = is_request_error(&response);
+            let status = if is_refused { form.request_error() } else { StatusCode::OK };
+            let response = form.respond(status, &response);
+            if method == Method::GET && !is_refused { with_etag(response, &known).await } else { response }
         }
     }
+}
+
+/// What concerns a client's single stream.
+async fn stream_of_token(
+    services: Services,
+    viewer: Viewer,
+    address: PeerAddress,
+    request: Request,
+    token: String,
+) -> Result<Response, Problem> {
+    let reservations = services.reservations.clone();
+    let (version, method) = (request.version(), request.method().clone());
+    match method {
+        Method::PUT => Err(Problem::new(StatusCode::CONFLICT, "STREAM_EXISTS", "reserve a stream without naming one")),
+        Method::GET if wants_events(request.headers()) => reservations.open(services, address, version, token),
+        Method::DELETE => reservations.stop(request.uri(), &token),
+        Method::GET | Method::POST => {
+            if !reservations.has(&token) {
+                return Err(single::stream_not_found());
+            }
+            let parameters = parameters(request)
+                .await
+                .map_err(|refusal| Problem::new(refusal.status, "BAD_REQUEST", refusal.message))?;
+            reservations.start(&services, viewer, &token, parameters)
+        }
+        _ => {
+            Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "expected GET, POST, PUT or DELETE"))
+        }
+    }
+}
+
+/// An answer to a GET has a tag over its body; who has it already gets a 304.
+async fn with_etag(response: Response, known: &HeaderMap) -> Response {
+    let (mut parts, body) = response.into_parts();
+    // It was made of bytes, and is read back without waiting.
+    let Ok(bytes) = axum::body::to_bytes(body, usize::MAX).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let hash = u64::from_be_bytes(*hash([&bytes[..]]).first_chunk().unwrap_or(&[0; 8]));
+    let etag = format!("W/\"{hash:016x}\"");
+    let body = if poll::is_known(known, &etag) {
+        parts.status = StatusCode::NOT_MODIFIED;
+        Body::empty()
+    } else {
+        Body::from(bytes)
+    };
+    if let Ok(etag) = HeaderValue::try_from(etag) {
+        parts.headers.insert(header::ETAG, etag);
+    }
+    parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    Response::from_parts(parts, body)
+}
+
+async fn parameters(request: Request) -> Result<Parameters, Refusal> {
+    if request.method() == Method::GET { from_query(request.uri()) } else { from_body(request).await }
+}
+
+/// Whether the client asks for events rather than for one answer.
+fn wants_events(headers: &HeaderMap) -> bool {
+    let ranges = headers.get_all(header::ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
+    let first = ranges.flat_map(|list| list.split(',')).find_map(|range| {
+        let essence = range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let is_ours = ["text/event-stream", "application/json", "application/graphql-response+json"];
+        is_ours.contains(&essence.as_str()).then(|| essence == "text/event-stream")
+    });
+    first.unwrap_or(false)
 }
 
 /// The two content types of an answer.
@@ -189,9 +281,9 @@ fn is_upgrade(headers: &HeaderMap) -> bool {
     headers.get(header::UPGRADE).is_some_and(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
-fn not_allowed(response: impl axum::response::IntoResponse, allow: &'static str) -> Response {
+fn allow(response: impl axum::response::IntoResponse, methods: &'static str) -> Response {
     let mut response = response.into_response();
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
     response
 }
 

@@ -13,7 +13,7 @@ pub(super) async fn live() -> Response {
 
 /// Whether this server should be sent work: it is not stopping, and its database answers.
 pub(super) async fn ready(State(services): State<Services>) -> Response {
-    let (status, word) = if services.connections.stop.is_cancelled() {
+    let (status, word) = if services.streams.stop.is_cancelled() {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping")
     } else if services.store.answers().await {
         (StatusCode::OK, "ready")
@@ -31,6 +31,7 @@ pub(super) async fn serve(State(services): State<Services>) -> Response {
         "status": if answers { "healthy" } else { "error" },
         "version": env!("CARGO_PKG_VERSION"),
         "database": {"kind": services.store.backend(), "status": if answers { "healthy" } else { "error" }},
+        "connections": services.streams.registry.len(),
         "pipelines": services.store.known_pipelines().len(),
     });
     (status, Json(health)).into_response()

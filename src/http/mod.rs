@@ -1,7 +1,15 @@
 //! Routes, and the transports that bring a status to its watchers.
 
-/// `POST`/`GET /graphql`: GraphQL over HTTP.
+/// Streams that stay in hyper.
+mod body_wire;
+/// What all streams of Server-Sent Events share.
+mod event_stream;
+/// WebSocket frames.
+pub mod frame;
+/// `/graphql`: GraphQL over HTTP, and the ways from there to streams and sockets.
 mod graphql;
+/// `/graphql` as event streams: graphql-sse.
+mod graphql_sse;
 /// `GET /graphql` upgraded: graphql-transport-ws.
 mod graphql_ws;
 /// `GET /api/health`, `/live`, `/ready`.
@@ -14,23 +22,31 @@ mod poll;
 mod problem;
 /// Accepting connections and ending them well.
 pub mod serve;
-/// One WebSocket: what both kinds of session need of it.
+/// What both kinds of WebSocket share.
 mod socket;
 /// `GET /api/v1/monitoring/pipeline-status/stream`: Server-Sent Events.
 mod sse;
+/// What streams and sockets share: admission, groups, and being looked after.
+pub mod streams;
+/// A GraphQL subscription as a group.
+mod subscription;
+/// How a stream or socket leaves hyper.
+mod takeover;
 /// Who looks: taken from the request.
 mod viewer;
 /// `GET /api/v1/ws/monitoring/pipeline-status`: the status as plain WebSocket messages.
 mod websocket;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Query};
+use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
-use axum::response::IntoResponse as _;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get, post};
+use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Deserialize;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::decompression::RequestDecompressionLayer;
@@ -40,8 +56,9 @@ use crate::domain::report::ReportKind;
 use crate::domain::viewer::Viewer;
 use crate::error::Error;
 use crate::graphql::Graphql;
+pub use crate::http::graphql_sse::single::Reservations;
 use crate::http::problem::Problem;
-use crate::http::serve::Connections;
+use crate::http::streams::Streams;
 use crate::ingest::Ingest;
 use crate::monitor::Monitor;
 use crate::store::Store;
@@ -50,6 +67,9 @@ use crate::store::Store;
 const MAX_BODY: usize = 8 * 1024 * 1024;
 /// The instant of the status that a 200 or a 304 speaks of, from which clients take the data's age.
 const STATUS_TIMESTAMP: HeaderName = HeaderName::from_static("x-status-timestamp");
+
+/// The token of a graphql-sse client's single stream.
+const STREAM_TOKEN: HeaderName = HeaderName::from_static("x-graphql-event-stream-token");
 
 /// What the routes work with.
 #[derive(Clone)]
@@ -62,8 +82,25 @@ pub struct Services {
     pub monitor: Monitor,
     /// Asked whether it answers, and nothing else.
     pub store: Arc<Store>,
-    /// What is open, and when it is to end.
-    pub connections: Connections,
+    /// What streams and sockets share.
+    pub streams: Streams,
+    /// What one client may do.
+    pub limits: Limits,
+    /// The single streams of graphql-sse clients.
+    pub reservations: Reservations,
+    /// Gives the metrics as Prometheus reads them.
+    pub metrics: Option<PrometheusHandle>,
+}
+
+/// What one client may do.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes of a WebSocket message.
+    pub message_size: usize,
+    /// How long a graphql-transport-ws client may take to initialise the connection.
+    pub init_wait: Duration,
+    /// Operations that run on one connection at a time.
+    pub subscriptions_per_connection: usize,
 }
 
 /// Which other origins' pages may read the answers.
@@ -88,6 +125,7 @@ pub fn router(services: Services, cors: &CorsOrigins) -> Router {
         .route("/api/v1/ws/monitoring/pipeline-status", get(websocket::serve))
         .route("/api/v1/source-runs", ingest(ReportKind::SourceRun))
         .route("/api/v1/data-quality-metrics", ingest(ReportKind::DataQuality))
+        .route("/metrics", get(metrics))
         .route("/api/health", get(health::serve))
         .route("/api/health/live", get(health::live))
         .route("/api/health/ready", get(health::ready))
@@ -101,8 +139,14 @@ pub fn router(services: Services, cors: &CorsOrigins) -> Router {
 
 fn cors_layer(origins: &CorsOrigins) -> CorsLayer {
     let layer = CorsLayer::new()
-        .allow_methods([Method::GET, Method::POST])
-        .allow_headers([header::CONTENT_TYPE, header::ACCEPT, header::IF_NONE_MATCH, header::AUTHORIZATION])
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
+        .allow_headers([
+            header::CONTENT_TYPE,
+            header::ACCEPT,
+            header::IF_NONE_MATCH,
+            header::AUTHORIZATION,
+            STREAM_TOKEN,
+        ])
         .expose_headers([header::ETAG, STATUS_TIMESTAMP]);
     match origins {
         CorsOrigins::None => layer,
@@ -140,6 +184,19 @@ impl PlainQuery {
             .map_err(|error| Problem::new(StatusCode::NOT_FOUND, "PIPELINE_NOT_FOUND", format!("{text:?}: {error}")))?;
         if viewer.may_see(&key) { Ok(key) } else { Err(Error::PipelineNotFound(key).into()) }
     }
+}
+
+/// `GET /metrics`: all that is counted, in Prometheus' text format.
+async fn metrics(State(services): State<Services>) -> Response {
+    match services.metrics {
+        Some(metrics) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()).into_response(),
+        None => Problem::new(StatusCode::NOT_FOUND, "NO_METRICS", "this server counts nothing").into_response(),
+    }
+}
+
+/// A list of one GraphQL error, as JSON.
+fn errors_json(message: &str) -> Vec<u8> {
+    serde_json::json!([{"message": message}]).to_string().into_bytes()
 }
 
 /// An empty response with a status.

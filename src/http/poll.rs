@@ -39,7 +39,7 @@ fn describe(headers: &mut HeaderMap, snapshot: &Snapshot, rendering: &Rendering)
 }
 
 /// Whether `If-None-Match` has the tag, compared weakly (RFC 9110, 13.1.2).
-fn is_known(headers: &HeaderMap, etag: &str) -> bool {
+pub(super) fn is_known(headers: &HeaderMap, etag: &str) -> bool {
     let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     let tag = opaque(etag);
     let given = headers.get_all(header::IF_NONE_MATCH).into_iter().filter_map(|value| value.to_str().ok());

@@ -1,45 +1,49 @@
 use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
+use axum::http::{Request, Response};
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use metrics::counter;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use crate::http::streams::Streams;
+use crate::http::takeover::{PeerAddress, Takeover};
+
 /// How long a connection may take to send the head of a request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long accepting rests when the system has no file to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Room for short requests beside the streams and sockets that are admitted.
+pub const HEADROOM: usize = 256;
+/// How HTTP/2 begins; a client that knows that the server speaks it does not ask first.
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
 
-/// What is open, and when it is to end.
-#[derive(Debug, Clone)]
-pub struct Connections {
-    /// Counts connections, streams and sockets until they have ended.
-    pub tasks: TaskTracker,
-    /// Tells them to end.
-    pub stop: CancellationToken,
-}
-
-/// Accepts connections until it is time to stop; they go on by themselves.
-pub async fn serve(listener: TcpListener, router: Router, connections: Connections) {
-    let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
-        let router = router.clone();
-        async move {
-            let request: Request = request.map(Body::new);
-            Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {}))
-        }
-    });
-    while let Some(accepted) = connections.stop.run_until_cancelled(listener.accept()).await {
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+/// Accepts connections until it is time to stop; they go on by themselves. At most so many are open at a time: a further
+/// one waits in the system's queue.
+pub async fn serve(listener: TcpListener, router: Router, streams: Streams, most: usize) {
+    let room = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
+    let accept = async || {
+        // The permits are never closed.
+        let permit = Arc::clone(&room).acquire_owned().await.ok();
+        (permit, listener.accept().await)
+    };
+    while let Some((permit, accepted)) = streams.stop.run_until_cancelled(accept()).await {
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) if is_of_the_connection(&error) => continue,
             Err(error) => {
+                counter!("pipewatch_accept_errors_total").increment(1);
                 tracing::warn!(%error, "no connection can be accepted for now");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
@@ -49,26 +53,81 @@ pub async fn serve(listener: TcpListener, router: Router, connections: Connectio
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
-        connections.tasks.spawn(connection(stream, service.clone(), connections.stop.clone()));
+        let (router, stop) = (router.clone(), streams.stop.clone());
+        streams.tasks.spawn(async move {
+            // Boxed: the machinery of HTTP is large, and gone when a stream or socket goes on by itself.
+            Box::pin(connection(stream, address, router, stop)).await;
+            drop(permit);
+        });
     }
 }
 
-async fn connection<S>(stream: TcpStream, service: S, stop: CancellationToken)
-where
-    S: hyper::service::Service<hyper::Request<Incoming>, Response = axum::response::Response, Error = Infallible>
-        + Send
-        + 'static,
-    S::Future: Send + 'static,
-{
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(HEAD_TIMEOUT);
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
+async fn connection(stream: TcpStream, address: SocketAddr, router: Router, stop: CancellationToken) {
+    let mut begin = [0; HTTP2_PREFACE.len()];
+    match timeout(HEAD_TIMEOUT, stop.run_until_cancelled(stream.peek(&mut begin))).await {
+        Ok(Some(Ok(1..))) => {}
+        // Silent, gone, or it is time to stop.
+        _ => return,
+    }
+    if HTTP2_PREFACE.starts_with(&begin[..begin.iter().position(|byte| *byte == 0).unwrap_or(begin.len())]) {
+        http2(stream, address, router, stop).await;
+    } else {
+        http1(stream, address, router, stop).await;
+    }
+}
+
+async fn http1(stream: TcpStream, address: SocketAddr, router: Router, stop: CancellationToken) {
+    let (take, mut taken) = oneshot::channel();
+    let take = Arc::new(std::sync::Mutex::new(Some(take)));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (router, take) = (router.clone(), Arc::clone(&take));
+        async move {
+            let mut response = answer(router, request, address).await;
+            let Some(takeover) = response.extensions_mut().remove::<Takeover>() else {
+                return Ok::<_, Infallible>(response);
+            };
+            let (head, _) = response.into_parts();
+            if let Some(take) = take.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take() {
+                drop(take.send((takeover, Response::from_parts(head, ()))));
+            }
+            // The connection is taken from under this request.
+            std::future::pending().await
+        }
+    });
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    let mut connection = builder.serve_connection(TokioIo::new(stream), service);
+    let mut is_stopping = false;
+    let ended = loop {
+        tokio::select! {
+            ended = &mut connection => break ended,
+            Ok((takeover, head)) = &mut taken => {
+                let parts = connection.into_parts();
+                return takeover.begin(parts.io.into_inner(), parts.read_buf, &head);
+            }
+            () = stop.cancelled(), if !is_stopping => {
+                // The request that is under way is answered; then the connection closes.
+                is_stopping = true;
+                std::pin::Pin::new(&mut connection).graceful_shutdown();
+            }
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+async fn http2(stream: TcpStream, address: SocketAddr, router: Router, stop: CancellationToken) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let router = router.clone();
+        async move { Ok::<_, Infallible>(answer(router, request, address).await) }
+    });
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder.timer(TokioTimer::new()).keep_alive_interval(HEAD_TIMEOUT);
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = stop.cancelled() => {
-            // The request that is under way is answered; then the connection closes.
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -76,6 +135,12 @@ where
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
     }
+}
+
+async fn answer(router: Router, request: Request<Incoming>, address: SocketAddr) -> Response<Body> {
+    let mut request = request.map(Body::new);
+    request.extensions_mut().insert(PeerAddress(address));
+    router.oneshot(request).await.unwrap_or_else(|never| match never {})
 }
 
 /// Whether only this one connection failed, before it was ours.

@@ -1,127 +1,150 @@
-use std::borrow::Cow;
-use std::time::Duration;
+//! What both kinds of WebSocket share: the handshake, reading, and ending.
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
-use tokio::time::{Instant, timeout, timeout_at};
+use std::sync::Arc;
 
-/// The largest message that a client may send, in bytes.
-pub(super) const MAX_MESSAGE: usize = 64 * 1024;
-/// A client that was not heard of for so long is pinged; one that misses two pings is dropped.
-const PING_AFTER: Duration = Duration::from_secs(25);
-/// A write that makes no progress for so long drops the client.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the other side may take to answer a close.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// A close frame has no room for a longer reason, in bytes (RFC 6455, 5.5).
-const MAX_REASON: usize = 123;
+use axum::body::Body;
+use axum::http::{HeaderMap, Response, Version};
+use bytes::Bytes;
+use metrics::counter;
 
-/// One WebSocket: it pings, gives up on peers that are gone or do not read, and closes in good order.
-pub(super) struct Socket {
-    inner: WebSocket,
-    ping_at: Instant,
-    unanswered: u8,
+use crate::http::frame::{Close, Message, Reader, write_pong};
+use crate::http::problem::Problem;
+use crate::http::streams::until_end;
+use crate::http::takeover::websocket_head;
+use crate::live::peer::{Manner, Peer};
+
+/// A ping without a payload.
+pub(super) const PING: &[u8] = &[0x89, 0];
+
+/// Answers a handshake; the connection is then to be taken over.
+pub(super) fn handshake(
+    version: Version,
+    headers: &HeaderMap,
+    protocol: Option<&'static str>,
+) -> Result<Response<Body>, Problem> {
+    if version != Version::HTTP_11 {
+        return Err(Problem::bad_request("a WebSocket is opened by HTTP/1.1"));
+    }
+    websocket_head(headers, protocol).map_err(Problem::bad_request)
 }
 
-/// What came in.
+/// Closes, and counts the code.
+pub(super) fn close(peer: &Arc<Peer>, close: &Close) {
+    count(close.code);
+    let mut last = Vec::new();
+    close.write(&mut last);
+    peer.close(&last);
+}
+
+/// What is said when the server stops; clients come back, to another or to its successor.
+pub(super) fn restarting(out: &mut Vec<u8>) {
+    count(1012);
+    Close::new(1012, "Service restart").write(out);
+}
+
+/// A message of the protocol above.
 #[derive(Debug)]
-pub(super) enum Incoming {
-    /// A text message.
+pub(super) enum Heard {
+    /// Text.
     Text(String),
-    /// A binary message.
+    /// Anything else.
     Binary,
-    /// The peer went, or the connection broke.
-    End,
 }
 
-/// A close code of RFC 6455 or of a protocol on top, with its reason.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Close {
-    pub(super) code: u16,
-    pub(super) reason: Cow<'static, str>,
+/// Whether reading goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// More may come.
+    Open,
+    /// The last word was said: what still comes is not looked at, but taken, or the system would cut the connection
+    /// before the peer has read it.
+    Finished,
+    /// The connection has ended.
+    Ended,
 }
 
-impl Close {
-    pub(super) fn new(code: u16, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, reason: reason.into() }
+/// Reads until the connection ends. Pings and closes are answered here; what else comes is heard.
+pub(super) async fn listen(
+    peer: &Arc<Peer>,
+    already: Bytes,
+    most: usize,
+    mut hear: impl FnMut(&Arc<Peer>, Heard) -> Result<(), Close>,
+) {
+    let mut reader = Reader::new(most);
+    let mut reading = take(peer, &mut reader, &already, &mut hear);
+    drop(already);
+    while reading == Reading::Open {
+        peer.readable().await;
+        reading = read(peer, &mut reader, &mut hear);
     }
-
-    /// The server stops; clients come back (to another, or to its successor).
-    pub(super) fn restarting() -> Self {
-        Self::new(1012, "Service restart")
+    drop(reader);
+    if reading == Reading::Finished {
+        until_end(peer).await;
     }
 }
 
-/// The peer cannot be reached.
-#[derive(Debug)]
-pub(super) struct Gone;
-
-impl Socket {
-    pub(super) fn new(inner: WebSocket) -> Self {
-        Self { inner, ping_at: Instant::now() + PING_AFTER, unanswered: 0 }
+/// Reads what is there. The buffer is on the stack: a connection that says nothing holds none.
+fn read(
+    peer: &Arc<Peer>,
+    reader: &mut Reader,
+    hear: &mut impl FnMut(&Arc<Peer>, Heard) -> Result<(), Close>,
+) -> Reading {
+    let mut buffer = [0; 4_096];
+    loop {
+        match peer.try_read(&mut buffer) {
+            Ok(Some(count)) => match take(peer, reader, &buffer[..count], hear) {
+                Reading::Open => {}
+                done => return done,
+            },
+            Ok(None) => return Reading::Open,
+            Err(_) => return Reading::Ended,
+        }
     }
+}
 
-    /// The next message; pings while there is none. Safe to drop and call again.
-    pub(super) async fn receive(&mut self) -> Incoming {
-        loop {
-            let Ok(received) = timeout_at(self.ping_at, self.inner.recv()).await else {
-                self.ping_at = Instant::now() + PING_AFTER;
-                self.unanswered += 1;
-                if self.unanswered > 2 || self.write(Message::Ping(Vec::new().into())).await.is_err() {
-                    return Incoming::End;
-                }
-                continue;
-            };
-            self.ping_at = Instant::now() + PING_AFTER;
-            self.unanswered = 0;
-            match received {
-                Some(Ok(Message::Text(text))) => return Incoming::Text(text.as_str().to_owned()),
-                Some(Ok(Message::Binary(_))) => return Incoming::Binary,
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return Incoming::End,
+fn take(
+    peer: &Arc<Peer>,
+    reader: &mut Reader,
+    bytes: &[u8],
+    hear: &mut impl FnMut(&Arc<Peer>, Heard) -> Result<(), Close>,
+) -> Reading {
+    let mut last = None;
+    let read = reader.read(bytes, |message| {
+        if last.is_some() {
+            return;
+        }
+        match message {
+            // The same code goes back; 1000 stands for none.
+            Message::Close(code) => last = Some(Close::new(code.unwrap_or(1000), "")),
+            // After its own last word the server only waits for the answer to it.
+            _ if peer.is_closed() => {}
+            Message::Text(text) => hear(peer, Heard::Text(text)).unwrap_or_else(|why| close(peer, &why)),
+            Message::Binary(_) => hear(peer, Heard::Binary).unwrap_or_else(|why| close(peer, &why)),
+            Message::Ping(payload) => {
+                let mut pong = Vec::new();
+                write_pong(&payload, &mut pong);
+                peer.send(&pong);
             }
+            Message::Pong => {}
         }
-    }
-
-    /// Sends a text message.
-    pub(super) async fn send(&mut self, text: impl Into<axum::extract::ws::Utf8Bytes>) -> Result<(), Gone> {
-        self.write(Message::Text(text.into())).await
-    }
-
-    /// Says why, and waits a moment for the other side's farewell.
-    pub(super) async fn close(mut self, close: Close) {
-        let reason = cut(&close.reason).to_owned().into();
-        if self.write(Message::Close(Some(CloseFrame { code: close.code, reason }))).await.is_ok() {
-            let farewell = async { while let Some(Ok(_)) = self.inner.recv().await {} };
-            // Who does not answer is not waited for.
-            drop(timeout(CLOSE_TIMEOUT, farewell).await);
-        }
-    }
-
-    async fn write(&mut self, message: Message) -> Result<(), Gone> {
-        match timeout(WRITE_TIMEOUT, self.inner.send(message)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Gone),
+    });
+    match last.map_or(read, Err) {
+        Ok(()) => Reading::Open,
+        Err(close) => {
+            count(close.code);
+            let mut frame = Vec::new();
+            close.write(&mut frame);
+            peer.finish(&frame);
+            Reading::Finished
         }
     }
 }
 
-/// As much of a reason as a close frame takes, ending at a character.
-fn cut(reason: &str) -> &str {
-    let mut end = reason.len().min(MAX_REASON);
-    while !reason.is_char_boundary(end) {
-        end -= 1;
-    }
-    &reason[..end]
+fn count(code: u16) {
+    counter!("pipewatch_websocket_closes_total", "code" => code.to_string()).increment(1);
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reasons_are_cut_at_a_character() {
-        for (reason, expect) in [("short".to_owned(), 5), ("x".repeat(200), 123), ("ä".repeat(100), 122)] {
-            assert_eq!(cut(&reason).len(), expect);
-        }
-    }
+/// How a kind of WebSocket is kept alive and ended.
+pub(super) const fn manner(transport: &'static str) -> Manner {
+    Manner { transport, beat: PING, answers: true, goodbye: restarting, answers_last: true }
 }

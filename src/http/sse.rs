@@ -1,64 +1,53 @@
-use std::time::Duration;
-
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderValue, Uri, header};
-use axum::response::Response;
-use futures_util::stream::unfold;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::task_tracker::TaskTrackerToken;
+use axum::http::{Response, Uri, Version};
 
 use crate::domain::viewer::Viewer;
+use crate::http::event_stream::{CHUNK_END, LAST_CHUNK};
 use crate::http::problem::Problem;
-use crate::http::{PlainQuery, Services};
-use crate::live::channel::Watch;
-use crate::live::snapshot::{Listing, Snapshot};
+use crate::http::streams::{plain_key, plain_source, until_end};
+use crate::http::takeover::PeerAddress;
+use crate::http::{PlainQuery, Services, event_stream};
+use crate::live::payload::{Dress, Payload};
+use crate::live::peer::Manner;
 
-/// A comment goes out when so much time passed without an event, so that proxies keep the stream open.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+static MANNER: Manner = event_stream::manner("sse");
+static MANNER_IN_BODY: Manner = event_stream::manner_in_body("sse");
 
-struct Stream {
-    watch: Watch<Snapshot>,
-    listing: Listing,
-    is_first: bool,
-    stop: CancellationToken,
-    _open: TaskTrackerToken,
+static STATUS: Dress = event_stream::dress(1, status_event, |_, _, out| out.extend_from_slice(LAST_CHUNK));
+static STATUS_IN_BODY: Dress = event_stream::dress_in_body(1, status_event, |_, _, _| {});
+
+fn status_event(payload: &Payload) -> Vec<u8> {
+    let revision = payload.revision.map(|revision| revision.to_string()).unwrap_or_default();
+    [b"event: status\nid: ", revision.as_bytes(), b"\ndata: ", &payload.json, b"\n\n", CHUNK_END].concat()
 }
 
 /// The newest status at once, then every new one, until the pipeline is removed or the server stops.
-pub(super) async fn serve(State(services): State<Services>, viewer: Viewer, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn serve(
+    State(services): State<Services>,
+    viewer: Viewer,
+    PeerAddress(address): PeerAddress,
+    uri: Uri,
+    version: Version,
+) -> Result<Response<Body>, Problem> {
     let query = PlainQuery::of(&uri)?;
-    let listing = query.listing()?;
-    let stream = Stream {
-        watch: services.monitor.watch(&query.pipeline(viewer)?).await?,
-        listing,
-        is_first: true,
-        stop: services.connections.stop.clone(),
-        _open: services.connections.tasks.token(),
-    };
-    let chunks =
-        unfold(
-            stream,
-            |mut stream| async move { Some((Ok::<_, std::convert::Infallible>(stream.chunk().await?), stream)) },
-        );
-    let mut response = Response::new(Body::from_stream(chunks));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    Ok(response)
-}
-
-impl Stream {
-    async fn chunk(&mut self) -> Option<Bytes> {
-        tokio::select! {
-            () = self.stop.cancelled() => None,
-            snapshot = self.watch.next() => {
-                let event = snapshot?.rendering(self.listing).event.clone();
-                let is_first = std::mem::take(&mut self.is_first);
-                Some(if is_first { [b"retry: 3000\n", &event[..]].concat().into() } else { event })
+    let (pipeline, listing) = (query.pipeline(viewer)?, query.listing()?);
+    let permit = services.streams.admit(address, &MANNER)?;
+    let watch = services.monitor.watch(&pipeline).await?;
+    let retry = b"retry: 3000\n";
+    let response = event_stream::open(version, retry, move |wire, first, is_chunked| {
+        let (manner, dress) = if is_chunked { (&MANNER, &STATUS) } else { (&MANNER_IN_BODY, &STATUS_IN_BODY) };
+        let streams = services.streams;
+        let peer = streams.connect(wire, manner, permit, &first);
+        let source = || plain_source(watch, listing);
+        let place = streams.groups.join(plain_key(&pipeline, listing), source, &peer, dress, "");
+        streams.tasks.spawn(async move {
+            if place.is_err() {
+                peer.say_goodbye();
             }
-            () = tokio::time::sleep(HEARTBEAT) => Some(Bytes::from_static(b":\n\n")),
-        }
-    }
+            until_end(&peer).await;
+            drop(place);
+        });
+    });
+    Ok(response)
 }

@@ -1,54 +1,62 @@
 use axum::extract::State;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{Utf8Bytes, WebSocketUpgrade};
-use axum::http::Uri;
+use axum::http::{HeaderMap, Uri, Version};
 use axum::response::Response;
-use tokio_util::sync::CancellationToken;
+use tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use crate::domain::viewer::Viewer;
+use crate::http::frame::{Close, write_header};
 use crate::http::problem::Problem;
-use crate::http::socket::{Close, Incoming, MAX_MESSAGE, Socket};
-use crate::http::{PlainQuery, Services};
-use crate::live::channel::Watch;
-use crate::live::snapshot::{Listing, Snapshot};
+use crate::http::streams::{plain_key, plain_source};
+use crate::http::takeover::{PeerAddress, Takeover};
+use crate::http::{PlainQuery, Services, socket};
+use crate::live::payload::{Dress, Payload};
+use crate::live::peer::Manner;
+
+static MANNER: Manner = socket::manner("websocket");
+
+/// A whole text frame, the same for everybody.
+static STATUS: Dress = Dress {
+    slot: 0,
+    body: frame,
+    lead: |_, _, _| {},
+    ending: |_, _, out| Close::new(1000, "the pipeline was removed").write(out),
+    ends_connection: true,
+};
+
+fn frame(payload: &Payload) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(payload.json.len() + 4);
+    write_header(OpCode::Data(Data::Text), payload.json.len(), &mut frame);
+    frame.extend_from_slice(&payload.json);
+    frame
+}
 
 /// The status as text messages: at once, then every new one. What the client sends is read and ignored.
 pub(super) async fn serve(
     State(services): State<Services>,
     viewer: Viewer,
+    PeerAddress(address): PeerAddress,
     uri: Uri,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    version: Version,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let query = PlainQuery::of(&uri)?;
-    let listing = query.listing()?;
-    let pipeline = query.pipeline(viewer)?;
-    let upgrade = upgrade.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+    let (pipeline, listing) = (query.pipeline(viewer)?, query.listing()?);
+    let mut response = socket::handshake(version, &headers, None)?;
+    let permit = services.streams.admit(address, &MANNER)?;
     let watch = services.monitor.watch(&pipeline).await?;
-    let open = services.connections.tasks.token();
-    let stop = services.connections.stop.clone();
-    Ok(upgrade.max_message_size(MAX_MESSAGE).on_upgrade(move |socket| async move {
-        converse(Socket::new(socket), watch, listing, stop).await;
-        drop(open);
-    }))
-}
-
-async fn converse(mut socket: Socket, mut watch: Watch<Snapshot>, listing: Listing, stop: CancellationToken) {
-    let close = loop {
-        tokio::select! {
-            () = stop.cancelled() => break Close::restarting(),
-            incoming = socket.receive() => if let Incoming::End = incoming {
-                return;
-            },
-            snapshot = watch.next() => {
-                let Some(snapshot) = snapshot else { break Close::new(1000, "the pipeline was removed") };
-                let json = snapshot.rendering(listing).json.clone();
-                // It was written by a JSON serialiser, and so is UTF-8.
-                let Ok(text) = Utf8Bytes::try_from(json) else { return };
-                if socket.send(text).await.is_err() {
-                    return;
-                }
+    let most = services.limits.message_size;
+    Takeover::mark(&mut response, move |wire, already, head| {
+        let streams = services.streams;
+        let peer = streams.connect(wire, &MANNER, permit, &head);
+        let source = || plain_source(watch, listing);
+        let place = streams.groups.join(plain_key(&pipeline, listing), source, &peer, &STATUS, "");
+        streams.tasks.spawn(async move {
+            if let Err(too_many) = &place {
+                socket::close(&peer, &Close::new(1013, too_many.to_string()));
             }
-        }
-    };
-    socket.close(close).await;
+            socket::listen(&peer, already, most, |_, _| Ok(())).await;
+            drop(place);
+        });
+    });
+    Ok(response)
 }

@@ -1,8 +1,18 @@
-//! Who gets it: snapshots, rendered once, and the channels that hand the newest one to every watcher.
+//! Who gets it: snapshots, shared renderings, and those who watch.
 
+/// Who may connect, and how many.
+pub mod admission;
 /// Where a pipeline's snapshots are published and watched.
 pub mod channel;
+/// All who asked the same.
+pub mod group;
+/// What goes out, and how transports wrap it.
+pub mod payload;
+/// One connection's outgoing side: the fast path.
+pub mod peer;
 /// The plain JSON of a status.
 mod plain;
+/// All connections: kept alive, and ended.
+pub mod registry;
 /// A status with its revision, computed once and shared.
 pub mod snapshot;

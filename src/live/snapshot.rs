@@ -48,8 +48,6 @@ impl Listing {
 pub struct Rendering {
     /// The JSON object.
     pub json: Bytes,
-    /// The same as a Server-Sent Event: `event: status`, `id:` the revision.
-    pub event: Bytes,
     /// A weak entity tag over all that is shown but the instant.
     pub etag: String,
 }
@@ -85,12 +83,10 @@ impl Snapshot {
         self.renderings[listing as usize].get_or_init(|| {
             let listed = listing.length(self.status.scraping_health.sources.len());
             let json = Bytes::from(plain::render(&self.status, listed, Some(self.status.timestamp)));
-            let event = format!("event: status\nid: {}\ndata: ", self.status.revision);
-            let event = Bytes::from([event.as_bytes(), &json, b"\n\n"].concat());
             // Sixteen digits of the hash are plenty: a tag is only ever compared with the one before it.
             let hash = Sha256::digest(plain::render(&self.status, listed, None));
             let hash = hash.iter().take(8).fold(0u64, |hash, byte| hash << 8 | u64::from(*byte));
-            Rendering { json, event, etag: format!("W/\"{}-{hash:016x}\"", self.status.revision) }
+            Rendering { json, etag: format!("W/\"{}-{hash:016x}\"", self.status.revision) }
         })
     }
 }
@@ -147,15 +143,5 @@ mod tests {
         assert_eq!(tag(snapshot(3, 0)), tag(snapshot(3, 5)));
         assert_ne!(tag(snapshot(3, 0)), tag(snapshot(2, 0)));
         assert_ne!(tag(snapshot(3, 0)), tag(snapshot(3, 24 * 3600)), "the sources fell silent");
-    }
-
-    #[test]
-    fn the_event_is_one_event() {
-        let snapshot = snapshot(1, 0);
-        let event = String::from_utf8(snapshot.rendering(Listing::Worst).event.to_vec()).expect("text");
-        let lines: Vec<&str> = event.lines().collect();
-        assert_eq!(lines.len(), 4, "{event}");
-        assert_eq!(lines[..2], ["event: status", &format!("id: {}", snapshot.revision())]);
-        assert!(event.ends_with("}\n\n"));
     }
 }

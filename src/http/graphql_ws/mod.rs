@@ -1,32 +1,208 @@
-//! graphql-transport-ws: the session says what a message means, the connection carries it out.
+//! graphql-transport-ws: the session says what a message means, and here it is carried out.
 
-/// Carries a session over a WebSocket.
-mod connection;
 /// What each message means, without a socket.
 mod session;
 
-use axum::extract::ws::WebSocketUpgrade;
-use axum::response::Response;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_graphql::parser::types::OperationType;
+use axum::body::Body;
+use axum::http::{HeaderMap, Response, Version, header};
+use bytes::Bytes;
+use tokio_util::task::AbortOnDropHandle;
+use tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use crate::domain::viewer::Viewer;
-use crate::http::Services;
+use crate::graphql::is_request_error;
+use crate::graphql::operation::{Operation, Parameters};
+use crate::http::frame::{Close, write_header, write_text};
+use crate::http::graphql_ws::session::{Effect, Session, frame};
 use crate::http::problem::Problem;
-use crate::http::socket::{MAX_MESSAGE, Socket};
+use crate::http::socket::{self, Heard};
+use crate::http::subscription::{self, json};
+use crate::http::takeover::{PeerAddress, Takeover};
+use crate::http::{Services, errors_json};
+use crate::live::group::Place;
+use crate::live::payload::{Dress, Ending, Payload};
+use crate::live::peer::{Manner, Peer};
 
 /// The one subprotocol that is spoken, in its exact letters.
 pub(super) const PROTOCOL: &str = "graphql-transport-ws";
 
+static MANNER: Manner = socket::manner("graphql-ws");
+
+/// The result and the brace behind it are the same for everybody; what leads them has the id.
+static NEXT: Dress = Dress { slot: 2, body: next_body, lead: next_lead, ending, ends_connection: false };
+
+const NEXT_TYPE: &str = ",\"type\":\"next\",\"payload\":";
+
+fn next_body(payload: &Payload) -> Vec<u8> {
+    [&payload.json, &b"}"[..]].concat()
+}
+
+/// The id is JSON text, with its quotes.
+fn next_lead(id: &str, body: usize, out: &mut Vec<u8>) {
+    write_header(OpCode::Data(Data::Text), "{\"id\":".len() + id.len() + NEXT_TYPE.len() + body, out);
+    out.extend_from_slice(b"{\"id\":");
+    out.extend_from_slice(id.as_bytes());
+    out.extend_from_slice(NEXT_TYPE.as_bytes());
+}
+
+fn ending(id: &str, ending: &Ending, out: &mut Vec<u8>) {
+    match ending {
+        Ending::Complete => write_text(&frame("complete", Some(id), None), out),
+        Ending::Errors(errors) => write_text(&frame("error", Some(id), Some(&String::from_utf8_lossy(errors))), out),
+    }
+}
+
 /// Upgrades a request that offers the subprotocol.
-pub(super) fn serve(services: Services, viewer: Viewer, upgrade: WebSocketUpgrade) -> Result<Response, Problem> {
-    let upgrade = upgrade.protocols([PROTOCOL]);
-    if upgrade.selected_protocol().is_none() {
+pub(super) fn serve(
+    services: Services,
+    viewer: Viewer,
+    PeerAddress(address): PeerAddress,
+    version: Version,
+    headers: &HeaderMap,
+) -> Result<Response<Body>, Problem> {
+    let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter().filter_map(|value| value.to_str().ok());
+    if !offered.flat_map(|list| list.split(',')).any(|protocol| protocol.trim() == PROTOCOL) {
         return Err(Problem::bad_request(format!(
             "the WebSocket must offer the subprotocol {PROTOCOL} in Sec-WebSocket-Protocol"
         )));
     }
-    let open = services.connections.tasks.token();
-    Ok(upgrade.max_message_size(MAX_MESSAGE).on_upgrade(move |socket| async move {
-        connection::converse(Socket::new(socket), services, viewer).await;
-        drop(open);
-    }))
+    let mut response = socket::handshake(version, headers, Some(PROTOCOL))?;
+    let permit = services.streams.admit(address, &MANNER)?;
+    Takeover::mark(&mut response, move |wire, already, head| {
+        let peer = services.streams.connect(wire, &MANNER, permit, &head);
+        let tasks = services.streams.tasks.clone();
+        tasks.spawn(converse(peer, already, services, viewer));
+    });
+    Ok(response)
+}
+
+/// A client's conversation.
+struct Conversation {
+    services: Services,
+    viewer: Viewer,
+    session: Session,
+    /// What runs, by id; dropping it ends it.
+    running: HashMap<String, Running>,
+    is_acknowledged: Arc<AtomicBool>,
+}
+
+enum Running {
+    /// A subscription: a place in a group.
+    Place(Place),
+    /// A query or mutation.
+    Task(AbortOnDropHandle<()>),
+}
+
+impl Running {
+    fn has_ended(&self) -> bool {
+        match self {
+            Self::Place(place) => place.has_ended(),
+            Self::Task(task) => task.is_finished(),
+        }
+    }
+}
+
+async fn converse(peer: Arc<Peer>, already: Bytes, services: Services, viewer: Viewer) {
+    let is_acknowledged = Arc::new(AtomicBool::new(false));
+    // A task of its own, which is gone after the wait: the connection's own stays small.
+    let (waiting, init_wait, acknowledged) =
+        (Arc::downgrade(&peer), services.limits.init_wait, Arc::clone(&is_acknowledged));
+    tokio::spawn(async move {
+        tokio::time::sleep(init_wait).await;
+        if let Some(peer) = waiting.upgrade()
+            && !acknowledged.load(Ordering::Relaxed)
+        {
+            socket::close(&peer, &Close::new(4408, "Connection initialisation timeout"));
+        }
+    });
+    let most = services.limits.message_size;
+    let mut conversation = Box::new(Conversation {
+        services,
+        viewer,
+        session: Session::default(),
+        running: HashMap::new(),
+        is_acknowledged,
+    });
+    socket::listen(&peer, already, most, move |peer, heard| conversation.hear(peer, heard)).await;
+}
+
+impl Conversation {
+    fn hear(&mut self, peer: &Arc<Peer>, heard: Heard) -> Result<(), Close> {
+        let Heard::Text(text) = heard else { return Err(Close::new(4400, "messages must be text")) };
+        self.forget_what_ended();
+        match self.session.receive(&text) {
+            Effect::None => {}
+            Effect::Acknowledge => {
+                self.is_acknowledged.store(true, Ordering::Relaxed);
+                send(peer, &frame("connection_ack", None, None));
+            }
+            Effect::Send(text) => send(peer, &text),
+            Effect::Close(close) => return Err(close),
+            Effect::Start { id, parameters } => self.start(peer, id, parameters),
+            Effect::Stop { id } => drop(self.running.remove(&id)),
+        }
+        Ok(())
+    }
+
+    /// Ids of what has ended by itself are free again.
+    fn forget_what_ended(&mut self) {
+        let session = &mut self.session;
+        self.running.retain(|id, running| !(running.has_ended() && session.finish(id)));
+    }
+
+    fn start(&mut self, peer: &Arc<Peer>, id: String, parameters: Parameters) {
+        let quoted = serde_json::Value::from(id.as_str()).to_string();
+        let refuse = |session: &mut Session, errors: &[u8]| {
+            session.finish(&id);
+            send(peer, &frame("error", Some(&quoted), Some(&String::from_utf8_lossy(errors))));
+        };
+        if self.session.running() > self.services.limits.subscriptions_per_connection {
+            let most = self.services.limits.subscriptions_per_connection;
+            return refuse(
+                &mut self.session,
+                &errors_json(&format!("a connection runs at most {most} operations at a time")),
+            );
+        }
+        let key = subscription::key(&parameters, self.viewer);
+        let operation = match Operation::parse(parameters) {
+            Ok(operation) => operation,
+            Err(response) => return refuse(&mut self.session, &json(&response.errors)),
+        };
+        let (graphql, viewer) = (self.services.graphql.clone(), self.viewer);
+        let running = match operation.kind {
+            OperationType::Subscription => {
+                let source = move || subscription::source(graphql, operation, viewer);
+                match self.services.streams.groups.join(key, source, peer, &NEXT, &quoted) {
+                    Ok(place) => Running::Place(place),
+                    Err(too_many) => return refuse(&mut self.session, &errors_json(&too_many.to_string())),
+                }
+            }
+            OperationType::Query | OperationType::Mutation => {
+                let peer = Arc::clone(peer);
+                let task = tokio::spawn(async move {
+                    let response = graphql.execute(operation.request, viewer).await;
+                    let payload = |json: Bytes| String::from_utf8_lossy(&json).into_owned();
+                    if is_request_error(&response) {
+                        send(&peer, &frame("error", Some(&quoted), Some(&payload(json(&response.errors)))));
+                    } else {
+                        send(&peer, &frame("next", Some(&quoted), Some(&payload(json(&response)))));
+                        send(&peer, &frame("complete", Some(&quoted), None));
+                    }
+                });
+                Running::Task(AbortOnDropHandle::new(task))
+            }
+        };
+        self.running.insert(id, running);
+    }
+}
+
+fn send(peer: &Arc<Peer>, text: &str) {
+    let mut message = Vec::with_capacity(text.len() + 10);
+    write_text(text, &mut message);
+    peer.send(&message);
 }

@@ -4,17 +4,18 @@
 
 use std::collections::HashSet;
 
-use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::graphql::operation::Parameters;
-use crate::http::socket::Close;
+use crate::http::frame::Close;
 
 /// What is to be done.
 #[derive(Debug, PartialEq)]
 pub(super) enum Effect {
     /// Nothing.
     None,
+    /// Acknowledge the connection.
+    Acknowledge,
     /// Send this text.
     Send(String),
     /// Close the connection.
@@ -49,18 +50,14 @@ impl Session {
         }
     }
 
-    /// The connection initialisation did not come in time.
-    pub(super) fn init_timed_out(&self) -> Effect {
-        if self.is_acknowledged {
-            Effect::None
-        } else {
-            Effect::Close(Close::new(4408, "Connection initialisation timeout"))
-        }
-    }
-
     /// An operation has ended by itself; its id is free again. Whether the client is still to be told.
     pub(super) fn finish(&mut self, id: &str) -> bool {
         self.running.remove(id)
+    }
+
+    /// How many operations run.
+    pub(super) fn running(&self) -> usize {
+        self.running.len()
     }
 
     fn understand(&mut self, text: &str) -> Result<Effect, Close> {
@@ -93,7 +90,7 @@ impl Session {
         if std::mem::replace(&mut self.is_acknowledged, true) {
             return Err(Close::new(4429, "Too many initialisation requests"));
         }
-        Ok(Effect::Send(frame("connection_ack", None, None)))
+        Ok(Effect::Acknowledge)
     }
 
     fn subscribe(&mut self, message: &mut Map<String, Value>) -> Result<Effect, Close> {
@@ -112,22 +109,11 @@ impl Session {
     }
 }
 
-/// A message of the server's: `payload` is JSON text already.
+/// A message of the server's. The id and the payload are JSON text already.
 pub(super) fn frame(kind: &'static str, id: Option<&str>, payload: Option<&str>) -> String {
-    #[derive(Serialize)]
-    struct Head<'a> {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        id: Option<&'a str>,
-        r#type: &'a str,
-    }
-    let mut frame = serde_json::to_string(&Head { id, r#type: kind }).expect("plain structures always serialise");
-    if let Some(payload) = payload {
-        frame.truncate(frame.len() - 1);
-        frame.push_str(",\"payload\":");
-        frame.push_str(payload);
-        frame.push('}');
-    }
-    frame
+    let id = id.map(|id| format!("\"id\":{id},")).unwrap_or_default();
+    let payload = payload.map(|payload| format!(",\"payload\":{payload}")).unwrap_or_default();
+    format!("{{{id}\"type\":\"{kind}\"{payload}}}")
 }
 
 fn pong(message: &Map<String, Value>) -> Result<Effect, Close> {

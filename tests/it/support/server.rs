@@ -43,7 +43,7 @@ impl Server {
             move || Utc::now() + TimeDelta::microseconds(ahead.load(Ordering::Relaxed))
         });
         let shutdown = CancellationToken::new();
-        let running = tokio::spawn(app::run(listener, config, clock, shutdown.clone(), || {}));
+        let running = tokio::spawn(app::run(listener, config, clock, None, shutdown.clone(), || {}));
         Self { url, client: client(), database, ahead, shutdown, running }
     }
 

@@ -1,0 +1,115 @@
+//! What streams and sockets share: admission, groups, and being looked after.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::domain::pipeline::PipelineKey;
+use crate::http::problem::Problem;
+use crate::http::takeover::PeerAddress;
+use crate::live::admission::{Admission, Permit};
+use crate::live::channel::Watch;
+use crate::live::group::{Groups, Key, News, Source};
+use crate::live::payload::Payload;
+use crate::live::peer::{Manner, Patience, Peer, Wire};
+use crate::live::registry::Registry;
+use crate::live::snapshot::{Listing, Snapshot};
+
+/// What streams and sockets share.
+#[derive(Debug, Clone)]
+pub struct Streams {
+    /// Who may connect.
+    pub admission: Admission,
+    /// All who asked the same.
+    pub groups: Groups,
+    /// All who are connected.
+    pub registry: Registry,
+    /// How patient the server is with them.
+    pub patience: Arc<Patience>,
+    /// Counts connections until they have ended.
+    pub tasks: TaskTracker,
+    /// Cancelled when the server stops.
+    pub stop: CancellationToken,
+}
+
+impl Streams {
+    /// Leave to be connected.
+    pub(super) fn admit(&self, address: SocketAddr, manner: &'static Manner) -> Result<Permit, Problem> {
+        if self.stop.is_cancelled() {
+            return Err(crate::error::Error::ShuttingDown.into());
+        }
+        self.admission.admit(address.ip(), manner.transport).map_err(|full| Problem::overloaded(full.to_string()))
+    }
+
+    /// A peer on this wire, looked after from now on; the head of its response goes out first.
+    pub(super) fn connect(
+        &self,
+        wire: Box<dyn Wire>,
+        manner: &'static Manner,
+        permit: Permit,
+        first: &[u8],
+    ) -> Arc<Peer> {
+        let peer = Peer::new(wire, manner, Arc::clone(&self.patience), permit);
+        self.registry.add(&peer);
+        peer.send(first);
+        if self.stop.is_cancelled() {
+            peer.say_goodbye();
+        }
+        peer
+    }
+}
+
+/// Waits for the end of a peer that has nothing to say; what it says all the same is ignored.
+pub(super) async fn until_end(peer: &Peer) {
+    loop {
+        peer.readable().await;
+        let mut buffer = [0; 512];
+        loop {
+            match peer.try_read(&mut buffer) {
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// The group of those who watch a pipeline's plain status.
+pub(super) fn plain_key(pipeline: &PipelineKey, listing: Listing) -> Key {
+    hash([&b"plain"[..], pipeline.as_str().as_bytes(), &[listing as u8]])
+}
+
+/// The snapshots of a pipeline as plain JSON.
+pub(super) fn plain_source(watch: Watch<Snapshot>, listing: Listing) -> Source {
+    let payload = move |snapshot: Arc<Snapshot>| {
+        let json: Bytes = snapshot.rendering(listing).json.clone();
+        News::Payload(Arc::new(Payload::new(json, Some(snapshot.revision()))))
+    };
+    watch.into_stream().map(payload).boxed()
+}
+
+/// A hash of parts that cannot run into each other: each comes behind its length.
+pub(super) fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Key {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for PeerAddress {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        // Every request that came by the network has one.
+        parts.extensions.get().copied().ok_or_else(|| Problem::bad_request("the request has no address"))
+    }
+}

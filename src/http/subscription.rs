@@ -1,0 +1,112 @@
+//! A subscription as a group: what makes two of them the same, and what a group is told.
+
+use async_graphql::{Response, Value};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::{BoxStream, unfold};
+
+use crate::domain::viewer::Viewer;
+use crate::graphql::Graphql;
+use crate::graphql::operation::{Operation, Parameters};
+use crate::http::streams::hash;
+use crate::live::group::{Key, News, Source};
+use crate::live::payload::Payload;
+
+/// The group of those who asked the same: document, operation name, variables and what the viewer may see.
+pub(super) fn key(parameters: &Parameters, viewer: Viewer) -> Key {
+    let mut variables = Vec::new();
+    canonical(&serde_json::Value::Object(parameters.variables().clone()), &mut variables);
+    let name = parameters.operation_name().map_or(&b"-"[..], |_| b"+");
+    hash([
+        b"graphql",
+        parameters.query().as_bytes(),
+        name,
+        parameters.operation_name().unwrap_or_default().as_bytes(),
+        &variables,
+        viewer.scope(),
+    ])
+}
+
+/// JSON with the keys of objects in their order, whatever order they came in.
+fn canonical(value: &serde_json::Value, out: &mut Vec<u8>) {
+    match value {
+        serde_json::Value::Object(object) => {
+            let mut fields: Vec<_> = object.iter().collect();
+            fields.sort_unstable_by_key(|(name, _)| *name);
+            out.push(b'{');
+            for (name, value) in fields {
+                out.extend_from_slice(serde_json::Value::from(name.as_str()).to_string().as_bytes());
+                out.push(b':');
+                canonical(value, out);
+                out.push(b',');
+            }
+            out.push(b'}');
+        }
+        serde_json::Value::Array(values) => {
+            out.push(b'[');
+            for value in values {
+                canonical(value, out);
+                out.push(b',');
+            }
+            out.push(b']');
+        }
+        plain => out.extend_from_slice(plain.to_string().as_bytes()),
+    }
+}
+
+/// What the group is told: each response, until the stream ends or could not be begun.
+pub(super) fn source(graphql: Graphql, operation: Operation, viewer: Viewer) -> Source {
+    enum State {
+        New(Box<(Graphql, Operation, Viewer)>),
+        Running(BoxStream<'static, Response>),
+        Failed,
+    }
+    // The executor is only built when the group's own task asks: whoever founds a group does not wait for it.
+    unfold(State::New(Box::new((graphql, operation, viewer))), |state| async move {
+        let mut responses = match state {
+            State::New(new) => {
+                let (graphql, operation, viewer) = *new;
+                graphql.subscribe(operation.request, viewer).boxed()
+            }
+            State::Running(responses) => responses,
+            State::Failed => return None,
+        };
+        let response = responses.next().await?;
+        metrics::counter!("pipewatch_subscription_executions_total").increment(1);
+        // Without any data the stream could not be begun, or cannot go on.
+        if response.is_err() && response.data == Value::Null {
+            return Some((News::Errors(json(&response.errors)), State::Failed));
+        }
+        let payload = Payload::new(json(&response), None);
+        Some((News::Payload(std::sync::Arc::new(payload)), State::Running(responses)))
+    })
+    .boxed()
+}
+
+/// GraphQL's values as JSON.
+pub(super) fn json(value: &impl serde::Serialize) -> Bytes {
+    serde_json::to_vec(value).expect("GraphQL values always serialise").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_same_is_the_same_and_nothing_else() {
+        let key = |json: serde_json::Value| key(&Parameters::from_json(json).expect("good parameters"), Viewer);
+        let one = key(json!({"query": "{ a }", "variables": {"a": 1, "b": [{"c": 2, "d": 3}]}}));
+        for (is_same, other) in [
+            (true, json!({"query": "{ a }", "variables": {"b": [{"d": 3, "c": 2}], "a": 1}, "operationName": null})),
+            (true, json!({"query": "{ a }", "variables": {"a": 1, "b": [{"c": 2, "d": 3}]}, "extensions": {"x": 1}})),
+            (false, json!({"query": "{ a }", "variables": {"a": 1}})),
+            (false, json!({"query": "{ a  }", "variables": {"a": 1, "b": [{"c": 2, "d": 3}]}})),
+            (false, json!({"query": "{ a }", "variables": {"a": 1, "b": [{"c": 2, "d": 3}]}, "operationName": ""})),
+            (false, json!({"query": "{ a }", "variables": {"a": "1", "b": [{"c": 2, "d": 3}]}})),
+        ] {
+            assert_eq!(key(other.clone()) == one, is_same, "{other}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! How a stream or socket leaves hyper: the normal router, middleware and access checks answer; then, on HTTP/1.1, the
+//! socket is given up to a peer of its own and hyper's machinery and buffers are released.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Response, StatusCode, header};
+use bytes::Bytes;
+use tokio::net::TcpStream;
+
+use crate::live::peer::Wire;
+
+/// What goes on: given the wire, the bytes that were read behind the request, and the response's head, to be sent first.
+type Continuation = Box<dyn FnOnce(Box<dyn Wire>, Bytes, Vec<u8>) + Send>;
+
+/// An extension of a response: the connection is taken over with its head.
+#[derive(Clone)]
+pub(super) struct Takeover {
+    // Extensions must be cloneable; a connection is taken over once.
+    begin: Arc<Mutex<Option<Continuation>>>,
+}
+
+/// The address of the other side, an extension of the request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PeerAddress(pub(super) SocketAddr);
+
+impl Takeover {
+    /// Marks a response.
+    pub(super) fn mark(
+        response: &mut Response<Body>,
+        begin: impl FnOnce(Box<dyn Wire>, Bytes, Vec<u8>) + Send + 'static,
+    ) {
+        response.extensions_mut().insert(Self { begin: Arc::new(Mutex::new(Some(Box::new(begin)))) });
+    }
+
+    /// Takes the connection over.
+    pub(super) fn begin(&self, stream: TcpStream, read: Bytes, head: &Response<()>) {
+        let begin = self.begin.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(begin) = begin {
+            begin(Box::new(TcpWire(stream)), read, write_head(head));
+        }
+    }
+}
+
+/// A response's head as HTTP/1.1 has it.
+fn write_head(response: &Response<()>) -> Vec<u8> {
+    let status = response.status();
+    let mut head = format!("HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or("")).into_bytes();
+    for (name, value) in response.headers() {
+        head.extend_from_slice(name.as_str().as_bytes());
+        head.extend_from_slice(b": ");
+        head.extend_from_slice(value.as_bytes());
+        head.extend_from_slice(b"\r\n");
+    }
+    let date = httpdate::fmt_http_date(std::time::SystemTime::now());
+    head.extend_from_slice(format!("date: {date}\r\n\r\n").as_bytes());
+    head
+}
+
+/// The head of an upgrade to WebSocket, if the request asks well for one.
+pub(super) fn websocket_head(
+    request: &HeaderMap,
+    protocol: Option<&'static str>,
+) -> Result<Response<Body>, &'static str> {
+    let has = |name, token: &str| {
+        let values = request.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|list| list.split(',')).any(|one| one.trim().eq_ignore_ascii_case(token))
+    };
+    if !has(header::UPGRADE, "websocket") || !has(header::CONNECTION, "upgrade") {
+        return Err("expected a WebSocket handshake: Connection: Upgrade and Upgrade: websocket");
+    }
+    if request.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+        return Err("expected Sec-WebSocket-Version: 13");
+    }
+    let key = request.get(header::SEC_WEBSOCKET_KEY).ok_or("expected a Sec-WebSocket-Key")?;
+    let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
+    let mut response = Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(header::CONNECTION, "Upgrade")
+        .header(header::UPGRADE, "websocket")
+        .header(header::SEC_WEBSOCKET_ACCEPT, accept);
+    if let Some(protocol) = protocol {
+        response = response.header(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    response.body(Body::empty()).map_err(|_| "expected a good Sec-WebSocket-Key")
+}
+
+#[derive(Debug)]
+struct TcpWire(TcpStream);
+
+impl Wire for TcpWire {
+    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.try_write_vectored(slices)
+    }
+
+    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.try_read(buffer)
+    }
+
+    fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_write_ready(context)
+    }
+
+    fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_read_ready(context)
+    }
+
+    fn finish(&self) {
+        // It may be gone already.
+        drop(socket2::SockRef::from(&self.0).shutdown(std::net::Shutdown::Write));
+    }
+
+    fn abort(&self) {
+        // It may be gone already.
+        drop(socket2::SockRef::from(&self.0).shutdown(std::net::Shutdown::Both));
+    }
+}

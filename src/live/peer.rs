@@ -1,0 +1,414 @@
+//! The fast path: one connection's outgoing side, written to directly by whoever has something for it.
+//!
+//! A payload goes to the socket in one system call from the task that has it, without waking anybody. Only a socket that
+//! would block gets a task of its own, until it has caught up with the newest; what it missed in between is never sent.
+
+use std::io::{self, IoSlice};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use metrics::{Counter, counter};
+use tokio::time::timeout;
+
+use crate::live::admission::Permit;
+use crate::live::group::Group;
+use crate::live::payload::{Dress, Ending, Payload};
+use crate::live::registry::Registered;
+
+/// Control messages that may wait for a peer that does not read, in bytes; a peer with more is dropped.
+const MAX_WAITING: usize = 64 * 1024;
+
+/// A connection as the fast path sees it. TCP is one; another may encrypt.
+pub trait Wire: Send + Sync + std::fmt::Debug {
+    /// Writes what goes without waiting.
+    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// Reads what is there.
+    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize>;
+    /// Whether a write may go on.
+    fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
+    /// Whether a read may go on.
+    fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
+    /// Ends writing; what was written still arrives.
+    fn finish(&self);
+    /// Ends both directions at once; a read sees the end.
+    fn abort(&self);
+}
+
+/// How a kind of connection is kept alive and ended.
+#[derive(Debug)]
+pub struct Manner {
+    /// The name of the transport in metrics.
+    pub transport: &'static str,
+    /// What goes out when it was not heard of for a while or, if it never speaks, when nothing was written to it.
+    pub beat: &'static [u8],
+    /// Whether the peer speaks, and so must answer beats: one that leaves two unanswered is dropped.
+    pub answers: bool,
+    /// What is said when the server stops.
+    pub goodbye: fn(&mut Vec<u8>),
+    /// Whether the other side answers the last word, and is waited for.
+    pub answers_last: bool,
+}
+
+/// One connection's outgoing side.
+#[derive(Debug)]
+pub struct Peer {
+    wire: Box<dyn Wire>,
+    manner: &'static Manner,
+    patience: Arc<Patience>,
+    out: Mutex<Outbox>,
+    /// Seconds since it was heard of or, if it never speaks, written to. Counted up by the registry.
+    pub(super) quiet: AtomicU16,
+    /// Seconds left until a connection that says its farewell is cut; none while it says none.
+    pub(super) closing: AtomicU16,
+    pub(super) registered: OnceLock<Registered>,
+    _permit: Permit,
+}
+
+/// How patient the server is with its peers.
+#[derive(Debug)]
+pub struct Patience {
+    /// A write that makes no progress for so long drops the peer.
+    pub write: Duration,
+    /// A peer that speaks is sent a beat when it was not heard of for so many seconds.
+    pub ping_after: u16,
+    /// A peer that never speaks is sent a beat when nothing was written to it for so many seconds.
+    pub heartbeat_after: u16,
+    /// Counted: peers dropped for reading too slowly.
+    dropped: Counter,
+    /// Counted: payloads that a slow peer skipped.
+    skipped: Counter,
+}
+
+impl Patience {
+    /// With these times.
+    pub fn new(write: Duration, ping_after: u16, heartbeat_after: u16) -> Self {
+        let dropped = counter!("pipewatch_connections_dropped_total", "reason" => "slow");
+        let skipped = counter!("pipewatch_payloads_skipped_total");
+        Self { write, ping_after, heartbeat_after, dropped, skipped }
+    }
+}
+
+/// `Peer::closing` of one that says no farewell.
+pub(super) const OPEN: u16 = u16::MAX;
+/// How long the other side may take to answer a farewell, in seconds.
+const FAREWELL: u16 = 3;
+
+#[derive(Debug, Default)]
+struct Outbox {
+    /// What the socket did not take: the rest of a message, and control messages behind it.
+    rest: Vec<u8>,
+    /// Whether a task waits for the socket to take more; until then nobody else writes.
+    is_blocked: bool,
+    /// Whether the last word was said, or nothing can be said any more.
+    is_closed: bool,
+    /// Whether writing ends with what is being sent.
+    finishes: bool,
+    subscriptions: Vec<Arc<Subscription>>,
+}
+
+/// What one connection is subscribed to: a group, in the dress of its transport.
+#[derive(Debug)]
+pub struct Subscription {
+    pub(super) group: Arc<Group>,
+    dress: &'static Dress,
+    id: Box<str>,
+    /// The version that it was last sent; [`ENDED`] when no more is owed. Written under the outbox's lock only.
+    seen: AtomicU64,
+}
+
+/// No more is owed.
+const ENDED: u64 = u64::MAX;
+
+/// What became of a payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Delivered {
+    /// The socket took all of it, or as much as it could; the rest follows.
+    Sent,
+    /// It is not owed, or the socket blocks: it comes later, or a newer one in its place.
+    Not,
+}
+
+impl Subscription {
+    pub(super) fn new(group: Arc<Group>, dress: &'static Dress, id: &str) -> Self {
+        Self { group, dress, id: id.into(), seen: AtomicU64::new(0) }
+    }
+
+    /// Whether no more is owed, because it ended or was given up.
+    pub fn has_ended(&self) -> bool {
+        self.seen.load(Ordering::Acquire) == ENDED
+    }
+}
+
+impl Peer {
+    /// On this wire, with leave to be connected.
+    pub fn new(wire: Box<dyn Wire>, manner: &'static Manner, patience: Arc<Patience>, permit: Permit) -> Arc<Self> {
+        Arc::new(Self {
+            wire,
+            manner,
+            patience,
+            out: Mutex::default(),
+            quiet: AtomicU16::new(0),
+            closing: AtomicU16::new(OPEN),
+            registered: OnceLock::new(),
+            _permit: permit,
+        })
+    }
+
+    /// How it is kept alive and ended.
+    pub fn manner(&self) -> &'static Manner {
+        self.manner
+    }
+
+    /// After how many quiet seconds a beat is due.
+    pub(super) fn beat_after(&self) -> u16 {
+        if self.manner.answers { self.patience.ping_after } else { self.patience.heartbeat_after }
+    }
+
+    /// Sends a message of its own, behind what is being sent.
+    pub fn send(self: &Arc<Self>, message: &[u8]) {
+        let mut out = self.out();
+        self.write_or_keep(&mut out, message);
+    }
+
+    /// Says the last word: nothing comes after it. The other side may answer it, and is cut when it does not.
+    pub fn close(self: &Arc<Self>, last: &[u8]) {
+        let mut out = self.out();
+        self.say_last(&mut out, last, !self.manner.answers_last);
+    }
+
+    /// Says the last word, and ends writing behind it.
+    pub fn finish(self: &Arc<Self>, last: &[u8]) {
+        let mut out = self.out();
+        self.say_last(&mut out, last, true);
+    }
+
+    /// Says what this kind of connection is owed when the server stops.
+    pub fn say_goodbye(self: &Arc<Self>) {
+        let mut last = Vec::new();
+        (self.manner.goodbye)(&mut last);
+        self.close(&last);
+    }
+
+    /// Whether the last word was said.
+    pub fn is_closed(&self) -> bool {
+        self.out().is_closed
+    }
+
+    /// Cuts the connection.
+    pub fn abort(&self) {
+        self.out().is_closed = true;
+        self.wire.abort();
+    }
+
+    /// Waits until there is something to read, or the end.
+    pub async fn readable(&self) {
+        // An error shows again at the read.
+        drop(std::future::poll_fn(|context| self.wire.poll_readable(context)).await);
+    }
+
+    /// Reads what is there: so many bytes, `None` when there is nothing for now.
+    ///
+    /// # Errors
+    /// The end of the connection, in good order or not.
+    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        match self.wire.try_read(buffer) {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => {
+                if self.manner.answers {
+                    self.quiet.store(0, Ordering::Relaxed);
+                }
+                Ok(Some(read))
+            }
+            Err(error) if is_would_block(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn subscribe(&self, subscription: &Arc<Subscription>) {
+        self.out().subscriptions.push(Arc::clone(subscription));
+    }
+
+    /// After this nothing more is sent for it.
+    pub(super) fn unsubscribe(&self, subscription: &Arc<Subscription>) {
+        let mut out = self.out();
+        subscription.seen.store(ENDED, Ordering::Release);
+        out.subscriptions.retain(|one| !Arc::ptr_eq(one, subscription));
+    }
+
+    /// Sends a payload to a subscription that has not seen it, unless the socket blocks.
+    pub(super) fn deliver(
+        self: &Arc<Self>,
+        subscription: &Subscription,
+        version: u64,
+        payload: &Payload,
+        scratch: &mut Vec<u8>,
+    ) -> Delivered {
+        let mut out = self.out();
+        if out.is_blocked || out.is_closed || subscription.seen.load(Ordering::Relaxed) >= version {
+            return Delivered::Not;
+        }
+        self.write_payload(&mut out, subscription, version, payload, scratch)
+    }
+
+    /// Tells a subscription that there will be no more.
+    pub(super) fn end(self: &Arc<Self>, subscription: &Arc<Subscription>, ending: &Ending) {
+        let mut last = Vec::new();
+        (subscription.dress.ending)(&subscription.id, ending, &mut last);
+        let mut out = self.out();
+        if subscription.seen.swap(ENDED, Ordering::AcqRel) == ENDED {
+            return;
+        }
+        out.subscriptions.retain(|one| !Arc::ptr_eq(one, subscription));
+        if subscription.dress.ends_connection {
+            self.say_last(&mut out, &last, !self.manner.answers_last);
+        } else {
+            self.write_or_keep(&mut out, &last);
+        }
+    }
+
+    fn write_payload(
+        self: &Arc<Self>,
+        out: &mut Outbox,
+        subscription: &Subscription,
+        version: u64,
+        payload: &Payload,
+        scratch: &mut Vec<u8>,
+    ) -> Delivered {
+        let body = payload.dressed(subscription.dress);
+        scratch.clear();
+        (subscription.dress.lead)(&subscription.id, body.len(), scratch);
+        match self.wire.try_write(&[IoSlice::new(scratch), IoSlice::new(body)]) {
+            Ok(written) => {
+                let seen = subscription.seen.swap(version, Ordering::Release);
+                if seen > 0 && version > seen + 1 {
+                    self.patience.skipped.increment(version - seen - 1);
+                }
+                if !self.manner.answers {
+                    self.quiet.store(0, Ordering::Relaxed);
+                }
+                if written < scratch.len() + body.len() {
+                    out.rest.extend_from_slice(scratch.get(written..).unwrap_or_default());
+                    out.rest.extend_from_slice(&body[written.saturating_sub(scratch.len())..]);
+                    self.block(out);
+                }
+                Delivered::Sent
+            }
+            Err(error) if is_would_block(&error) => {
+                self.block(out);
+                Delivered::Not
+            }
+            Err(_) => {
+                self.give_up(out);
+                Delivered::Not
+            }
+        }
+    }
+
+    fn say_last(self: &Arc<Self>, out: &mut Outbox, last: &[u8], finishes: bool) {
+        self.write_or_keep(out, last);
+        if !std::mem::replace(&mut out.is_closed, true) {
+            self.closing.store(FAREWELL, Ordering::Relaxed);
+        }
+        out.finishes |= finishes;
+        if out.finishes && !out.is_blocked {
+            self.wire.finish();
+        }
+    }
+
+    fn write_or_keep(self: &Arc<Self>, out: &mut Outbox, message: &[u8]) {
+        if out.is_closed {
+            return;
+        }
+        let mut written = 0;
+        if !out.is_blocked {
+            match self.wire.try_write(&[IoSlice::new(message)]) {
+                Ok(count) => written = count,
+                Err(error) if is_would_block(&error) => {}
+                Err(_) => return self.give_up(out),
+            }
+        }
+        if written < message.len() {
+            out.rest.extend_from_slice(&message[written..]);
+            if out.rest.len() > MAX_WAITING + message.len() {
+                return self.give_up(out);
+            }
+            self.block(out);
+        }
+    }
+
+    fn give_up(&self, out: &mut Outbox) {
+        out.is_closed = true;
+        out.rest = Vec::new();
+        self.wire.abort();
+    }
+
+    /// From here on a task of its own waits for the socket.
+    fn block(self: &Arc<Self>, out: &mut Outbox) {
+        if !std::mem::replace(&mut out.is_blocked, true) {
+            tokio::spawn(Arc::clone(self).catch_up());
+        }
+    }
+
+    async fn catch_up(self: Arc<Self>) {
+        loop {
+            let writable = std::future::poll_fn(|context| self.wire.poll_writable(context));
+            match timeout(self.patience.write, writable).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return self.give_up(&mut self.out()),
+                Err(_) => {
+                    self.patience.dropped.increment(1);
+                    return self.give_up(&mut self.out());
+                }
+            }
+            if self.write_what_waits() {
+                return;
+            }
+        }
+    }
+
+    /// Writes the rest, and then to each subscription that is behind the newest. Whether all of it went out.
+    fn write_what_waits(self: &Arc<Self>) -> bool {
+        let mut out = self.out();
+        while !out.rest.is_empty() {
+            match self.wire.try_write(&[IoSlice::new(&out.rest)]) {
+                Ok(0) => return false,
+                Ok(written) => drop(out.rest.drain(..written)),
+                Err(error) if is_would_block(&error) => return false,
+                Err(_) => {
+                    self.give_up(&mut out);
+                    return true;
+                }
+            }
+        }
+        out.rest = Vec::new();
+        let mut scratch = Vec::new();
+        for subscription in out.subscriptions.clone() {
+            let (version, newest) = subscription.group.newest();
+            if let Some(payload) = newest
+                && subscription.seen.load(Ordering::Relaxed) < version
+                && !out.is_closed
+            {
+                let delivered = self.write_payload(&mut out, &subscription, version, &payload, &mut scratch);
+                if delivered == Delivered::Not && !out.is_closed || !out.rest.is_empty() {
+                    return false;
+                }
+            }
+        }
+        out.is_blocked = false;
+        if out.finishes {
+            self.wire.finish();
+        }
+        true
+    }
+
+    // A std mutex: nobody waits while holding it, and nearly always there is but one who wants it.
+    fn out(&self) -> MutexGuard<'_, Outbox> {
+        self.out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_would_block(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock || error.kind() == io::ErrorKind::Interrupted
+}

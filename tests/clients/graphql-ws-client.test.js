@@ -1,0 +1,181 @@
+// The npm graphql-ws client, with its own ideas of when to connect, to ping and to come back.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+
+import { createClient } from 'graphql-ws';
+import WebSocket from 'ws';
+
+import { Mailbox } from './support/mailbox.js';
+import { RECORD, STATUS, UPDATES, run } from './support/operations.js';
+import { Server, isAtLeast } from './support/server.js';
+import { within } from './support/within.js';
+
+let server;
+before(async () => (server = await Server.start()));
+after(() => server.stop());
+
+/** A client of the test `t`, and what it tells about its connection: `connected`, `closed`, `ping`, `pong`, … */
+function client(t, server, options = {}) {
+  const told = new Mailbox();
+  const created = createClient({
+    url: server.socketUrl('/graphql'),
+    webSocketImpl: WebSocket,
+    retryAttempts: 0,
+    on: Object.fromEntries(
+      ['connecting', 'opened', 'connected', 'ping', 'pong', 'closed', 'error'].map((event) => [
+        event,
+        (...details) => told.put({ event, details }),
+      ]),
+    ),
+    ...options,
+  });
+  t.after(() => created.dispose());
+  return { client: created, told };
+}
+
+/** Subscribes; the results, which end with the operation, and the function that ends it. */
+function subscribe(client, query, variables) {
+  const results = new Mailbox();
+  const complete = client.subscribe(
+    { query, variables },
+    {
+      next: (result) => results.put(result),
+      error: (failure) => {
+        results.put({ failure });
+        results.end('error');
+      },
+      complete: () => results.end('complete'),
+    },
+  );
+  return { results, complete };
+}
+
+const statusIn = (result) => result.data.pipelineStatusUpdates;
+const event = (name) => (told) => told.event === name;
+
+test('a subscription follows its pipeline', async (t) => {
+  const pipeline = await server.pipeline();
+  const { results } = subscribe(client(t, server).client, UPDATES, { pipeline });
+  await results.take('the first status');
+  for (let change = 0; change < 2; change += 1) {
+    const revision = await server.report(pipeline);
+    await results.takeUntil('the change', (result) => isAtLeast(statusIn(result), revision));
+  }
+});
+
+test('a query and a mutation give one result and complete', async (t) => {
+  const pipeline = await server.pipeline();
+  const { client: connection } = client(t, server);
+  const query = await subscribe(connection, STATUS, { pipeline }).results.takeAll('the query');
+  assert.deepEqual(
+    query.map(({ failure }) => failure),
+    [undefined],
+  );
+  assert.match(query[0].data.pipelineStatus.revision, /^\d+$/);
+  const mutation = await subscribe(connection, RECORD, run(pipeline)).results.takeAll('the mutation');
+  // The client went between the two, as lazy clients do; what failed if the close was not answered is told here.
+  assert.deepEqual(
+    mutation.map(({ failure, data }) => failure ?? data.recordSourceRun.results),
+    [[{ status: 'STORED' }]],
+  );
+});
+
+test('results can be iterated, and leaving the loop ends the subscription', async (t) => {
+  const pipeline = await server.pipeline();
+  const { client: connection, told } = client(t, server);
+  const iterate = async () => {
+    let revision;
+    for await (const result of connection.iterate({ query: UPDATES, variables: { pipeline } })) {
+      if (revision && isAtLeast(statusIn(result), revision)) return;
+      revision ??= await server.report(pipeline);
+    }
+  };
+  await within(iterate(), 'two statuses');
+  await told.takeUntil('the end of a connection without use', event('closed'));
+});
+
+test('what is wrong with an operation is an error of the operation, and the connection goes on', async (t) => {
+  const pipeline = await server.pipeline();
+  const { client: connection, told } = client(t, server, { lazyCloseTimeout: 60_000 });
+  for (const query of ['{', '{ nothing }', 'subscription { nothing }']) {
+    const [{ failure }] = await subscribe(connection, query).results.takeAll(query);
+    assert.equal(typeof failure[0].message, 'string', query);
+  }
+  const [{ failure }] = await subscribe(connection, UPDATES, { pipeline: 'nowhere' }).results.takeAll('the error');
+  assert.equal(failure[0].extensions.code, 'PIPELINE_NOT_FOUND');
+  await subscribe(connection, UPDATES, { pipeline }).results.take('a status');
+  assert.equal(told.drain().filter(event('connected')).length, 1);
+});
+
+test('a lazy client connects for its first operation and leaves after its last', async (t) => {
+  const pipeline = await server.pipeline();
+  const { client: connection, told } = client(t, server);
+  const first = subscribe(connection, UPDATES, { pipeline });
+  const second = subscribe(connection, UPDATES, { pipeline });
+  assert.equal((await told.take('the connection')).event, 'connecting');
+  await Promise.all([first, second].map(({ results }) => results.take('a status')));
+  first.complete();
+  // The second goes on without the first, on the same connection.
+  const revision = await server.report(pipeline);
+  await second.results.takeUntil('the change', (result) => isAtLeast(statusIn(result), revision));
+  second.complete();
+  const events = [];
+  while (events.at(-1) !== 'closed') events.push((await told.take('the close')).event);
+  assert.deepEqual(events, ['opened', 'connected', 'closed']);
+  // And it comes back for another.
+  await subscribe(connection, UPDATES, { pipeline }).results.take('a status');
+});
+
+test('the close of a client that leaves is answered', async (t) => {
+  const pipeline = await server.pipeline();
+  const { client: connection, told } = client(t, server);
+  const { results, complete } = subscribe(connection, UPDATES, { pipeline });
+  await results.take('a status');
+  complete();
+  const { details } = await told.takeUntil('the close', event('closed'));
+  assert.equal(details[0].code, 1000);
+});
+
+test('an eager client connects at once, with parameters', async (t) => {
+  const { told } = client(t, server, { lazy: false, connectionParams: { token: 'x' } });
+  await told.takeUntil('the acknowledgement', event('connected'));
+});
+
+test('the pings of keepAlive are answered', async (t) => {
+  const { told } = client(t, server, { lazy: false, keepAlive: 20 });
+  for (let round = 0; round < 3; round += 1) {
+    const { details } = await told.takeUntil('a pong', event('pong'));
+    assert.equal(details[0], true, 'it was received');
+  }
+});
+
+test('a removed pipeline completes its subscriptions', async (t) => {
+  const pipeline = await server.pipeline();
+  const { results } = subscribe(client(t, server).client, UPDATES, { pipeline });
+  await results.take('a status');
+  await server.removePipeline(pipeline);
+  const rest = await results.takeAll('the rest');
+  assert.ok(rest.every((result) => result.data), JSON.stringify(rest));
+});
+
+test('a client comes back to a server that starts again, and misses nothing that lasts', async (t) => {
+  const restarting = await Server.start();
+  t.after(() => restarting.stop());
+  let revision;
+  const isBack = new Mailbox();
+  const { client: connection, told } = client(t, restarting, {
+    retryAttempts: 1,
+    // The only attempt: it is made when the server is there again.
+    retryWait: () => isBack.take('the server', 20_000),
+  });
+  const { results } = subscribe(connection, UPDATES, { pipeline: 'default' });
+  await results.take('the first status');
+
+  await restarting.restart();
+  revision = await restarting.report('default');
+  isBack.put(true);
+
+  const { details } = await told.takeUntil('the close', event('closed'));
+  assert.equal(details[0].code, 1012, 'the one code after 1000 that says to come back');
+  await results.takeUntil('the newest status', (result) => isAtLeast(statusIn(result), revision));
+});

@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict';
+
+import { UPDATES } from './operations.js';
+import { isAtLeast } from './server.js';
+import { Socket } from './socket.js';
+
+export const PROTOCOL = 'graphql-transport-ws';
+
+/** A WebSocket that speaks graphql-transport-ws, message by message. */
+export class GraphqlSocket {
+  /** The WebSocket beneath. */
+  socket;
+  #pings = 0;
+
+  /** Opens one without initialising it. */
+  static async connect(t, server) {
+    const opened = new GraphqlSocket();
+    opened.socket = await Socket.open(t, server.socketUrl('/graphql'), [PROTOCOL]);
+    return opened;
+  }
+
+  /** Opens one and initialises it. */
+  static async open(t, server) {
+    const opened = await GraphqlSocket.connect(t, server);
+    opened.send({ type: 'connection_init' });
+    assert.equal((await opened.take('the acknowledgement')).type, 'connection_ack');
+    return opened;
+  }
+
+  send(message) {
+    this.socket.send(JSON.stringify(message));
+  }
+
+  subscribe(id, query, variables, more) {
+    this.send({ id, type: 'subscribe', payload: { query, variables, ...more } });
+  }
+
+  complete(id) {
+    this.send({ id, type: 'complete' });
+  }
+
+  /** The next message, whatever it is. */
+  take(what) {
+    return this.socket.json(what);
+  }
+
+  /** The next message, which must be a `next` of this id; its payload. */
+  async takeNext(id) {
+    const { payload, ...head } = await this.take(`next of ${id}`);
+    assert.deepEqual(head, { id, type: 'next' }, short({ ...head, payload }));
+    return payload;
+  }
+
+  /** The next message, which must be the `complete` of this id and nothing more. */
+  async takeComplete(id) {
+    assert.deepEqual(await this.take(`complete of ${id}`), { id, type: 'complete' });
+  }
+
+  /** The next message, which must be the `error` of this id; its errors. */
+  async takeError(id) {
+    const { payload, ...head } = await this.take(`error of ${id}`);
+    assert.deepEqual(head, { id, type: 'error' }, short({ ...head, payload }));
+    assert.ok(Array.isArray(payload) && payload.length > 0, 'the payload is the list of errors');
+    for (const error of payload) assert.equal(typeof error.message, 'string', JSON.stringify(error));
+    return payload;
+  }
+
+  /** Watches a pipeline; the first status. */
+  async watch(id, pipeline) {
+    this.subscribe(id, UPDATES, { pipeline });
+    return (await this.takeNext(id)).data.pipelineStatusUpdates;
+  }
+
+  /** The first status of this id that is not older than the revision; other messages are passed over. */
+  async statusOf(id, revision) {
+    const isIt = (message) => message.id === id && isAtLeast(message.payload.data.pipelineStatusUpdates, revision);
+    const message = await this.socket.jsonUntil(`revision ${revision} for ${id}`, isIt);
+    return message.payload.data.pipelineStatusUpdates;
+  }
+
+  /**
+   * The messages that come before the pong of a ping that is sent now. The server takes messages in their order, so
+   * what it still owed when the ping arrived is among them, and what it must not send would be.
+   */
+  async settle() {
+    const number = (this.#pings += 1);
+    this.send({ type: 'ping', payload: { number } });
+    const before = [];
+    for (;;) {
+      const message = await this.take('the pong');
+      if (message.type === 'pong' && message.payload?.number === number) return before;
+      before.push(message);
+    }
+  }
+
+  /** Asserts how it is closed: the code, and a reason that fits into a close frame. */
+  async assertClosed(code, reason) {
+    const closed = await this.socket.closed();
+    assert.equal(closed.code, code, closed.reason);
+    const bytes = Buffer.byteLength(closed.reason);
+    assert.ok(bytes > 0 && bytes <= 123, `a reason of ${bytes} bytes`);
+    if (reason) assert.equal(closed.reason, reason);
+  }
+}
+
+/** A message as it is told in a failure: answers can be long. */
+function short(message) {
+  return JSON.stringify(message).slice(0, 300);
+}

@@ -1,0 +1,71 @@
+import { PATIENCE, within } from './within.js';
+
+/** Keeps what arrives, in order, until the test takes it, so that nothing is missed between two awaits. */
+export class Mailbox {
+  #items = [];
+  #end = null;
+  #wake = () => {};
+
+  put(item) {
+    this.#items.push(item);
+    this.#wake();
+  }
+
+  /** Nothing more will come, and why. */
+  end(reason) {
+    this.#end ??= { reason };
+    this.#wake();
+  }
+
+  /** The next item; an error when there will be none. */
+  async take(what, milliseconds = PATIENCE) {
+    await within(this.#arrival(), what, milliseconds);
+    if (this.#items.length === 0) throw new Error(`${what}: the other side ended: ${this.#end.reason}`);
+    return this.#items.shift();
+  }
+
+  /** The first item that satisfies; those before it are dropped. */
+  async takeUntil(what, satisfies) {
+    return within(
+      (async () => {
+        for (;;) {
+          const item = await this.take(what);
+          if (satisfies(item)) return item;
+        }
+      })(),
+      what,
+    );
+  }
+
+  /** Everything up to the end, which must come. */
+  async takeAll(what, milliseconds = PATIENCE) {
+    const all = [];
+    await within(
+      (async () => {
+        for (;;) {
+          await this.#arrival();
+          if (this.#items.length === 0) return;
+          all.push(this.#items.shift());
+        }
+      })(),
+      `${what}: the end`,
+      milliseconds,
+    );
+    return all;
+  }
+
+  /** What has arrived by now. */
+  drain() {
+    return this.#items.splice(0);
+  }
+
+  #arrival() {
+    return new Promise((resolve) => {
+      const look = () => {
+        if (this.#items.length > 0 || this.#end) resolve();
+      };
+      this.#wake = look;
+      look();
+    });
+  }
+}

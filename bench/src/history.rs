@@ -102,7 +102,7 @@ fn metrics(kind: Kind, stretch: Stretch) -> String {
     )
 }
 
-/// What each database has its own words for, as SeaORM would have stored it.
+/// What each database has its own words for, as the server would have stored it.
 struct Words {
     /// A common table expression: the numbers `i` of the rows, from 0.
     series: String,

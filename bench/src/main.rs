@@ -10,6 +10,8 @@
 
 /// What a fresh database is, on SQLite and on PostgreSQL.
 mod database;
+/// What it costs to deliver a status to many.
+mod delivery;
 /// Millions of rows of history, written by SQL.
 mod history;
 /// The idle server's memory, and how soon it serves.
@@ -62,8 +64,23 @@ enum Part {
     Status(status::Extent),
     /// Memory at rest, and the time until the server serves
     Idle(idle::Extent),
+    /// Delivery to many subscribers, beside the limit of the machine and beside peers
+    Delivery(delivery::Extent),
     /// All of them
     All(All),
+    /// The load of `delivery`, in a process and on a core of its own
+    #[command(hide = true)]
+    Load(delivery::load::Load),
+    /// The bare sender of `delivery`
+    #[command(hide = true)]
+    Bare {
+        /// Where it listens
+        #[arg(long)]
+        address: String,
+        /// The status that it sends
+        #[arg(long)]
+        status: PathBuf,
+    },
 }
 
 #[derive(Args)]
@@ -89,14 +106,23 @@ async fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<()> {
+    match &cli.part {
+        Part::Load(load) => return print(&serde_json::to_string(&delivery::load::run(load)?)?),
+        Part::Bare { address, status } => return delivery::bare::run(&std::fs::read_to_string(status)?, address),
+        _ => {}
+    }
     let here = std::env::current_exe()?;
     let beside = here.parent().ok_or("this program is in no folder")?;
-    let program = Program::at(cli.server.unwrap_or_else(|| beside.join("pipewatch")))?;
+    let program = Program::at(&cli.server.unwrap_or_else(|| beside.join("pipewatch")))?;
     let folder = cli.folder.or_else(|| beside.parent().map(PathBuf::from)).ok_or("name a --folder")?;
     let mut databases = Databases::start(&folder).await?;
 
     print(&machine::describe(databases.folder())?)?;
-    let measured = measure(&cli.part, &program, &mut databases).await;
+    // Ctrl-C leaves nothing behind either.
+    let measured = tokio::select! {
+        measured = measure(&cli.part, &program, &mut databases) => measured,
+        interrupted = tokio::signal::ctrl_c() => Err(interrupted.map_or_else(Into::into, |()| "interrupted".into())),
+    };
     databases.stop().await?;
     measured
 }
@@ -105,6 +131,8 @@ async fn measure(part: &Part, program: &Program, databases: &mut Databases) -> R
     match part {
         Part::Ingest(extent) => print(&ingest::measure(extent, program, databases).await?),
         Part::Status(extent) => print(&status::measure(extent, databases).await?),
+        Part::Load(_) | Part::Bare { .. } => Ok(()),
+        Part::Delivery(extent) => print(&delivery::measure(extent, program.path(), databases.folder())?),
         Part::Idle(extent) => print(&idle::measure(extent, program, databases).await?),
         Part::All(all) => {
             // The memory and the start come before the part that fills the page cache.

@@ -27,13 +27,18 @@ pub(crate) struct Server {
 }
 
 impl Program {
-    pub(crate) fn at(path: PathBuf) -> Result<Self> {
+    pub(crate) fn at(path: &Path) -> Result<Self> {
         if path.is_file() {
             Ok(Self(path.canonicalize()?))
         } else {
             let path = path.display();
             Err(format!("there is no server at {path}: cargo build --release, or name it with --server").into())
         }
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
     }
 
     /// Serves a database on a port of its own, without any setting of this environment.

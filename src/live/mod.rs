@@ -16,3 +16,6 @@ mod plain;
 pub mod registry;
 /// A status with its revision, computed once and shared.
 pub mod snapshot;
+
+#[cfg(test)]
+mod tests;

@@ -120,8 +120,7 @@ test('a burst of changes ends with the newest status', async (t) => {
 });
 
 test('a subscription without changes follows the interval', async (t) => {
-  const quick = await Server.start({ interval: '100ms' });
-  t.after(() => quick.stop());
+  const quick = await Server.startFor(t, { interval: '100ms' });
   const socket = await GraphqlSocket.open(t, quick);
   const query = 'subscription { pipelineStatusUpdates { revision timestamp } }';
   socket.subscribe('1', query);
@@ -232,7 +231,7 @@ test('the subscriptions of a removed pipeline are completed, and no others', asy
 });
 
 test('1012 is the farewell of a server that stops, to every socket', async (t) => {
-  const stopping = await Server.start();
+  const stopping = await Server.startFor(t);
   const watching = await GraphqlSocket.open(t, stopping);
   await watching.watch('1', 'default');
   const idle = await GraphqlSocket.open(t, stopping);

@@ -159,8 +159,7 @@ test('a removed pipeline completes its subscriptions', async (t) => {
 });
 
 test('a client comes back to a server that starts again, and misses nothing that lasts', async (t) => {
-  const restarting = await Server.start();
-  t.after(() => restarting.stop());
+  const restarting = await Server.startFor(t);
   let revision;
   const isBack = new Mailbox();
   const { client: connection, told } = client(t, restarting, {

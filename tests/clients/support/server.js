@@ -37,6 +37,13 @@ export class Server {
     return server;
   }
 
+  /** One of the test `t` alone, which ends with it. */
+  static async startFor(t, settings) {
+    const server = await Server.start(settings);
+    t.after(() => server.stop());
+    return server;
+  }
+
   /** For WebSockets. */
   socketUrl(path) {
     return this.url.replace('http:', 'ws:') + path;
@@ -92,7 +99,9 @@ export class Server {
     this.#isStopping = true;
   }
 
+  /** SIGTERM, after which it must end well; nothing the second time. */
   async stop() {
+    if (!this.#child) return;
     try {
       await this.#terminate();
     } finally {
@@ -127,6 +136,7 @@ export class Server {
 
   async #terminate() {
     this.beginStop();
+    this.#child = null;
     const [code, signal] = await within(this.#exit, 'the end of the server', 20_000);
     assert.deepEqual({ code, signal }, { code: 0, signal: null }, this.#log);
     assert.doesNotMatch(this.#log, /panicked/);

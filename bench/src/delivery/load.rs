@@ -1,0 +1,195 @@
+//! Many subscribers in one thread: each message is seen, its round known by the instant in it.
+
+use std::collections::HashMap;
+use std::io::{ErrorKind, Read};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use chrono::DateTime;
+use clap::Args;
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+use crate::delivery::process::Process;
+use crate::delivery::protocol::Protocol;
+use crate::sample::Sample;
+
+/// What stands before the instant of a status.
+const MARK: &[u8] = b"\"timestamp\":\"";
+/// An instant with six digits of a second and its Z.
+const STAMP: usize = 27;
+/// How long the first message may take, for everybody.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What one measurement is of.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Load {
+    /// Where the server listens
+    #[arg(long)]
+    pub(crate) address: String,
+    /// What subscribers say
+    #[arg(long)]
+    pub(crate) protocol: Protocol,
+    /// The path of their requests
+    #[arg(long, default_value = "/")]
+    pub(crate) path: String,
+    /// The subscription of graphql-transport-ws
+    #[arg(long, default_value = "")]
+    pub(crate) query: String,
+    /// How many they are
+    #[arg(long)]
+    pub(crate) subscribers: usize,
+    /// How long they watch, once all have seen a message
+    #[arg(long)]
+    pub(crate) seconds: u64,
+    /// The server's process
+    #[arg(long)]
+    pub(crate) pid: u32,
+}
+
+/// What was measured.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Measured {
+    /// Messages that came while it was measured.
+    pub(crate) messages: u64,
+    /// Those that should have come: rounds times subscribers.
+    pub(crate) expected: u64,
+    /// The server's CPU for each of them, in microseconds.
+    pub(crate) cpu: f64,
+    /// The server's resident memory for each subscriber, in KiB.
+    pub(crate) memory: f64,
+    /// From the instant in a message until the last subscriber has it: the median of the rounds, in milliseconds.
+    pub(crate) last: f64,
+    /// Bytes of a message on the wire.
+    pub(crate) bytes: f64,
+}
+
+struct Subscriber {
+    stream: TcpStream,
+    /// The end of what was read: a mark may go on in what comes next.
+    tail: Vec<u8>,
+}
+
+#[derive(Default)]
+struct Round {
+    count: u64,
+    last: u64,
+}
+
+/// Subscribes, watches, and measures the server meanwhile.
+pub(crate) fn run(load: &Load) -> Result<Measured> {
+    let process = Process::of(load.pid);
+    let idle = process.resident()?;
+    let mut poll = Poll::new()?;
+    let mut subscribers = Vec::with_capacity(load.subscribers);
+    for index in 0..load.subscribers {
+        let mut stream = std::net::TcpStream::connect(&load.address)?;
+        stream.set_nodelay(true)?;
+        load.protocol.begin(&mut stream, &load.path, &load.query, index)?;
+        stream.set_nonblocking(true)?;
+        let mut stream = TcpStream::from_std(stream);
+        poll.registry().register(&mut stream, Token(index), Interest::READABLE)?;
+        subscribers.push(Subscriber { stream, tail: Vec::new() });
+    }
+
+    let mut watch = Watch { buffer: vec![0; 256 * 1024], rounds: HashMap::new(), messages: 0, bytes: 0 };
+    let begun = Instant::now();
+    while watch.rounds.values().map(|round| round.count).max() < Some(load.subscribers as u64) {
+        if begun.elapsed() > PATIENCE {
+            return Err(format!("after {PATIENCE:?} no message has reached all {}", load.subscribers).into());
+        }
+        watch.turn(&mut poll, &mut subscribers)?;
+    }
+    // The rest of the round, so that what is measured are whole rounds.
+    let settle = Instant::now() + Duration::from_millis(400);
+    while Instant::now() < settle {
+        watch.turn(&mut poll, &mut subscribers)?;
+    }
+
+    watch.rounds.clear();
+    let (messages, bytes) = (watch.messages, watch.bytes);
+    let cpu = process.cpu()?;
+    let end = Instant::now() + Duration::from_secs(load.seconds);
+    while Instant::now() < end {
+        watch.turn(&mut poll, &mut subscribers)?;
+    }
+    let cpu = process.cpu()?.saturating_sub(cpu);
+    let resident = process.resident()?;
+    let (messages, bytes) = (watch.messages - messages, watch.bytes - bytes);
+    let late = |(stamp, round): (&[u8; STAMP], &Round)| Some(round.last.saturating_sub(instant(stamp)?));
+    let last = Sample::of(watch.rounds.iter().filter_map(late).map(|micros| as_f64(micros) / 1_000.0));
+    let per_message = |value: f64| value / as_f64(messages.max(1));
+    Ok(Measured {
+        messages,
+        expected: watch.rounds.len() as u64 * load.subscribers as u64,
+        cpu: per_message(cpu.as_secs_f64() * 1e6),
+        memory: (resident - idle) / as_f64(load.subscribers as u64),
+        last: last.ok_or("no message came")?.median(),
+        bytes: per_message(as_f64(bytes)),
+    })
+}
+
+struct Watch {
+    buffer: Vec<u8>,
+    rounds: HashMap<[u8; STAMP], Round>,
+    messages: u64,
+    bytes: u64,
+}
+
+impl Watch {
+    /// Takes what has come for whom, for at most a tenth of a second.
+    fn turn(&mut self, poll: &mut Poll, subscribers: &mut [Subscriber]) -> Result<()> {
+        let mut events = Events::with_capacity(1_024);
+        poll.poll(&mut events, Some(Duration::from_millis(100)))?;
+        for event in &events {
+            if let Some(subscriber) = subscribers.get_mut(event.token().0) {
+                self.take(subscriber)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, subscriber: &mut Subscriber) -> Result<()> {
+        loop {
+            let kept = subscriber.tail.len();
+            self.buffer[..kept].copy_from_slice(&subscriber.tail);
+            let read = match subscriber.stream.read(&mut self.buffer[kept..]) {
+                Ok(0) => return Err("the server closed a connection".into()),
+                Ok(read) => read,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error.into()),
+            };
+            self.bytes += read as u64;
+            let now = micros(SystemTime::now());
+            let all = &self.buffer[..kept + read];
+            let mut from = 0;
+            while let Some(at) = memchr::memmem::find(&all[from..], MARK) {
+                let Some(stamp) = all[from + at + MARK.len()..].first_chunk::<STAMP>() else { break };
+                let round = self.rounds.entry(*stamp).or_default();
+                round.count += 1;
+                round.last = now;
+                self.messages += 1;
+                from += at + MARK.len() + STAMP;
+            }
+            // Less than a mark and its instant, or they would have been found.
+            let tail = from.max(all.len().saturating_sub(MARK.len() + STAMP - 1));
+            subscriber.tail.clear();
+            subscriber.tail.extend_from_slice(&all[tail..]);
+        }
+    }
+}
+
+fn micros(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(0))
+}
+
+fn instant(stamp: &[u8]) -> Option<u64> {
+    let instant = DateTime::parse_from_rfc3339(std::str::from_utf8(stamp).ok()?).ok()?;
+    u64::try_from(instant.timestamp_micros()).ok()
+}
+
+#[allow(clippy::cast_precision_loss, reason = "counts far below 2⁵³")]
+fn as_f64(number: u64) -> f64 {
+    number as f64
+}

@@ -1,0 +1,178 @@
+//! What it costs to deliver a status to many, beside the limit of the machine and beside peers.
+//!
+//! The server runs on one core, the load on the other. A round a second goes to everybody.
+
+/// The bare sender.
+pub(crate) mod bare;
+/// A request, for what is measured needs no more.
+pub(crate) mod http;
+/// Many subscribers in one thread.
+pub(crate) mod load;
+/// Another process.
+mod process;
+/// What subscribers say.
+mod protocol;
+/// What is measured.
+mod target;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use clap::Args;
+
+use crate::Result;
+use crate::delivery::load::Measured;
+use crate::delivery::protocol::Protocol;
+use crate::delivery::target::{Kind, Running, Target};
+
+/// A subscription whose result is about as long as the plain status.
+const QUERY: &str = "subscription { pipelineStatusUpdates { pipeline revision timestamp overallStatus scrapingHealth { status \
+    sourcesProcessed totalSources failedSources staleSources articlesCollected eventsExtracted sourcesOmitted \
+    sources { source status stale successRate runs lastRun } } dataQuality { status geocodingSuccessRate \
+    validationPassRate geocodingAttempts geocodingSuccesses validationAttempts validationPasses basis lastUpdated } \
+    anomalies { id } alerts { id } } }";
+
+/// How much is measured.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Extent {
+    /// How many subscribers
+    #[arg(long, default_value_t = 5_000)]
+    subscribers: usize,
+    /// How many for the second look at Pipewatch; 0 for none
+    #[arg(long, default_value_t = 15_000)]
+    many: usize,
+    /// How long each is measured
+    #[arg(long, default_value_t = 15)]
+    seconds: u64,
+    /// Pipewatch and the bare sender only
+    #[arg(long)]
+    alone: bool,
+    /// Where the peers are
+    #[arg(long, default_value = "bench/peers")]
+    peers: PathBuf,
+}
+
+const fn pipewatch(name: &'static str, protocol: Protocol, path: &'static str) -> Target {
+    Target { name, protocol, path, query: QUERY, kind: Kind::Pipewatch }
+}
+
+const BARE: Target = Target { name: "bare `send()`", protocol: Protocol::Bare, path: "/", query: "", kind: Kind::Bare };
+const PIPEWATCH: [Target; 3] = [
+    pipewatch("**Pipewatch**, graphql-transport-ws", Protocol::GraphqlWs, "/graphql"),
+    pipewatch("**Pipewatch**, Server-Sent Events", Protocol::Events, "/api/v1/monitoring/pipeline-status/stream"),
+    pipewatch("**Pipewatch**, plain WebSocket", Protocol::WebSocket, "/api/v1/ws/monitoring/pipeline-status"),
+];
+
+/// Measures, and gives the tables.
+pub(crate) fn measure(extent: &Extent, server: &Path, folder: &Path) -> Result<String> {
+    let bench = Bench { extent, server, folder: &folder.canonicalize()?, status: folder.join("status.json") };
+    bench.prepare()?;
+    let mut table = format!(
+        "| {} subscribers, a status a second | CPU a message | of bare | KiB a subscriber | last served, p50 | of bare |\n\
+         | --- | --: | --: | --: | --: | --: |\n",
+        crate::thousands(as_f64(extent.subscribers)),
+    );
+    let bare = bench.row(&mut table, &BARE, extent.subscribers, None)?;
+    for target in &PIPEWATCH {
+        bench.row(&mut table, target, extent.subscribers, Some(bare))?;
+    }
+    if !extent.alone {
+        for target in peers() {
+            if let Err(error) = bench.row(&mut table, &target, extent.subscribers, Some(bare)) {
+                crate::progress(&format!("{} is left out: {error}", target.name));
+            }
+        }
+    }
+    if extent.many > 0 {
+        table.push_str(&format!("| *{} subscribers* | | | | | |\n", crate::thousands(as_f64(extent.many))));
+        let bare = bench.row(&mut table, &BARE, extent.many, None)?;
+        for target in &PIPEWATCH {
+            bench.row(&mut table, target, extent.many, Some(bare))?;
+        }
+    }
+    Ok(table)
+}
+
+fn peers() -> Vec<Target> {
+    let peer = |name, kind, protocol, path, query| Target { name, protocol, path, query, kind: Kind::Peer(kind) };
+    vec![
+        peer("uWebSockets in Bun, pub/sub", "bun", Protocol::WebSocket, "/ws", ""),
+        peer("nginx with nchan, WebSocket", "nchan-ws", Protocol::WebSocket, "/sub", ""),
+        peer("nginx with nchan, EventSource", "nchan-sse", Protocol::Events, "/sse", ""),
+        peer("Node `ws`", "ws", Protocol::WebSocket, "/ws", ""),
+        peer("Node `graphql-ws`", "graphql-ws", Protocol::GraphqlWs, "/graphql", PEER_QUERY),
+        peer("async-graphql-axum, stock", "async-graphql", Protocol::GraphqlWs, "/graphql", PEER_QUERY),
+        peer("FastAPI, uvicorn, websockets 12", "fastapi", Protocol::WebSocket, "/ws", ""),
+    ]
+}
+
+/// The same of the peers' schema.
+const PEER_QUERY: &str = "subscription { status { pipeline revision timestamp overallStatus scrapingHealth { status \
+    sourcesProcessed totalSources failedSources staleSources articlesCollected eventsExtracted sourcesOmitted \
+    sources { source status successRate lastRun } } dataQuality { status geocodingSuccessRate validationPassRate \
+    geocodingAttempts geocodingSuccesses validationAttempts validationPasses basis lastUpdated } } }";
+
+struct Bench<'a> {
+    extent: &'a Extent,
+    server: &'a Path,
+    folder: &'a Path,
+    /// A status of Pipewatch's own: the bare sender sends as many bytes.
+    status: PathBuf,
+}
+
+impl Bench<'_> {
+    /// Gives the database twenty sources, and keeps the status that they come to.
+    fn prepare(&self) -> Result<()> {
+        let running = self.start(&PIPEWATCH[0])?;
+        let now = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+        let runs: Vec<_> = (0..20)
+            .map(|number| {
+                serde_json::json!({"source": format!("newspaper-{number:02}"), "timestamp": now, "articles_collected": 12,
+                    "events_extracted": 9, "geocoding_attempts": 9, "geocoding_successes": 8,
+                    "validation_attempts": 9, "validation_passes": 9})
+            })
+            .collect();
+        crate::delivery::http::post(&running.address, "/api/v1/source-runs", &serde_json::json!(runs).to_string())?;
+        let status = crate::delivery::http::get(&running.address, "/api/v1/monitoring/pipeline-status")?;
+        Ok(std::fs::write(&self.status, status)?)
+    }
+
+    fn start(&self, target: &Target) -> Result<Running> {
+        target.start(self.server, self.folder, &self.status, &self.extent.peers)
+    }
+
+    fn row(&self, table: &mut String, target: &Target, subscribers: usize, bare: Option<Measured>) -> Result<Measured> {
+        crate::progress(&format!("{} with {subscribers} subscribers", target.name));
+        let running = self.start(target)?;
+        let output = Command::new("taskset")
+            .args(["-c", "1"])
+            .arg(std::env::current_exe()?)
+            .args(["load", "--address", &running.address, "--path", target.path, "--query", target.query])
+            .args(["--protocol", clap::ValueEnum::to_possible_value(&target.protocol).ok_or("no name")?.get_name()])
+            .args(["--subscribers", &subscribers.to_string(), "--seconds", &self.extent.seconds.to_string()])
+            .args(["--pid", &running.pid.to_string()])
+            .stderr(Stdio::inherit())
+            .output()?;
+        let measured: Measured = serde_json::from_slice(&output.stdout).map_err(|_| "the load failed")?;
+        let ratio =
+            |of: fn(&Measured) -> f64| bare.map_or("1".into(), |bare| format!("{:.2}", of(&measured) / of(&bare)));
+        let lost = measured.expected.saturating_sub(measured.messages);
+        table.push_str(&format!(
+            "| {}{} | {:.1} µs | {} | {:.1} | {:.0} ms | {} |\n",
+            target.name,
+            if lost > 0 { format!(" ({lost} of {} not delivered)", measured.expected) } else { String::new() },
+            measured.cpu,
+            ratio(|measured| measured.cpu),
+            measured.memory,
+            measured.last,
+            ratio(|measured| measured.last),
+        ));
+        crate::progress(&format!("{measured:?}"));
+        Ok(measured)
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "counts far below 2⁵³")]
+fn as_f64(number: usize) -> f64 {
+    number as f64
+}

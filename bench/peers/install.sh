@@ -18,10 +18,9 @@ fastapi() (
   cd fastapi && python3 -m venv venv && venv/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
 )
 
-# Without install scripts: bun's is not needed, its program lies in the package of the platform.
 node_modules() (
   cd node || exit
-  [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund
+  [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-audit --no-fund
 )
 
 bun() {

@@ -15,6 +15,7 @@ mod types;
 
 use std::sync::Arc;
 
+use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute};
 use async_graphql::{Request, Response, Schema, ServerError, Value};
 use futures_util::Stream;
 
@@ -52,17 +53,23 @@ pub struct Services {
 #[derive(Clone)]
 pub struct Graphql {
     schema: Schema<Query, Mutation, Subscription>,
+    /// The same without services: it checks and executes nothing.
+    checks: Schema<Query, Mutation, Subscription>,
 }
 
 impl Graphql {
     /// Builds the schema on these services.
     pub fn new(services: Services, limits: Limits) -> Self {
-        let schema = Schema::build(Query, Mutation, Subscription)
-            .limit_depth(limits.depth)
-            .limit_complexity(limits.complexity)
-            .data(services)
-            .finish();
-        Self { schema }
+        let build = || {
+            let schema = Schema::build(Query, Mutation, Subscription);
+            schema.limit_depth(limits.depth).limit_complexity(limits.complexity)
+        };
+        Self { schema: build().data(services).finish(), checks: build().extension(ChecksOnly).finish() }
+    }
+
+    /// What is wrong with a request, of any kind, without executing it.
+    pub async fn check(&self, request: Request) -> Vec<ServerError> {
+        self.checks.execute(request).await.errors
     }
 
     /// Executes a query or mutation.
@@ -73,6 +80,22 @@ impl Graphql {
     /// Executes a subscription: a response for each thing that happens.
     pub fn subscribe(&self, request: Request, viewer: Viewer) -> impl Stream<Item = Response> + Send + Unpin + 'static {
         self.schema.execute_stream(request.data(viewer))
+    }
+}
+
+/// Ends a request when it has been checked.
+struct ChecksOnly;
+
+impl ExtensionFactory for ChecksOnly {
+    fn create(&self) -> Arc<dyn Extension> {
+        Arc::new(Self)
+    }
+}
+
+#[async_graphql::async_trait::async_trait]
+impl Extension for ChecksOnly {
+    async fn execute(&self, _: &ExtensionContext<'_>, _: Option<&str>, _: NextExecute<'_>) -> Response {
+        Response::default()
     }
 }
 

@@ -40,8 +40,8 @@ impl Parameters {
             return Err(BadParameter { field: "request", message: "it must be a JSON object with a `query`" });
         };
         let query = match parameters.remove("query") {
-            Some(Value::String(query)) if !query.trim().is_empty() => query,
-            Some(Value::String(_) | Value::Null) | None => {
+            Some(Value::String(query)) => query,
+            Some(Value::Null) | None => {
                 return Err(BadParameter { field: "query", message: "it is missing; send the document as a string" });
             }
             Some(_) => return Err(BadParameter { field: "query", message: "it must be a string" }),
@@ -133,7 +133,7 @@ mod tests {
             (json!({"query": "{ a }", "operationName": "A", "variables": {"a": 1}, "extensions": {}}), None),
             (json!({"query": "{ a }", "more": 1}), None),
             (json!({}), Some("query")),
-            (json!({"query": " "}), Some("query")),
+            (json!({"query": ""}), None),
             (json!({"query": 1}), Some("query")),
             (json!({"query": "{ a }", "operationName": 1}), Some("operationName")),
             (json!({"query": "{ a }", "variables": []}), Some("variables")),
@@ -160,6 +160,7 @@ mod tests {
             (two, Some("C"), None),
             (two, None, None),
             ("{ a", None, None),
+            ("", None, None),
         ] {
             let parameters =
                 Parameters { query: query.into(), operation_name: name.map(Into::into), ..Parameters::default() };

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::domain::viewer::Viewer;
 use crate::graphql::operation::{Operation, Parameters};
 use crate::graphql::{is_request_error, refusal};
+use crate::http::graphql_sse::single::Wrong;
 use crate::http::graphql_sse::{distinct, single};
 use crate::http::problem::Problem;
 use crate::http::streams::hash;
@@ -111,10 +112,19 @@ async fn stream_of_token(
             if !reservations.has(&token) {
                 return Err(single::stream_not_found());
             }
-            let parameters = parameters(request)
-                .await
-                .map_err(|refusal| Problem::new(refusal.status, "BAD_REQUEST", refusal.message))?;
-            reservations.start(&services, viewer, &token, parameters)
+            let form = Form::accepted(request.headers()).unwrap_or(Form::Json);
+            let parameters = match parameters(request).await {
+                Ok(parameters) => parameters,
+                Err(Refusal { status, message }) => return Ok(form.respond(status, &refusal(message))),
+            };
+            match reservations.start(&services, viewer, &token, parameters).await {
+                Ok(accepted) => Ok(accepted),
+                Err(Wrong::Problem(problem)) => Err(problem),
+                // Its answer is all that there will be: without a status of its own nobody would know.
+                Err(Wrong::Operation(errors)) => {
+                    Ok(form.respond(StatusCode::BAD_REQUEST, &async_graphql::Response::from_errors(errors)))
+                }
+            }
         }
         _ => {
             Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "expected GET, POST, PUT or DELETE"))

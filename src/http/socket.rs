@@ -25,7 +25,7 @@ pub(super) fn handshake(
     if version != Version::HTTP_11 {
         return Err(Problem::bad_request("a WebSocket is opened by HTTP/1.1"));
     }
-    websocket_head(headers, protocol).map_err(Problem::bad_request)
+    websocket_head(headers, protocol).map_err(|(status, why)| Problem::new(status, "BAD_HANDSHAKE", why))
 }
 
 /// Closes, and counts the code.

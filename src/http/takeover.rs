@@ -49,7 +49,8 @@ impl Takeover {
 fn write_head(response: &Response<()>) -> Vec<u8> {
     let status = response.status();
     let mut head = format!("HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or("")).into_bytes();
-    for (name, value) in response.headers() {
+    // The router has counted the body that it knows of, which is none; what follows here has no length.
+    for (name, value) in response.headers().iter().filter(|(name, _)| *name != header::CONTENT_LENGTH) {
         head.extend_from_slice(name.as_str().as_bytes());
         head.extend_from_slice(b": ");
         head.extend_from_slice(value.as_bytes());
@@ -61,21 +62,25 @@ fn write_head(response: &Response<()>) -> Vec<u8> {
 }
 
 /// The head of an upgrade to WebSocket, if the request asks well for one.
+///
+/// # Errors
+/// The status and the words of the refusal.
 pub(super) fn websocket_head(
     request: &HeaderMap,
     protocol: Option<&'static str>,
-) -> Result<Response<Body>, &'static str> {
+) -> Result<Response<Body>, (StatusCode, &'static str)> {
+    let bad_request = |why| (StatusCode::BAD_REQUEST, why);
     let has = |name, token: &str| {
         let values = request.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
         values.flat_map(|list| list.split(',')).any(|one| one.trim().eq_ignore_ascii_case(token))
     };
     if !has(header::UPGRADE, "websocket") || !has(header::CONNECTION, "upgrade") {
-        return Err("expected a WebSocket handshake: Connection: Upgrade and Upgrade: websocket");
+        return Err(bad_request("expected a WebSocket handshake: Connection: Upgrade and Upgrade: websocket"));
     }
     if request.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        return Err("expected Sec-WebSocket-Version: 13");
+        return Err((StatusCode::UPGRADE_REQUIRED, "expected Sec-WebSocket-Version: 13"));
     }
-    let key = request.get(header::SEC_WEBSOCKET_KEY).ok_or("expected a Sec-WebSocket-Key")?;
+    let key = request.get(header::SEC_WEBSOCKET_KEY).ok_or(bad_request("expected a Sec-WebSocket-Key"))?;
     let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
     let mut response = Response::builder()
         .status(StatusCode::SWITCHING_PROTOCOLS)
@@ -85,7 +90,7 @@ pub(super) fn websocket_head(
     if let Some(protocol) = protocol {
         response = response.header(header::SEC_WEBSOCKET_PROTOCOL, protocol);
     }
-    response.body(Body::empty()).map_err(|_| "expected a good Sec-WebSocket-Key")
+    response.body(Body::empty()).map_err(|_| bad_request("expected a good Sec-WebSocket-Key"))
 }
 
 #[derive(Debug)]

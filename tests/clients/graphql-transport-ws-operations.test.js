@@ -224,7 +224,8 @@ test('the subscriptions of a removed pipeline are completed, and no others', asy
   await socket.watch('kept', kept);
   await socket.watch('removed', removed);
   await server.removePipeline(removed);
-  await socket.takeComplete('removed');
+  const isEnd = ({ id, type }) => id === 'removed' && type !== 'next';
+  assert.deepEqual(await socket.socket.jsonUntil('the end', isEnd), { id: 'removed', type: 'complete' });
   await socket.statusOf('kept', await server.report(kept));
   await server.report(removed);
   await socket.watch('removed', removed);

@@ -147,7 +147,7 @@ async fn the_content_type_follows_accept(database: Database) {
         (json, "{ pipelines { key } }", 200, json),
         (graphql, "{ nothing }", 400, graphql),
         (json, "{ nothing }", 200, json),
-        (json, "", 400, json),
+        (graphql, "", 400, graphql),
     ] {
         let request = server.post("/graphql").header("accept", accept).json(&json!({"query": query}));
         let response = request.send().await.expect("an answer");

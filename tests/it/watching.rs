@@ -44,6 +44,7 @@ async fn events_begin_at_once(database: Database) {
     {
         assert_eq!(events.response.headers()[name], value);
     }
+    assert!(!events.response.headers().contains_key("content-length"));
     let first = events.next().await.expect("an event");
     assert_eq!((first.event.as_str(), first.retry.as_str()), ("status", "3000"));
     assert_eq!(first.json()["revision"], json!(first.id));

@@ -65,6 +65,7 @@ Server(
         http="httptools",
         ws="websockets-sansio",
         ws_per_message_deflate=False,
+        ws_ping_interval=None,
         access_log=False,
         log_level="warning",
     )

@@ -32,5 +32,8 @@ due = time.monotonic() + 1
 while not ended_within(due - time.monotonic()):
     due += 1
     text = before + datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ") + after
-    connection.request("POST", "/pub", text, {"Content-Type": "application/json"})
-    connection.getresponse().read()
+    try:
+        connection.request("POST", "/pub", text, {"Content-Type": "application/json"})
+        connection.getresponse().read()
+    except (OSError, http.client.HTTPException):
+        connection.close()  # the next request opens another

@@ -9,6 +9,7 @@ const server = Bun.serve({
   },
   websocket: {
     perMessageDeflate: false,
+    idleTimeout: 0,
     open: (ws) => ws.subscribe('status'),
     message() {},
   },

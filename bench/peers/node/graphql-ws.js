@@ -24,7 +24,7 @@ const roots = {
     },
   },
 };
-useServer({ schema, roots }, server);
+useServer({ schema, roots }, server, 0); // no pings, like all peers
 
 server.on('listening', () => {
   console.log('ready');

@@ -2,6 +2,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use async_graphql::ServerError;
 use async_graphql::parser::types::OperationType;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, Version, header};
@@ -19,7 +20,7 @@ use crate::http::streams::until_end;
 use crate::http::subscription::{self, json};
 use crate::http::takeover::PeerAddress;
 use crate::http::{Services, errors_json};
-use crate::live::group::Place;
+use crate::live::group::{Key, Place};
 use crate::live::payload::{Dress, Ending, Payload};
 use crate::live::peer::{Manner, Peer};
 
@@ -83,6 +84,16 @@ struct Reservation {
     /// The stream, once it is open, and how it writes.
     open: Option<(Weak<Peer>, &'static Dress)>,
     running: HashMap<String, Running>,
+    /// What was asked before the stream was opened, and begins with it.
+    waiting: Vec<(String, Asked)>,
+}
+
+/// An operation that was found good.
+#[derive(Debug)]
+struct Asked {
+    key: Key,
+    operation: Operation,
+    viewer: Viewer,
 }
 
 /// Dropping it ends it.
@@ -168,6 +179,10 @@ impl Reservations {
             match reservations.lock().get_mut(&token) {
                 Some(reservation) if reservation.open.is_none() => {
                     reservation.open = Some((Arc::downgrade(&peer), dress));
+                    for (id, asked) in std::mem::take(&mut reservation.waiting) {
+                        let running = run(&services, asked, &peer, dress, &id);
+                        reservation.running.extend(running.map(|running| (id, running)));
+                    }
                 }
                 _ => peer.say_goodbye(),
             }
@@ -180,41 +195,52 @@ impl Reservations {
         }))
     }
 
-    /// Begins an operation whose results come on the stream of the token; the answer says only that it was accepted.
-    pub(in crate::http) fn start(
+    /// Begins an operation whose results come on the stream of the token. The answer says that it was accepted, or what
+    /// is wrong with it.
+    pub(in crate::http) async fn start(
         &self,
         services: &Services,
         viewer: Viewer,
         token: &str,
         parameters: Parameters,
-    ) -> Result<Response<Body>, Problem> {
+    ) -> Result<Response<Body>, Wrong> {
         let id = match parameters.extensions().get("operationId") {
             Some(serde_json::Value::String(id)) if !id.is_empty() => id.clone(),
-            _ => return Err(Problem::bad_request("extensions.operationId is missing; expected a string")),
+            _ => return Err(Problem::bad_request("extensions.operationId is missing; expected a string").into()),
         };
-        let (peer, dress) = {
-            let mut by_token = self.lock();
-            let reservation = by_token.get_mut(token).ok_or_else(stream_not_found)?;
-            reservation.running.retain(|_, running| !running.has_ended());
-            if reservation.running.contains_key(&id) {
-                let detail = format!("an operation with the id {id:?} is running already");
-                return Err(Problem::new(StatusCode::CONFLICT, "OPERATION_EXISTS", detail));
-            }
-            let most = services.limits.subscriptions_per_connection;
-            if reservation.running.len() >= most {
-                return Err(Problem::overloaded(format!("a stream runs at most {most} operations at a time")));
-            }
-            let open = reservation.open.as_ref().and_then(|(peer, dress)| Some((peer.upgrade()?, *dress)));
-            open.ok_or_else(|| {
-                Problem::new(StatusCode::CONFLICT, "STREAM_NOT_OPEN", "open the stream of this token first")
-            })?
-        };
-        let quoted = serde_json::Value::from(id.as_str()).to_string();
-        let running = run(services, viewer, parameters, &peer, dress, quoted);
-        if let (Some(running), Some(reservation)) = (running, self.lock().get_mut(token)) {
-            reservation.running.insert(id, running);
+        let key = subscription::key(&parameters, viewer);
+        let operation = Operation::parse(parameters.clone()).map_err(|response| Wrong::Operation(response.errors))?;
+        let errors = services.graphql.check(operation.request).await;
+        if !errors.is_empty() {
+            return Err(Wrong::Operation(errors));
         }
+        let operation = Operation::parse(parameters).map_err(|response| Wrong::Operation(response.errors))?;
+        let asked = Asked { key, operation, viewer };
+        self.begin(services, token, id, asked)?;
         Ok(StatusCode::ACCEPTED.into_response())
+    }
+
+    fn begin(&self, services: &Services, token: &str, id: String, asked: Asked) -> Result<(), Problem> {
+        let mut by_token = self.lock();
+        let reservation = by_token.get_mut(token).ok_or_else(stream_not_found)?;
+        reservation.running.retain(|_, running| !running.has_ended());
+        if reservation.running.contains_key(&id) || reservation.waiting.iter().any(|(waiting, _)| *waiting == id) {
+            let detail = format!("an operation with the id {id:?} is running already");
+            return Err(Problem::new(StatusCode::CONFLICT, "OPERATION_EXISTS", detail));
+        }
+        let most = services.limits.subscriptions_per_connection;
+        if reservation.running.len() + reservation.waiting.len() >= most {
+            return Err(Problem::overloaded(format!("a stream runs at most {most} operations at a time")));
+        }
+        match &reservation.open {
+            None => reservation.waiting.push((id, asked)),
+            Some((peer, dress)) => {
+                let peer = peer.upgrade().ok_or_else(stream_not_found)?;
+                let running = run(services, asked, &peer, dress, &id);
+                reservation.running.extend(running.map(|running| (id, running)));
+            }
+        }
+        Ok(())
     }
 
     /// Ends an operation; nothing more comes for it.
@@ -224,6 +250,7 @@ impl Reservations {
         let reservation = by_token.get_mut(token).ok_or_else(stream_not_found)?;
         let id = id.ok_or_else(|| Problem::bad_request("the parameter operationId is missing"))?;
         let stopped = reservation.running.remove(&id);
+        reservation.waiting.retain(|(waiting, _)| *waiting != id);
         drop(by_token);
         drop(stopped);
         Ok(StatusCode::OK.into_response())
@@ -241,34 +268,31 @@ impl Reservations {
     }
 }
 
-fn run(
-    services: &Services,
-    viewer: Viewer,
-    parameters: Parameters,
-    peer: &Arc<Peer>,
-    dress: &'static Dress,
-    id: String,
-) -> Option<Running> {
-    let end = |peer: &Arc<Peer>, id: &str, ending: &Ending| {
-        let mut last = Vec::new();
-        (dress.ending)(id, ending, &mut last);
-        peer.send(&last);
-    };
-    let key = subscription::key(&parameters, viewer);
+/// Why an operation was not accepted.
+#[derive(Debug)]
+pub(in crate::http) enum Wrong {
+    /// The stream or the request.
+    Problem(Problem),
+    /// The operation itself.
+    Operation(Vec<ServerError>),
+}
+
+impl From<Problem> for Wrong {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+fn run(services: &Services, asked: Asked, peer: &Arc<Peer>, dress: &'static Dress, id: &str) -> Option<Running> {
+    let Asked { key, operation, viewer } = asked;
+    let id = serde_json::Value::from(id).to_string();
     let graphql = services.graphql.clone();
-    let operation = match Operation::parse(parameters) {
-        Ok(operation) => operation,
-        Err(response) => {
-            end(peer, &id, &Ending::Errors(json(&response.errors)));
-            return None;
-        }
-    };
     if operation.kind == OperationType::Subscription {
         let source = move || subscription::source(graphql, operation, viewer);
         return match services.streams.groups.join(key, source, peer, dress, &id) {
             Ok(place) => Some(Running::Place(place)),
             Err(too_many) => {
-                end(peer, &id, &Ending::Errors(errors_json(&too_many.to_string()).into()));
+                end(peer, dress, &id, &Ending::Errors(errors_json(&too_many.to_string()).into()));
                 None
             }
         };
@@ -277,15 +301,21 @@ fn run(
     Some(Running::Task(AbortOnDropHandle::new(tokio::spawn(async move {
         let response = graphql.execute(operation.request, viewer).await;
         if is_request_error(&response) {
-            return end(&peer, &id, &Ending::Errors(json(&response.errors)));
+            return end(&peer, dress, &id, &Ending::Errors(json(&response.errors)));
         }
         let mut message = Vec::new();
         let body = (dress.body)(&Payload::new(json(&response), None));
         (dress.lead)(&id, body.len(), &mut message);
         message.extend_from_slice(&body);
         peer.send(&message);
-        end(&peer, &id, &Ending::Complete);
+        end(&peer, dress, &id, &Ending::Complete);
     }))))
+}
+
+fn end(peer: &Arc<Peer>, dress: &'static Dress, id: &str, ending: &Ending) {
+    let mut last = Vec::new();
+    (dress.ending)(id, ending, &mut last);
+    peer.send(&last);
 }
 
 pub(in crate::http) fn stream_not_found() -> Problem {

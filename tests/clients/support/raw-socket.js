@@ -75,6 +75,10 @@ export class RawSocket {
     this.#tcp.write(Buffer.concat([Buffer.from([first, ...length]), mask, data]));
   }
 
+  sendText(text) {
+    this.send(TEXT, text);
+  }
+
   /** Any bytes. */
   sendBytes(bytes) {
     this.#tcp.write(Buffer.from(bytes));

@@ -38,7 +38,7 @@ impl Subscription {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let port: u16 = std::env::args().nth(1).ok_or("usage: peer-async-graphql PORT")?.parse()?;
     let status: Status = serde_json::from_slice(&std::fs::read("status.json")?)?;
-    let sender = Sender::new(4);
+    let sender = Sender::new(16);
     let schema = Schema::build(Query, EmptyMutation, Subscription).data(status.clone()).data(sender.clone()).finish();
 
     let socket = TcpSocket::new_v4()?;

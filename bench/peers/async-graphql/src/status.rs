@@ -1,4 +1,4 @@
-//! The status as typed GraphQL fields, read from `status.json`; `../schema.graphql` is the same.
+//! The status as typed GraphQL fields, read from `status.json`; the schema is that of `schema.graphql`.
 
 use async_graphql::{Enum, ID, SimpleObject, scalar};
 use chrono::{SecondsFormat, Utc};

@@ -1,0 +1,128 @@
+// Apollo Client 4, with its links for HTTP and for graphql-ws, and with graphql-sse as its users plug it in.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+
+import { ApolloClient, ApolloLink, CombinedGraphQLErrors, HttpLink, InMemoryCache, gql } from '@apollo/client';
+import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
+import { OperationTypeNode, print } from 'graphql';
+import { createClient as createSseClient } from 'graphql-sse';
+import { createClient as createWsClient } from 'graphql-ws';
+import { Observable } from 'rxjs';
+import WebSocket from 'ws';
+
+import { Mailbox } from './support/mailbox.js';
+import { RECORD, STATUS, UPDATES, run } from './support/operations.js';
+import { Server, isAtLeast } from './support/server.js';
+import { within } from './support/within.js';
+
+// GraphQLWsLink looks for it by its global name when an operation fails, and Node has it from version 22 only.
+globalThis.WebSocket ??= WebSocket;
+
+let server;
+before(async () => (server = await Server.start()));
+after(() => server.stop());
+
+/** Subscriptions by graphql-ws. */
+function overWebSocket(t) {
+  const client = createWsClient({ url: server.socketUrl('/graphql'), webSocketImpl: WebSocket, retryAttempts: 0 });
+  t.after(() => client.dispose());
+  return new GraphQLWsLink(client);
+}
+
+/** Subscriptions by graphql-sse. */
+const overEvents = (singleConnection) => (t) => {
+  const client = createSseClient({ url: `${server.url}/graphql`, singleConnection, retryAttempts: 0 });
+  t.after(() => client.dispose());
+  return new ApolloLink(
+    ({ query, variables, operationName }) =>
+      new Observable((sink) => client.subscribe({ query: print(query), variables, operationName }, sink)),
+  );
+};
+
+function apollo(t, subscriptions) {
+  const link = ApolloLink.split(
+    ({ operationType }) => operationType === OperationTypeNode.SUBSCRIPTION,
+    subscriptions(t),
+    new HttpLink({ uri: `${server.url}/graphql` }),
+  );
+  const client = new ApolloClient({ link, cache: new InMemoryCache() });
+  t.after(() => client.stop());
+  return client;
+}
+
+/** The results of a subscription, which end with it. */
+function subscribe(t, client, variables) {
+  const results = new Mailbox();
+  const subscription = client.subscribe({ query: gql(UPDATES), variables }).subscribe({
+    next: (result) => results.put(result),
+    error: (error) => results.end(error),
+    complete: () => results.end('complete'),
+  });
+  t.after(() => subscription.unsubscribe());
+  return results;
+}
+
+test('a query, and again after a change', async (t) => {
+  const pipeline = await server.pipeline();
+  const client = apollo(t, overWebSocket);
+  const query = { query: gql(STATUS), variables: { pipeline }, fetchPolicy: 'network-only' };
+  assert.match((await within(client.query(query), 'a status')).data.pipelineStatus.revision, /^\d+$/);
+  const revision = await server.report(pipeline);
+  assert.ok(isAtLeast((await within(client.query(query), 'the change')).data.pipelineStatus, revision));
+});
+
+test('a query that is polled sees a change', async (t) => {
+  const pipeline = await server.pipeline();
+  const client = apollo(t, overWebSocket);
+  const results = new Mailbox();
+  const watched = client.watchQuery({ query: gql(STATUS), variables: { pipeline }, pollInterval: 50 });
+  const subscription = watched.subscribe((result) => result.data && results.put(result.data.pipelineStatus));
+  t.after(() => subscription.unsubscribe());
+  await results.take('a status');
+  const revision = await server.report(pipeline);
+  await results.takeUntil('the change', (status) => isAtLeast(status, revision));
+});
+
+test('a mutation', async (t) => {
+  const pipeline = await server.pipeline();
+  const mutation = { mutation: gql(RECORD), variables: run(pipeline) };
+  const { data } = await within(apollo(t, overWebSocket).mutate(mutation), 'an answer');
+  assert.deepEqual(
+    data.recordSourceRun.results.map(({ status }) => status),
+    ['STORED'],
+  );
+});
+
+test('the error of a query has its code', async (t) => {
+  const query = { query: gql(STATUS), variables: { pipeline: 'nowhere' } };
+  await assert.rejects(within(apollo(t, overWebSocket).query(query), 'an error'), (error) => {
+    assert.ok(CombinedGraphQLErrors.is(error), error);
+    assert.equal(error.errors[0].extensions.code, 'PIPELINE_NOT_FOUND');
+    return true;
+  });
+});
+
+for (const [way, link] of Object.entries({
+  'graphql-ws': overWebSocket,
+  'graphql-sse, distinct connections': overEvents(false),
+  'graphql-sse, single connection': overEvents(true),
+})) {
+  test(`a subscription follows its pipeline (${way})`, async (t) => {
+    const pipeline = await server.pipeline();
+    const results = subscribe(t, apollo(t, link), { pipeline });
+    const first = await results.take('the first status');
+    assert.equal(first.error, undefined);
+    assert.match(first.data.pipelineStatusUpdates.revision, /^\d+$/);
+    const revision = await server.report(pipeline);
+    await results.takeUntil('the change', ({ data }) => isAtLeast(data.pipelineStatusUpdates, revision));
+    await server.removePipeline(pipeline);
+    await results.takeAll('the end');
+  });
+
+  test(`the error of a subscription has its code (${way})`, async (t) => {
+    const results = subscribe(t, apollo(t, link), { pipeline: 'nowhere' });
+    const { error } = await results.take('the error');
+    assert.ok(CombinedGraphQLErrors.is(error), error);
+    assert.equal(error.errors[0].extensions.code, 'PIPELINE_NOT_FOUND');
+  });
+}

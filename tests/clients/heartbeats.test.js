@@ -1,0 +1,59 @@
+// What keeps silent connections alive through proxies. The waits are those of the server, and so this file takes as
+// long as the longest of them: its tests wait side by side.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { Events } from './support/events.js';
+import { PROTOCOL } from './support/graphql-socket.js';
+import { PING, PONG, RawSocket } from './support/raw-socket.js';
+import { UPDATES } from './support/operations.js';
+import { Server } from './support/server.js';
+
+const COMMENT_AFTER = 15_000;
+const PING_AFTER = 25_000;
+/** How late a timer may be on a busy machine. */
+const GRACE = 5_000;
+
+describe('heartbeats', { concurrency: true }, () => {
+  let server;
+  before(async () => (server = await Server.start()));
+  after(() => server.stop());
+
+  test('a comment after 15 s without an event', async (t) => {
+    const stream = await Events.open(t, `${server.url}/api/v1/monitoring/pipeline-status/stream`);
+    await stream.take('the first status');
+    await stream.comments.take('a comment', COMMENT_AFTER + GRACE);
+  });
+
+  test('a comment on a graphql-sse stream of one operation', async (t) => {
+    const url = new URL('/graphql', server.url);
+    url.searchParams.set('query', UPDATES);
+    url.searchParams.set('variables', '{"pipeline":"default"}');
+    const stream = await Events.open(t, url);
+    await stream.take('the first status');
+    await stream.comments.take('a comment', COMMENT_AFTER + GRACE);
+  });
+
+  test('a comment on a graphql-sse stream of many operations', async (t) => {
+    const reserved = await fetch(`${server.url}/graphql`, { method: 'PUT' });
+    assert.equal(reserved.status, 201);
+    const stream = await Events.open(t, `${server.url}/graphql?token=${await reserved.text()}`);
+    await stream.comments.take('a comment', COMMENT_AFTER + GRACE);
+  });
+
+  for (const [kind, path, protocol] of [
+    ['graphql', '/graphql', PROTOCOL],
+    ['plain', '/api/v1/ws/monitoring/pipeline-status'],
+  ]) {
+    test(`a WebSocket ping when nothing was heard for 25 s (${kind})`, async (t) => {
+      const socket = await RawSocket.open(t, server, path, protocol);
+      if (protocol) socket.sendText('{"type":"connection_init"}');
+      await socket.text('the first message');
+      const { opcode, payload } = await socket.frames.take('a ping', PING_AFTER + GRACE);
+      assert.equal(opcode, PING);
+      socket.send(PONG, payload);
+      socket.send(PING, 'still there');
+      assert.equal((await socket.frames.take('the pong')).payload.toString(), 'still there');
+    });
+  }
+});

@@ -2,6 +2,8 @@
 
 /// Pages of history as connections.
 mod connection;
+/// What the executor leaves out when it checks a document.
+mod document;
 /// What changes something.
 mod mutation;
 /// Requests, checked and parsed.

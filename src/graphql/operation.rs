@@ -1,11 +1,11 @@
 //! A request as every transport takes it: checked for shape, parsed once, and known by its kind.
 
 use async_graphql::parser::parse_query;
-use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationType};
+use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, OperationType};
 use async_graphql::{Request, Response, ServerError, Variables};
 use serde_json::{Map, Value};
 
-use crate::graphql::refusal;
+use crate::graphql::document;
 
 /// The parameters of a GraphQL request, of the right shapes.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -90,10 +90,14 @@ impl Operation {
     /// # Errors
     /// The response that tells what is wrong.
     pub fn parse(parameters: Parameters) -> Result<Self, Box<Response>> {
-        let document = parse_query(&parameters.query)
-            .map_err(|error| Box::new(Response::from_errors(vec![ServerError::from(error)])))?;
-        let kind =
-            kind(&document, parameters.operation_name.as_deref()).map_err(|message| Box::new(refusal(message)))?;
+        let mut document = parse_query(&parameters.query).map_err(|error| refused(error.into()))?;
+        document::uncover_typename_directives(&mut document);
+        let operation = find(&document, parameters.operation_name.as_deref())
+            .map_err(|message| refused(ServerError::new(message, None)))?;
+        if let Some(missing) = document::missing_variable(operation, &parameters.variables) {
+            return Err(refused(missing));
+        }
+        let kind = operation.ty;
         let mut request =
             Request::new(parameters.query).variables(Variables::from_json(Value::Object(parameters.variables)));
         request.operation_name = parameters.operation_name;
@@ -102,20 +106,23 @@ impl Operation {
     }
 }
 
-fn kind(document: &ExecutableDocument, name: Option<&str>) -> Result<OperationType, String> {
-    match (&document.operations, name) {
-        (DocumentOperations::Single(operation), None) => Ok(operation.node.ty),
-        (DocumentOperations::Multiple(operations), None) if operations.len() == 1 => {
-            Ok(operations.values().next().map_or(OperationType::Query, |operation| operation.node.ty))
-        }
-        (DocumentOperations::Multiple(operations), Some(name)) => match operations.get(name) {
-            Some(operation) => Ok(operation.node.ty),
-            None => Err(format!("unknown operation named {name:?}")),
-        },
-        (DocumentOperations::Multiple(_), None) => {
+fn refused(error: ServerError) -> Box<Response> {
+    Box::new(Response::from_errors(vec![error]))
+}
+
+fn find<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Result<&'a OperationDefinition, String> {
+    let mut operations = document.operations.iter();
+    let found = match name {
+        Some(name) => operations.find(|(found, _)| found.is_some_and(|found| found.as_str() == name)),
+        None => operations.next(),
+    };
+    match (name, found) {
+        (None, Some(_)) if operations.next().is_some() => {
             Err("the document has several operations; say which one with operationName".into())
         }
-        (DocumentOperations::Single(_), Some(name)) => Err(format!("unknown operation named {name:?}")),
+        (_, Some((_, operation))) => Ok(&operation.node),
+        (Some(name), None) => Err(format!("unknown operation named {name:?}")),
+        (None, None) => Err("the document has no operation".into()),
     }
 }
 
@@ -161,6 +168,9 @@ mod tests {
             (two, None, None),
             ("{ a", None, None),
             ("", None, None),
+            ("query ($a: Int!) { a }", None, None),
+            ("query ($a: Int! = 1) { a }", None, Some(OperationType::Query)),
+            ("query ($a: Int) { a }", None, Some(OperationType::Query)),
         ] {
             let parameters =
                 Parameters { query: query.into(), operation_name: name.map(Into::into), ..Parameters::default() };

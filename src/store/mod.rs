@@ -10,6 +10,8 @@ mod entity;
 mod facts;
 /// Pages of history.
 pub mod history;
+/// Which ids are taken.
+mod known_ids;
 /// Writing reports in one transaction.
 mod record;
 /// Pipelines and sources: listing, registering, removing.

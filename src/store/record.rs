@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{
@@ -13,15 +13,16 @@ use crate::domain::counts::Counts;
 use crate::domain::health::Health;
 use crate::domain::metric::MetricType;
 use crate::domain::pipeline::PipelineKey;
-use crate::domain::report::{BodyDigest, DataQualityReport, Report, ReportKind, SourceRunReport};
+use crate::domain::report::{BodyDigest, DataQualityReport, Report, SourceRunReport};
 use crate::domain::revision::Revision;
 use crate::domain::run::{LastRun, RunState};
 use crate::domain::source::SourceKey;
 use crate::store::connect::Connections;
 use crate::store::entity::{data_quality_metric, pipeline, source, source_run};
+use crate::store::known_ids::{KnownIds, known_ids};
 
 /// Rows of one INSERT: 16 columns × 1,000 stay below SQLite's 32,766 parameters.
-const ROWS: usize = 1_000;
+pub(super) const ROWS: usize = 1_000;
 /// How often a group is begun anew when another server stored one of its ids in the meantime.
 const ATTEMPTS: usize = 3;
 
@@ -112,50 +113,6 @@ fn receipt(entries: &[Entry], results: Vec<Recorded>, revisions: &BTreeMap<Pipel
         })
         .collect();
     Receipt { results, revisions: accepted }
-}
-
-type KnownIds = HashMap<(ReportKind, Uuid), (PipelineKey, Option<BodyDigest>)>;
-
-/// Of the ids that reporters gave, those that are taken.
-async fn known_ids(transaction: &DatabaseTransaction, group: &[Vec<Entry>]) -> Result<KnownIds, DbErr> {
-    let given = |kind| -> Vec<Uuid> {
-        let reports = group.iter().flatten().map(|entry| &entry.report);
-        reports.filter(|report| report.kind() == kind).filter_map(Report::id).collect()
-    };
-    let mut known = KnownIds::new();
-    for ids in given(ReportKind::SourceRun).chunks(ROWS) {
-        let rows: Vec<(Uuid, String, Option<Vec<u8>>)> = source_run::Entity::find()
-            .select_only()
-            .columns([source_run::Column::Id, source_run::Column::Pipeline, source_run::Column::EndDigest])
-            .filter(source_run::Column::Id.is_in(ids.iter().copied()))
-            .into_tuple()
-            .all(transaction)
-            .await?;
-        remember(&mut known, ReportKind::SourceRun, rows)?;
-    }
-    for ids in given(ReportKind::DataQuality).chunks(ROWS) {
-        let rows: Vec<(Uuid, String, Option<Vec<u8>>)> = data_quality_metric::Entity::find()
-            .select_only()
-            .columns([
-                data_quality_metric::Column::Id,
-                data_quality_metric::Column::Pipeline,
-                data_quality_metric::Column::Digest,
-            ])
-            .filter(data_quality_metric::Column::Id.is_in(ids.iter().copied()))
-            .into_tuple()
-            .all(transaction)
-            .await?;
-        remember(&mut known, ReportKind::DataQuality, rows)?;
-    }
-    Ok(known)
-}
-
-fn remember(known: &mut KnownIds, kind: ReportKind, rows: Vec<(Uuid, String, Option<Vec<u8>>)>) -> Result<(), DbErr> {
-    for (id, pipeline, digest) in rows {
-        let pipeline = pipeline.parse().map_err(|error| DbErr::Type(format!("pipeline of {id}: {error}")))?;
-        known.insert((kind, id), (pipeline, digest.and_then(|digest| digest.try_into().ok())));
-    }
-    Ok(())
 }
 
 async fn lock_pipelines(

@@ -40,10 +40,13 @@ def websocket(transport, **options):
     return lambda: transport(url=server.url.replace("http:", "ws:") + "/graphql", **options)
 
 
+# By default gql offers the older protocol first, and finds out which one was chosen; there is a test for that.
+PROTOCOL = [WebsocketsTransport.GRAPHQLWS_SUBPROTOCOL]
+
 ASYNC_HTTP = {"aiohttp": http(AIOHTTPTransport), "httpx": http(HTTPXAsyncTransport)}
 WEBSOCKET = {
-    "websockets": websocket(WebsocketsTransport),
-    "aiohttp websockets": websocket(AIOHTTPWebsocketsTransport),
+    "websockets": websocket(WebsocketsTransport, subprotocols=PROTOCOL),
+    "aiohttp websockets": websocket(AIOHTTPWebsocketsTransport, subprotocols=PROTOCOL),
 }
 
 
@@ -58,7 +61,13 @@ def record(pipeline):
 STORED = {"recordSourceRun": {"results": [{"status": "STORED"}]}}
 
 
-class Operations(unittest.IsolatedAsyncioTestCase):
+class AsyncTest(unittest.IsolatedAsyncioTestCase):
+    async def asyncSetUp(self):
+        # Debug mode, which unittest turns on, tells at great length of each task of gql that is cancelled while it reads.
+        asyncio.get_running_loop().set_debug(False)
+
+
+class Operations(AsyncTest):
     """Queries and mutations, over HTTP and over WebSockets."""
 
     async def each(self, check):
@@ -115,7 +124,25 @@ class Operations(unittest.IsolatedAsyncioTestCase):
             self.assertRegex(result["pipelineStatus"]["revision"], r"^\d+$")
 
 
-class Subscriptions(unittest.IsolatedAsyncioTestCase):
+class Protocol(AsyncTest):
+    """What a client that is given nothing but the URL makes of the handshake."""
+
+    async def check(self, transport):
+        async with asyncio.timeout(PATIENCE):
+            async with Client(transport=transport()) as session:
+                result = await session.execute(operation(STATUS, pipeline="default"))
+                self.assertRegex(result["pipelineStatus"]["revision"], r"^\d+$")
+
+    async def test_the_protocol_is_found_by_websockets(self):
+        # It looks for Sec-WebSocket-Protocol in these very letters: in small ones it is not found, and the older
+        # protocol spoken.
+        await self.check(websocket(WebsocketsTransport))
+
+    async def test_the_protocol_is_found_by_aiohttp(self):
+        await self.check(websocket(AIOHTTPWebsocketsTransport))
+
+
+class Subscriptions(AsyncTest):
     """Over WebSockets, which is graphql-transport-ws."""
 
     async def each(self, check, transports=WEBSOCKET):
@@ -197,7 +224,7 @@ class Subscriptions(unittest.IsolatedAsyncioTestCase):
     async def test_a_pong_that_stays_away_would_be_noticed(self):
         # With an interval the client pings by itself, and ends the connection when no pong comes in time.
         pinging = {
-            name: websocket(transport, ping_interval=0.05, pong_timeout=5)
+            name: websocket(transport, subprotocols=PROTOCOL, ping_interval=0.05, pong_timeout=5)
             for name, transport in {
                 "websockets": WebsocketsTransport,
                 "aiohttp websockets": AIOHTTPWebsocketsTransport,

@@ -1,0 +1,60 @@
+//! What the executor leaves out when it checks a document.
+
+use async_graphql::parser::types::{
+    DocumentOperations, ExecutableDocument, Field, InlineFragment, OperationDefinition, Selection, SelectionSet,
+};
+use async_graphql::{Positioned, ServerError};
+use serde_json::{Map, Value};
+
+/// The first variable that is required and not given: the specification wants it known before anything is executed, even
+/// where only a directive uses it.
+pub(super) fn missing_variable(operation: &OperationDefinition, given: &Map<String, Value>) -> Option<ServerError> {
+    operation.variable_definitions.iter().find_map(|definition| {
+        let variable = &definition.node;
+        let name = variable.name.node.as_str();
+        let is_required = !variable.var_type.node.nullable && variable.default_value.is_none();
+        let is_missing = given.get(name).is_none_or(Value::is_null);
+        (is_required && is_missing).then(|| {
+            let message =
+                format!("Variable \"${name}\" of required type \"{}\" was not provided.", variable.var_type.node);
+            ServerError::new(message, Some(definition.pos))
+        })
+    })
+}
+
+/// Moves the directives of each `__typename` to a fragment around it, where the executor sees the variables in them.
+pub(super) fn uncover_typename_directives(document: &mut ExecutableDocument) {
+    match &mut document.operations {
+        DocumentOperations::Single(operation) => uncover(&mut operation.node.selection_set.node),
+        DocumentOperations::Multiple(operations) => {
+            for operation in operations.values_mut() {
+                uncover(&mut operation.node.selection_set.node);
+            }
+        }
+    }
+    for fragment in document.fragments.values_mut() {
+        uncover(&mut fragment.node.selection_set.node);
+    }
+}
+
+fn uncover(selections: &mut SelectionSet) {
+    for selection in &mut selections.items {
+        match &mut selection.node {
+            Selection::Field(field) if is_covered(&field.node) => {
+                let (mut field, pos) = (field.clone(), selection.pos);
+                let directives = std::mem::take(&mut field.node.directives);
+                let items = vec![Positioned::new(Selection::Field(field), pos)];
+                let selection_set = Positioned::new(SelectionSet { items }, pos);
+                let fragment = InlineFragment { type_condition: None, directives, selection_set };
+                selection.node = Selection::InlineFragment(Positioned::new(fragment, pos));
+            }
+            Selection::Field(field) => uncover(&mut field.node.selection_set.node),
+            Selection::InlineFragment(fragment) => uncover(&mut fragment.node.selection_set.node),
+            Selection::FragmentSpread(_) => {}
+        }
+    }
+}
+
+fn is_covered(field: &Field) -> bool {
+    field.name.node == "__typename" && !field.directives.is_empty()
+}

@@ -71,6 +71,19 @@ enum Part {
     /// The load of `delivery`, in a process and on a core of its own
     #[command(hide = true)]
     Load(delivery::load::Load),
+    /// The polls of `delivery`, on a core of their own
+    #[command(hide = true)]
+    Poll(delivery::polling::Poll),
+    /// The handler of `delivery` that returns a constant
+    #[command(hide = true)]
+    Constant {
+        /// Where it listens
+        #[arg(long)]
+        address: String,
+        /// What it returns
+        #[arg(long)]
+        status: PathBuf,
+    },
     /// The bare sender of `delivery`
     #[command(hide = true)]
     Bare {
@@ -91,6 +104,8 @@ struct All {
     status: status::Extent,
     #[command(flatten)]
     idle: idle::Extent,
+    #[command(flatten)]
+    delivery: delivery::Extent,
 }
 
 // One thread: the load must leave the cores to the server.
@@ -108,6 +123,10 @@ async fn main() -> ExitCode {
 async fn run(cli: Cli) -> Result<()> {
     match &cli.part {
         Part::Load(load) => return print(&serde_json::to_string(&delivery::load::run(load)?)?),
+        Part::Poll(poll) => return print(&serde_json::to_string(&delivery::polling::run(poll)?)?),
+        Part::Constant { address, status } => {
+            return delivery::polling::serve_constant(std::fs::read_to_string(status)?, address).await;
+        }
         Part::Bare { address, status } => return delivery::bare::run(&std::fs::read_to_string(status)?, address),
         _ => {}
     }
@@ -131,14 +150,15 @@ async fn measure(part: &Part, program: &Program, databases: &mut Databases) -> R
     match part {
         Part::Ingest(extent) => print(&ingest::measure(extent, program, databases).await?),
         Part::Status(extent) => print(&status::measure(extent, databases).await?),
-        Part::Load(_) | Part::Bare { .. } => Ok(()),
+        Part::Load(_) | Part::Poll(_) | Part::Bare { .. } | Part::Constant { .. } => Ok(()),
         Part::Delivery(extent) => print(&delivery::measure(extent, program.path(), databases.folder())?),
         Part::Idle(extent) => print(&idle::measure(extent, program, databases).await?),
         Part::All(all) => {
             // The memory and the start come before the part that fills the page cache.
             print(&idle::measure(&all.idle, program, databases).await?)?;
             print(&ingest::measure(&all.ingest, program, databases).await?)?;
-            print(&status::measure(&all.status, databases).await?)
+            print(&status::measure(&all.status, databases).await?)?;
+            print(&delivery::measure(&all.delivery, program.path(), databases.folder())?)
         }
     }
 }

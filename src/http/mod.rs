@@ -11,7 +11,7 @@ mod graphql;
 /// `/graphql` as event streams: graphql-sse.
 mod graphql_sse;
 /// `GET /graphql` upgraded: graphql-transport-ws.
-mod graphql_ws;
+pub mod graphql_ws;
 /// `GET /api/health`, `/live`, `/ready`.
 mod health;
 /// `POST /api/v1/source-runs`, `POST /api/v1/data-quality-metrics`.

@@ -51,7 +51,7 @@ fn write_head(response: &Response<()>) -> Vec<u8> {
     let mut head = format!("HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or("")).into_bytes();
     // The router has counted the body that it knows of, which is none; what follows here has no length.
     for (name, value) in response.headers().iter().filter(|(name, _)| *name != header::CONTENT_LENGTH) {
-        head.extend_from_slice(name.as_str().as_bytes());
+        head.extend_from_slice(&capitals(name.as_str()));
         head.extend_from_slice(b": ");
         head.extend_from_slice(value.as_bytes());
         head.extend_from_slice(b"\r\n");
@@ -59,6 +59,17 @@ fn write_head(response: &Response<()>) -> Vec<u8> {
     let date = httpdate::fmt_http_date(std::time::SystemTime::now());
     head.extend_from_slice(format!("date: {date}\r\n\r\n").as_bytes());
     head
+}
+
+/// A header's name as RFC 6455 writes it: names have no case, but there are clients that look for these letters.
+fn capitals(name: &str) -> Vec<u8> {
+    let Some(rest) = name.strip_prefix("sec-websocket-") else { return name.as_bytes().to_vec() };
+    let mut capitals = b"Sec-WebSocket-".to_vec();
+    capitals.extend_from_slice(rest.as_bytes());
+    if let Some(first) = capitals.get_mut("Sec-WebSocket-".len()) {
+        first.make_ascii_uppercase();
+    }
+    capitals
 }
 
 /// The head of an upgrade to WebSocket, if the request asks well for one.

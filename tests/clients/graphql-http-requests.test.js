@@ -73,14 +73,19 @@ const REFUSED = {
   'an unknown operation': { query: 'query A { __typename }', operationName: 'B' },
   'several operations without a name': { query: 'query A { __typename } query B { __typename }' },
   'a missing variable': { query: STATUS },
-  'a missing variable that only a directive uses': { query: 'query ($with: Boolean!) { __typename @include(if: $with) }' },
+  'a missing variable that only a directive uses': {
+    query: 'query ($with: Boolean!) { __typename @include(if: $with) }',
+  },
   'a variable of a wrong type': { query: STATUS, variables: { pipeline: [] } },
   'an unused variable': { query: 'query ($more: Int) { __typename }' },
 };
 
 for (const [what, request] of Object.entries(REFUSED)) {
   test(`${what} is refused by the status in ${GRAPHQL}, without data in both forms`, async () => {
-    for (const [accept, status] of [[GRAPHQL, 400], [JSON_TYPE, 200]]) {
+    for (const [accept, status] of [
+      [GRAPHQL, 400],
+      [JSON_TYPE, 200],
+    ]) {
       const answer = await post(request, { accept });
       assert.equal(answer.status, status);
       assert.equal(typeof answer.body.errors[0].message, 'string');

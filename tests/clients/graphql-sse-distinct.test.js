@@ -117,9 +117,13 @@ for (const [way, open] of Object.entries(WAYS)) {
   });
 
   test(`the stream is chosen from a list in Accept (${way})`, async (t) => {
-    const stream = await open(t, { query: UPDATES, variables: { pipeline: 'default' } }, {
-      accept: 'text/event-stream, multipart/mixed',
-    });
+    const stream = await open(
+      t,
+      { query: UPDATES, variables: { pipeline: 'default' } },
+      {
+        accept: 'text/event-stream, multipart/mixed',
+      },
+    );
     await takeNext(stream);
   });
 
@@ -185,7 +189,7 @@ test('a client that prefers JSON gets JSON, though it would take a stream', asyn
   assert.match(answer.headers.get('content-type'), /^application\/graphql-response\+json/);
 });
 
-test("EventSource takes a subscription, and its complete event", async (t) => {
+test('EventSource takes a subscription, and its complete event', async (t) => {
   const pipeline = await server.pipeline();
   const source = new EventSource(urlOf({ query: UPDATES, variables: { pipeline } }));
   t.after(() => source.close());

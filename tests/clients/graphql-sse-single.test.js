@@ -256,7 +256,11 @@ test('a token dies with its stream', async (t) => {
   await accepted(execute(token, '1', UPDATES, { pipeline }));
   await takeNext(stream, '1');
   stream.close();
-  await eventually('the end of the token', () => stop(token, 'never'), ({ status }) => status === 404);
+  await eventually(
+    'the end of the token',
+    () => stop(token, 'never'),
+    ({ status }) => status === 404,
+  );
 });
 
 test('the stream ends when the server does', async (t) => {

@@ -156,7 +156,10 @@ test('a removed pipeline completes its subscriptions', async (t) => {
   await results.take('a status');
   await server.removePipeline(pipeline);
   const rest = await results.takeAll('the rest');
-  assert.ok(rest.every((result) => result.data), JSON.stringify(rest));
+  assert.ok(
+    rest.every((result) => result.data),
+    JSON.stringify(rest),
+  );
 });
 
 test('a client comes back to a server that starts again, and misses nothing that lasts', async (t) => {

@@ -20,7 +20,10 @@ test('503 answers whoever comes too many, by whatever way, and a place is free w
   const [first, second] = [await GraphqlSocket.open(t, server), await Socket.open(t, server.socketUrl(PLAIN))];
   await second.json('the first status');
 
-  for (const [path, protocols] of [['/graphql', [PROTOCOL]], [PLAIN, []]]) {
+  for (const [path, protocols] of [
+    ['/graphql', [PROTOCOL]],
+    [PLAIN, []],
+  ]) {
     const { refusal } = await Socket.handshake(t, server.socketUrl(path), protocols);
     assertRefused(refusal?.statusCode, refusal?.headers['retry-after']);
   }

@@ -62,7 +62,7 @@ const UNKNOWN = {
   'the tag in other quotes': (tag) => tag.replaceAll('"', "'"),
   'a part of the tag': (tag) => `${tag.slice(0, -2)}"`,
   'the tag in small letters': (tag) => tag.replace('W/', 'w/'),
-  'nothing': () => '',
+  nothing: () => '',
 };
 
 for (const [what, header] of Object.entries(UNKNOWN)) {
@@ -104,7 +104,10 @@ test('the tag stays while only time passes, and the instant tells the age', asyn
 
 test('the tag is of what is shown: another list of sources, another tag', async () => {
   const pipeline = await server.pipeline();
-  const [all, none] = [await poll(`?pipeline=${pipeline}&sources=all`), await poll(`?pipeline=${pipeline}&sources=none`)];
+  const [all, none] = [
+    await poll(`?pipeline=${pipeline}&sources=all`),
+    await poll(`?pipeline=${pipeline}&sources=none`),
+  ];
   assert.notEqual(tagOf(all), tagOf(none));
   assert.equal(JSON.parse(none.text).scraping_health.sources.length, 0);
   assert.equal(JSON.parse(none.text).scraping_health.sources_omitted, 1);
@@ -143,7 +146,10 @@ test('a page of another origin may read the tag and the instant', async (t) => {
   const open = await Server.startFor(t, { CORS_ORIGINS: '*' });
   const answer = await poll('', { origin: 'https://example.org' }, { base: open.url });
   assert.ok(['*', 'https://example.org'].includes(answer.headers.get('access-control-allow-origin')));
-  const exposed = answer.headers.get('access-control-expose-headers').toLowerCase().split(/\s*,\s*/);
+  const exposed = answer.headers
+    .get('access-control-expose-headers')
+    .toLowerCase()
+    .split(/\s*,\s*/);
   assert.ok(exposed.includes('etag') && exposed.includes('x-status-timestamp'), `${exposed}`);
 });
 

@@ -87,7 +87,12 @@ function essence(status) {
       revision,
       overall,
       health: [health.status, total_sources, articles_collected, events_extracted],
-      sources: health.sources.map(({ source, status, success_rate, last_run }) => [source, status, success_rate, last_run]),
+      sources: health.sources.map(({ source, status, success_rate, last_run }) => [
+        source,
+        status,
+        success_rate,
+        last_run,
+      ]),
       quality: [quality.status, geocoding_success_rate, geocoding_attempts, validation_pass_rate, validation_passes],
       basis: [quality.basis, quality.last_updated],
     };
@@ -99,7 +104,12 @@ function essence(status) {
     revision,
     overall: word(overallStatus),
     health: [word(health.status), health.totalSources, health.articlesCollected, health.eventsExtracted],
-    sources: health.sources.map(({ source, status, successRate, lastRun }) => [source, word(status), successRate, lastRun]),
+    sources: health.sources.map(({ source, status, successRate, lastRun }) => [
+      source,
+      word(status),
+      successRate,
+      lastRun,
+    ]),
     quality: [word(quality.status), geocodingSuccessRate, geocodingAttempts, validationPassRate, validationPasses],
     basis: [word(quality.basis), quality.lastUpdated],
   };

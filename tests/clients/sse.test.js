@@ -131,10 +131,18 @@ for (const pipeline of ['nowhere', 'No%20Key', '']) {
 test('the sources that are listed can be chosen', async (t) => {
   const pipeline = await server.pipeline();
   for (let number = 0; number < 60; number += 1) await server.report(pipeline, { source: `source ${number}` });
-  for (const [more, listed, omitted] of [['', 50, 11], ['&sources=all', 61, 0], ['&sources=none', 0, 61]]) {
+  for (const [more, listed, omitted] of [
+    ['', 50, 11],
+    ['&sources=all', 61, 0],
+    ['&sources=none', 0, 61],
+  ]) {
     const stream = await open(t, pipeline, {}, more);
     const { scraping_health: health } = await takeStatus(stream);
-    assert.deepEqual([health.sources.length, health.sources_omitted, health.total_sources], [listed, omitted, 61], more);
+    assert.deepEqual(
+      [health.sources.length, health.sources_omitted, health.total_sources],
+      [listed, omitted, 61],
+      more,
+    );
   }
   const answer = await within(fetch(`${server.url}${PATH}?sources=some`), 'an answer');
   assert.equal(answer.status, 400);

@@ -167,7 +167,11 @@ test('1009 answers the mere announcement of a huge frame', async (t) => {
 });
 
 test('the subprotocols may come in several header lines', async (t) => {
-  const lines = ['Sec-WebSocket-Version: 13', 'Sec-WebSocket-Protocol: graphql-ws', `Sec-WebSocket-Protocol: ${PROTOCOL}`];
+  const lines = [
+    'Sec-WebSocket-Version: 13',
+    'Sec-WebSocket-Protocol: graphql-ws',
+    `Sec-WebSocket-Protocol: ${PROTOCOL}`,
+  ];
   const { head, socket } = await RawSocket.handshake(t, server, '/graphql', lines);
   assert.ok(socket, head);
   assert.match(head.toLowerCase(), new RegExp(`sec-websocket-protocol: ${PROTOCOL}(\r|$)`));

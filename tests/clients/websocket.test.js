@@ -94,7 +94,11 @@ for (const pipeline of ['nowhere', 'No%20Key', '']) {
 
 test('the sources that are listed can be chosen', async (t) => {
   const pipeline = await server.pipeline();
-  for (const [more, listed] of [['', 1], ['&sources=all', 1], ['&sources=none', 0]]) {
+  for (const [more, listed] of [
+    ['', 1],
+    ['&sources=all', 1],
+    ['&sources=none', 0],
+  ]) {
     const socket = await Socket.open(t, url(pipeline, more));
     assert.equal((await socket.json('the first status')).scraping_health.sources.length, listed, more);
   }

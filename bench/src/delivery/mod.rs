@@ -8,6 +8,8 @@ pub(crate) mod bare;
 pub(crate) mod http;
 /// Many subscribers in one thread.
 pub(crate) mod load;
+/// Polls, and what they cost.
+pub(crate) mod polling;
 /// Another process.
 mod process;
 /// What subscribers say.
@@ -15,6 +17,7 @@ mod protocol;
 /// What is measured.
 mod target;
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -22,6 +25,7 @@ use clap::Args;
 
 use crate::Result;
 use crate::delivery::load::Measured;
+use crate::delivery::polling::Polled;
 use crate::delivery::protocol::Protocol;
 use crate::delivery::target::{Kind, Running, Target};
 
@@ -84,12 +88,14 @@ pub(crate) fn measure(extent: &Extent, server: &Path, folder: &Path) -> Result<S
         }
     }
     if extent.many > 0 {
-        table.push_str(&format!("| *{} subscribers* | | | | | |\n", crate::thousands(as_f64(extent.many))));
+        writeln!(table, "| *{} subscribers* | | | | | |", crate::thousands(as_f64(extent.many)))?;
         let bare = bench.row(&mut table, &BARE, extent.many, None)?;
         for target in &PIPEWATCH {
             bench.row(&mut table, target, extent.many, Some(bare))?;
         }
     }
+    table.push('\n');
+    table.push_str(&bench.polling()?);
     Ok(table)
 }
 
@@ -109,8 +115,9 @@ fn peers() -> Vec<Target> {
 /// The same of the peers' schema.
 const PEER_QUERY: &str = "subscription { status { pipeline revision timestamp overallStatus scrapingHealth { status \
     sourcesProcessed totalSources failedSources staleSources articlesCollected eventsExtracted sourcesOmitted \
-    sources { source status successRate lastRun } } dataQuality { status geocodingSuccessRate validationPassRate \
-    geocodingAttempts geocodingSuccesses validationAttempts validationPasses basis lastUpdated } } }";
+    sources { source status stale successRate runs lastRun } } dataQuality { status geocodingSuccessRate \
+    validationPassRate geocodingAttempts geocodingSuccesses validationAttempts validationPasses basis lastUpdated } \
+    anomalies { id } alerts { id } } }";
 
 struct Bench<'a> {
     extent: &'a Extent,
@@ -141,6 +148,49 @@ impl Bench<'_> {
         target.start(self.server, self.folder, &self.status, &self.extent.peers)
     }
 
+    /// How many polls a second are answered, beside a handler that returns a constant.
+    fn polling(&self) -> Result<String> {
+        const STATUS: &str = "/api/v1/monitoring/pipeline-status";
+        let constant = Target { name: "an axum handler that returns a constant", kind: Kind::Constant, ..BARE };
+        let mut table = String::from(
+            "| polling, 8 connections | requests a second | of constant | p99 |\n| --- | --: | --: | --: |\n",
+        );
+        let mut of = None;
+        for (target, what, path, known) in [
+            (&constant, constant.name, "/", false),
+            (&PIPEWATCH[0], "**Pipewatch**, 200 with the status", STATUS, false),
+            (&PIPEWATCH[0], "**Pipewatch**, 304", STATUS, true),
+        ] {
+            crate::progress(what);
+            let running = self.start(target)?;
+            let mut command = Command::new("taskset");
+            command.args(["-c", "1"]).arg(std::env::current_exe()?);
+            command.args([
+                "poll",
+                "--address",
+                &running.address,
+                "--path",
+                path,
+                "--seconds",
+                &self.extent.seconds.to_string(),
+            ]);
+            if known {
+                command.arg("--known");
+            }
+            let output = command.stderr(Stdio::inherit()).output()?;
+            let polled: Polled = serde_json::from_slice(&output.stdout).map_err(|_| "the polling failed")?;
+            let constant = *of.get_or_insert(polled.rate);
+            let _ = writeln!(
+                table,
+                "| {what} | {} | {:.2} | {:.2} ms |",
+                crate::thousands(polled.rate),
+                polled.rate / constant,
+                polled.p99
+            );
+        }
+        Ok(table)
+    }
+
     fn row(&self, table: &mut String, target: &Target, subscribers: usize, bare: Option<Measured>) -> Result<Measured> {
         crate::progress(&format!("{} with {subscribers} subscribers", target.name));
         let running = self.start(target)?;
@@ -157,8 +207,9 @@ impl Bench<'_> {
         let ratio =
             |of: fn(&Measured) -> f64| bare.map_or("1".into(), |bare| format!("{:.2}", of(&measured) / of(&bare)));
         let lost = measured.expected.saturating_sub(measured.messages);
-        table.push_str(&format!(
-            "| {}{} | {:.1} µs | {} | {:.1} | {:.0} ms | {} |\n",
+        writeln!(
+            table,
+            "| {}{} | {:.1} µs | {} | {:.1} | {:.0} ms | {} |",
             target.name,
             if lost > 0 { format!(" ({lost} of {} not delivered)", measured.expected) } else { String::new() },
             measured.cpu,
@@ -166,7 +217,7 @@ impl Bench<'_> {
             measured.memory,
             measured.last,
             ratio(|measured| measured.last),
-        ));
+        )?;
         crate::progress(&format!("{measured:?}"));
         Ok(measured)
     }

@@ -59,12 +59,11 @@ fn ask(stream: &mut TcpStream, request: &str, status: &str) -> Result<()> {
 /// A client's text frame; its mask is zero, which is as good as any here.
 fn frame(text: &str) -> Vec<u8> {
     let mut frame = vec![0x81];
-    match u8::try_from(text.len()) {
-        Ok(length @ 0..=125) => frame.push(0x80 | length),
-        _ => {
-            frame.push(0xfe);
-            frame.extend_from_slice(&u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes());
-        }
+    if let Ok(length @ 0..=125) = u8::try_from(text.len()) {
+        frame.push(0x80 | length);
+    } else {
+        frame.push(0xfe);
+        frame.extend_from_slice(&u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes());
     }
     frame.extend_from_slice(&[0; 4]);
     frame.extend_from_slice(text.as_bytes());

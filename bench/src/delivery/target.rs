@@ -25,6 +25,8 @@ pub(crate) enum Kind {
     Pipewatch,
     /// The bare sender.
     Bare,
+    /// An axum handler that returns a constant.
+    Constant,
     /// A peer of this name.
     Peer(&'static str),
 }
@@ -63,6 +65,13 @@ impl Target {
             }
             Kind::Bare => {
                 command.arg(std::env::current_exe()?).args(["bare", "--address", &address]).arg("--status").arg(status);
+            }
+            Kind::Constant => {
+                command
+                    .arg(std::env::current_exe()?)
+                    .args(["constant", "--address", &address])
+                    .arg("--status")
+                    .arg(status);
             }
             Kind::Peer(name) => {
                 command.arg(peers.join("start.sh")).arg(name).arg(PORT.to_string());

@@ -1,7 +1,7 @@
 //! graphql-transport-ws: the session says what a message means, and here it is carried out.
 
 /// What each message means, without a socket.
-mod session;
+pub mod session;
 
 use std::collections::HashMap;
 use std::sync::Arc;

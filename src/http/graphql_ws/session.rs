@@ -11,7 +11,7 @@ use crate::http::frame::Close;
 
 /// What is to be done.
 #[derive(Debug, PartialEq)]
-pub(super) enum Effect {
+pub enum Effect {
     /// Nothing.
     None,
     /// Acknowledge the connection.
@@ -36,14 +36,14 @@ pub(super) enum Effect {
 
 /// One client's session.
 #[derive(Debug, Default)]
-pub(super) struct Session {
+pub struct Session {
     is_acknowledged: bool,
     running: HashSet<String>,
 }
 
 impl Session {
     /// A text message came.
-    pub(super) fn receive(&mut self, text: &str) -> Effect {
+    pub fn receive(&mut self, text: &str) -> Effect {
         match self.understand(text) {
             Ok(effect) => effect,
             Err(close) => Effect::Close(close),
@@ -51,12 +51,12 @@ impl Session {
     }
 
     /// An operation has ended by itself; its id is free again. Whether the client is still to be told.
-    pub(super) fn finish(&mut self, id: &str) -> bool {
+    pub fn finish(&mut self, id: &str) -> bool {
         self.running.remove(id)
     }
 
     /// How many operations run.
-    pub(super) fn running(&self) -> usize {
+    pub fn running(&self) -> usize {
         self.running.len()
     }
 

@@ -2,9 +2,18 @@
 # Runs the tests with Python's gql, in an environment of their own that is made anew when requirements.txt changes.
 set -eu
 cd "$(dirname "$0")"
+python=${PYTHON:-python3}
+if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    apt-get update >&2 && DEBIAN_FRONTEND=noninteractive apt-get install -y python3 python3-venv >&2
+  else
+    echo "the tests with Python's gql need Python 3.11 or newer with venv: install them (Debian: apt-get install python3-venv)" >&2
+    exit 69
+  fi
+fi
 if ! cmp -s requirements.txt .venv/requirements.txt; then
   rm -rf .venv
-  "${PYTHON:-python3}" -m venv .venv
+  "$python" -m venv .venv
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
   # Last, so that an installation that was cut short is begun again.
   cp requirements.txt .venv/requirements.txt

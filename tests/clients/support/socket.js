@@ -60,6 +60,15 @@ export class Socket {
     this.#inner.close(code, reason);
   }
 
+  /** Reads nothing for a while, not even from the network. */
+  pause() {
+    this.#inner.pause();
+  }
+
+  resume() {
+    this.#inner.resume();
+  }
+
   /** Ends without a close frame. */
   terminate() {
     this.#inner.terminate();

@@ -1,0 +1,26 @@
+//! What a reporter can send: arbitrary JSON as the item of a report.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use pipewatch::domain::pipeline::PipelineKey;
+use pipewatch::domain::report::{Arrival, Report, ReportKind};
+use pipewatch::domain::time::parse_rfc3339;
+
+fuzz_target!(|text: &str| {
+    let Ok(item) = serde_json::from_str::<serde_json::Value>(text) else { return };
+    let received_at = parse_rfc3339("2026-01-28T15:30:45Z").expect("an instant");
+    let arrival = Arrival { received_at, pipeline: Ok(PipelineKey::default()) };
+    for kind in [ReportKind::SourceRun, ReportKind::DataQuality] {
+        match Report::parse(kind, item.clone(), &arrival) {
+            Ok(report) => {
+                // The same item is the same report, and its digest does not change.
+                let again = Report::parse(kind, item.clone(), &arrival).expect("the same item");
+                assert_eq!(report.digest(), again.digest());
+            }
+            Err(faults) => {
+                assert!(!faults.is_empty());
+                assert!(faults.iter().all(|fault| !fault.message.is_empty() && !fault.expected.is_empty()));
+            }
+        }
+    }
+});

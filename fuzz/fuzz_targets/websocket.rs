@@ -1,0 +1,54 @@
+//! What a WebSocket client can send: arbitrary bytes, through the frame reader and into a session.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use pipewatch::http::frame::{Message, Reader};
+use pipewatch::http::graphql_ws::session::{Effect, Session};
+
+const MOST: usize = 4_096;
+
+fuzz_target!(|input: (u8, &[u8])| {
+    let (cut, bytes) = input;
+    let (mut reader, mut session) = (Reader::new(MOST), Session::default());
+    let mut running: Vec<String> = Vec::new();
+    // However the network cuts them.
+    for piece in bytes.chunks(usize::from(cut).max(1)) {
+        let read = reader.read(piece, |message| match message {
+            Message::Text(text) => {
+                assert!(text.len() <= MOST);
+                hear(&mut session, &mut running, &text);
+            }
+            Message::Binary(bytes) => assert!(bytes.len() <= MOST),
+            Message::Ping(payload) => assert!(payload.len() <= 125),
+            Message::Pong | Message::Close(_) => {}
+        });
+        if let Err(close) = read {
+            assert!(matches!(close.code, 1002 | 1007 | 1009));
+            let mut frame = Vec::new();
+            close.write(&mut frame);
+            assert!(frame.len() <= 127, "a close frame is a control frame");
+            break;
+        }
+    }
+    // And as if each line were a message: frames are hard to come by.
+    for line in bytes.split(|byte| *byte == b'\n') {
+        hear(&mut session, &mut running, &String::from_utf8_lossy(line));
+    }
+});
+
+fn hear(session: &mut Session, running: &mut Vec<String>, text: &str) {
+    match session.receive(text) {
+        Effect::Send(text) => drop(serde_json::from_str::<serde_json::Value>(&text).expect("what is sent is JSON")),
+        Effect::Close(close) => assert!(matches!(close.code, 4400 | 4401 | 4409 | 4429)),
+        Effect::Start { id, .. } => {
+            assert!(!id.is_empty() && !running.contains(&id), "an id is used once at a time");
+            running.push(id);
+        }
+        Effect::Stop { id } => {
+            let at = running.iter().position(|one| *one == id).expect("what is stopped was running");
+            running.swap_remove(at);
+        }
+        Effect::None | Effect::Acknowledge => {}
+    }
+    assert_eq!(session.running(), running.len());
+}

@@ -91,10 +91,12 @@ impl Ingest {
         let receipt = self.store.record(entries).await?;
         let mut recorded = receipt.results.into_iter();
         let results = results.into_iter().enumerate();
+        let results: Vec<ItemResult> = results
+            .filter_map(|(index, refused)| refused.or_else(|| Some(ItemResult::of(index, recorded.next()?))))
+            .collect();
+        count(&results);
         Ok(Answer {
-            results: results
-                .filter_map(|(index, refused)| refused.or_else(|| Some(ItemResult::of(index, recorded.next()?))))
-                .collect(),
+            results,
             revisions: receipt
                 .revisions
                 .into_iter()
@@ -111,6 +113,15 @@ impl Ingest {
             Report::DataQuality(metric) => Some(metric.quality()),
         };
         quality.map_or(Health::Pending, |quality| quality.judge(thresholds))
+    }
+}
+
+fn count(results: &[ItemResult]) {
+    for (status, name) in
+        [(ItemStatus::Stored, "stored"), (ItemStatus::Duplicate, "duplicate"), (ItemStatus::Refused, "refused")]
+    {
+        let number = results.iter().filter(|result| result.status == status).count();
+        metrics::counter!("pipewatch_reports_total", "result" => name).increment(number as u64);
     }
 }
 

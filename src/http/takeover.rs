@@ -109,7 +109,11 @@ struct TcpWire(TcpStream);
 
 impl Wire for TcpWire {
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.try_write_vectored(slices)
+        match slices {
+            // Gathering costs the kernel a little more than a plain send.
+            [slice] => self.0.try_write(slice),
+            slices => self.0.try_write_vectored(slices),
+        }
     }
 
     fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {

@@ -19,6 +19,8 @@ use crate::live::registry::Registered;
 
 /// Control messages that may wait for a peer that does not read, in bytes; a peer with more is dropped.
 const MAX_WAITING: usize = 64 * 1024;
+/// Up to this size it is cheaper to copy a payload behind its lead than to have the kernel gather two slices.
+const MAX_COPIED: usize = 16 * 1024;
 
 /// A connection as the fast path sees it. TCP is one; another may encrypt.
 pub trait Wire: Send + Sync + std::fmt::Debug {
@@ -279,7 +281,16 @@ impl Peer {
         let body = payload.dressed(subscription.dress);
         scratch.clear();
         (subscription.dress.lead)(&subscription.id, body.len(), scratch);
-        match self.wire.try_write(&[IoSlice::new(scratch), IoSlice::new(body)]) {
+        let lead = scratch.len();
+        let written = if lead == 0 {
+            self.wire.try_write(&[IoSlice::new(body)])
+        } else if body.len() <= MAX_COPIED {
+            scratch.extend_from_slice(body);
+            self.wire.try_write(&[IoSlice::new(scratch)])
+        } else {
+            self.wire.try_write(&[IoSlice::new(scratch), IoSlice::new(body)])
+        };
+        match written {
             Ok(written) => {
                 let seen = subscription.seen.swap(version, Ordering::Release);
                 if seen > 0 && version > seen + 1 {
@@ -288,9 +299,9 @@ impl Peer {
                 if !self.manner.answers {
                     self.quiet.store(0, Ordering::Relaxed);
                 }
-                if written < scratch.len() + body.len() {
-                    out.rest.extend_from_slice(scratch.get(written..).unwrap_or_default());
-                    out.rest.extend_from_slice(&body[written.saturating_sub(scratch.len())..]);
+                if written < lead + body.len() {
+                    out.rest.extend_from_slice(scratch[..lead].get(written..).unwrap_or_default());
+                    out.rest.extend_from_slice(&body[written.saturating_sub(lead)..]);
                     self.block(out);
                 }
                 Delivered::Sent

@@ -117,11 +117,13 @@ impl Keeper {
         let computed = self.snapshot().await;
         match &computed {
             Ok(snapshot) => {
+                metrics::counter!("pipewatch_snapshots_total").increment(1);
                 self.snapshots.publish(Arc::clone(snapshot));
                 self.shared.published.send_replace(());
             }
             Err(Error::PipelineNotFound(_)) => {}
             Err(error) => {
+                metrics::counter!("pipewatch_snapshot_errors_total").increment(1);
                 tracing::warn!(
                     pipeline = %self.pipeline,
                     error = error as &dyn std::error::Error,

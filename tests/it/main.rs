@@ -14,8 +14,12 @@ mod graphql;
 mod health;
 /// Reports: what is stored, what is refused, and what is answered.
 mod ingest;
+/// Limits on connections, operations and patience.
+mod limits;
 /// A change reaches every watcher, with the same revision.
 mod live;
+/// `/metrics`, and what it shows of computing.
+mod metrics;
 /// The schema's steps, up and down, with data.
 mod migrations;
 /// The whole real file.

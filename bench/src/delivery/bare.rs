@@ -29,9 +29,23 @@ pub(crate) fn run(status: &str, address: &str) -> Result<()> {
         }
         due += Duration::from_secs(1);
         let message = frame(&stamped(status)?);
-        // A socket that is full or gone would be a slow reader, which the load is not.
-        sockets.retain_mut(|socket| matches!(socket.write(&message), Ok(count) if count == message.len()));
+        sockets.retain_mut(|socket| send(socket, &message).is_ok());
     }
+}
+
+/// Sends all of it; waits where there is no room, which while measuring there always is.
+fn send(socket: &mut TcpStream, message: &[u8]) -> std::io::Result<()> {
+    let sent = match socket.write(message) {
+        Ok(sent) => sent,
+        Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+        Err(error) => return Err(error),
+    };
+    if sent < message.len() {
+        socket.set_nonblocking(false)?;
+        socket.write_all(&message[sent..])?;
+        socket.set_nonblocking(true)?;
+    }
+    Ok(())
 }
 
 /// The status with the present instant in it.

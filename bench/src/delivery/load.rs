@@ -111,7 +111,8 @@ pub(crate) fn run(load: &Load) -> Result<Measured> {
     let (messages, bytes) = (watch.messages, watch.bytes);
     let cpu = process.cpu()?;
     let end = Instant::now() + Duration::from_secs(load.seconds);
-    while Instant::now() < end {
+    // It ends with a whole round, as it began.
+    while Instant::now() < end || !watch.is_whole(load.subscribers) && begun.elapsed() < PATIENCE {
         watch.turn(&mut poll, &mut subscribers)?;
     }
     let cpu = process.cpu()?.saturating_sub(cpu);
@@ -138,6 +139,12 @@ struct Watch {
 }
 
 impl Watch {
+    /// Whether everybody has the newest.
+    fn is_whole(&self, subscribers: usize) -> bool {
+        let newest = self.rounds.iter().max_by_key(|(stamp, _)| **stamp);
+        newest.is_none_or(|(_, round)| round.count >= subscribers as u64)
+    }
+
     /// Takes what has come for whom, for at most a tenth of a second.
     fn turn(&mut self, poll: &mut Poll, subscribers: &mut [Subscriber]) -> Result<()> {
         let mut events = Events::with_capacity(1_024);

@@ -136,16 +136,25 @@ pub(crate) struct Process {
 impl Process {
     /// Serves on a port of its own; waits until it does.
     pub(crate) fn serve(folder: &Path, database_url: &str, arguments: &[&str]) -> Self {
-        let mut child = program(folder)
-            .args(["serve", "--listen", "127.0.0.1:0", "--database-url", database_url])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the program");
+        let mut command = program(folder);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--database-url", database_url]).args(arguments);
+        Self::start(command)
+    }
+
+    /// The same of a command that comes to serving.
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the program");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("its output");
         let url = line.trim().strip_prefix("pipewatch serves at ").expect("its address").to_owned();
         Self { url, child }
+    }
+
+    /// Its resident memory, in KiB.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
     /// SIGKILL: it has no chance to say anything.

@@ -1,0 +1,205 @@
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::Stdio;
+
+use pipewatch::config::Flags;
+use serde_json::json;
+
+use crate::support::server::{Process, answer, client, program};
+use crate::support::watchers::{Events, Socket};
+use crate::support::{DEADLINE, Database, Server, eventually, in_time, run};
+
+const RUNS: &str = "/api/v1/source-runs";
+const PLAIN: &str = "/api/v1/ws/monitoring/pipeline-status";
+const STREAM: &str = "/api/v1/monitoring/pipeline-status/stream";
+
+async fn server(flags: Flags) -> Server {
+    Server::start_with(Database::sqlite(), flags).await
+}
+
+#[tokio::test]
+async fn connections_are_limited_and_places_come_back() {
+    let server = server(Flags { max_connections: Some(2), ..Flags::default() }).await;
+    let first = Socket::plain(&server, "").await;
+    let _second = Events::open(&server, "").await;
+    assert_eq!(Socket::open(&server, PLAIN, None).await.map(drop), Err(503));
+    assert_eq!(Socket::open(&server, "/graphql", Some("graphql-transport-ws")).await.map(drop), Err(503));
+    let refused = server.get(STREAM).send().await.expect("an answer");
+    assert_eq!(refused.status(), 503);
+    assert!(refused.headers().contains_key("retry-after"));
+    assert_eq!(server.status("").await["overall_status"], "pending", "requests are not counted");
+    drop(first);
+    eventually("a place", || async { Socket::open(&server, PLAIN, None).await.ok() }).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn connections_of_one_address_are_limited() {
+    let server = server(Flags { max_connections_per_address: Some(1), ..Flags::default() }).await;
+    let _first = Socket::plain(&server, "").await;
+    assert_eq!(Socket::open(&server, PLAIN, None).await.map(drop), Err(503));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn operations_of_one_connection_are_limited() {
+    let server = server(Flags { max_subscriptions: Some(2), ..Flags::default() }).await;
+    let mut socket = Socket::graphql(&server).await;
+    let watch = "subscription { pipelineStatusUpdates { revision } }";
+    for id in ["1", "2"] {
+        socket.subscribe(id, watch).await;
+        assert_eq!(socket.next().await["type"], "next");
+    }
+    socket.subscribe("3", watch).await;
+    let refused = socket.next().await;
+    assert_eq!((&refused["type"], &refused["id"]), (&json!("error"), &json!("3")), "{refused}");
+    socket.send(json!({"type": "complete", "id": "1"})).await;
+    socket.subscribe("3", watch).await;
+    assert_eq!(socket.next().await["type"], "next", "a place came back");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn depth_and_complexity_are_limited() {
+    let server = server(Flags { max_depth: Some(3), max_complexity: Some(10), ..Flags::default() }).await;
+    for (query, is_refused) in [
+        ("{ pipelines { key } }", false),
+        ("{ pipelineStatus { scrapingHealth { sources { source } } } }", true),
+        (
+            "{ pipelines { key revision timestamp overallStatus totalSources a: key b: key c: key d: key e: key f: key } }",
+            true,
+        ),
+    ] {
+        let answer = server.graphql(query, json!({})).await;
+        assert_eq!(answer.get("data").is_none(), is_refused, "{query}: {answer}");
+    }
+    let mut socket = Socket::graphql(&server).await;
+    socket.subscribe("1", "subscription { pipelineStatusUpdates { scrapingHealth { sources { source } } } }").await;
+    assert_eq!(socket.next().await["type"], "error");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn one_group_a_subscription_however_many_ask() {
+    let server = server(Flags { max_groups: Some(1), ..Flags::default() }).await;
+    let mut sockets = Vec::new();
+    for _ in 0..20 {
+        let mut socket = Socket::graphql(&server).await;
+        socket.subscribe("1", "subscription { pipelineStatusUpdates { revision } }").await;
+        assert_eq!(socket.next().await["type"], "next", "all in the one group that there may be");
+        sockets.push(socket);
+    }
+    sockets[0].subscribe("2", "subscription { pipelineStatusUpdates { timestamp } }").await;
+    assert_eq!(sockets[0].next().await["type"], "error", "another would be one group too many");
+    server.stop().await;
+}
+
+/// Opens a plain WebSocket that answers nothing.
+fn mute(url: &str, query: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(url.trim_start_matches("http://")).expect("a connection");
+    let head = format!(
+        "GET {PLAIN}{query} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: cGlwZXdhdGNoLXJlYWRtZQ==\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).expect("sent");
+    stream.set_read_timeout(Some(DEADLINE)).expect("set");
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_misses_two_pings_is_dropped() {
+    let flags = Flags { ping_after: Some("1s".into()), interval: Some("1h".into()), ..Flags::default() };
+    let server = server(flags).await;
+    let mut answering = Socket::plain(&server, "").await;
+    answering.next().await;
+    let mut stream = mute(&server.url, "");
+    let heard = tokio::task::spawn_blocking(move || {
+        let mut heard = Vec::new();
+        // The end may be a reset: the server has nothing left to say.
+        drop(stream.read_to_end(&mut heard));
+        heard
+    });
+    let answers = async { answering.end().await };
+    let heard = tokio::select! {
+        heard = heard => heard.expect("no panic"),
+        ending = answers => panic!("who answers pings is not dropped: {ending:?}"),
+    };
+    let pings = heard.windows(2).filter(|bytes| *bytes == [0x89, 0]).count();
+    assert_eq!(pings, 2, "two pings, and then the end");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_never_reads_is_dropped_and_nobody_else_notices() {
+    let flags = Flags { write_timeout: Some("1s".into()), interval: Some("100ms".into()), ..Flags::default() };
+    let server = server(flags).await;
+    // A status of about a quarter of a megabyte fills the sockets' buffers soon.
+    let runs: Vec<_> = (0..1_000).map(|number| run(&format!("{}-{number:04}", "source".repeat(25)))).collect();
+    server.store_runs(RUNS, &runs).await;
+    let _never_reads = mute(&server.url, "?sources=all");
+    let mut reads = Socket::plain(&server, "?sources=none").await;
+    let mut before = reads.next().await;
+    let is_alone = async || {
+        let (_, health) = answer(server.get("/api/health")).await;
+        health["connections"] == 1
+    };
+    in_time("the slow one is dropped", async {
+        while !is_alone().await {
+            let status = reads.next().await;
+            assert!(status["timestamp"].as_str() > before["timestamp"].as_str());
+            before = status;
+        }
+    })
+    .await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bomb_of_connections_is_not_noticed_by_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &["--interval", "100ms"]);
+    let mut stream =
+        in_time("an answer", client().get(format!("{}{STREAM}", server.url)).send()).await.expect("a stream");
+    let address = server.url.trim_start_matches("http://").to_owned();
+    let before = server.resident();
+    let bomb = tokio::task::spawn_blocking(move || {
+        for _ in 0..3_000 {
+            drop(TcpStream::connect(&address).expect("a connection"));
+        }
+        // These say nothing.
+        (0..200).map(|_| TcpStream::connect(&address).expect("a connection")).collect::<Vec<_>>()
+    });
+    let mut events = 0;
+    while !bomb.is_finished() || events < 20 {
+        let chunk = in_time("an event", stream.chunk()).await.expect("unbroken").expect("not ended");
+        events += usize::from(!chunk.is_empty());
+    }
+    let _silent = bomb.await.expect("no panic");
+    let grown = server.resident().saturating_sub(before);
+    assert!(grown < 16 * 1024, "{grown} KiB more");
+    assert_eq!(server.signal("TERM").code(), Some(0), "the silent do not hang the shutdown");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn too_few_files_are_told_and_accepting_waits() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = program(folder.path()).get_program().to_owned();
+    let log = std::fs::File::create(folder.path().join("log")).expect("a file");
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "ulimit -n 64; exec \"$0\" serve --listen 127.0.0.1:0 --database-url sqlite://pipewatch.db"]);
+    shell.arg(path).current_dir(folder.path()).stderr(Stdio::from(log));
+    let server = Process::start(shell);
+    let address = server.url.trim_start_matches("http://").to_owned();
+    let many: Vec<TcpStream> = (0..100).map(|_| TcpStream::connect(&address).expect("queued")).collect();
+    let log = || std::fs::read_to_string(folder.path().join("log")).expect("the log");
+    eventually("it tells that it cannot accept", || async {
+        log().contains("no connection can be accepted").then_some(())
+    })
+    .await;
+    assert!(log().contains("64 open files") && log().contains("max_connections = 10000"), "{}", log());
+    assert!(log().matches("no connection can be accepted").count() < 100, "it waits, and does not spin");
+    drop(many);
+    let health = client().get(format!("{}/api/health", server.url)).timeout(DEADLINE);
+    assert_eq!(answer(health).await.0, 200, "and goes on when there are files again");
+    assert_eq!(server.signal("TERM").code(), Some(0));
+}

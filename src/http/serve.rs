@@ -11,6 +11,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use metrics::counter;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
@@ -49,9 +50,8 @@ pub async fn serve(listener: TcpListener, router: Router, streams: Streams, most
                 continue;
             }
         };
-        // A snapshot goes out at once, and not when the peer has acknowledged the one before.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY could not be set");
+        if let Err(error) = tune(&stream, streams.patience.write) {
+            tracing::debug!(%error, "a socket could not be tuned");
         }
         let (router, stop) = (router.clone(), streams.stop.clone());
         streams.tasks.spawn(async move {
@@ -60,6 +60,15 @@ pub async fn serve(listener: TcpListener, router: Router, streams: Streams, most
             drop(permit);
         });
     }
+}
+
+/// A snapshot goes out at once, and not when the peer has acknowledged the one before; and a peer that vanishes without a
+/// word, so that nothing is acknowledged any more, is gone after the time that a write may take.
+fn tune(stream: &TcpStream, patience: Duration) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(patience).with_interval(patience))?;
+    socket.set_tcp_user_timeout(Some(patience))
 }
 
 async fn connection(stream: TcpStream, address: SocketAddr, router: Router, stop: CancellationToken) {

@@ -1,17 +1,17 @@
 //! The limit of the machine: a prebuilt frame, and a `send()` for each socket.
 
 use std::io::{ErrorKind, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use chrono::{SecondsFormat, Utc};
+use socket2::{Domain, Socket, Type};
 
 use crate::Result;
 
 /// Sends a frame of a status to everybody, once a second; in between it accepts.
 pub(crate) fn run(status: &str, address: &str) -> Result<()> {
-    let listener = TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
+    let listener = listen(address.parse()?)?;
     crate::print("ready")?;
     let mut sockets: Vec<TcpStream> = Vec::new();
     let mut due = Instant::now() + Duration::from_secs(1);
@@ -31,6 +31,16 @@ pub(crate) fn run(status: &str, address: &str) -> Result<()> {
         let message = frame(&stamped(status)?);
         sockets.retain_mut(|socket| send(socket, &message).is_ok());
     }
+}
+
+/// With room for all who come while a round is being sent.
+fn listen(address: SocketAddr) -> Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(4_096)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
 }
 
 /// Sends all of it; waits where there is no room, which while measuring there always is.

@@ -89,7 +89,7 @@ pub(crate) fn measure(extent: &Extent, server: &Path, folder: &Path) -> Result<S
     }
     if extent.many > 0 {
         writeln!(table, "| *{} subscribers* | | | | | |", crate::thousands(as_f64(extent.many)))?;
-        let bare = bench.row(&mut table, &BARE, extent.many, None)?;
+        let bare = bench.row(&mut table, &BARE, extent.many, None).map_err(|error| format!("{error}\n\n{table}"))?;
         for target in &PIPEWATCH {
             if let Err(error) = bench.row(&mut table, target, extent.many, Some(bare)) {
                 crate::progress(&format!("{} is left out: {error}", target.name));

@@ -118,23 +118,27 @@ pub enum CorsOrigins {
 /// All routes.
 pub fn router(services: Services, cors: &CorsOrigins) -> Router {
     let ingest = |kind| post(move |state, query, headers, body| ingest::record(kind, state, query, headers, body));
-    Router::new()
+    // Only what takes a body pays for taking it.
+    let taking = Router::new()
         .route("/graphql", any(graphql::serve))
+        .route("/api/v1/source-runs", ingest(ReportKind::SourceRun))
+        .route("/api/v1/data-quality-metrics", ingest(ReportKind::DataQuality))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(RequestDecompressionLayer::new());
+    let router = Router::new()
         .route("/api/v1/monitoring/pipeline-status", get(poll::serve))
         .route("/api/v1/monitoring/pipeline-status/stream", get(sse::serve))
         .route("/api/v1/ws/monitoring/pipeline-status", get(websocket::serve))
-        .route("/api/v1/source-runs", ingest(ReportKind::SourceRun))
-        .route("/api/v1/data-quality-metrics", ingest(ReportKind::DataQuality))
         .route("/metrics", get(metrics))
         .route("/api/health", get(health::serve))
         .route("/api/health/live", get(health::live))
         .route("/api/health/ready", get(health::ready))
+        .merge(taking)
         .fallback(not_found)
-        .method_not_allowed_fallback(method_not_allowed)
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(RequestDecompressionLayer::new())
-        .layer(cors_layer(cors))
-        .with_state(services)
+        .method_not_allowed_fallback(method_not_allowed);
+    // Where no other origin may read anything, there is nothing to say about it.
+    let router = if *cors == CorsOrigins::None { router } else { router.layer(cors_layer(cors)) };
+    router.with_state(services)
 }
 
 fn cors_layer(origins: &CorsOrigins) -> CorsLayer {

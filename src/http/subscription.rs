@@ -4,12 +4,13 @@ use async_graphql::{Response, Value};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::{BoxStream, unfold};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::domain::viewer::Viewer;
 use crate::graphql::Graphql;
 use crate::graphql::operation::{Operation, Parameters};
 use crate::http::streams::hash;
-use crate::live::group::{Key, News, Source};
+use crate::live::group::{Key, News, Place, Source};
 use crate::live::payload::Payload;
 
 /// The group of those who asked the same: document, operation name, variables and what the viewer may see.
@@ -25,6 +26,25 @@ pub(super) fn key(parameters: &Parameters, viewer: Viewer) -> Key {
         &variables,
         viewer.scope(),
     ])
+}
+
+/// An operation that runs over a connection of many. Dropping it ends it.
+#[derive(Debug)]
+pub(super) enum Running {
+    /// A subscription: a place in a group.
+    Place(Place),
+    /// A query or mutation.
+    Task(AbortOnDropHandle<()>),
+}
+
+impl Running {
+    /// Whether it has ended by itself, so that its id is free again.
+    pub(super) fn has_ended(&self) -> bool {
+        match self {
+            Self::Place(place) => place.has_ended(),
+            Self::Task(task) => task.is_finished(),
+        }
+    }
 }
 
 /// JSON with the keys of objects in their order, whatever order they came in.

@@ -17,10 +17,10 @@ use crate::http::event_stream::{self, CHUNK_END, chunk, chunk_size};
 use crate::http::graphql_sse::{event, only_errors};
 use crate::http::problem::Problem;
 use crate::http::streams::until_end;
-use crate::http::subscription::{self, json};
+use crate::http::subscription::{self, Running, json};
 use crate::http::takeover::PeerAddress;
 use crate::http::{Services, errors_json};
-use crate::live::group::{Key, Place};
+use crate::live::group::Key;
 use crate::live::payload::{Dress, Ending, Payload};
 use crate::live::peer::{Manner, Peer};
 
@@ -94,22 +94,6 @@ struct Asked {
     key: Key,
     operation: Operation,
     viewer: Viewer,
-}
-
-/// Dropping it ends it.
-#[derive(Debug)]
-enum Running {
-    Place(Place),
-    Task(AbortOnDropHandle<()>),
-}
-
-impl Running {
-    fn has_ended(&self) -> bool {
-        match self {
-            Self::Place(place) => place.has_ended(),
-            Self::Task(task) => task.is_finished(),
-        }
-    }
 }
 
 /// The token of a request, if it names one.

@@ -21,10 +21,9 @@ use crate::http::frame::{Close, write_header, write_text};
 use crate::http::graphql_ws::session::{Effect, Session, frame};
 use crate::http::problem::Problem;
 use crate::http::socket::{self, Heard};
-use crate::http::subscription::{self, json};
+use crate::http::subscription::{self, Running, json};
 use crate::http::takeover::{PeerAddress, Takeover};
 use crate::http::{Services, errors_json};
-use crate::live::group::Place;
 use crate::live::payload::{Dress, Ending, Payload};
 use crate::live::peer::{Manner, Peer};
 
@@ -89,22 +88,6 @@ struct Conversation {
     /// What runs, by id; dropping it ends it.
     running: HashMap<String, Running>,
     is_acknowledged: Arc<AtomicBool>,
-}
-
-enum Running {
-    /// A subscription: a place in a group.
-    Place(Place),
-    /// A query or mutation.
-    Task(AbortOnDropHandle<()>),
-}
-
-impl Running {
-    fn has_ended(&self) -> bool {
-        match self {
-            Self::Place(place) => place.has_ended(),
-            Self::Task(task) => task.is_finished(),
-        }
-    }
 }
 
 async fn converse(peer: Arc<Peer>, already: Bytes, services: Services, viewer: Viewer) {

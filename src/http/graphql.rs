@@ -1,4 +1,6 @@
 use async_graphql::parser::types::OperationType;
+use std::sync::Arc;
+
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest as _, Query, Request, State};
@@ -19,7 +21,7 @@ use crate::http::{Services, graphql_ws, poll};
 
 /// GraphQL in all its forms: over HTTP, as event streams, and upgraded to a WebSocket.
 pub(super) async fn serve(
-    State(services): State<Services>,
+    State(services): State<Arc<Services>>,
     viewer: Viewer,
     address: PeerAddress,
     request: Request,
@@ -52,7 +54,7 @@ pub(super) async fn serve(
 }
 
 /// Operations over HTTP, as the GraphQL over HTTP specification has it.
-async fn over_http(services: Services, viewer: Viewer, request: Request) -> Response {
+async fn over_http(services: Arc<Services>, viewer: Viewer, request: Request) -> Response {
     let method = request.method().clone();
     if method != Method::GET && method != Method::POST {
         let detail = "GraphQL takes POST, and GET for queries";
@@ -96,7 +98,7 @@ async fn over_http(services: Services, viewer: Viewer, request: Request) -> Resp
 
 /// What concerns a client's single stream.
 async fn stream_of_token(
-    services: Services,
+    services: Arc<Services>,
     viewer: Viewer,
     address: PeerAddress,
     request: Request,
@@ -141,7 +143,7 @@ async fn with_etag(response: Response, known: &HeaderMap) -> Response {
     };
     let hash = u64::from_be_bytes(*hash([&bytes[..]]).first_chunk().unwrap_or(&[0; 8]));
     let etag = format!("W/\"{hash:016x}\"");
-    let body = if poll::is_known(known, &etag) {
+    let body = if poll::is_known(known, etag.as_bytes()) {
         parts.status = StatusCode::NOT_MODIFIED;
         Body::empty()
     } else {

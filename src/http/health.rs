@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -12,7 +14,7 @@ pub(super) async fn live() -> Response {
 }
 
 /// Whether this server should be sent work: it is not stopping, and its database answers.
-pub(super) async fn ready(State(services): State<Services>) -> Response {
+pub(super) async fn ready(State(services): State<Arc<Services>>) -> Response {
     let (status, word) = if services.streams.stop.is_cancelled() {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping")
     } else if services.store.answers().await {
@@ -24,7 +26,7 @@ pub(super) async fn ready(State(services): State<Services>) -> Response {
 }
 
 /// What there is to say of the server in one look.
-pub(super) async fn serve(State(services): State<Services>) -> Response {
+pub(super) async fn serve(State(services): State<Arc<Services>>) -> Response {
     let answers = services.store.answers().await;
     let status = if answers { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let health = json!({

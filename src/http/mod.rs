@@ -72,7 +72,6 @@ const STATUS_TIMESTAMP: HeaderName = HeaderName::from_static("x-status-timestamp
 const STREAM_TOKEN: HeaderName = HeaderName::from_static("x-graphql-event-stream-token");
 
 /// What the routes work with.
-#[derive(Clone)]
 pub struct Services {
     /// The GraphQL schema.
     pub graphql: Graphql,
@@ -138,7 +137,8 @@ pub fn router(services: Services, cors: &CorsOrigins) -> Router {
         .method_not_allowed_fallback(method_not_allowed);
     // Where no other origin may read anything, there is nothing to say about it.
     let router = if *cors == CorsOrigins::None { router } else { router.layer(cors_layer(cors)) };
-    router.with_state(services)
+    // One pointer: every request copies it several times.
+    router.with_state(Arc::new(services))
 }
 
 fn cors_layer(origins: &CorsOrigins) -> CorsLayer {
@@ -177,6 +177,9 @@ struct PlainQuery {
 
 impl PlainQuery {
     fn of(uri: &Uri) -> Result<Self, Problem> {
+        if uri.query().is_none() {
+            return Ok(Self::default());
+        }
         Query::try_from_uri(uri).map(|Query(query)| query).map_err(|error| Problem::bad_request(error.body_text()))
     }
 
@@ -191,8 +194,8 @@ impl PlainQuery {
 }
 
 /// `GET /metrics`: all that is counted, in Prometheus' text format.
-async fn metrics(State(services): State<Services>) -> Response {
-    match services.metrics {
+async fn metrics(State(services): State<Arc<Services>>) -> Response {
+    match &services.metrics {
         Some(metrics) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()).into_response(),
         None => Problem::new(StatusCode::NOT_FOUND, "NO_METRICS", "this server counts nothing").into_response(),
     }

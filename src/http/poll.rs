@@ -1,17 +1,19 @@
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
+use bytes::Bytes;
 
-use crate::domain::time::rfc3339;
 use crate::domain::viewer::Viewer;
 use crate::http::problem::Problem;
 use crate::http::{PlainQuery, STATUS_TIMESTAMP, Services, empty};
-use crate::live::snapshot::{Listing, Rendering, Snapshot};
+use crate::live::snapshot::Listing;
 
 /// The status as plain JSON, with an entity tag; 304 to who has it already.
 pub(super) async fn serve(
-    State(services): State<Services>,
+    State(services): State<Arc<Services>>,
     viewer: Viewer,
     uri: Uri,
     headers: HeaderMap,
@@ -20,30 +22,35 @@ pub(super) async fn serve(
     let listing = query.listing()?;
     let snapshot = services.monitor.current(&query.pipeline(viewer)?).await?;
     let rendering = snapshot.rendering(listing);
-    let mut response = if is_known(&headers, &rendering.etag) {
+    // Made once a snapshot; a response shares them.
+    let shared = |text: &Bytes| HeaderValue::from_maybe_shared(text.clone()).expect("digits, letters and punctuation");
+    let etag = shared(&rendering.etag);
+    let mut response = if is_known(&headers, etag.as_bytes()) {
         empty(StatusCode::NOT_MODIFIED)
     } else {
         let mut response = Response::new(Body::from(rendering.json.clone()));
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
     };
-    describe(response.headers_mut(), &snapshot, rendering);
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(header::ETAG, etag);
+    headers.insert(STATUS_TIMESTAMP, shared(&rendering.timestamp));
     Ok(response)
 }
 
-fn describe(headers: &mut HeaderMap, snapshot: &Snapshot, rendering: &Rendering) {
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    let text = [(header::ETAG, rendering.etag.clone()), (STATUS_TIMESTAMP, rfc3339(snapshot.timestamp()))];
-    // Both are digits, letters and punctuation, so that they are always good header values.
-    headers.extend(text.into_iter().filter_map(|(name, value)| Some((name, HeaderValue::try_from(value).ok()?))));
+/// Whether `If-None-Match` has the tag, compared weakly (RFC 9110, 13.1.2).
+pub(super) fn is_known(headers: &HeaderMap, etag: &[u8]) -> bool {
+    let given = headers.get_all(header::IF_NONE_MATCH).into_iter();
+    given
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .any(|given| given == b"*" || opaque(given) == opaque(etag))
 }
 
-/// Whether `If-None-Match` has the tag, compared weakly (RFC 9110, 13.1.2).
-pub(super) fn is_known(headers: &HeaderMap, etag: &str) -> bool {
-    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-    let tag = opaque(etag);
-    let given = headers.get_all(header::IF_NONE_MATCH).into_iter().filter_map(|value| value.to_str().ok());
-    given.flat_map(|list| list.split(',')).any(|given| given.trim() == "*" || opaque(given) == tag)
+/// A tag without the mark of a weak one.
+fn opaque(tag: &[u8]) -> &[u8] {
+    tag.strip_prefix(b"W/").unwrap_or(tag)
 }
 
 impl PlainQuery {
@@ -74,7 +81,7 @@ mod tests {
             (vec!["5-ab"], false),
         ] {
             let headers = given.iter().map(|tag| (header::IF_NONE_MATCH, HeaderValue::from_static(tag))).collect();
-            assert_eq!(is_known(&headers, "W/\"5-ab\""), expect, "{given:?}");
+            assert_eq!(is_known(&headers, b"W/\"5-ab\""), expect, "{given:?}");
         }
     }
 }

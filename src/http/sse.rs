@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Response, Uri, Version};
@@ -24,7 +26,7 @@ fn status_event(payload: &Payload) -> Vec<u8> {
 
 /// The newest status at once, then every new one, until the pipeline is removed or the server stops.
 pub(super) async fn serve(
-    State(services): State<Services>,
+    State(services): State<Arc<Services>>,
     viewer: Viewer,
     PeerAddress(address): PeerAddress,
     uri: Uri,
@@ -37,7 +39,7 @@ pub(super) async fn serve(
     let retry = b"retry: 3000\n";
     let response = event_stream::open(version, retry, move |wire, first, is_chunked| {
         let (manner, dress) = if is_chunked { (&MANNER, &STATUS) } else { (&MANNER_IN_BODY, &STATUS_IN_BODY) };
-        let streams = services.streams;
+        let streams = &services.streams;
         let peer = streams.connect(wire, manner, permit, &first);
         let source = || plain_source(watch, listing);
         let place = streams.groups.join(plain_key(&pipeline, listing), source, &peer, dress, "");

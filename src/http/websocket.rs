@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri, Version};
 use axum::response::Response;
@@ -32,7 +34,7 @@ fn frame(payload: &Payload) -> Vec<u8> {
 
 /// The status as text messages: at once, then every new one. What the client sends is read and ignored.
 pub(super) async fn serve(
-    State(services): State<Services>,
+    State(services): State<Arc<Services>>,
     viewer: Viewer,
     PeerAddress(address): PeerAddress,
     uri: Uri,
@@ -46,7 +48,7 @@ pub(super) async fn serve(
     let watch = services.monitor.watch(&pipeline).await?;
     let most = services.limits.message_size;
     Takeover::mark(&mut response, move |wire, already, head| {
-        let streams = services.streams;
+        let streams = &services.streams;
         let peer = streams.connect(wire, &MANNER, permit, &head);
         let source = || plain_source(watch, listing);
         let place = streams.groups.join(plain_key(&pipeline, listing), source, &peer, &STATUS, "");

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::domain::revision::Revision;
 use crate::domain::status::PipelineStatus;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Timestamp, rfc3339};
 use crate::live::plain;
 
 /// A status with its revision, computed once and shared by every watcher, and so are its renderings.
@@ -49,7 +49,9 @@ pub struct Rendering {
     /// The JSON object.
     pub json: Bytes,
     /// A weak entity tag over all that is shown but the instant.
-    pub etag: String,
+    pub etag: Bytes,
+    /// The instant, as the JSON shows it.
+    pub timestamp: Bytes,
 }
 
 impl Snapshot {
@@ -86,7 +88,8 @@ impl Snapshot {
             // Sixteen digits of the hash are plenty: a tag is only ever compared with the one before it.
             let hash = Sha256::digest(plain::render(&self.status, listed, None));
             let hash = hash.iter().take(8).fold(0u64, |hash, byte| hash << 8 | u64::from(*byte));
-            Rendering { json, etag: format!("W/\"{}-{hash:016x}\"", self.status.revision) }
+            let etag = format!("W/\"{}-{hash:016x}\"", self.status.revision);
+            Rendering { json, etag: etag.into(), timestamp: rfc3339(self.status.timestamp).into() }
         })
     }
 }

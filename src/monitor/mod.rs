@@ -156,13 +156,13 @@ impl Monitor {
 impl Shared {
     /// The desk of a pipeline that exists; its keeper comes when there is none.
     fn desk(self: &Arc<Self>, pipeline: &PipelineKey) -> Result<Desk> {
-        let Some(revisions) = self.store.revisions(pipeline) else {
-            return Err(Error::PipelineNotFound(pipeline.clone()));
-        };
         let mut desks = self.desks();
         if let Some(desk) = desks.get(pipeline) {
             return Ok(desk.clone());
         }
+        let Some(revisions) = self.store.revisions(pipeline) else {
+            return Err(Error::PipelineNotFound(pipeline.clone()));
+        };
         let (requests, asked) = mpsc::channel(64);
         let desk = Desk { requests, snapshots: Arc::default() };
         desks.insert(pipeline.clone(), desk.clone());

@@ -42,7 +42,7 @@ fn last_events(ending: &Ending) -> Vec<u8> {
 
 /// Answers an operation as a stream of its own.
 pub(in crate::http) fn serve(
-    services: Services,
+    services: Arc<Services>,
     viewer: Viewer,
     PeerAddress(address): PeerAddress,
     version: Version,
@@ -57,7 +57,7 @@ pub(in crate::http) fn serve(
     }))
 }
 
-async fn run(services: Services, viewer: Viewer, parameters: Parameters, peer: Arc<Peer>, dress: &'static Dress) {
+async fn run(services: Arc<Services>, viewer: Viewer, parameters: Parameters, peer: Arc<Peer>, dress: &'static Dress) {
     let key = subscription::key(&parameters, viewer);
     let place = match Operation::parse(parameters) {
         Err(response) => Err(Ending::Errors(json(&response.errors))),

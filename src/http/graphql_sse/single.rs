@@ -139,7 +139,7 @@ impl Reservations {
     /// Opens a reserved stream.
     pub(in crate::http) fn open(
         &self,
-        services: Services,
+        services: Arc<Services>,
         PeerAddress(address): PeerAddress,
         version: Version,
         token: String,
@@ -183,7 +183,7 @@ impl Reservations {
     /// is wrong with it.
     pub(in crate::http) async fn start(
         &self,
-        services: &Services,
+        services: &Arc<Services>,
         viewer: Viewer,
         token: &str,
         parameters: Parameters,
@@ -204,7 +204,7 @@ impl Reservations {
         Ok(StatusCode::ACCEPTED.into_response())
     }
 
-    fn begin(&self, services: &Services, token: &str, id: String, asked: Asked) -> Result<(), Problem> {
+    fn begin(&self, services: &Arc<Services>, token: &str, id: String, asked: Asked) -> Result<(), Problem> {
         let mut by_token = self.lock();
         let reservation = by_token.get_mut(token).ok_or_else(stream_not_found)?;
         reservation.running.retain(|_, running| !running.has_ended());
@@ -267,7 +267,7 @@ impl From<Problem> for Wrong {
     }
 }
 
-fn run(services: &Services, asked: Asked, peer: &Arc<Peer>, dress: &'static Dress, id: &str) -> Option<Running> {
+fn run(services: &Arc<Services>, asked: Asked, peer: &Arc<Peer>, dress: &'static Dress, id: &str) -> Option<Running> {
     let Asked { key, operation, viewer } = asked;
     let id = serde_json::Value::from(id).to_string();
     let graphql = services.graphql.clone();

@@ -58,7 +58,7 @@ fn ending(id: &str, ending: &Ending, out: &mut Vec<u8>) {
 
 /// Upgrades a request that offers the subprotocol.
 pub(super) fn serve(
-    services: Services,
+    services: Arc<Services>,
     viewer: Viewer,
     PeerAddress(address): PeerAddress,
     version: Version,
@@ -82,7 +82,7 @@ pub(super) fn serve(
 
 /// A client's conversation.
 struct Conversation {
-    services: Services,
+    services: Arc<Services>,
     viewer: Viewer,
     session: Session,
     /// What runs, by id; dropping it ends it.
@@ -90,7 +90,7 @@ struct Conversation {
     is_acknowledged: Arc<AtomicBool>,
 }
 
-async fn converse(peer: Arc<Peer>, already: Bytes, services: Services, viewer: Viewer) {
+async fn converse(peer: Arc<Peer>, already: Bytes, services: Arc<Services>, viewer: Viewer) {
     let is_acknowledged = Arc::new(AtomicBool::new(false));
     // A task of its own, which is gone after the wait: the connection's own stays small.
     let (waiting, init_wait, acknowledged) =

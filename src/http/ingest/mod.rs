@@ -3,6 +3,8 @@
 /// The items of a body.
 mod body;
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -18,7 +20,7 @@ use crate::ingest::{Answer, ItemStatus};
 /// Takes one item, an array or NDJSON, and answers when what it calls stored is committed.
 pub(super) async fn record(
     kind: ReportKind,
-    State(services): State<Services>,
+    State(services): State<Arc<Services>>,
     uri: Uri,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,

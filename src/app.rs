@@ -15,7 +15,7 @@ use crate::files;
 use crate::graphql::{self, Graphql};
 use crate::http::serve::{HEADROOM, serve};
 use crate::http::streams::Streams;
-use crate::http::{self, Reservations, router};
+use crate::http::{self, InitWait, Reservations, router};
 use crate::ingest::Ingest;
 use crate::live::admission::Admission;
 use crate::live::group::Groups;
@@ -65,6 +65,8 @@ pub async fn run(
         stop: shutdown.clone(),
     };
     let services = graphql::Services { store: Arc::clone(&store), monitor: monitor.clone(), ingest: ingest.clone() };
+    let (init_wait, closing) = InitWait::new(config.init_wait);
+    background.spawn(halt.clone().run_until_cancelled_owned(closing));
     let services = http::Services {
         graphql: Graphql::new(services, config.graphql),
         ingest: ingest.clone(),
@@ -72,6 +74,7 @@ pub async fn run(
         store: Arc::clone(&store),
         streams: streams.clone(),
         limits: config.limits,
+        init_wait,
         reservations: Reservations::default(),
         metrics,
     };

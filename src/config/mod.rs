@@ -53,6 +53,8 @@ pub struct Config {
     pub limits: Limits,
     /// How much a GraphQL operation may ask for.
     pub graphql: graphql::Limits,
+    /// How long a graphql-transport-ws client may take to initialise the connection.
+    pub init_wait: Duration,
     /// A client that does not take what is written to it for so long is dropped.
     pub write_timeout: Duration,
     /// A WebSocket client that was not heard of for so long is pinged; one that misses two pings is dropped.
@@ -131,7 +133,6 @@ impl Config {
             max_groups: number("max_groups", flags.max_groups.or(file.max_groups), 10_000)?,
             limits: Limits {
                 message_size: number("max_message_size", flags.max_message_size.or(file.max_message_size), 64 * 1024)?,
-                init_wait: wait("init_wait", flags.init_wait.or(file.init_wait), Duration::from_secs(3))?,
                 subscriptions_per_connection: number(
                     "max_subscriptions",
                     flags.max_subscriptions.or(file.max_subscriptions),
@@ -142,6 +143,7 @@ impl Config {
                 depth: number("max_depth", flags.max_depth.or(file.max_depth), 20)?,
                 complexity: number("max_complexity", flags.max_complexity.or(file.max_complexity), 1_000)?,
             },
+            init_wait: wait("init_wait", flags.init_wait.or(file.init_wait), Duration::from_secs(3))?,
             write_timeout: wait("write_timeout", flags.write_timeout.or(file.write_timeout), Duration::from_secs(10))?,
             ping_after: wait("ping_after", flags.ping_after.or(file.ping_after), Duration::from_secs(25))?,
             cors: cors(&flags.cors_origins.or(file.cors_origins).unwrap_or_default())?,

@@ -38,7 +38,6 @@ mod viewer;
 mod websocket;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -57,6 +56,7 @@ use crate::domain::viewer::Viewer;
 use crate::error::Error;
 use crate::graphql::Graphql;
 pub use crate::http::graphql_sse::single::Reservations;
+pub use crate::http::graphql_ws::InitWait;
 use crate::http::problem::Problem;
 use crate::http::streams::Streams;
 use crate::ingest::Ingest;
@@ -85,6 +85,8 @@ pub struct Services {
     pub streams: Streams,
     /// What one client may do.
     pub limits: Limits,
+    /// graphql-transport-ws clients that have not initialised their connections yet.
+    pub init_wait: InitWait,
     /// The single streams of graphql-sse clients.
     pub reservations: Reservations,
     /// Gives the metrics as Prometheus reads them.
@@ -96,8 +98,6 @@ pub struct Services {
 pub struct Limits {
     /// Bytes of a WebSocket message.
     pub message_size: usize,
-    /// How long a graphql-transport-ws client may take to initialise the connection.
-    pub init_wait: Duration,
     /// Operations that run on one connection at a time.
     pub subscriptions_per_connection: usize,
 }

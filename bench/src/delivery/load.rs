@@ -112,7 +112,7 @@ pub(crate) fn run(load: &Load) -> Result<Measured> {
     let cpu = process.cpu()?;
     let end = Instant::now() + Duration::from_secs(load.seconds);
     // It ends with a whole round, as it began.
-    while Instant::now() < end || !watch.is_whole(load.subscribers) && begun.elapsed() < PATIENCE {
+    while Instant::now() < end || !watch.is_whole(load.subscribers) && Instant::now() < end + PATIENCE {
         watch.turn(&mut poll, &mut subscribers)?;
     }
     let cpu = process.cpu()?.saturating_sub(cpu);

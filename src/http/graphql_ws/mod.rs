@@ -1,5 +1,7 @@
 //! graphql-transport-ws: the session says what a message means, and here it is carried out.
 
+/// Connections that are not initialised in time.
+mod init_wait;
 /// What each message means, without a socket.
 pub mod session;
 
@@ -18,6 +20,7 @@ use crate::domain::viewer::Viewer;
 use crate::graphql::is_request_error;
 use crate::graphql::operation::{Operation, Parameters};
 use crate::http::frame::{Close, write_header, write_text};
+pub use crate::http::graphql_ws::init_wait::InitWait;
 use crate::http::graphql_ws::session::{Effect, Session, frame};
 use crate::http::problem::Problem;
 use crate::http::socket::{self, Heard};
@@ -92,17 +95,7 @@ struct Conversation {
 
 async fn converse(peer: Arc<Peer>, already: Bytes, services: Arc<Services>, viewer: Viewer) {
     let is_acknowledged = Arc::new(AtomicBool::new(false));
-    // A task of its own, which is gone after the wait: the connection's own stays small.
-    let (waiting, init_wait, acknowledged) =
-        (Arc::downgrade(&peer), services.limits.init_wait, Arc::clone(&is_acknowledged));
-    tokio::spawn(async move {
-        tokio::time::sleep(init_wait).await;
-        if let Some(peer) = waiting.upgrade()
-            && !acknowledged.load(Ordering::Relaxed)
-        {
-            socket::close(&peer, &Close::new(4408, "Connection initialisation timeout"));
-        }
-    });
+    services.init_wait.begin(&peer, &is_acknowledged);
     let most = services.limits.message_size;
     let mut conversation = Box::new(Conversation {
         services,

@@ -14,7 +14,7 @@ use chrono::TimeDelta;
 
 use crate::config::file::File;
 pub use crate::config::flags::{DatabaseFlags, Flags};
-use crate::domain::check::{Threshold, Thresholds};
+use crate::domain::check::{CheckName, Threshold};
 use crate::domain::status::{RuleBook, Rules};
 use crate::graphql;
 use crate::http::{CorsOrigins, Limits};
@@ -95,25 +95,29 @@ impl Config {
             return Err(BadSetting::new("interval", "expected from 100ms to 1h"));
         }
         let drain = duration("drain", flags.drain.or(file.drain), Duration::from_secs(10))?;
-        let thresholds = file::Thresholds {
-            geocoding: Some(file::Threshold { warning: flags.geocoding_warning, error: flags.geocoding_error }),
-            validation: Some(file::Threshold { warning: flags.validation_warning, error: flags.validation_error }),
-        };
+        let mut thresholds = file.thresholds;
+        for (check, warning, error) in [
+            (CheckName::GEOCODING, flags.geocoding_warning, flags.geocoding_error),
+            (CheckName::VALIDATION, flags.validation_warning, flags.validation_error),
+        ] {
+            let set = thresholds.entry(check.to_string()).or_default();
+            *set = file::Threshold { warning, error }.or(*set);
+        }
         let max_connections = number("max_connections", flags.max_connections.or(file.max_connections), 10_000)?;
         let window = flags.window.or(file.window);
         let staleness = flags.staleness.or(file.staleness);
-        let default = rules("", window, staleness, Some(thresholds.or(file.thresholds)), &Rules::default())?;
+        let default = rules("", window, staleness, thresholds, &Rules::default())?;
         let mut rule_book = RuleBook { default, ..RuleBook::default() };
         let demo = flags.demo || file.demo.unwrap_or(false);
         if demo {
             let key = DEMO_PIPELINE.parse().map_err(|error| BadSetting::new("demo", format!("{error}")))?;
-            let rules = Rules { window: DEMO_WINDOW, staleness: DEMO_WINDOW, ..default };
+            let rules = Rules { window: DEMO_WINDOW, staleness: DEMO_WINDOW, ..rule_book.default.clone() };
             rule_book.pipelines.insert(key, rules);
         }
         for (key, own) in file.pipelines {
             let at = format!("pipelines.{key}");
             let key = key.parse().map_err(|error| BadSetting::new(at.as_str(), format!("{error}")))?;
-            let base = *rule_book.of(&key);
+            let base = rule_book.of(&key).clone();
             let own = rules(&format!("{at}."), own.window, own.staleness, own.thresholds, &base)?;
             rule_book.pipelines.insert(key, own);
         }
@@ -200,26 +204,28 @@ fn rules(
     at: &str,
     window: Option<String>,
     staleness: Option<String>,
-    thresholds: Option<file::Thresholds>,
+    set: file::Thresholds,
     base: &Rules,
 ) -> Result<Rules, BadSetting> {
     let own_window = window.is_some();
     let window = delta(&format!("{at}window"), window, base.window)?;
     // A window of its own is also the time after which a source counts as stale, unless that is said.
     let staleness = delta(&format!("{at}staleness"), staleness, if own_window { window } else { base.staleness })?;
-    let set = thresholds.unwrap_or_default();
-    Ok(Rules {
-        window,
-        staleness,
-        thresholds: Thresholds {
-            geocoding: threshold(&format!("{at}thresholds.geocoding"), set.geocoding, base.thresholds.geocoding)?,
-            validation: threshold(&format!("{at}thresholds.validation"), set.validation, base.thresholds.validation)?,
-        },
-    })
+    let mut thresholds = base.thresholds.clone();
+    // The default comes first: what others do not say, they take from it.
+    if let Some(set) = set.get("default") {
+        thresholds.others = threshold(&format!("{at}thresholds.default"), *set, base.thresholds.others)?;
+    }
+    for (name, set) in set.into_iter().filter(|(name, _)| name != "default") {
+        let key = format!("{at}thresholds.{name}");
+        let check: CheckName = name.parse().map_err(|error| BadSetting::new(key.as_str(), format!("{error}")))?;
+        let threshold = threshold(&key, set, thresholds.of(&check))?;
+        thresholds.own.insert(check, threshold);
+    }
+    Ok(Rules { window, staleness, thresholds })
 }
 
-fn threshold(key: &str, set: Option<file::Threshold>, base: Threshold) -> Result<Threshold, BadSetting> {
-    let Some(set) = set else { return Ok(base) };
+fn threshold(key: &str, set: file::Threshold, base: Threshold) -> Result<Threshold, BadSetting> {
     Threshold::new(set.warning.unwrap_or(base.warning()), set.error.unwrap_or(base.error()))
         .ok_or_else(|| BadSetting::new(key, "expected percentages with 0 ≤ error ≤ warning ≤ 100"))
 }

@@ -37,27 +37,40 @@ fn a_pipeline_overrides_what_it_names() {
         window = "12h"
         [thresholds.geocoding]
         warning = 90
+        [thresholds]
+        deduplication = { warning = 99 }
+        default = { warning = 75, error = 50 }
         [pipelines.news]
         window = "1h"
         thresholds.validation = { error = 10 }
         [pipelines.slow]
         staleness = "7d"
+        thresholds.default = { warning = 40, error = 30 }
         "#,
     )
     .expect("good settings");
-    let rules = |key: &str| *config.rules.of(&key.parse::<PipelineKey>().expect("a key"));
+    let rules = |key: &str| config.rules.of(&key.parse::<PipelineKey>().expect("a key"));
     let hours = |key: &str| (rules(key).window.num_hours(), rules(key).staleness.num_hours());
     assert_eq!((hours("default"), hours("news"), hours("slow")), ((12, 12), (1, 1), (12, 168)));
     let rates = |threshold: Threshold| (threshold.warning(), threshold.error());
-    assert_eq!(rates(rules("news").thresholds.geocoding), (90.0, 60.0));
-    assert_eq!(rates(rules("news").thresholds.validation), (85.0, 10.0));
-    assert_eq!(rates(rules("default").thresholds.validation), (85.0, 70.0));
+    for (pipeline, check, expect) in [
+        ("news", "geocoding", (90.0, 60.0)),
+        ("news", "validation", (85.0, 10.0)),
+        ("default", "validation", (85.0, 70.0)),
+        ("default", "deduplication", (99.0, 50.0)),
+        ("slow", "deduplication", (99.0, 50.0)),
+        ("default", "language", (75.0, 50.0)),
+        ("slow", "language", (40.0, 30.0)),
+    ] {
+        let check = check.parse().expect("a name");
+        assert_eq!(rates(rules(pipeline).thresholds.of(&check)), expect, "{check} of {pipeline}");
+    }
 }
 
 #[test]
 fn the_demo_looks_back_a_minute() {
     let config = Config::load(Flags { demo: true, ..Flags::default() }, None).expect("good settings");
-    let rules = |key: &str| *config.rules.of(&key.parse::<PipelineKey>().expect("a key"));
+    let rules = |key: &str| config.rules.of(&key.parse::<PipelineKey>().expect("a key"));
     assert_eq!((rules("demo").window, rules("default").window), (TimeDelta::seconds(60), TimeDelta::hours(24)));
 }
 

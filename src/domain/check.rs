@@ -1,3 +1,10 @@
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Serialize;
+
 use crate::domain::counts::Counts;
 use crate::domain::health::Health;
 
@@ -47,42 +54,99 @@ impl Threshold {
     }
 }
 
-/// The thresholds of the built-in checks.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Thresholds {
+/// The name of a check: a letter or digit, then up to 63 of `a-z`, `0-9`, `_` and `-`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct CheckName(Cow<'static, str>);
+
+/// A text that is no name of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a check has 1 to 64 characters of a-z, 0-9, '_' and '-', the first a letter or digit")]
+pub struct BadCheckName;
+
+impl CheckName {
     /// Events that got a place.
-    pub geocoding: Threshold,
+    pub const GEOCODING: Self = Self(Cow::Borrowed("geocoding"));
     /// Events that were found complete.
-    pub validation: Threshold,
+    pub const VALIDATION: Self = Self(Cow::Borrowed("validation"));
+
+    /// The name itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for CheckName {
+    type Err = BadCheckName;
+
+    fn from_str(text: &str) -> Result<Self, BadCheckName> {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let good = text.len() <= 64
+            && text.bytes().next().is_some_and(plain)
+            && text.bytes().all(|byte| plain(byte) || byte == b'_' || byte == b'-');
+        if good { Ok(Self(Cow::Owned(text.to_owned()))) } else { Err(BadCheckName) }
+    }
+}
+
+impl fmt::Display for CheckName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How each check is judged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Thresholds {
+    /// Of the checks that have their own.
+    pub own: BTreeMap<CheckName, Threshold>,
+    /// Of all others.
+    pub others: Threshold,
 }
 
 impl Default for Thresholds {
     fn default() -> Self {
         Self {
-            geocoding: Threshold { warning: 80.0, error: 60.0 },
-            validation: Threshold { warning: 85.0, error: 70.0 },
+            own: BTreeMap::from([
+                (CheckName::GEOCODING, Threshold { warning: 80.0, error: 60.0 }),
+                (CheckName::VALIDATION, Threshold { warning: 85.0, error: 70.0 }),
+            ]),
+            others: Threshold { warning: 80.0, error: 60.0 },
         }
     }
 }
 
-/// The counts of both built-in checks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+impl Thresholds {
+    /// How this check is judged.
+    pub fn of(&self, check: &CheckName) -> Threshold {
+        self.own.get(check).copied().unwrap_or(self.others)
+    }
+}
+
+/// The counts of all checks: the two built-in ones, and whichever others were reported.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Quality {
     /// Events that got a place, of all.
     pub geocoding: Counts,
     /// Events that were found complete, of all.
     pub validation: Counts,
+    /// Further checks.
+    pub others: BTreeMap<CheckName, Counts>,
 }
 
 impl Quality {
+    /// Every check with its counts: the built-in ones first, the others by name.
+    pub fn checks(&self) -> impl Iterator<Item = (CheckName, Counts)> {
+        let built_in = [(CheckName::GEOCODING, self.geocoding), (CheckName::VALIDATION, self.validation)];
+        built_in.into_iter().chain(self.others.iter().map(|(name, counts)| (name.clone(), *counts)))
+    }
+
     /// Whether there is anything to judge.
-    pub fn has_attempt(self) -> bool {
-        self.geocoding.attempts() > 0 || self.validation.attempts() > 0
+    pub fn has_attempt(&self) -> bool {
+        self.checks().any(|(_, counts)| counts.attempts() > 0)
     }
 
     /// The worst of the checks.
-    pub fn judge(self, thresholds: &Thresholds) -> Health {
-        Health::worst([thresholds.geocoding.judge(self.geocoding), thresholds.validation.judge(self.validation)])
+    pub fn judge(&self, thresholds: &Thresholds) -> Health {
+        Health::worst(self.checks().map(|(name, counts)| thresholds.of(&name).judge(counts)))
     }
 }
 
@@ -92,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_check_is_judged_by_its_counts() {
-        let geocoding = Thresholds::default().geocoding;
+        let geocoding = Thresholds::default().of(&CheckName::GEOCODING);
         for (attempts, successes, expect, why) in [
             (0, 0, Health::Pending, "no attempts"),
             (4, 0, Health::Pending, "fewer than 5 attempts"),
@@ -124,6 +188,42 @@ mod tests {
             (f64::NAN, 1.0, false),
         ] {
             assert_eq!(Threshold::new(warning, error).is_some(), good, "{warning}, {error}");
+        }
+    }
+
+    #[test]
+    fn every_check_is_judged_by_its_own_threshold() {
+        let deduplication: CheckName = "deduplication".parse().expect("a name");
+        let strict = Threshold::new(99.0, 90.0).expect("percentages");
+        let mut thresholds = Thresholds::default();
+        for (own, passes, expect) in [
+            (None, 39, Health::Healthy),
+            (None, 31, Health::Warning),
+            (Some(strict), 39, Health::Warning),
+            (Some(strict), 35, Health::Error),
+        ] {
+            thresholds.own.extend(own.map(|own| (deduplication.clone(), own)));
+            let counts = Counts::new(40, passes).expect("within bounds");
+            let quality = Quality { others: [(deduplication.clone(), counts)].into(), ..Quality::default() };
+            assert_eq!(quality.judge(&thresholds), expect, "{passes} of 40 by {own:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_plain() {
+        let long = "a".repeat(64);
+        let too_long = "a".repeat(65);
+        for (text, good) in [
+            ("deduplication", true),
+            ("2nd-pass_b", true),
+            (long.as_str(), true),
+            (too_long.as_str(), false),
+            ("", false),
+            ("-a", false),
+            ("Geo", false),
+            ("a b", false),
+        ] {
+            assert_eq!(text.parse::<CheckName>().is_ok(), good, "{text:?}");
         }
     }
 }

@@ -4,11 +4,12 @@ use serde::Serialize;
 
 use crate::domain::alert::Alert;
 use crate::domain::anomaly::Anomaly;
+use crate::domain::check::CheckName;
 use crate::domain::counts::{Counts, shown};
 use crate::domain::health::Health;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::source::SourceKey;
-use crate::domain::status::{Basis, DataQuality, PipelineStatus, ScrapingHealth, SourceStatus};
+use crate::domain::status::{Basis, CheckStatus, DataQuality, PipelineStatus, ScrapingHealth, SourceStatus};
 use crate::domain::time::{Timestamp, rfc3339, serde_rfc3339};
 
 /// The status with the first `listed` of its sources. Without an instant it is what an entity tag is made of.
@@ -33,7 +34,7 @@ struct Plain<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     timestamp: Option<String>,
     scraping_health: PlainHealth<'a>,
-    data_quality: PlainQuality,
+    data_quality: PlainQuality<'a>,
     anomalies: &'a [Anomaly],
     alerts: &'a [Alert],
     overall_status: Health,
@@ -94,7 +95,7 @@ impl<'a> PlainSource<'a> {
 }
 
 #[derive(Serialize)]
-struct PlainQuality {
+struct PlainQuality<'a> {
     status: Health,
     /// A number in the old clients: 0 without an attempt, which `geocoding_attempts` tells.
     geocoding_success_rate: f64,
@@ -103,13 +104,14 @@ struct PlainQuality {
     geocoding_successes: u64,
     validation_attempts: u64,
     validation_passes: u64,
+    checks: Vec<PlainCheck<'a>>,
     basis: Basis,
     #[serde(with = "serde_rfc3339::option")]
     last_updated: Option<Timestamp>,
 }
 
-impl PlainQuality {
-    fn of(quality: &DataQuality) -> Self {
+impl<'a> PlainQuality<'a> {
+    fn of(quality: &'a DataQuality) -> Self {
         let rate = |counts: Counts| counts.rate().map_or(0.0, shown);
         let (geocoding, validation) = (quality.quality.geocoding, quality.quality.validation);
         Self {
@@ -120,8 +122,31 @@ impl PlainQuality {
             geocoding_successes: geocoding.successes(),
             validation_attempts: validation.attempts(),
             validation_passes: validation.successes(),
+            checks: quality.checks.iter().map(PlainCheck::of).collect(),
             basis: quality.basis,
             last_updated: quality.last_updated,
+        }
+    }
+}
+
+/// A check, the built-in ones among them: what is new has no number where there is none.
+#[derive(Serialize)]
+struct PlainCheck<'a> {
+    name: &'a CheckName,
+    status: Health,
+    attempts: u64,
+    passes: u64,
+    rate: Option<f64>,
+}
+
+impl<'a> PlainCheck<'a> {
+    fn of(check: &'a CheckStatus) -> Self {
+        Self {
+            name: &check.name,
+            status: check.status,
+            attempts: check.counts.attempts(),
+            passes: check.counts.successes(),
+            rate: check.counts.rate().map(shown),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::domain::run::{LastRun, RunState};
 use crate::domain::status::{Facts, MetricSums, QualitySums, SourceFacts};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::store::entity::{conflict_event, data_quality_metric, pipeline, source, source_run};
+use crate::store::entity::{conflict_event, data_quality_metric, metric_check, pipeline, source, source_run};
 use crate::store::{Store, stored};
 
 #[derive(FromQueryResult)]
@@ -36,6 +36,15 @@ struct MetricRow {
     validation_attempts: Option<i64>,
     validation_passes: Option<i64>,
     last_updated: Option<Timestamp>,
+}
+
+#[derive(FromQueryResult)]
+struct CheckRow {
+    metric_type: String,
+    of_sources: i32,
+    name: String,
+    attempts: Option<i64>,
+    passes: Option<i64>,
 }
 
 #[derive(FromQueryResult)]
@@ -152,7 +161,6 @@ async fn metric_sums(
     since: Timestamp,
 ) -> Result<Vec<MetricSums>> {
     use data_quality_metric::Column;
-    let of_sources = || Expr::Case(Box::new(Expr::case(Column::Source.is_null(), 0).finally(1)));
     let rows: Vec<MetricRow> = data_quality_metric::Entity::find()
         .select_only()
         .column(Column::MetricType)
@@ -170,17 +178,54 @@ async fn metric_sums(
         .all(transaction)
         .await
         .map_err(Error::database)?;
+    let mut others = check_sums(transaction, key, since).await?;
     rows.into_iter()
         .filter_map(|row| {
-            let quality = Quality {
+            let of_this =
+                |check: &mut CheckRow| check.metric_type == row.metric_type && check.of_sources == row.of_sources;
+            let of_others = others.extract_if(.., of_this).map(|check| {
+                let name = stored("the check", &check.name)?;
+                Ok((name, counts(check.attempts, check.passes)))
+            });
+            let quality = of_others.collect::<Result<_>>().map(|others| Quality {
                 geocoding: counts(row.geocoding_attempts, row.geocoding_successes),
                 validation: counts(row.validation_attempts, row.validation_passes),
-            };
-            let sums = QualitySums { quality, last_updated: row.last_updated? };
+                others,
+            });
+            let (last_updated, of_sources) = (row.last_updated?, row.of_sources == 1);
             let metric_type = stored("the metric type", &row.metric_type);
-            Some(metric_type.map(|metric_type| MetricSums { metric_type, of_sources: row.of_sources == 1, sums }))
+            Some(quality.and_then(|quality| {
+                Ok(MetricSums { metric_type: metric_type?, of_sources, sums: QualitySums { quality, last_updated } })
+            }))
         })
         .collect()
+}
+
+/// The sums of the checks beyond the two, in the same groups.
+async fn check_sums(transaction: &DatabaseTransaction, key: &PipelineKey, since: Timestamp) -> Result<Vec<CheckRow>> {
+    use data_quality_metric::Column;
+    metric_check::Entity::find()
+        .inner_join(data_quality_metric::Entity)
+        .select_only()
+        .column(Column::MetricType)
+        .expr_as(of_sources(), "of_sources")
+        .column(metric_check::Column::Name)
+        .expr_as(metric_check::Column::Attempts.sum(), "attempts")
+        .expr_as(metric_check::Column::Passes.sum(), "passes")
+        .filter(Column::Pipeline.eq(key.as_str()))
+        .filter(Column::Timestamp.gt(since))
+        .group_by(Column::MetricType)
+        .group_by(Expr::col("of_sources"))
+        .group_by(metric_check::Column::Name)
+        .into_model()
+        .all(transaction)
+        .await
+        .map_err(Error::database)
+}
+
+/// 1 for rows about single sources, else 0.
+fn of_sources() -> Expr {
+    Expr::Case(Box::new(Expr::case(data_quality_metric::Column::Source.is_null(), 0).finally(1)))
 }
 
 async fn event_sums(
@@ -210,7 +255,11 @@ async fn event_sums(
         .map_err(Error::database)?;
     Ok(sums.and_then(|sums| {
         let events = Some(sums.events);
-        let quality = Quality { geocoding: counts(events, sums.geocoded), validation: counts(events, sums.validated) };
+        let quality = Quality {
+            geocoding: counts(events, sums.geocoded),
+            validation: counts(events, sums.validated),
+            ..Quality::default()
+        };
         Some(QualitySums { quality, last_updated: sums.last_updated? })
     }))
 }

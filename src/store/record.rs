@@ -18,7 +18,7 @@ use crate::domain::revision::Revision;
 use crate::domain::run::{LastRun, RunState};
 use crate::domain::source::SourceKey;
 use crate::store::connect::Connections;
-use crate::store::entity::{data_quality_metric, pipeline, source, source_run};
+use crate::store::entity::{data_quality_metric, metric_check, pipeline, source, source_run};
 use crate::store::known_ids::{KnownIds, known_ids};
 
 /// Rows of one INSERT: 16 columns × 1,000 stay below SQLite's 32,766 parameters.
@@ -161,6 +161,7 @@ impl OrderByKey for sea_orm::Select<pipeline::Entity> {
 struct Rows {
     runs: Vec<source_run::ActiveModel>,
     metrics: Vec<data_quality_metric::ActiveModel>,
+    checks: Vec<metric_check::ActiveModel>,
     /// Each source with the newest of its runs here that was no backfill.
     sources: BTreeMap<(PipelineKey, SourceKey), Option<LastRun>>,
     /// Pipelines that something is written to.
@@ -204,13 +205,14 @@ impl Rows {
         *newest = newest_run(*newest, last);
         if let Some(quality) = run.quality() {
             let source = Some(run.source.as_str());
-            let metric_type = MetricType::SourceSpecific;
+            let (metric_id, metric_type) = (Uuid::now_v7(), MetricType::SourceSpecific);
+            self.add_checks(metric_id, &quality);
             self.metrics.push(data_quality_metric::ActiveModel {
-                id: Set(Uuid::now_v7()),
+                id: Set(metric_id),
                 pipeline: Set(run.pipeline.as_str().to_owned()),
                 timestamp: Set(run.timestamp),
                 digest: Set(None),
-                ..metric_row(quality, metric_type, source, status)
+                ..metric_row(&quality, metric_type, source, status)
             });
         }
         self.runs.push(source_run::ActiveModel {
@@ -238,13 +240,24 @@ impl Rows {
             self.sources.entry((metric.pipeline.clone(), source.clone())).or_default();
         }
         let source = metric.source.as_ref().map(SourceKey::as_str);
+        let quality = metric.quality();
+        self.add_checks(id, &quality);
         self.metrics.push(data_quality_metric::ActiveModel {
             id: Set(id),
             pipeline: Set(metric.pipeline.as_str().to_owned()),
             timestamp: Set(metric.timestamp),
             digest: Set(Some(digest.to_vec())),
-            ..metric_row(metric.quality(), metric.metric_type, source, status)
+            ..metric_row(&quality, metric.metric_type, source, status)
         });
+    }
+
+    fn add_checks(&mut self, metric_id: Uuid, quality: &Quality) {
+        self.checks.extend(quality.others.iter().map(|(name, counts)| metric_check::ActiveModel {
+            metric_id: Set(metric_id),
+            name: Set(name.to_string()),
+            attempts: Set(column(counts.attempts())),
+            passes: Set(column(counts.successes())),
+        }));
     }
 
     async fn write(&self, transaction: &DatabaseTransaction) -> Result<(), DbErr> {
@@ -270,6 +283,9 @@ impl Rows {
         }
         for rows in self.metrics.chunks(ROWS) {
             data_quality_metric::Entity::insert_many(rows.iter().cloned()).exec_without_returning(transaction).await?;
+        }
+        for rows in self.checks.chunks(ROWS) {
+            metric_check::Entity::insert_many(rows.iter().cloned()).exec_without_returning(transaction).await?;
         }
         Ok(())
     }
@@ -300,7 +316,7 @@ fn keep_newest_run() -> OnConflict {
 }
 
 fn metric_row(
-    quality: Quality,
+    quality: &Quality,
     metric_type: MetricType,
     source: Option<&str>,
     status: Health,

@@ -4,6 +4,8 @@
 #[macro_use]
 mod support;
 
+/// Checks beyond the two.
+mod checks;
 /// The command line.
 mod command_line;
 /// `kill -9` in the middle of a load.

@@ -2,13 +2,15 @@
 
 mod fields;
 
+use std::collections::BTreeMap;
+
 use chrono::TimeDelta;
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::domain::check::Quality;
+use crate::domain::check::{CheckName, Quality};
 use crate::domain::counts::Counts;
 use crate::domain::metric::MetricType;
 use crate::domain::pipeline::{BadPipelineKey, PipelineKey};
@@ -21,6 +23,8 @@ use crate::domain::time::{Timestamp, rfc3339};
 const MAX_AHEAD: TimeDelta = TimeDelta::minutes(5);
 /// What is reported later than this after it happened is history.
 const BACKFILL_AFTER: TimeDelta = TimeDelta::hours(24);
+/// Further checks of one report.
+const MAX_CHECKS: usize = 50;
 /// Characters of an error text.
 const MAX_ERROR: usize = 65_536;
 
@@ -90,6 +94,9 @@ pub struct SourceRunReport {
     /// The validation check, if it was counted.
     #[serde(serialize_with = "counts_as_pair")]
     pub validation: Option<Counts>,
+    /// Further checks.
+    #[serde(serialize_with = "checks_as_pairs", skip_serializing_if = "BTreeMap::is_empty")]
+    pub checks: BTreeMap<CheckName, Counts>,
     /// What went wrong.
     pub error: Option<String>,
 }
@@ -118,6 +125,9 @@ pub struct DataQualityReport {
     /// The validation check, if it was counted.
     #[serde(serialize_with = "counts_as_pair")]
     pub validation: Option<Counts>,
+    /// Further checks.
+    #[serde(serialize_with = "checks_as_pairs", skip_serializing_if = "BTreeMap::is_empty")]
+    pub checks: BTreeMap<CheckName, Counts>,
 }
 
 /// Tells two bodies of the same id apart: SHA-256 over what was said, after parsing and before the server's defaults.
@@ -196,20 +206,27 @@ impl SourceRunReport {
 
     /// Its quality counts; `None` when it brought none.
     pub fn quality(&self) -> Option<Quality> {
-        quality(self.geocoding, self.validation)
+        quality(self.geocoding, self.validation, &self.checks)
     }
 }
 
 impl DataQualityReport {
     /// Its quality counts; a check that was not counted has no attempts.
     pub fn quality(&self) -> Quality {
-        quality(self.geocoding, self.validation).unwrap_or_default()
+        quality(self.geocoding, self.validation, &self.checks).unwrap_or_default()
     }
 }
 
-fn quality(geocoding: Option<Counts>, validation: Option<Counts>) -> Option<Quality> {
-    (geocoding.is_some() || validation.is_some())
-        .then(|| Quality { geocoding: geocoding.unwrap_or_default(), validation: validation.unwrap_or_default() })
+fn quality(
+    geocoding: Option<Counts>,
+    validation: Option<Counts>,
+    others: &BTreeMap<CheckName, Counts>,
+) -> Option<Quality> {
+    (geocoding.is_some() || validation.is_some() || !others.is_empty()).then(|| Quality {
+        geocoding: geocoding.unwrap_or_default(),
+        validation: validation.unwrap_or_default(),
+        others: others.clone(),
+    })
 }
 
 fn source_run(fields: &mut Fields, arrival: &Arrival) -> Option<SourceRunReport> {
@@ -222,6 +239,7 @@ fn source_run(fields: &mut Fields, arrival: &Arrival) -> Option<SourceRunReport>
     let events_extracted = fields.count("events_extracted");
     let geocoding = fields.check("geocoding_attempts", "geocoding_successes", "geocoding_success_rate");
     let validation = fields.check("validation_attempts", "validation_passes", "validation_pass_rate");
+    let checks = checks(fields);
     let error = fields.optional("error", "a text of at most 65,536 characters, none of them U+0000", |value| {
         let text = value.as_str()?;
         (text.chars().count() <= MAX_ERROR && !text.contains('\0')).then(|| text.to_owned())
@@ -237,6 +255,7 @@ fn source_run(fields: &mut Fields, arrival: &Arrival) -> Option<SourceRunReport>
         events_extracted,
         geocoding,
         validation,
+        checks: checks?,
         error,
     })
 }
@@ -257,12 +276,13 @@ fn data_quality(fields: &mut Fields, arrival: &Arrival) -> Option<DataQualityRep
     };
     let geocoding = fields.check("geocoding_attempts", "geocoding_successes", "geocoding_success_rate");
     let validation = fields.check("validation_attempts", "validation_passes", "validation_pass_rate");
+    let checks = checks(fields);
     fields.forbidden("status", "the status of a metric is worked out by the server", "no status");
-    if geocoding.is_none() && validation.is_none() {
+    if geocoding.is_none() && validation.is_none() && checks.as_ref().is_none_or(BTreeMap::is_empty) {
         fields.fault_unless_faulty(
             "geocoding_attempts",
             "there are no counts",
-            "geocoding_attempts with geocoding_successes, or validation_attempts with validation_passes",
+            "geocoding_attempts with geocoding_successes, or validation_attempts with validation_passes, or checks",
         );
     }
     Some(DataQualityReport {
@@ -274,7 +294,38 @@ fn data_quality(fields: &mut Fields, arrival: &Arrival) -> Option<DataQualityRep
         source,
         geocoding,
         validation,
+        checks: checks?,
     })
+}
+
+/// Names that would be confused with the fields that have these counts, and with the volumes in a history.
+const RESERVED: [(&str, &str); 4] = [
+    ("geocoding", "geocoding_attempts and geocoding_successes"),
+    ("validation", "validation_attempts and validation_passes"),
+    ("articles", "another name: it stands for articles_collected"),
+    ("events", "another name: it stands for events_extracted"),
+];
+
+/// Checks beyond the two, each by its name.
+fn checks(fields: &mut Fields) -> Option<BTreeMap<CheckName, Counts>> {
+    let items = fields.items("checks", MAX_CHECKS)?;
+    let mut checks = BTreeMap::new();
+    for mut item in items {
+        let expected = "1 to 64 characters of a-z, 0-9, '_' and '-', the first a letter or digit";
+        let name = item.required("name", expected, |value| value.as_str()?.parse::<CheckName>().ok());
+        let attempts = item.required_count("attempts");
+        let passes = item.required_count("passes");
+        let counts = attempts.zip(passes).and_then(|(attempts, passes)| item.counts("passes", attempts, passes));
+        if let Some((_, instead)) = name.as_ref().and_then(|name| RESERVED.iter().find(|it| it.0 == name.as_str())) {
+            item.fault("name", "this name is taken by fields of the report", instead);
+        } else if name.as_ref().is_some_and(|name| checks.contains_key(name)) {
+            item.fault("name", "this check is named twice", "each check once");
+        }
+        checks.extend(name.zip(counts));
+        // What is incomplete has a fault, and so the report is refused.
+        fields.adopt(item);
+    }
+    Some(checks)
 }
 
 const SOURCE: &str = "a name of 1 to 255 characters after trimming, without control characters";
@@ -316,6 +367,13 @@ fn timestamp(fields: &mut Fields, arrival: &Arrival) -> Option<Timestamp> {
 #[allow(clippy::ref_option, reason = "serde calls it with a reference to the field")]
 fn counts_as_pair<S: serde::Serializer>(counts: &Option<Counts>, serializer: S) -> Result<S::Ok, S::Error> {
     counts.map(|counts| (counts.attempts(), counts.successes())).serialize(serializer)
+}
+
+fn checks_as_pairs<S: serde::Serializer>(
+    checks: &BTreeMap<CheckName, Counts>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(checks.iter().map(|(name, counts)| (name, (counts.attempts(), counts.successes()))))
 }
 
 #[allow(

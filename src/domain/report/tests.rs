@@ -66,6 +66,22 @@ fn each_bad_field_is_named() {
         (SourceRun, json!({"artcles_collected": 3}), vec!["artcles_collected"]),
         (SourceRun, json!({"source": "", "timestamp": 1, "outcome": 2}), vec!["source", "timestamp", "outcome"]),
         (SourceRun, json!([1]), vec![""]),
+        (SourceRun, json!({"checks": []}), vec![]),
+        (SourceRun, json!({"checks": [{"name": "deduplication", "attempts": 40, "passes": 39}]}), vec![]),
+        (SourceRun, json!({"checks": {}}), vec!["checks"]),
+        (SourceRun, json!({"checks": [1]}), vec!["checks[0]"]),
+        (SourceRun, json!({"checks": [{}]}), vec!["checks[0].name", "checks[0].attempts", "checks[0].passes"]),
+        (SourceRun, json!({"checks": [{"name": "A", "attempts": 1, "passes": 1}]}), vec!["checks[0].name"]),
+        (SourceRun, json!({"checks": [{"name": "geocoding", "attempts": 1, "passes": 1}]}), vec!["checks[0].name"]),
+        (SourceRun, json!({"checks": [{"name": "articles", "attempts": 1, "passes": 1}]}), vec!["checks[0].name"]),
+        (SourceRun, json!({"checks": [{"name": "a", "attempts": 1, "passes": 2}]}), vec!["checks[0].passes"]),
+        (SourceRun, json!({"checks": [{"name": "a", "attempts": 1, "passes": 1, "rate": 1}]}), vec!["checks[0].rate"]),
+        (
+            SourceRun,
+            json!({"checks": [{"name": "a", "attempts": 1, "passes": 1}, {"name": "a", "attempts": 1, "passes": 1}]}),
+            vec!["checks[1].name"],
+        ),
+        (SourceRun, json!({"checks": vec![json!({"name": "a", "attempts": 1, "passes": 1}); 51]}), vec!["checks"]),
         (DataQuality, json!({}), vec![]),
         (DataQuality, json!({"metric_type": null}), vec!["metric_type"]),
         (DataQuality, json!({"metric_type": "daily"}), vec!["metric_type"]),
@@ -75,6 +91,12 @@ fn each_bad_field_is_named() {
         (DataQuality, json!({"metric_type": "hourly", "source": "punch"}), vec![]),
         (DataQuality, json!({"metric_type": "hourly"}), vec![]),
         (DataQuality, json!({"status": "healthy"}), vec!["status"]),
+        (
+            DataQuality,
+            json!({"geocoding_attempts": null, "geocoding_successes": null,
+                "checks": [{"name": "a", "attempts": 0, "passes": 0}]}),
+            vec![],
+        ),
         (DataQuality, json!({"geocoding_attempts": null, "geocoding_successes": null}), vec!["geocoding_attempts"]),
     ] {
         assert_eq!(faults(kind, change.clone()), expect, "{kind:?} with {change}");
@@ -108,6 +130,12 @@ fn the_digest_tells_bodies_apart_and_nothing_else() {
         (
             false,
             json!({"source": "punch", "timestamp": "2026-01-28T15:00:00Z", "outcome": "ok", "articles_collected": 0}),
+        ),
+        (true, json!({"source": "punch", "timestamp": "2026-01-28T15:00:00Z", "outcome": "ok", "checks": []})),
+        (
+            false,
+            json!({"source": "punch", "timestamp": "2026-01-28T15:00:00Z", "outcome": "ok",
+                "checks": [{"name": "a", "attempts": 0, "passes": 0}]}),
         ),
     ] {
         assert_eq!(parse(item.clone()) == first, same, "{item}");

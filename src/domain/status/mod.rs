@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use crate::domain::alert::Alert;
 use crate::domain::anomaly::Anomaly;
-use crate::domain::check::{Quality, Thresholds};
+use crate::domain::check::{CheckName, Quality, Threshold, Thresholds};
+use crate::domain::counts::Counts;
 use crate::domain::health::Health;
 use crate::domain::metric::MetricType;
 use crate::domain::pipeline::PipelineKey;
@@ -19,7 +20,7 @@ use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
 
 /// What the status of a pipeline is worked out by.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Rules {
     /// How far back the window reaches.
     pub window: TimeDelta,
@@ -88,7 +89,7 @@ pub struct SourceFacts {
 }
 
 /// Rows of metrics that may be summed with each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetricSums {
     /// Their type.
     pub metric_type: MetricType,
@@ -99,7 +100,7 @@ pub struct MetricSums {
 }
 
 /// Sums of quality counts, and the newest moment in them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QualitySums {
     /// The sums.
     pub quality: Quality,
@@ -193,10 +194,25 @@ pub struct DataQuality {
     pub status: Health,
     /// The sums that were judged.
     pub quality: Quality,
+    /// How each check does.
+    pub checks: Vec<CheckStatus>,
     /// Where they were taken from.
     pub basis: Basis,
     /// The newest moment in them.
     pub last_updated: Option<Timestamp>,
+}
+
+/// How one check does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckStatus {
+    /// The check.
+    pub name: CheckName,
+    /// How its counts were judged.
+    pub status: Health,
+    /// Its counts.
+    pub counts: Counts,
+    /// By what they were judged.
+    pub threshold: Threshold,
 }
 
 /// Works out the status of a pipeline at `now`.
@@ -305,20 +321,26 @@ fn data_quality(facts: &Facts, thresholds: &Thresholds) -> DataQuality {
             .iter()
             .find(|group| group.metric_type == metric_type && group.of_sources == of_sources)
             .filter(|group| group.sums.quality.has_attempt())
-            .map(|group| (basis, group.sums))
+            .map(|group| (basis, group.sums.clone()))
     });
-    let of_events =
-        || facts.conflict_events.filter(|sums| sums.quality.has_attempt()).map(|sums| (Basis::ConflictEvents, sums));
-    match of_metrics.or_else(of_events) {
-        Some((basis, sums)) => DataQuality {
-            status: sums.quality.judge(thresholds),
-            quality: sums.quality,
-            basis,
-            last_updated: Some(sums.last_updated),
-        },
-        None => {
-            DataQuality { status: Health::Pending, quality: Quality::default(), basis: Basis::None, last_updated: None }
-        }
+    let of_events = || {
+        let sums = facts.conflict_events.clone().filter(|sums| sums.quality.has_attempt());
+        sums.map(|sums| (Basis::ConflictEvents, sums))
+    };
+    let (basis, quality, last_updated) = match of_metrics.or_else(of_events) {
+        Some((basis, sums)) => (basis, sums.quality, Some(sums.last_updated)),
+        None => (Basis::None, Quality::default(), None),
+    };
+    let judge = |(name, counts)| {
+        let threshold = thresholds.of(&name);
+        CheckStatus { name, status: threshold.judge(counts), counts, threshold }
+    };
+    DataQuality {
+        status: quality.judge(thresholds),
+        checks: quality.checks().map(judge).collect(),
+        quality,
+        basis,
+        last_updated,
     }
 }
 

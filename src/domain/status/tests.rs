@@ -46,6 +46,7 @@ fn group(metric_type: MetricType, of_sources: bool, geocoding: (u64, u64), valid
     let quality = Quality {
         geocoding: Counts::new(geocoding.0, geocoding.1).expect("counts"),
         validation: Counts::new(validation.0, validation.1).expect("counts"),
+        ..Quality::default()
     };
     MetricSums { metric_type, of_sources, sums: QualitySums { quality, last_updated: hours_ago(1) } }
 }
@@ -120,12 +121,12 @@ fn the_worst_sources_come_first() {
 fn the_basis_is_the_first_type_with_an_attempt() {
     use MetricType::{Aggregate, Hourly, SourceSpecific};
     let events = QualitySums {
-        quality: Quality { geocoding: Counts::new(7, 7).expect("counts"), validation: Counts::NONE },
+        quality: Quality { geocoding: Counts::new(7, 7).expect("counts"), ..Quality::default() },
         last_updated: now(),
     };
     for (metrics, events, expect, attempts) in [
         (vec![], None, Basis::None, 0),
-        (vec![], Some(events), Basis::ConflictEvents, 7),
+        (vec![], Some(events.clone()), Basis::ConflictEvents, 7),
         (vec![group(Hourly, true, (6, 6), (0, 0))], Some(events), Basis::Hourly, 6),
         (vec![group(Hourly, true, (6, 6), (0, 0)), group(Hourly, false, (5, 5), (0, 0))], None, Basis::Hourly, 5),
         (

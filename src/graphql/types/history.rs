@@ -1,5 +1,6 @@
 use async_graphql::{Enum, ID, SimpleObject};
 
+use crate::domain::check::CheckName;
 use crate::domain::counts::{Counts, shown};
 use crate::domain::metric::{self, MetricType};
 use crate::domain::run::{self, Outcome, RunState};
@@ -131,6 +132,30 @@ impl From<run::SourceRun> for SourceRun {
     }
 }
 
+/// The counts of a further check.
+#[derive(SimpleObject)]
+pub(crate) struct CheckCounts {
+    /// Its name.
+    name: String,
+    /// How often it was tried.
+    attempts: u64,
+    /// How often it passed.
+    passes: u64,
+    /// Percent, with one decimal; null without an attempt.
+    rate: Option<f64>,
+}
+
+impl From<(&CheckName, &Counts)> for CheckCounts {
+    fn from((name, counts): (&CheckName, &Counts)) -> Self {
+        Self {
+            name: name.to_string(),
+            attempts: counts.attempts(),
+            passes: counts.successes(),
+            rate: counts.rate().map(shown),
+        }
+    }
+}
+
 /// The quality counts of a moment. The server works out its rates and status.
 #[derive(SimpleObject)]
 pub(crate) struct DataQualityMetric {
@@ -156,6 +181,8 @@ pub(crate) struct DataQualityMetric {
     validation_passes: u64,
     /// Percent, with one decimal; null without an attempt.
     validation_pass_rate: Option<f64>,
+    /// Further checks.
+    checks: Vec<CheckCounts>,
     /// What these counts alone come to.
     status: HealthValue,
 }
@@ -175,6 +202,7 @@ impl From<metric::DataQualityMetric> for DataQualityMetric {
             validation_attempts: validation.attempts(),
             validation_passes: validation.successes(),
             validation_pass_rate: validation.rate().map(shown),
+            checks: metric.quality.others.iter().map(CheckCounts::from).collect(),
             status: metric.status.into(),
         }
     }

@@ -40,6 +40,8 @@ pub(crate) struct SourceRunInput {
     validation_passes: Option<i32>,
     /// Percent; must agree with the counts within 0.1.
     validation_pass_rate: Option<f64>,
+    /// Further checks, each once.
+    checks: Option<Vec<CheckInput>>,
     /// What went wrong.
     error: Option<String>,
 }
@@ -71,6 +73,19 @@ pub(crate) struct DataQualityInput {
     validation_passes: Option<i32>,
     /// Percent; must agree with the counts within 0.1.
     validation_pass_rate: Option<f64>,
+    /// Further checks, each once.
+    checks: Option<Vec<CheckInput>>,
+}
+
+/// The counts of a check beyond the two that have fields of their own.
+#[derive(Debug, InputObject, Serialize)]
+pub(crate) struct CheckInput {
+    /// Its name: 1 to 64 characters of a-z, 0-9, '_' and '-'.
+    name: String,
+    /// How often it was tried.
+    attempts: i32,
+    /// How often it passed: no more than the attempts.
+    passes: i32,
 }
 
 /// An input as the item of a report, which is what the one way in takes.

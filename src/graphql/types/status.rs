@@ -6,7 +6,7 @@ use crate::domain::alert::{self, AlertState, AlertType};
 use crate::domain::anomaly::{self, AnomalyType, Severity};
 use crate::domain::counts::{Counts, shown};
 use crate::domain::health::Health;
-use crate::domain::status::{Basis, DataQuality, ScrapingHealth, SourceStatus};
+use crate::domain::status::{Basis, CheckStatus, DataQuality, ScrapingHealth, SourceStatus};
 use crate::graphql::types::scalar::{Count, DateTime};
 use crate::live::snapshot::{Listing, Snapshot};
 
@@ -239,6 +239,8 @@ pub(crate) struct DataQualityObject {
     validation_attempts: Count,
     /// How many were.
     validation_passes: Count,
+    /// Every check, those two and the further ones.
+    checks: Vec<CheckStatusObject>,
     /// Where the counts were taken from.
     basis: BasisValue,
     /// The newest moment in them.
@@ -257,8 +259,43 @@ impl From<&DataQuality> for DataQualityObject {
             geocoding_successes: Count(geocoding.successes()),
             validation_attempts: Count(validation.attempts()),
             validation_passes: Count(validation.successes()),
+            checks: quality.checks.iter().map(CheckStatusObject::from).collect(),
             basis: quality.basis.into(),
             last_updated: quality.last_updated.map(DateTime::from),
+        }
+    }
+}
+
+/// How one check does.
+#[derive(SimpleObject)]
+#[graphql(name = "CheckStatus")]
+pub(crate) struct CheckStatusObject {
+    /// Its name.
+    name: String,
+    /// How its counts were judged.
+    status: HealthValue,
+    /// How often it was tried.
+    attempts: Count,
+    /// How often it passed.
+    passes: Count,
+    /// Percent, with one decimal; null without an attempt.
+    rate: Option<f64>,
+    /// Below this, in percent, it is a warning.
+    warning_below: f64,
+    /// Below this, in percent, it is an error.
+    error_below: f64,
+}
+
+impl From<&CheckStatus> for CheckStatusObject {
+    fn from(check: &CheckStatus) -> Self {
+        Self {
+            name: check.name.to_string(),
+            status: check.status.into(),
+            attempts: Count(check.counts.attempts()),
+            passes: Count(check.counts.successes()),
+            rate: check.counts.rate().map(shown),
+            warning_below: check.threshold.warning(),
+            error_below: check.threshold.error(),
         }
     }
 }

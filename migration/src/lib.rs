@@ -8,6 +8,7 @@ mod m0002_source_runs;
 mod m0003_data_quality_metrics;
 mod m0004_conflict_events;
 mod m0005_metric_checks;
+mod m0006_running_runs_and_steps;
 
 /// All steps, in order.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_data_quality_metrics::Migration),
             Box::new(m0004_conflict_events::Migration),
             Box::new(m0005_metric_checks::Migration),
+            Box::new(m0006_running_runs_and_steps::Migration),
         ]
     }
 }

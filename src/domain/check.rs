@@ -1,12 +1,8 @@
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
-
-use serde::Serialize;
 
 use crate::domain::counts::Counts;
 use crate::domain::health::Health;
+use crate::domain::name::Name;
 
 /// Below this many attempts a check is not judged.
 const MIN_ATTEMPTS: u64 = 5;
@@ -54,43 +50,14 @@ impl Threshold {
     }
 }
 
-/// The name of a check: a letter or digit, then up to 63 of `a-z`, `0-9`, `_` and `-`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-pub struct CheckName(Cow<'static, str>);
-
-/// A text that is no name of a check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a check has 1 to 64 characters of a-z, 0-9, '_' and '-', the first a letter or digit")]
-pub struct BadCheckName;
+/// The name of a check.
+pub type CheckName = Name;
 
 impl CheckName {
     /// Events that got a place.
-    pub const GEOCODING: Self = Self(Cow::Borrowed("geocoding"));
+    pub const GEOCODING: Self = Self::constant("geocoding");
     /// Events that were found complete.
-    pub const VALIDATION: Self = Self(Cow::Borrowed("validation"));
-
-    /// The name itself.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for CheckName {
-    type Err = BadCheckName;
-
-    fn from_str(text: &str) -> Result<Self, BadCheckName> {
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-        let good = text.len() <= 64
-            && text.bytes().next().is_some_and(plain)
-            && text.bytes().all(|byte| plain(byte) || byte == b'_' || byte == b'-');
-        if good { Ok(Self(Cow::Owned(text.to_owned()))) } else { Err(BadCheckName) }
-    }
-}
-
-impl fmt::Display for CheckName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+    pub const VALIDATION: Self = Self::constant("validation");
 }
 
 /// How each check is judged.
@@ -206,24 +173,6 @@ mod tests {
             let counts = Counts::new(40, passes).expect("within bounds");
             let quality = Quality { others: [(deduplication.clone(), counts)].into(), ..Quality::default() };
             assert_eq!(quality.judge(&thresholds), expect, "{passes} of 40 by {own:?}");
-        }
-    }
-
-    #[test]
-    fn names_are_plain() {
-        let long = "a".repeat(64);
-        let too_long = "a".repeat(65);
-        for (text, good) in [
-            ("deduplication", true),
-            ("2nd-pass_b", true),
-            (long.as_str(), true),
-            (too_long.as_str(), false),
-            ("", false),
-            ("-a", false),
-            ("Geo", false),
-            ("a b", false),
-        ] {
-            assert_eq!(text.parse::<CheckName>().is_ok(), good, "{text:?}");
         }
     }
 }

@@ -10,7 +10,8 @@ use crate::domain::health::Health;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::source::SourceKey;
 use crate::domain::status::{Basis, CheckStatus, DataQuality, PipelineStatus, ScrapingHealth, SourceStatus};
-use crate::domain::time::{Timestamp, rfc3339, serde_rfc3339};
+use crate::domain::step::{PipelineStep, StepName, StepState};
+use crate::domain::time::{Timestamp, rfc3339, seconds, serde_rfc3339};
 
 /// The status with the first `listed` of its sources. Without an instant it is what an entity tag is made of.
 pub(super) fn render(status: &PipelineStatus, listed: usize, timestamp: Option<Timestamp>) -> Vec<u8> {
@@ -20,6 +21,7 @@ pub(super) fn render(status: &PipelineStatus, listed: usize, timestamp: Option<T
         timestamp: timestamp.map(rfc3339),
         scraping_health: PlainHealth::of(&status.scraping_health, listed),
         data_quality: PlainQuality::of(&status.data_quality),
+        steps: status.steps.iter().map(PlainStep::of).collect(),
         anomalies: &status.anomalies,
         alerts: &status.alerts,
         overall_status: status.overall_status,
@@ -35,6 +37,7 @@ struct Plain<'a> {
     timestamp: Option<String>,
     scraping_health: PlainHealth<'a>,
     data_quality: PlainQuality<'a>,
+    steps: Vec<PlainStep<'a>>,
     anomalies: &'a [Anomaly],
     alerts: &'a [Alert],
     overall_status: Health,
@@ -76,6 +79,7 @@ struct PlainSource<'a> {
     stale: bool,
     /// A number in the old clients: 0 without a run, which `runs` tells.
     success_rate: f64,
+    running: u64,
     runs: u64,
     #[serde(with = "serde_rfc3339::option")]
     last_run: Option<Timestamp>,
@@ -88,6 +92,7 @@ impl<'a> PlainSource<'a> {
             status: source.status,
             stale: source.stale,
             success_rate: source.success_rate.map_or(0.0, shown),
+            running: source.running,
             runs: source.runs,
             last_run: source.last_run,
         }
@@ -147,6 +152,38 @@ impl<'a> PlainCheck<'a> {
             attempts: check.counts.attempts(),
             passes: check.counts.successes(),
             rate: check.counts.rate().map(shown),
+        }
+    }
+}
+
+/// A step of the last cycle.
+#[derive(Serialize)]
+struct PlainStep<'a> {
+    name: &'a StepName,
+    state: StepState,
+    sources: u64,
+    failed: u64,
+    items_in: Option<u64>,
+    items_out: Option<u64>,
+    #[serde(with = "serde_rfc3339::option")]
+    started_at: Option<Timestamp>,
+    #[serde(with = "serde_rfc3339::option")]
+    ended_at: Option<Timestamp>,
+    duration_seconds: Option<f64>,
+}
+
+impl<'a> PlainStep<'a> {
+    fn of(step: &'a PipelineStep) -> Self {
+        Self {
+            name: &step.name,
+            state: step.state,
+            sources: step.sources,
+            failed: step.failed,
+            items_in: step.items_in,
+            items_out: step.items_out,
+            started_at: step.started_at,
+            ended_at: step.ended_at,
+            duration_seconds: step.duration.map(seconds),
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::domain::status::{Facts, MetricSums, QualitySums, SourceFacts};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::entity::{conflict_event, data_quality_metric, metric_check, pipeline, source, source_run};
+use crate::store::steps::last_cycle;
 use crate::store::{Store, stored};
 
 #[derive(FromQueryResult)]
@@ -95,6 +96,7 @@ async fn facts(
         sources: source_facts(transaction, key, runs).await?,
         articles_collected: unsigned(articles),
         events_extracted: unsigned(events),
+        steps: last_cycle(transaction, key, since).await?,
         metrics,
         conflict_events,
     }))
@@ -105,6 +107,7 @@ async fn source_facts(
     key: &PipelineKey,
     runs: Vec<RunSums>,
 ) -> Result<Vec<SourceFacts>> {
+    let running = running_runs(transaction, key).await?;
     let mut runs: HashMap<String, RunSums> = runs.into_iter().map(|run| (run.source.clone(), run)).collect();
     let sources = source::Entity::find()
         .filter(source::Column::Pipeline.eq(key.as_str()))
@@ -115,10 +118,12 @@ async fn source_facts(
         .into_iter()
         .map(|row| {
             let sums = runs.remove(&row.key);
+            let running = running.get(&row.key).copied().map_or(0, unsigned);
             let sum = |of: fn(&RunSums) -> Option<i64>| sums.as_ref().and_then(of).map_or(0, unsigned);
             Ok(SourceFacts {
                 enabled: row.enabled,
                 last_run: last_run(&row)?,
+                running,
                 runs: sum(|sums| Some(sums.runs)),
                 succeeded: sum(|sums| sums.succeeded),
                 succeeded_fresh: sum(|sums| sums.succeeded_fresh),
@@ -134,6 +139,22 @@ pub(super) fn last_run(row: &source::Model) -> Result<Option<LastRun>> {
         (Some(finished_at), Some(state)) => Ok(Some(LastRun { state: stored("the run state", state)?, finished_at })),
         _ => Ok(None),
     }
+}
+
+/// How many runs of each source have begun and not ended.
+async fn running_runs(transaction: &DatabaseTransaction, key: &PipelineKey) -> Result<HashMap<String, i64>> {
+    let running: Vec<(String, i64)> = source_run::Entity::find()
+        .select_only()
+        .column(source_run::Column::Source)
+        .column_as(source_run::Column::Id.count(), "running")
+        .filter(source_run::Column::Pipeline.eq(key.as_str()))
+        .filter(source_run::Column::State.eq(RunState::Running.as_str()))
+        .group_by(source_run::Column::Source)
+        .into_tuple()
+        .all(transaction)
+        .await
+        .map_err(Error::database)?;
+    Ok(running.into_iter().collect())
 }
 
 async fn run_sums(transaction: &DatabaseTransaction, key: &PipelineKey, since: Timestamp) -> Result<Vec<RunSums>> {

@@ -16,6 +16,7 @@ use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::entity::{data_quality_metric, metric_check, source_run};
+use crate::store::steps::steps_of;
 use crate::store::{Store, stored};
 
 /// Which rows of a pipeline's history, and how many.
@@ -103,20 +104,22 @@ impl Store {
         Ok(checks)
     }
 
-    /// A page of finished source runs, in the order in which they ended.
+    /// A page of source runs: of finished ones, in the order in which they ended, or of running ones, in the order in which
+    /// they began.
     pub async fn source_runs(&self, request: &PageRequest, state: Option<RunState>) -> Result<Page<SourceRun>> {
         use source_run::Column;
-        let mut select = source_run::Entity::find()
-            .filter(Column::Pipeline.eq(request.pipeline.as_str()))
-            .filter(Column::FinishedAt.is_not_null());
+        let at = if state == Some(RunState::Running) { Column::StartedAt } else { Column::FinishedAt };
+        let mut select =
+            source_run::Entity::find().filter(Column::Pipeline.eq(request.pipeline.as_str())).filter(at.is_not_null());
         if let Some(state) = state {
             select = select.filter(Column::State.eq(state.as_str()));
         }
         let rows = select
-            .page(request, Column::Source, Column::FinishedAt, Column::Id)
+            .page(request, Column::Source, at, Column::Id)
             .all(self.connections.reader())
             .await
             .map_err(Error::database)?;
+        let mut steps = steps_of(self.connections.reader(), rows.iter().map(|row| row.id).collect()).await?;
         page(rows, request.first, |row| {
             Ok(SourceRun {
                 id: row.id,
@@ -131,6 +134,7 @@ impl Store {
                 events_extracted: row.events_extracted.map(i32::unsigned_abs),
                 geocoding: row.geocoding_attempts.zip(row.geocoding_successes).map(|(a, s)| counts(a, s)),
                 validation: row.validation_attempts.zip(row.validation_passes).map(|(a, s)| counts(a, s)),
+                steps: steps.remove(&row.id).unwrap_or_default(),
                 error: row.error,
             })
         })

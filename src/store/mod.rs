@@ -16,6 +16,14 @@ mod known_ids;
 mod record;
 /// Pipelines and sources: listing, registering, removing.
 mod registry;
+/// The rows that reports come to.
+mod rows;
+/// What stands in a source's row of its newest run.
+mod source_rows;
+/// Runs that are reported at their start.
+mod started_runs;
+/// The steps of runs.
+mod steps;
 /// Group commit.
 mod writer;
 

@@ -70,6 +70,8 @@ impl Store {
             enabled: Set(enabled),
             last_run_at: Set(None),
             last_run_state: Set(None),
+            steps_run: Set(None),
+            steps_at: Set(None),
         };
         let row = source::Entity::insert(row)
             .on_conflict(
@@ -128,7 +130,7 @@ impl Store {
 }
 
 /// Raises the revision of a pipeline, and holds its row to the end of the transaction.
-async fn raise(transaction: &DatabaseTransaction, key: &PipelineKey, store: &Store) -> Result<Revision> {
+pub(super) async fn raise(transaction: &DatabaseTransaction, key: &PipelineKey, store: &Store) -> Result<Revision> {
     let found = pipeline::Entity::find_by_id(key.as_str())
         .lock_exclusive()
         .one(transaction)

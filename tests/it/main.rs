@@ -26,6 +26,8 @@ mod metrics;
 mod migrations;
 /// The whole real file.
 mod real_file;
+/// Runs that are reported at their start, and their steps.
+mod runs;
 /// schema.graphql is what the program prints.
 mod schema;
 /// Ending: streams, sockets and requests.

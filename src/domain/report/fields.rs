@@ -5,6 +5,8 @@ use uuid::Uuid;
 use crate::domain::counts::{Counts, MAX_REPORTED, shown};
 use crate::domain::report::Fault;
 
+/// What a count is, for an error.
+const A_COUNT: &str = "a whole number from 0 to 2147483647";
 /// A rate that a reporter sends may differ this much, in points, from the one its counts give.
 const RATE_TOLERANCE: f64 = 0.1;
 
@@ -50,6 +52,11 @@ impl Fields {
         self.faults.push(Fault { field, message: message.into(), expected: expected.into() });
     }
 
+    /// Whether something was found wrong with this field.
+    pub(super) fn is_faulty(&self, field: &str) -> bool {
+        self.faults.iter().any(|fault| fault.field == field)
+    }
+
     /// For what only matters when nothing else was found wrong.
     pub(super) fn fault_unless_faulty(&mut self, field: &str, message: &str, expected: &str) {
         if self.faults.is_empty() {
@@ -82,12 +89,17 @@ impl Fields {
         expected: &str,
         read: impl FnOnce(&Value) -> Option<T>,
     ) -> Option<T> {
-        if !self.has(name) {
+        if self.expect_present(name, expected) { self.optional(name, expected, read) } else { None }
+    }
+
+    /// Whether the field was given; it is a fault when it was not.
+    pub(super) fn expect_present(&mut self, name: &'static str, expected: &str) -> bool {
+        let has = self.has(name);
+        if !has {
             self.take(name);
             self.fault(name, "it is missing", expected);
-            return None;
         }
-        self.optional(name, expected, read)
+        has
     }
 
     pub(super) fn forbidden(&mut self, name: &'static str, message: &str, expected: &str) {
@@ -132,12 +144,7 @@ impl Fields {
     }
 
     pub(super) fn required_count(&mut self, name: &'static str) -> Option<u32> {
-        if !self.has(name) {
-            self.take(name);
-            self.fault(name, "it is missing", "a whole number from 0 to 2147483647");
-            return None;
-        }
-        self.count(name)
+        if self.expect_present(name, A_COUNT) { self.count(name) } else { None }
     }
 
     /// Both counts of a check, if they go together.
@@ -151,7 +158,7 @@ impl Fields {
     }
 
     pub(super) fn count(&mut self, name: &'static str) -> Option<u32> {
-        self.optional(name, "a whole number from 0 to 2147483647", |value| {
+        self.optional(name, A_COUNT, |value| {
             value.as_u64().and_then(|number| u32::try_from(number).ok()).filter(|number| *number <= MAX_REPORTED)
         })
     }

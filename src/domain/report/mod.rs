@@ -1,6 +1,9 @@
 //! Reports as they arrive: each item is parsed and checked whole, and every fault of it is named.
 
+/// The fields of an item.
 mod fields;
+/// The lists within it.
+mod parts;
 
 use std::collections::BTreeMap;
 
@@ -15,16 +18,16 @@ use crate::domain::counts::Counts;
 use crate::domain::metric::MetricType;
 use crate::domain::pipeline::{BadPipelineKey, PipelineKey};
 use crate::domain::report::fields::Fields;
+use crate::domain::report::parts::{checks, steps};
 use crate::domain::run::Outcome;
 use crate::domain::source::SourceKey;
-use crate::domain::time::{Timestamp, rfc3339};
+use crate::domain::step::Step;
+use crate::domain::time::{Timestamp, rfc3339, serde_rfc3339};
 
 /// How far ahead of the server a reporter's clock may be.
 const MAX_AHEAD: TimeDelta = TimeDelta::minutes(5);
 /// What is reported later than this after it happened is history.
 const BACKFILL_AFTER: TimeDelta = TimeDelta::hours(24);
-/// Further checks of one report.
-const MAX_CHECKS: usize = 50;
 /// Characters of an error text.
 const MAX_ERROR: usize = 65_536;
 
@@ -51,7 +54,7 @@ pub struct Arrival {
 /// An accepted report.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Report {
-    /// Of a finished run of a source.
+    /// Of a run of a source: its start, or its end.
     SourceRun(SourceRunReport),
     /// Of the quality counts of a moment.
     DataQuality(DataQualityReport),
@@ -66,7 +69,7 @@ pub enum ReportKind {
     DataQuality,
 }
 
-/// What a reporter says of a finished run.
+/// What a reporter says of a run: of its start, or of its end.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SourceRunReport {
     /// The reporter's id, for saying the same thing twice without harm.
@@ -79,11 +82,14 @@ pub struct SourceRunReport {
     pub pipeline: PipelineKey,
     /// The source.
     pub source: SourceKey,
-    /// When the run finished.
+    /// When the run finished or, at its start, when it started.
     pub timestamp: Timestamp,
     /// How it ended, if that was said.
     #[serde(serialize_with = "outcome_as_str")]
     pub outcome: Option<Outcome>,
+    /// When it started, if that was said at its end.
+    #[serde(with = "serde_rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
     /// Articles, if they were counted.
     pub articles_collected: Option<u32>,
     /// Events, if they were counted.
@@ -97,8 +103,20 @@ pub struct SourceRunReport {
     /// Further checks.
     #[serde(serialize_with = "checks_as_pairs", skip_serializing_if = "BTreeMap::is_empty")]
     pub checks: BTreeMap<CheckName, Counts>,
+    /// Its steps, in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Step>,
     /// What went wrong.
     pub error: Option<String>,
+}
+
+/// The two reports of one run, under one id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// It has begun.
+    Start,
+    /// It has ended.
+    End,
 }
 
 /// What a reporter says of the quality of a moment.
@@ -183,6 +201,14 @@ impl Report {
         }
     }
 
+    /// Whether it tells of a start; all else tells of an end.
+    pub fn phase(&self) -> Phase {
+        match self {
+            Self::SourceRun(report) => report.phase(),
+            Self::DataQuality(_) => Phase::End,
+        }
+    }
+
     /// The digest of what was said.
     pub fn digest(&self) -> BodyDigest {
         let canonical = match self {
@@ -197,6 +223,11 @@ impl SourceRunReport {
     /// How the run ended; `ok` when nothing was said.
     pub fn outcome(&self) -> Outcome {
         self.outcome.unwrap_or(Outcome::Ok)
+    }
+
+    /// Whether it tells of the start of a run or of its end.
+    pub fn phase(&self) -> Phase {
+        if self.outcome == Some(Outcome::Running) { Phase::Start } else { Phase::End }
     }
 
     /// Whether it is history rather than news.
@@ -235,11 +266,22 @@ fn source_run(fields: &mut Fields, arrival: &Arrival) -> Option<SourceRunReport>
     let source = fields.required("source", SOURCE, source_key);
     let timestamp = timestamp(fields, arrival);
     let outcome = fields.optional("outcome", &fields::one_of::<Outcome>(), |value| value.as_str()?.parse().ok());
+    let is_start = outcome == Some(Outcome::Running);
+    let started_at = if is_start {
+        expect_a_start(fields, id);
+        None
+    } else {
+        instant(fields, "started_at", arrival)
+    };
+    if started_at.zip(timestamp).is_some_and(|(started, finished)| started > finished) {
+        fields.fault("started_at", "it starts after it finished", "at or before timestamp, which is when it finished");
+    }
     let articles_collected = fields.count("articles_collected");
     let events_extracted = fields.count("events_extracted");
     let geocoding = fields.check("geocoding_attempts", "geocoding_successes", "geocoding_success_rate");
     let validation = fields.check("validation_attempts", "validation_passes", "validation_pass_rate");
     let checks = checks(fields);
+    let steps = steps(fields, !is_start, arrival);
     let error = fields.optional("error", "a text of at most 65,536 characters, none of them U+0000", |value| {
         let text = value.as_str()?;
         (text.chars().count() <= MAX_ERROR && !text.contains('\0')).then(|| text.to_owned())
@@ -251,13 +293,42 @@ fn source_run(fields: &mut Fields, arrival: &Arrival) -> Option<SourceRunReport>
         source: source?,
         timestamp: timestamp?,
         outcome,
+        started_at,
         articles_collected,
         events_extracted,
         geocoding,
         validation,
         checks: checks?,
+        steps: steps?,
         error,
     })
+}
+
+/// What is different for the report of a start.
+fn expect_a_start(fields: &mut Fields, id: Option<Uuid>) {
+    if id.is_none() && !fields.is_faulty("id") {
+        fields.fault("id", "the start of a run needs one", "a UUID, under which its end is reported too");
+    }
+    for name in [
+        "started_at",
+        "articles_collected",
+        "events_extracted",
+        "geocoding_attempts",
+        "geocoding_successes",
+        "geocoding_success_rate",
+        "validation_attempts",
+        "validation_passes",
+        "validation_pass_rate",
+        "checks",
+        "error",
+    ] {
+        let (message, expected) = if name == "started_at" {
+            ("at the start of a run its timestamp is when it started", "timestamp")
+        } else {
+            ("the run has only begun", "this at its end, under the same id")
+        };
+        fields.forbidden(name, message, expected);
+    }
 }
 
 fn data_quality(fields: &mut Fields, arrival: &Arrival) -> Option<DataQualityReport> {
@@ -298,36 +369,6 @@ fn data_quality(fields: &mut Fields, arrival: &Arrival) -> Option<DataQualityRep
     })
 }
 
-/// Names that would be confused with the fields that have these counts, and with the volumes in a history.
-const RESERVED: [(&str, &str); 4] = [
-    ("geocoding", "geocoding_attempts and geocoding_successes"),
-    ("validation", "validation_attempts and validation_passes"),
-    ("articles", "another name: it stands for articles_collected"),
-    ("events", "another name: it stands for events_extracted"),
-];
-
-/// Checks beyond the two, each by its name.
-fn checks(fields: &mut Fields) -> Option<BTreeMap<CheckName, Counts>> {
-    let items = fields.items("checks", MAX_CHECKS)?;
-    let mut checks = BTreeMap::new();
-    for mut item in items {
-        let expected = "1 to 64 characters of a-z, 0-9, '_' and '-', the first a letter or digit";
-        let name = item.required("name", expected, |value| value.as_str()?.parse::<CheckName>().ok());
-        let attempts = item.required_count("attempts");
-        let passes = item.required_count("passes");
-        let counts = attempts.zip(passes).and_then(|(attempts, passes)| item.counts("passes", attempts, passes));
-        if let Some((_, instead)) = name.as_ref().and_then(|name| RESERVED.iter().find(|it| it.0 == name.as_str())) {
-            item.fault("name", "this name is taken by fields of the report", instead);
-        } else if name.as_ref().is_some_and(|name| checks.contains_key(name)) {
-            item.fault("name", "this check is named twice", "each check once");
-        }
-        checks.extend(name.zip(counts));
-        // What is incomplete has a fault, and so the report is refused.
-        fields.adopt(item);
-    }
-    Some(checks)
-}
-
 const SOURCE: &str = "a name of 1 to 255 characters after trimming, without control characters";
 
 fn source_key(value: &Value) -> Option<SourceKey> {
@@ -348,20 +389,26 @@ fn pipeline(fields: &mut Fields, arrival: &Arrival) -> Option<PipelineKey> {
 }
 
 fn timestamp(fields: &mut Fields, arrival: &Arrival) -> Option<Timestamp> {
-    let expected = "RFC 3339 with a zone, such as 2026-01-28T15:30:45Z";
-    let timestamp =
-        fields.required("timestamp", expected, |value| crate::domain::time::parse_rfc3339(value.as_str()?))?;
+    fields.expect_present("timestamp", AN_INSTANT);
+    instant(fields, "timestamp", arrival)
+}
+
+const AN_INSTANT: &str = "RFC 3339 with a zone, such as 2026-01-28T15:30:45Z";
+
+/// An instant that can have been seen.
+fn instant(fields: &mut Fields, name: &'static str, arrival: &Arrival) -> Option<Timestamp> {
+    let instant = fields.optional(name, AN_INSTANT, |value| crate::domain::time::parse_rfc3339(value.as_str()?))?;
     let latest = arrival.received_at + MAX_AHEAD;
-    if timestamp > latest {
-        let message = format!("{} lies in the future", rfc3339(timestamp));
-        fields.fault("timestamp", &message, &format!("at most {}, five minutes from now", rfc3339(latest)));
+    if instant > latest {
+        let message = format!("{} lies in the future", rfc3339(instant));
+        fields.fault(name, &message, &format!("at most {}, five minutes from now", rfc3339(latest)));
         return None;
     }
-    if timestamp.timestamp() < 0 {
-        fields.fault("timestamp", &format!("{} is too long ago", rfc3339(timestamp)), "1970 or later");
+    if instant.timestamp() < 0 {
+        fields.fault(name, &format!("{} is too long ago", rfc3339(instant)), "1970 or later");
         return None;
     }
-    Some(timestamp)
+    Some(instant)
 }
 
 #[allow(clippy::ref_option, reason = "serde calls it with a reference to the field")]

@@ -17,6 +17,7 @@ use crate::domain::pipeline::PipelineKey;
 use crate::domain::revision::Revision;
 use crate::domain::run::{LastRun, RunState};
 use crate::domain::source::SourceKey;
+use crate::domain::step::PipelineStep;
 use crate::domain::time::Timestamp;
 
 /// What the status of a pipeline is worked out by.
@@ -65,6 +66,8 @@ pub struct Facts {
     pub articles_collected: u64,
     /// Events of all runs in the window.
     pub events_extracted: u64,
+    /// The steps of the last cycle, as far as it lies in the window.
+    pub steps: Vec<PipelineStep>,
     /// The sums of the metrics in the window, one entry a group.
     pub metrics: Vec<MetricSums>,
     /// The old pipeline's own rows in the window; looked at only where no metric has an attempt.
@@ -80,6 +83,8 @@ pub struct SourceFacts {
     pub enabled: bool,
     /// Its newest finished run that was no backfill, ever.
     pub last_run: Option<LastRun>,
+    /// Its runs that have begun and not ended.
+    pub running: u64,
     /// Its finished runs in the window.
     pub runs: u64,
     /// Those of them that succeeded.
@@ -141,6 +146,8 @@ pub struct PipelineStatus {
     pub scraping_health: ScrapingHealth,
     /// How good what they bring is.
     pub data_quality: DataQuality,
+    /// The steps of the last cycle: the newest run of each source that told of its steps.
+    pub steps: Vec<PipelineStep>,
     /// What is unusual.
     pub anomalies: Vec<Anomaly>,
     /// What somebody should know.
@@ -181,6 +188,8 @@ pub struct SourceStatus {
     pub stale: bool,
     /// Percent of its runs in the window that succeeded; `None` without a run in the window.
     pub success_rate: Option<f64>,
+    /// Its runs that have begun and not ended.
+    pub running: u64,
     /// Its runs in the window.
     pub runs: u64,
     /// When its last run finished.
@@ -226,6 +235,7 @@ pub fn evaluate(facts: Facts, rules: &Rules, now: Timestamp) -> PipelineStatus {
         overall_status: Health::worst([scraping_health.status, data_quality.status]),
         scraping_health,
         data_quality,
+        steps: facts.steps,
         anomalies: Vec::new(),
         alerts: Vec::new(),
     }
@@ -290,6 +300,7 @@ fn source_status(source: SourceFacts, staleness: TimeDelta, now: Timestamp) -> S
         stale: source.last_run.is_some() && is_silent(&source, now, staleness),
         #[allow(clippy::cast_precision_loss, reason = "exact to 2⁵³ runs")]
         success_rate: (source.runs > 0).then(|| 100.0 * source.succeeded as f64 / source.runs as f64),
+        running: source.running,
         runs: source.runs,
         last_run: source.last_run.map(|last| last.finished_at),
         source: source.key,

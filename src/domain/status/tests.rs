@@ -19,6 +19,7 @@ fn facts() -> Facts {
         sources: vec![],
         articles_collected: 0,
         events_extracted: 0,
+        steps: vec![],
         metrics: vec![],
         conflict_events: None,
     }
@@ -36,6 +37,7 @@ fn source(key: &str, last: Option<(RunState, i64)>) -> SourceFacts {
         key: key.parse().expect("a source"),
         enabled: true,
         last_run: last.map(|(state, hours)| LastRun { state, finished_at: hours_ago(hours) }),
+        running: 0,
         runs: u64::from(in_window),
         succeeded,
         succeeded_fresh: succeeded,

@@ -5,6 +5,7 @@ use crate::domain::counts::{Counts, shown};
 use crate::domain::metric::{self, MetricType};
 use crate::domain::run::{self, Outcome, RunState};
 use crate::domain::source;
+use crate::domain::step::{Step, StepState};
 use crate::graphql::types::scalar::DateTime;
 use crate::graphql::types::status::HealthValue;
 
@@ -20,10 +21,12 @@ pub(crate) enum MetricTypeValue {
     Hourly,
 }
 
-/// How a finished run ended.
+/// What is said of a run: how it ended, or that it has begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "Outcome", name = "RunOutcome")]
 pub(crate) enum OutcomeValue {
+    /// It has begun; its end comes under the same id.
+    Running,
     /// It did its work.
     Ok,
     /// It did not.
@@ -106,8 +109,56 @@ pub(crate) struct SourceRun {
     validation_attempts: Option<u64>,
     /// How many were.
     validation_passes: Option<u64>,
+    /// Its steps, in their order.
+    steps: Vec<RunStep>,
     /// What went wrong, in the reporter's words.
     error: Option<String>,
+}
+
+/// A step of a run.
+#[derive(SimpleObject)]
+pub(crate) struct RunStep {
+    /// Its name.
+    name: String,
+    /// Where it stands.
+    state: StepStateValue,
+    /// Items it was given; null when they were not counted.
+    items_in: Option<u32>,
+    /// Items it gave on; null when they were not counted.
+    items_out: Option<u32>,
+    /// When it began, if that was reported.
+    started_at: Option<DateTime>,
+    /// When it ended, if that was reported.
+    ended_at: Option<DateTime>,
+}
+
+/// Where a step stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "StepState", name = "StepState")]
+pub(crate) enum StepStateValue {
+    /// Not yet begun.
+    Pending,
+    /// Begun and not yet ended.
+    Running,
+    /// Ended well.
+    Ok,
+    /// Ended in failure.
+    Failed,
+    /// Left out.
+    Skipped,
+}
+
+impl From<Step> for RunStep {
+    fn from(step: Step) -> Self {
+        Self {
+            name: step.name.to_string(),
+            state: step.state.into(),
+            items_in: step.items_in,
+            items_out: step.items_out,
+            started_at: step.started_at.map(DateTime::from),
+            ended_at: step.ended_at.map(DateTime::from),
+        }
+    }
 }
 
 impl From<run::SourceRun> for SourceRun {
@@ -127,6 +178,7 @@ impl From<run::SourceRun> for SourceRun {
             geocoding_successes: run.geocoding.map(Counts::successes),
             validation_attempts: run.validation.map(Counts::attempts),
             validation_passes: run.validation.map(Counts::successes),
+            steps: run.steps.into_iter().map(RunStep::from).collect(),
             error: run.error,
         }
     }

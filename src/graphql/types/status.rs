@@ -7,6 +7,9 @@ use crate::domain::anomaly::{self, AnomalyType, Severity};
 use crate::domain::counts::{Counts, shown};
 use crate::domain::health::Health;
 use crate::domain::status::{Basis, CheckStatus, DataQuality, ScrapingHealth, SourceStatus};
+use crate::domain::step::PipelineStep;
+use crate::domain::time::seconds;
+use crate::graphql::types::history::StepStateValue;
 use crate::graphql::types::scalar::{Count, DateTime};
 use crate::live::snapshot::{Listing, Snapshot};
 
@@ -120,6 +123,11 @@ impl PipelineStatus {
         DataQualityObject::from(&self.0.status().data_quality)
     }
 
+    /// The steps of the last cycle: of the newest run of each source that told of its steps.
+    async fn steps(&self) -> Vec<PipelineStepObject> {
+        self.0.status().steps.iter().map(PipelineStepObject::from).collect()
+    }
+
     /// What is unusual.
     async fn anomalies(&self) -> Vec<Anomaly> {
         self.0.status().anomalies.iter().cloned().map(Anomaly::from).collect()
@@ -202,6 +210,8 @@ pub(crate) struct SourceStatusObject {
     stale: bool,
     /// Percent of its runs in the window that succeeded, with one decimal; null without a run in the window.
     success_rate: Option<f64>,
+    /// Its runs that have begun and not ended.
+    running: Count,
     /// Its runs in the window.
     runs: Count,
     /// When its last run finished.
@@ -215,8 +225,49 @@ impl From<&SourceStatus> for SourceStatusObject {
             status: source.status.into(),
             stale: source.stale,
             success_rate: source.success_rate.map(shown),
+            running: Count(source.running),
             runs: Count(source.runs),
             last_run: source.last_run.map(DateTime::from),
+        }
+    }
+}
+
+/// A step of the last cycle, all sources together.
+#[derive(SimpleObject)]
+#[graphql(name = "PipelineStep")]
+pub(crate) struct PipelineStepObject {
+    /// Its name.
+    name: String,
+    /// Failed when it failed anywhere; running while it runs anywhere, or is done here and still to come there.
+    state: StepStateValue,
+    /// In how many sources' runs it is.
+    sources: Count,
+    /// In how many of them it failed.
+    failed: Count,
+    /// Items it was given; null when they were not counted.
+    items_in: Option<Count>,
+    /// Items it gave on; null when they were not counted.
+    items_out: Option<Count>,
+    /// When the first of them began.
+    started_at: Option<DateTime>,
+    /// When the last of them ended; null while one has not.
+    ended_at: Option<DateTime>,
+    /// The time that was spent in it, all sources together, in seconds; null when it is not known.
+    duration_seconds: Option<f64>,
+}
+
+impl From<&PipelineStep> for PipelineStepObject {
+    fn from(step: &PipelineStep) -> Self {
+        Self {
+            name: step.name.to_string(),
+            state: step.state.into(),
+            sources: Count(step.sources),
+            failed: Count(step.failed),
+            items_in: step.items_in.map(Count),
+            items_out: step.items_out.map(Count),
+            started_at: step.started_at.map(DateTime::from),
+            ended_at: step.ended_at.map(DateTime::from),
+            duration_seconds: step.duration.map(seconds),
         }
     }
 }

@@ -6,5 +6,6 @@ pub(super) mod conflict_event;
 pub(super) mod data_quality_metric;
 pub(super) mod metric_check;
 pub(super) mod pipeline;
+pub(super) mod run_step;
 pub(super) mod source;
 pub(super) mod source_run;

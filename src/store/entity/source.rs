@@ -10,6 +10,8 @@ pub struct Model {
     pub enabled: bool,
     pub last_run_at: Option<DateTimeUtc>,
     pub last_run_state: Option<String>,
+    pub steps_run: Option<Uuid>,
+    pub steps_at: Option<DateTimeUtc>,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

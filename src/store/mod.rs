@@ -12,6 +12,8 @@ mod facts;
 pub mod history;
 /// Which ids are taken.
 mod known_ids;
+/// Work that is done by one server at a time.
+pub mod leases;
 /// Writing reports in one transaction.
 mod record;
 /// Pipelines and sources: listing, registering, removing.

@@ -85,8 +85,8 @@ async fn attempt_record(connections: &Connections, clock: &Clock, group: &[Vec<E
     // The pipelines' rows are locked in the order of their keys, before anything is written: servers that write to the
     // same ones take turns and cannot deadlock, and revisions rise in the order of the commits.
     let mut revisions = lock_pipelines(&transaction, &rows.pipelines, &rows.touched, clock).await?;
-    rows.write(&transaction).await?;
     let now = clock.now();
+    rows.write(&transaction, now).await?;
     for key in &rows.pipelines {
         let revision = Revision::after(revisions.get(key).copied(), now);
         pipeline::Entity::update_many()

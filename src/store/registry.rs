@@ -72,6 +72,8 @@ impl Store {
             last_run_state: Set(None),
             steps_run: Set(None),
             steps_at: Set(None),
+            expected_since: Set(Some(self.clock.now())),
+            ..Default::default()
         };
         let row = source::Entity::insert(row)
             .on_conflict(

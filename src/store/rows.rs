@@ -178,9 +178,9 @@ impl Rows {
         }));
     }
 
-    /// Writes all of it. The pipelines' rows are locked.
-    pub(super) async fn write(&self, transaction: &DatabaseTransaction) -> Result<(), DbErr> {
-        source_rows::upsert(transaction, &self.sources).await?;
+    /// Writes all of it, at `now`. The pipelines' rows are locked.
+    pub(super) async fn write(&self, transaction: &DatabaseTransaction, now: Timestamp) -> Result<(), DbErr> {
+        source_rows::upsert(transaction, &self.sources, now).await?;
         for rows in self.runs.chunks(ROWS) {
             source_run::Entity::insert_many(rows.iter().cloned()).exec_without_returning(transaction).await?;
         }

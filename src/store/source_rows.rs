@@ -45,6 +45,7 @@ impl Newest {
 pub(super) async fn upsert(
     transaction: &DatabaseTransaction,
     sources: &BTreeMap<(PipelineKey, SourceKey), Newest>,
+    now: Timestamp,
 ) -> Result<(), DbErr> {
     let rows: Vec<source::ActiveModel> = sources
         .iter()
@@ -56,6 +57,10 @@ pub(super) async fn upsert(
             last_run_state: Set(newest.last_run.map(|last| last.state.as_str().to_owned())),
             steps_run: Set(newest.steps.map(|(_, run)| run)),
             steps_at: Set(newest.steps.map(|(at, _)| at)),
+            expected_every: Set(None),
+            grace: Set(None),
+            expected_since: Set(Some(now)),
+            labels: Set(None),
         })
         .collect();
     for rows in rows.chunks(ROWS) {

@@ -1,0 +1,23 @@
+use sea_orm::entity::prelude::*;
+
+#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "alert_events")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: i64,
+    pub alert_id: Uuid,
+    pub pipeline: Option<String>,
+    pub from_state: Option<String>,
+    pub to_state: String,
+    pub severity: String,
+    pub reason: String,
+    pub title: String,
+    pub message: String,
+    pub at: DateTimeUtc,
+    pub revision: Option<i64>,
+}
+
+#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -72,6 +72,8 @@ pub(crate) enum AlertTypeValue {
     Volume,
     /// A source that should have reported.
     Silence,
+    /// Pipewatch itself.
+    Server,
 }
 
 /// Where an alert stands.

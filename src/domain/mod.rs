@@ -24,6 +24,8 @@ pub mod report;
 pub mod revision;
 /// Source runs.
 pub mod run;
+/// Whether a source has been silent for too long.
+pub mod silence;
 /// Sources: the feeds of a pipeline.
 pub mod source;
 /// The status of a pipeline as a function of its facts and an instant.

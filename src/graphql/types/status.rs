@@ -75,6 +75,8 @@ pub(crate) enum AlertTypeValue {
     Volume,
     /// A source that should have reported.
     Silence,
+    /// Pipewatch itself.
+    Server,
 }
 
 /// Where an alert stands.

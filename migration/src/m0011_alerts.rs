@@ -1,6 +1,6 @@
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
-    big_integer, big_integer_null, integer, pk_uuid, string_len, string_len_null, text, text_null,
+    big_integer, big_integer_null, boolean, integer, pk_uuid, string_len, string_len_null, text, text_null,
     timestamp_with_time_zone, timestamp_with_time_zone_null, uuid,
 };
 
@@ -49,6 +49,9 @@ impl MigrationTrait for Migration {
             .col(string_len_null("acknowledged_by", 255))
             .col(text_null("acknowledged_note"))
             .col(timestamp_with_time_zone_null("acknowledged_at"))
+            // What was last told of it.
+            .col(timestamp_with_time_zone_null("announced_at"))
+            .col(string_len_null("announced_severity", 16))
             .foreign_key(&mut of_pipeline("fk_alerts_pipeline", "alerts"))
             .to_owned();
         manager.create_table(alerts).await?;
@@ -76,6 +79,8 @@ impl MigrationTrait for Migration {
             .col(timestamp_with_time_zone("at"))
             // The pipeline's revision with it.
             .col(big_integer_null("revision"))
+            // Whether it is decided what is told of it.
+            .col(boolean("settled").default(false))
             .foreign_key(
                 ForeignKey::create()
                     .name("fk_alert_events_alert")
@@ -88,6 +93,11 @@ impl MigrationTrait for Migration {
         for columns in [&["pipeline", "revision", "id"][..], &["alert_id", "id"]] {
             manager.create_index(crate::index("alert_events", columns)).await?;
         }
+
+        manager
+            .get_connection()
+            .execute_unprepared("CREATE INDEX idx_alert_events_unsettled ON alert_events (alert_id) WHERE NOT settled")
+            .await?;
 
         let mutes = Table::create()
             .table("alert_silences")
@@ -105,25 +115,7 @@ impl MigrationTrait for Migration {
         manager.create_table(mutes).await?;
         manager.create_index(crate::index("alert_silences", &["ends_at"])).await?;
 
-        // What is told of an alert on a channel, so that nothing is told twice for the same reason, and the end of
-        // everything that was told.
-        let told = Table::create()
-            .table("alert_notices")
-            .col(uuid("alert_id"))
-            .col(string_len("channel", 64))
-            .col(big_integer("event_id"))
-            .col(timestamp_with_time_zone("told_at"))
-            .primary_key(Index::create().col("alert_id").col("channel"))
-            .foreign_key(
-                ForeignKey::create()
-                    .name("fk_alert_notices_alert")
-                    .from("alert_notices", "alert_id")
-                    .to("alerts", "id")
-                    .on_delete(ForeignKeyAction::Cascade),
-            )
-            .to_owned();
-        manager.create_table(told).await?;
-
+        // What is to be delivered: a row a notice and channel.
         let outbox = Table::create()
             .table("outbox")
             .col(pk_uuid("id"))
@@ -144,7 +136,7 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for table in ["outbox", "alert_notices", "alert_silences", "alert_events", "alerts"] {
+        for table in ["outbox", "alert_silences", "alert_events", "alerts"] {
             manager.drop_table(Table::drop().table(table).to_owned()).await?;
         }
         Ok(())

@@ -4,8 +4,9 @@ use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
 
 /// How grave an anomaly or an alert is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, strum::EnumString, strum::IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Severity {
     /// Worth knowing.
     Low,
@@ -13,6 +14,13 @@ pub enum Severity {
     Medium,
     /// Worth waking somebody.
     High,
+}
+
+impl Severity {
+    /// As it stands in JSON and in the database: `high`.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
 }
 
 /// What is unusual.

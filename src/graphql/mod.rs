@@ -118,6 +118,7 @@ fn error(error: Error) -> async_graphql::Error {
     let code = match &error {
         Error::PipelineNotFound(_) => "PIPELINE_NOT_FOUND",
         Error::SourceNotFound { .. } => "SOURCE_NOT_FOUND",
+        Error::AlertNotFound(_) => "ALERT_NOT_FOUND",
         Error::DefaultPipelineStays => "DEFAULT_PIPELINE_STAYS",
         Error::Database(_) => "DATABASE_UNAVAILABLE",
         Error::ShuttingDown => "SHUTTING_DOWN",

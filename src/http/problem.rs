@@ -50,6 +50,7 @@ impl From<Error> for Problem {
         let (status, code) = match &error {
             Error::PipelineNotFound(_) => (StatusCode::NOT_FOUND, "PIPELINE_NOT_FOUND"),
             Error::SourceNotFound { .. } => (StatusCode::NOT_FOUND, "SOURCE_NOT_FOUND"),
+            Error::AlertNotFound(_) => (StatusCode::NOT_FOUND, "ALERT_NOT_FOUND"),
             Error::DefaultPipelineStays => (StatusCode::CONFLICT, "DEFAULT_PIPELINE_STAYS"),
             Error::Database(_) => (StatusCode::SERVICE_UNAVAILABLE, "DATABASE_UNAVAILABLE"),
             Error::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "SHUTTING_DOWN"),

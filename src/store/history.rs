@@ -144,7 +144,7 @@ impl Store {
 type Checks = BTreeMap<CheckName, Counts>;
 
 /// One row more than asked for was read: it says whether there are older ones.
-fn page<R, T>(mut rows: Vec<R>, first: u64, read: impl FnMut(R) -> Result<T>) -> Result<Page<T>> {
+pub(super) fn page<R, T>(mut rows: Vec<R>, first: u64, read: impl FnMut(R) -> Result<T>) -> Result<Page<T>> {
     let first = usize::try_from(first).unwrap_or(usize::MAX);
     let has_more = rows.len() > first;
     rows.truncate(first);

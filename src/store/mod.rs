@@ -1,5 +1,7 @@
 //! The only place that speaks SQL. What goes in and comes out are the domain's types.
 
+/// Alerts, and the log of their steps.
+pub mod alerts;
 /// Which revisions are known to be committed.
 mod changes;
 /// The connections, and how they are tuned for each database.

@@ -10,6 +10,8 @@ use crate::domain::health::Health;
 use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
 
+/// A step of an alert, as it was committed.
+mod event;
 /// What an evaluation says of one rule and what it watches.
 mod finding;
 /// From findings to transitions.
@@ -21,6 +23,7 @@ pub mod notice;
 /// The rules, what they watch, and what tells their alerts apart.
 mod rule;
 
+pub use event::AlertEvent;
 pub use finding::{AnomalousSeries, DeadFeed, Finding, Trouble, Verdict};
 pub use machine::{Acknowledgement, CannotAcknowledge, Reason, Step, Streaks, Tracked, Transition, acknowledge, step};
 pub use mute::{BadMute, Label, Labels, Matcher, Mute};

@@ -15,9 +15,19 @@ pub struct Model {
     pub message: String,
     pub at: DateTimeUtc,
     pub revision: Option<i64>,
+    pub settled: bool,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    #[sea_orm(belongs_to = "super::alert::Entity", from = "Column::AlertId", to = "super::alert::Column::Id")]
+    Alert,
+}
+
+impl Related<super::alert::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Alert.def()
+    }
+}
 
 impl ActiveModelBehavior for ActiveModel {}

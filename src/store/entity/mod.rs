@@ -4,7 +4,6 @@
 
 pub(super) mod alert;
 pub(super) mod alert_event;
-pub(super) mod alert_notice;
 pub(super) mod alert_silence;
 pub(super) mod anomaly;
 pub(super) mod conflict_event;

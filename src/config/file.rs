@@ -10,6 +10,7 @@ pub(super) struct File {
     pub(super) database_url: Option<String>,
     pub(super) no_migrate: Option<bool>,
     pub(super) interval: Option<String>,
+    pub(super) evaluation_interval: Option<String>,
     pub(super) window: Option<String>,
     pub(super) staleness: Option<String>,
     #[serde(default)]

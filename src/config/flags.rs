@@ -36,6 +36,9 @@ pub struct Flags {
     /// How often a watched pipeline is computed without a change, from 100ms to 1h [default: 5s]
     #[arg(long, env = "PIPEWATCH_INTERVAL", value_name = "DURATION")]
     pub interval: Option<String>,
+    /// How often silence, anomalies and alerts are evaluated, from 100ms to 1h [default: 30s]
+    #[arg(long, env = "PIPEWATCH_EVALUATION_INTERVAL", value_name = "DURATION")]
+    pub evaluation_interval: Option<String>,
     /// How far back a status looks [default: 24h]
     #[arg(long, env = "PIPEWATCH_WINDOW", value_name = "DURATION")]
     pub window: Option<String>,

@@ -39,6 +39,8 @@ pub struct Config {
     pub migrate: bool,
     /// How often a watched pipeline is computed without a change.
     pub interval: Duration,
+    /// How often silence, anomalies and alerts are evaluated.
+    pub evaluation_interval: Duration,
     /// Windows, staleness and thresholds.
     pub rules: RuleBook,
     /// How long open requests and streams may take to end when the server stops.
@@ -126,6 +128,7 @@ impl Config {
             database_url: database_url(flags.database.database_url.or(file.database_url))?,
             migrate: !(flags.no_migrate || file.no_migrate.unwrap_or(false)),
             interval,
+            evaluation_interval: evaluation_interval(flags.evaluation_interval.or(file.evaluation_interval))?,
             rules: rule_book,
             drain,
             max_connections,
@@ -242,6 +245,14 @@ fn duration(key: &str, set: Option<String>, default: Duration) -> Result<Duratio
         humantime::parse_duration(&text)
             .map_err(|_| BadSetting::new(key, format!("{text:?}; expected a duration such as 5s or 100ms")))
     })
+}
+
+fn evaluation_interval(set: Option<String>) -> Result<Duration, BadSetting> {
+    let every = duration("evaluation_interval", set, Duration::from_secs(30))?;
+    if every < Duration::from_millis(100) || every > Duration::from_hours(1) {
+        return Err(BadSetting::new("evaluation_interval", "expected from 100ms to 1h"));
+    }
+    Ok(every)
 }
 
 /// A limit: at least one.

@@ -4,6 +4,8 @@
 #[macro_use]
 mod support;
 
+/// Alerts: how they are raised, and how they end.
+mod alerts;
 /// Checks beyond the two.
 mod checks;
 /// The command line.

@@ -20,6 +20,8 @@ fn facts() -> Facts {
         articles_collected: 0,
         events_extracted: 0,
         steps: vec![],
+        alerts: vec![],
+        anomalies: vec![],
         metrics: vec![],
         conflict_events: None,
     }

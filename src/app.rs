@@ -73,6 +73,7 @@ pub async fn run(
         monitor,
         store: Arc::clone(&store),
         streams: streams.clone(),
+        tokens: config.tokens,
         limits: config.limits,
         init_wait,
         reservations: Reservations::default(),

@@ -33,12 +33,14 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve: take reports, and show the status to everyone watching
+    #[command(after_help = serve::ABOUT_TOKENS)]
     Serve(Box<Flags>),
     /// Bring the database's schema up or down, or show where it stands
     Migrate(migrate::Arguments),
     /// Print the GraphQL schema
     Schema,
     /// Post a file of source runs to a running server, in order, as if they happened now
+    #[command(after_help = replay::ABOUT_TOKEN)]
     Replay(replay::Arguments),
 }
 

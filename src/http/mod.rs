@@ -32,7 +32,7 @@ pub mod streams;
 mod subscription;
 /// How a stream or socket leaves hyper.
 mod takeover;
-/// Who looks: taken from the request.
+/// Who looks, taken from the request: tokens.
 mod viewer;
 /// `GET /api/v1/ws/monitoring/pipeline-status`: the status as plain WebSocket messages.
 mod websocket;
@@ -59,6 +59,7 @@ pub use crate::http::graphql_sse::single::Reservations;
 pub use crate::http::graphql_ws::InitWait;
 use crate::http::problem::Problem;
 use crate::http::streams::Streams;
+pub use crate::http::viewer::Tokens;
 use crate::ingest::Ingest;
 use crate::monitor::Monitor;
 use crate::store::Store;
@@ -83,6 +84,8 @@ pub struct Services {
     pub store: Arc<Store>,
     /// What streams and sockets share.
     pub streams: Streams,
+    /// Who may do anything at all.
+    pub tokens: Tokens,
     /// What one client may do.
     pub limits: Limits,
     /// graphql-transport-ws clients that have not initialised their connections yet.
@@ -116,7 +119,8 @@ pub enum CorsOrigins {
 
 /// All routes.
 pub fn router(services: Services, cors: &CorsOrigins) -> Router {
-    let ingest = |kind| post(move |state, query, headers, body| ingest::record(kind, state, query, headers, body));
+    let ingest =
+        |kind| post(move |state, viewer, uri, headers, body| ingest::record(kind, state, viewer, uri, headers, body));
     // Only what takes a body pays for taking it.
     let taking = Router::new()
         .route("/graphql", any(graphql::serve))
@@ -194,7 +198,7 @@ impl PlainQuery {
 }
 
 /// `GET /metrics`: all that is counted, in Prometheus' text format.
-async fn metrics(State(services): State<Arc<Services>>) -> Response {
+async fn metrics(State(services): State<Arc<Services>>, _: Viewer) -> Response {
     match &services.metrics {
         Some(metrics) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()).into_response(),
         None => Problem::new(StatusCode::NOT_FOUND, "NO_METRICS", "this server counts nothing").into_response(),

@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -35,12 +36,13 @@ fn frame(payload: &Payload) -> Vec<u8> {
 /// The status as text messages: at once, then every new one. What the client sends is read and ignored.
 pub(super) async fn serve(
     State(services): State<Arc<Services>>,
-    viewer: Viewer,
+    viewer: Result<Viewer, Problem>,
     PeerAddress(address): PeerAddress,
     uri: Uri,
     version: Version,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let Ok(viewer) = viewer else { return refuse(&services, address, version, &headers) };
     let query = PlainQuery::of(&uri)?;
     let (pipeline, listing) = (query.pipeline(viewer)?, query.listing()?);
     let mut response = socket::handshake(version, &headers, None)?;
@@ -59,6 +61,24 @@ pub(super) async fn serve(
             socket::listen(&peer, already, most, |_, _| Ok(())).await;
             drop(place);
         });
+    });
+    Ok(response)
+}
+
+/// A browser's `WebSocket` does not show its page the status of a handshake, but it does show how it was closed.
+fn refuse(
+    services: &Services,
+    address: SocketAddr,
+    version: Version,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    let mut response = socket::handshake(version, headers, None)?;
+    let permit = services.streams.admit(address, &MANNER)?;
+    let (streams, most) = (services.streams.clone(), services.limits.message_size);
+    Takeover::mark(&mut response, move |wire, already, head| {
+        let peer = streams.connect(wire, &MANNER, permit, &head);
+        socket::close(&peer, &Close::new(4001, "Unauthorized"));
+        streams.tasks.clone().spawn(async move { socket::listen(&peer, already, most, |_, _| Ok(())).await });
     });
     Ok(response)
 }

@@ -4,6 +4,8 @@
 #[macro_use]
 mod support;
 
+/// Tokens: who may do anything at all.
+mod access;
 /// The command line.
 mod command_line;
 /// `kill -9` in the middle of a load.

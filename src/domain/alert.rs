@@ -14,6 +14,8 @@ pub enum AlertType {
     Volume,
     /// A source that should have reported.
     Silence,
+    /// This server itself, which cannot see to the pipeline.
+    Server,
 }
 
 /// Where an alert stands.

@@ -185,7 +185,9 @@ impl Shared {
 
     fn is_fresh(&self, snapshot: &Snapshot) -> bool {
         let newest = self.store.newest_revision(&snapshot.status().pipeline);
-        snapshot.computed_at().elapsed() < self.schedule.interval
+        // In trouble every look may be the one that ends it.
+        !snapshot.status().is_in_trouble()
+            && snapshot.computed_at().elapsed() < self.schedule.interval
             && newest.is_some_and(|revision| snapshot.revision() >= revision)
     }
 

@@ -34,5 +34,7 @@ mod shutdown;
 mod soak;
 /// The status: windows, bases and types, through the database.
 mod status;
+/// A database that fails: streams stay, and say so.
+mod trouble;
 /// graphql-transport-ws, plain WebSocket, Server-Sent Events and polling.
 mod watching;

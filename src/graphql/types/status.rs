@@ -72,6 +72,8 @@ pub(crate) enum AlertTypeValue {
     Volume,
     /// A source that should have reported.
     Silence,
+    /// The server itself: it cannot read its database, and shows what it knew last.
+    Server,
 }
 
 /// Where an alert stands.

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{Response, Uri, Version};
+use axum::http::{HeaderMap, Response, Uri, Version};
 
 use crate::domain::viewer::Viewer;
 use crate::http::event_stream::{CHUNK_END, LAST_CHUNK};
@@ -31,18 +31,24 @@ pub(super) async fn serve(
     PeerAddress(address): PeerAddress,
     uri: Uri,
     version: Version,
+    headers: HeaderMap,
 ) -> Result<Response<Body>, Problem> {
     let query = PlainQuery::of(&uri)?;
     let (pipeline, listing) = (query.pipeline(viewer)?, query.listing()?);
     let permit = services.streams.admit(address, &MANNER)?;
+    // What another server has shown already is not taken back here.
+    if let Some(seen) = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok()) {
+        services.monitor.look_again(&pipeline, seen).await;
+    }
     let watch = services.monitor.watch(&pipeline).await?;
     let retry = b"retry: 3000\n";
     let response = event_stream::open(version, retry, move |wire, first, is_chunked| {
         let (manner, dress) = if is_chunked { (&MANNER, &STATUS) } else { (&MANNER_IN_BODY, &STATUS_IN_BODY) };
         let streams = &services.streams;
         let peer = streams.connect(wire, manner, permit, &first);
+        let least = watch.newest().map(|snapshot| snapshot.revision());
         let source = || plain_source(watch, listing);
-        let place = streams.groups.join(plain_key(&pipeline, listing), source, &peer, dress, "");
+        let place = streams.groups.join_at(plain_key(&pipeline, listing), source, &peer, dress, "", least);
         streams.tasks.spawn(async move {
             if place.is_err() {
                 peer.say_goodbye();

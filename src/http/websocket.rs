@@ -52,8 +52,9 @@ pub(super) async fn serve(
     Takeover::mark(&mut response, move |wire, already, head| {
         let streams = &services.streams;
         let peer = streams.connect(wire, &MANNER, permit, &head);
+        let least = watch.newest().map(|snapshot| snapshot.revision());
         let source = || plain_source(watch, listing);
-        let place = streams.groups.join(plain_key(&pipeline, listing), source, &peer, &STATUS, "");
+        let place = streams.groups.join_at(plain_key(&pipeline, listing), source, &peer, &STATUS, "", least);
         streams.tasks.spawn(async move {
             if let Err(too_many) = &place {
                 socket::close(&peer, &Close::new(1013, too_many.to_string()));

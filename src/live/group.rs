@@ -11,6 +11,7 @@ use slab::Slab;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::revision::Revision;
 use crate::live::payload::{Dress, Ending, Payload};
 use crate::live::peer::{Delivered, Peer, Subscription};
 
@@ -122,6 +123,22 @@ impl Groups {
         dress: &'static Dress,
         id: &str,
     ) -> Result<Place, TooManyGroups> {
+        self.join_at(key, source, peer, dress, id, None)
+    }
+
+    /// The same for who is owed nothing older than `least`: the source has that already, and gives it to the group next.
+    ///
+    /// # Errors
+    /// When it would be one group too many.
+    pub fn join_at(
+        &self,
+        key: Key,
+        source: impl FnOnce() -> Source,
+        peer: &Arc<Peer>,
+        dress: &'static Dress,
+        id: &str,
+        least: Option<Revision>,
+    ) -> Result<Place, TooManyGroups> {
         let mut by_key = lock(&self.shared.by_key);
         let found = by_key.get(&key).and_then(|group| group.admit(peer, dress, id));
         let place = if let Some(place) = found {
@@ -137,7 +154,9 @@ impl Groups {
         };
         drop(by_key);
         let (version, newest) = place.subscription.group.newest();
-        if let Some(payload) = newest {
+        if let Some(payload) = newest
+            && payload.revision >= least
+        {
             peer.deliver(&place.subscription, version, &payload, &mut Vec::new());
         }
         Ok(place)

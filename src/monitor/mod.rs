@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::domain::pipeline::PipelineKey;
+use crate::domain::revision::Revision;
 use crate::domain::status::RuleBook;
 use crate::error::{Error, Result};
 use crate::live::channel::{Channel, Watch};
@@ -130,6 +131,18 @@ impl Monitor {
             if watch.newest().is_some() {
                 return Ok(watch);
             }
+        }
+    }
+
+    /// Looks for a newer revision of a pipeline where somebody has seen one, by another server on the same database. Once:
+    /// what is not there then is not waited for.
+    pub async fn look_again(&self, pipeline: &PipelineKey, seen: Revision) {
+        let store = &self.shared.store;
+        if store.is_shared()
+            && store.newest_revision(pipeline).is_none_or(|newest| newest < seen)
+            && let Err(error) = store.refresh_pipeline(pipeline).await
+        {
+            tracing::warn!(%pipeline, error = &error as &dyn std::error::Error, "its revision could not be read");
         }
     }
 

@@ -116,6 +116,13 @@ impl Events {
         Self { response, text: String::new() }
     }
 
+    /// Opens one as a client does that has seen events before.
+    pub(crate) async fn resume(server: &Server, query: &str, last_event_id: &str) -> Self {
+        let path = format!("/api/v1/monitoring/pipeline-status/stream{query}");
+        let request = server.get(&path).header("last-event-id", last_event_id);
+        Self { response: in_time("an answer", request.send()).await.expect("an answer"), text: String::new() }
+    }
+
     /// The next event; `None` when the stream has ended in good order.
     pub(crate) async fn next(&mut self) -> Option<Event> {
         loop {

@@ -37,8 +37,10 @@ pub type Source = BoxStream<'static, News>;
 
 /// There are as many groups as there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too many different operations are being watched; watch one that others watch, or come back later")]
-pub struct TooManyGroups;
+#[error(
+    "{0} different operations are being watched, which is the limit (max_groups); watch one of them, or come back later"
+)]
+pub struct TooManyGroups(usize);
 
 /// All groups.
 #[derive(Debug, Clone)]
@@ -145,12 +147,12 @@ impl Groups {
             place
         } else {
             if by_key.len() >= self.shared.most && !by_key.contains_key(&key) {
-                return Err(TooManyGroups);
+                return Err(TooManyGroups(self.shared.most));
             }
             let group = Group::found(key, source(), &self.shared);
             by_key.insert(key, Arc::clone(&group));
             gauge!("pipewatch_groups").set(count(by_key.len()));
-            group.admit(peer, dress, id).ok_or(TooManyGroups)?
+            group.admit(peer, dress, id).ok_or(TooManyGroups(self.shared.most))?
         };
         drop(by_key);
         let (version, newest) = place.subscription.group.newest();

@@ -12,6 +12,8 @@ mod command_line;
 mod crash;
 /// GraphQL over HTTP: lists, history and mutations.
 mod graphql;
+/// Ten thousand different operations at once.
+mod groups;
 /// `/api/health` and its parts.
 mod health;
 /// Reports: what is stored, what is refused, and what is answered.

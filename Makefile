@@ -14,6 +14,7 @@ run: versions ## Build and serve at http://127.0.0.1:8000, with the demo pipelin
 test: versions check postgres ## Check and test everything, on SQLite and PostgreSQL, with real clients
 	cargo test --workspace --locked
 	$(MAKE) clients
+	tests/vanish.sh
 
 clients: versions ## Test the program with real client libraries, of JavaScript and Python
 	cargo build --locked

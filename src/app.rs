@@ -19,7 +19,7 @@ use crate::http::{self, InitWait, Reservations, router};
 use crate::ingest::Ingest;
 use crate::live::admission::Admission;
 use crate::live::group::Groups;
-use crate::live::peer::Patience;
+use crate::live::patience::Patience;
 use crate::live::registry::Registry;
 use crate::monitor::{Monitor, Schedule};
 use crate::store::{Direction, Store};

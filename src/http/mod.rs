@@ -16,6 +16,8 @@ pub mod graphql_ws;
 mod health;
 /// `POST /api/v1/source-runs`, `POST /api/v1/data-quality-metrics`.
 mod ingest;
+/// What the plain event stream and the plain WebSocket share.
+mod plain;
 /// `GET /api/v1/monitoring/pipeline-status`: the status, for polling.
 mod poll;
 /// Errors as responses.

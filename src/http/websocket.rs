@@ -8,12 +8,12 @@ use tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use crate::domain::viewer::Viewer;
 use crate::http::frame::{Close, write_header};
+use crate::http::plain::Watcher;
 use crate::http::problem::Problem;
-use crate::http::streams::{plain_key, plain_source};
 use crate::http::takeover::{PeerAddress, Takeover};
-use crate::http::{PlainQuery, Services, socket};
+use crate::http::{Services, socket};
+use crate::live::manner::Manner;
 use crate::live::payload::{Dress, Payload};
-use crate::live::peer::Manner;
 
 static MANNER: Manner = socket::manner("websocket");
 
@@ -43,18 +43,12 @@ pub(super) async fn serve(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let Ok(viewer) = viewer else { return refuse(&services, address, version, &headers) };
-    let query = PlainQuery::of(&uri)?;
-    let (pipeline, listing) = (query.pipeline(viewer)?, query.listing()?);
     let mut response = socket::handshake(version, &headers, None)?;
-    let permit = services.streams.admit(address, &MANNER)?;
-    let watch = services.monitor.watch(&pipeline).await?;
+    let watcher = Watcher::admit(&services, viewer, address, &uri, &MANNER, None).await?;
     let most = services.limits.message_size;
     Takeover::mark(&mut response, move |wire, already, head| {
         let streams = &services.streams;
-        let peer = streams.connect(wire, &MANNER, permit, &head);
-        let least = watch.newest().map(|snapshot| snapshot.revision());
-        let source = || plain_source(watch, listing);
-        let place = streams.groups.join_at(plain_key(&pipeline, listing), source, &peer, &STATUS, "", least);
+        let (peer, place) = watcher.connect(streams, wire, &MANNER, &head, &STATUS);
         streams.tasks.spawn(async move {
             if let Err(too_many) = &place {
                 socket::close(&peer, &Close::new(1013, too_many.to_string()));

@@ -27,8 +27,9 @@ use crate::http::socket::{self, Heard};
 use crate::http::subscription::{self, Running, json};
 use crate::http::takeover::{PeerAddress, Takeover};
 use crate::http::{Services, errors_json};
+use crate::live::manner::Manner;
 use crate::live::payload::{Dress, Ending, Payload};
-use crate::live::peer::{Manner, Peer};
+use crate::live::peer::Peer;
 
 /// The one subprotocol that is spoken, in its exact letters.
 pub(super) const PROTOCOL: &str = "graphql-transport-ws";

@@ -31,9 +31,11 @@ check: versions ## Formatting and lints; warnings are errors
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --document-private-items --quiet
 
-schema: ## Write schema.graphql anew
+schema: ## Write schema.graphql and openapi.json anew
 	cargo run --locked --quiet -- schema > schema.graphql.new
 	mv schema.graphql.new schema.graphql
+	cargo run --locked --quiet -- openapi > openapi.json.new
+	mv openapi.json.new openapi.json
 
 bench: versions postgres ## Measure, beside peers too, and print the tables of the README
 	bench/peers/install.sh

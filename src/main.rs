@@ -39,6 +39,8 @@ enum Command {
     Migrate(migrate::Arguments),
     /// Print the GraphQL schema
     Schema,
+    #[command(about = "Print the OpenAPI description of the REST routes")]
+    Openapi,
     /// Post a file of source runs to a running server, in order, as if they happened now
     #[command(after_help = replay::ABOUT_TOKEN)]
     Replay(replay::Arguments),
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
             Command::Serve(flags) => serve::run(*flags).await,
             Command::Migrate(arguments) => migrate::run(arguments).await,
             Command::Schema => print(pipewatch::graphql::sdl().trim_end()),
+            Command::Openapi => print(pipewatch::http::openapi::json().trim_end()),
             Command::Replay(arguments) => replay::run(arguments).await,
         }
     })

@@ -16,6 +16,8 @@ pub mod graphql_ws;
 mod health;
 /// `POST /api/v1/source-runs`, `POST /api/v1/data-quality-metrics`.
 mod ingest;
+/// `GET /api/openapi.json`: the description of the REST routes.
+pub mod openapi;
 /// What the plain event stream and the plain WebSocket share.
 mod plain;
 /// `GET /api/v1/monitoring/pipeline-status`: the status, for polling.
@@ -135,6 +137,7 @@ pub fn router(services: Services, cors: &CorsOrigins) -> Router {
         .route("/api/v1/monitoring/pipeline-status/stream", get(sse::serve))
         .route("/api/v1/ws/monitoring/pipeline-status", get(websocket::serve))
         .route("/metrics", get(metrics))
+        .route("/api/openapi.json", get(openapi::serve))
         .route("/api/health", get(health::serve))
         .route("/api/health/live", get(health::live))
         .route("/api/health/ready", get(health::ready))

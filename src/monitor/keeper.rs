@@ -157,7 +157,7 @@ impl Keeper {
             tracing::warn!(
                 pipeline = %self.pipeline,
                 error = error as &dyn std::error::Error,
-                "the status could not be computed, and says so; it is tried again"
+                "the status could not be computed; it is tried again"
             );
         }
         let last = last.ok_or_else(|| error.clone())?;

@@ -67,6 +67,7 @@ async fn every_route_but_health_needs_a_token() {
         ((&Method::DELETE, "/graphql?token=none&operationId=1", json), 404),
         // This server has none to give, and says so to whoever may ask.
         ((&get, "/metrics", "*/*"), 404),
+        ((&get, "/api/openapi.json", json), 200),
     ] {
         let (method, path, accept) = route;
         let ask =

@@ -31,7 +31,7 @@ fn help_documents_every_setting() {
     }
     let (code, help, _) = pipewatch(folder.path(), &["--help"]);
     assert_eq!(code, 0);
-    for command in ["serve", "migrate", "schema", "replay"] {
+    for command in ["serve", "migrate", "schema", "openapi", "replay"] {
         assert!(help.contains(command), "{command}");
     }
 }

@@ -26,6 +26,8 @@ mod live;
 mod metrics;
 /// The schema's steps, up and down, with data.
 mod migrations;
+/// openapi.json is what the program prints, and true.
+mod openapi;
 /// The whole real file.
 mod real_file;
 /// schema.graphql is what the program prints.

@@ -21,7 +21,7 @@ use crate::http::{self, InitWait, Reservations, router};
 use crate::ingest::Ingest;
 use crate::live::admission::Admission;
 use crate::live::group::Groups;
-use crate::live::peer::Patience;
+use crate::live::patience::Patience;
 use crate::live::registry::Registry;
 use crate::monitor::{Monitor, Schedule};
 use crate::store::{Direction, Store};
@@ -80,6 +80,7 @@ pub async fn run(
         monitor,
         store: Arc::clone(&store),
         streams: streams.clone(),
+        tokens: config.tokens,
         limits: config.limits,
         init_wait,
         reservations: Reservations::default(),

@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::config::secret::Secret;
+
 /// `pipewatch.toml`. Unknown keys are errors.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,6 +28,7 @@ pub(super) struct File {
     pub(super) init_wait: Option<String>,
     pub(super) ping_after: Option<String>,
     pub(super) write_timeout: Option<String>,
+    pub(super) tokens: Option<Vec<Secret>>,
     pub(super) cors_origins: Option<Vec<String>>,
     pub(super) log: Option<String>,
     pub(super) demo: Option<bool>,

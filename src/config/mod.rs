@@ -4,6 +4,8 @@
 mod file;
 /// Flags and environment.
 mod flags;
+/// What must not be shown.
+mod secret;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,10 +16,11 @@ use chrono::TimeDelta;
 
 use crate::config::file::File;
 pub use crate::config::flags::{DatabaseFlags, Flags};
+pub use crate::config::secret::Secret;
 use crate::domain::check::{CheckName, Threshold};
 use crate::domain::status::{RuleBook, Rules};
 use crate::graphql;
-use crate::http::{CorsOrigins, Limits};
+use crate::http::{CorsOrigins, Limits, Tokens};
 
 /// The database, when none is named: a file in the working directory.
 pub const DEFAULT_DATABASE: &str = "sqlite://pipewatch.db";
@@ -51,6 +54,8 @@ pub struct Config {
     pub max_connections_per_address: usize,
     /// Different operations that may be watched at a time.
     pub max_groups: usize,
+    /// Who may do anything at all: everybody, where there are none.
+    pub tokens: Tokens,
     /// What one client may do.
     pub limits: Limits,
     /// How much a GraphQL operation may ask for.
@@ -138,6 +143,7 @@ impl Config {
                 max_connections,
             )?,
             max_groups: number("max_groups", flags.max_groups.or(file.max_groups), 10_000)?,
+            tokens: tokens(&flags.tokens.or(file.tokens).unwrap_or_default())?,
             limits: Limits {
                 message_size: number("max_message_size", flags.max_message_size.or(file.max_message_size), 64 * 1024)?,
                 subscriptions_per_connection: number(
@@ -253,6 +259,16 @@ fn evaluation_interval(set: Option<String>) -> Result<Duration, BadSetting> {
         return Err(BadSetting::new("evaluation_interval", "expected from 100ms to 1h"));
     }
     Ok(every)
+}
+
+/// Tokens: what can stand in a header and between commas. None of them is shown, not even a bad one.
+fn tokens(set: &[Secret]) -> Result<Tokens, BadSetting> {
+    let is_good = |token: &str| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
+    if set.iter().all(|token| is_good(&token.0)) {
+        Ok(set.iter().map(|token| &token.0).collect())
+    } else {
+        Err(BadSetting::new("tokens", "expected letters, digits and punctuation, without spaces and commas"))
+    }
 }
 
 /// A limit: at least one.

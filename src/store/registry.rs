@@ -35,6 +35,15 @@ impl Store {
         Ok(())
     }
 
+    /// Learns the newest revision of one pipeline, which another server may have committed.
+    pub async fn refresh_pipeline(&self, key: &PipelineKey) -> Result<()> {
+        let found = pipeline::Entity::find_by_id(key.as_str()).one(self.connections.reader()).await;
+        if let Some(row) = found.map_err(Error::database)? {
+            self.changes.committed(key, Revision::from_stored(row.revision));
+        }
+        Ok(())
+    }
+
     /// Makes a pipeline exist.
     pub async fn register_pipeline(&self, key: &PipelineKey) -> Result<()> {
         let row = pipeline::ActiveModel {

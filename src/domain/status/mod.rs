@@ -2,6 +2,9 @@
 //!
 //! Counts are summed and then divided; rates are never averaged, and metric types never mixed.
 
+/// A status that cannot be worked out for now.
+mod trouble;
+
 use std::collections::HashMap;
 
 use chrono::TimeDelta;

@@ -139,12 +139,13 @@ impl Telling {
             }
         }
         if alert.state == Firing && !muted {
+            // What a mute kept back is told as of when it could have been, so that it does not wait again.
+            let told = telling.lines.last().map(|line| line.at).or(entry.announced.map(|told| told.at));
+            let at = told.map_or(alert.changed_at, |told| told.max(alert.changed_at));
             match announced {
-                // It was muted when it fired.
-                None => telling.lines.push(Line::standing(Event::Fired, alert.changed_at, alert)),
-                // It was muted when it changed.
+                None => telling.lines.push(Line::standing(Event::Fired, at, alert)),
                 Some(severity) if severity != alert.severity => {
-                    telling.lines.push(Line::standing(Event::Changed, alert.changed_at, alert));
+                    telling.lines.push(Line::standing(Event::Changed, at, alert));
                 }
                 Some(_) if telling.lines.is_empty() => telling.repeats = entry.announced.map(|told| told.at),
                 Some(_) => {}

@@ -52,7 +52,7 @@ pub(super) fn judge(buckets: &[Bucket], place: usize, alpha: f64) -> Option<Verd
         p_value: now.p_value,
         sentence: String::new(),
     };
-    Some(sentence::dead_feed(verdict, runs, buckets[first - 1].hour.start()))
+    Some(verdict.saying(|verdict| sentence::dead_feed(verdict, runs, buckets[first - 1].hour.start())))
 }
 
 /// Hours that are expected to bring the same.

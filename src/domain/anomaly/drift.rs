@@ -6,6 +6,8 @@
 //! equation of Crowder, "A simple method for studying run-length distributions of exponentially weighted moving average
 //! charts", Technometrics 29 (1987).
 
+use std::sync::LazyLock;
+
 use super::RECORDED_BELOW;
 use super::tails::number;
 
@@ -19,6 +21,11 @@ pub(super) const SKEWNESS: f64 = 0.442_6;
 const MOST: f64 = 7.0;
 /// Nodes of the quadrature: with more of them the run lengths do not change in the eighth digit.
 const NODES: usize = 24;
+
+/// L at the p-value from which a drift is recorded.
+pub(super) static LIMIT: LazyLock<f64> = LazyLock::new(|| limit(RECORDED_BELOW, WEIGHT));
+/// The same where only one side is looked at, which has half of the alarms.
+pub(super) static LIMIT_OF_ONE_SIDE: LazyLock<f64> = LazyLock::new(|| limit(2.0 * RECORDED_BELOW, WEIGHT));
 
 /// The share that the residual has of which so many are newer.
 pub(super) fn weight(newer: usize) -> f64 {
@@ -97,9 +104,7 @@ pub(super) fn p_value(deviations: f64) -> f64 {
 
 /// Whether this many deviations may be worth recording; spares nearly all the reckoning of [`p_value`].
 pub(super) fn is_far(deviations: f64) -> bool {
-    // L(0.02) = 2.05: one side of a chart has half of its alarms.
-    const { assert!(RECORDED_BELOW <= 0.01) };
-    deviations.abs() > 2.0
+    deviations.abs() > *LIMIT_OF_ONE_SIDE
 }
 
 /// Nodes and weights of the Gauss-Legendre quadrature over −1 to 1.

@@ -3,6 +3,7 @@ use uuid::Builder;
 
 use super::series::{Bucket, Hour, Series, Subject};
 use super::{Anomaly, AnomalyType, Finding, Method, Verdict, budget, dead_feed, rates, sentence, volumes};
+use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
 
 /// What is unusual in the hours that are closed at `now` and were not judged before, each by the hours before it.
@@ -28,16 +29,16 @@ fn evaluate_series(series: &Series, last_closed: Hour, alpha: f64) -> Vec<Findin
         due.flat_map(|place| rates::judge(buckets, place, alpha).map(move |verdict| (place, verdict))).collect()
     };
     found.sort_by_key(|(place, _)| *place);
-    found.into_iter().filter_map(|(place, verdict)| finding(series, &buckets[place], verdict, alpha)).collect()
+    found.into_iter().filter_map(|(place, verdict)| finding(series, &buckets[place], &verdict, alpha)).collect()
 }
 
-fn finding(series: &Series, bucket: &Bucket, verdict: Verdict, alpha: f64) -> Option<Finding> {
+fn finding(series: &Series, bucket: &Bucket, verdict: &Verdict, alpha: f64) -> Option<Finding> {
     let severity = budget::severity(verdict.p_value, alpha)?;
     let anomaly = Anomaly {
         id: id(series, verdict.method, bucket.hour),
         kind: if sentence::is_volume(series.subject()) { AnomalyType::Volume } else { AnomalyType::Quality },
         severity,
-        description: sentence::whole(series, &verdict),
+        description: sentence::whole(series, verdict),
         timestamp: bucket.hour.start(),
         source: series.source().cloned(),
         check: match series.subject() {
@@ -65,8 +66,7 @@ fn id(series: &Series, method: Method, hour: Hour) -> String {
     };
     let mut digest = Sha256::new();
     // Lengths in front keep the parts apart; a pipeline's series has no source part, and so one part fewer.
-    let parts =
-        [Some(series.pipeline().as_str()), series.source().map(|source| source.as_str()), Some(kind), Some(&name)];
+    let parts = [Some(series.pipeline().as_str()), series.source().map(SourceKey::as_str), Some(kind), Some(&name)];
     for part in parts.into_iter().flatten().chain([method.name()]) {
         digest.update((part.len() as u64).to_be_bytes());
         digest.update(part);

@@ -148,6 +148,13 @@ struct Verdict {
     sentence: String,
 }
 
+impl Verdict {
+    /// With its sentence, made of what is known.
+    fn saying(self, sentence: impl FnOnce(&Self) -> String) -> Self {
+        Self { sentence: sentence(&self), ..self }
+    }
+}
+
 fn as_text<S: Serializer>(subject: &Subject, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(subject)
 }

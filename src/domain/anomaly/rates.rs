@@ -18,6 +18,8 @@ const LEAST_DROP: f64 = 5.0;
 /// The same for a drift, which is an average over many points.
 const LEAST_DRIFT: f64 = 1.0;
 
+/// A drift that is not as low as this, in standard deviations, is none when it is reckoned exactly either.
+const ROUGHLY_LOW: f64 = -1.2;
 /// Where one estimate of the spread makes a tail this heavy, it is no finding under any other.
 const SUSPICIOUS: f64 = 0.1;
 
@@ -45,8 +47,9 @@ struct Baseline {
 /// What the newest of these hours gives away: by itself, and with those before it.
 pub(super) fn judge(buckets: &[Bucket], place: usize, alpha: f64) -> impl Iterator<Item = Verdict> {
     let points = points(&buckets[..=place]);
-    let single = baseline(buckets, &points, 0).and_then(|baseline| single(&points, baseline));
-    let drifting = drifting(buckets, &points, place, alpha);
+    let sums = Sums::of(&points);
+    let single = baseline(buckets, &points, &sums, 0).and_then(|baseline| single(&points, baseline));
+    let drifting = drifting(buckets, &points, &sums, place, alpha);
     single.into_iter().chain(drifting)
 }
 
@@ -73,40 +76,73 @@ fn points(buckets: &[Bucket]) -> Vec<Point> {
     points
 }
 
-/// What came before the point of this index, when it is enough.
-fn baseline(buckets: &[Bucket], points: &[Point], index: usize) -> Option<Baseline> {
-    let newest = buckets[points.get(index)?.last].hour;
-    let before = points[index + 1..].iter().take(MOST_POINTS);
-    let recent = before.take_while(|point| newest.since(buckets[point.first].hour) <= OLDEST);
-    let (mut count, mut hours) = (0, 0);
-    let (mut attempts, mut passes, mut squares, mut shares) = (0, 0, 0.0, 0.0);
-    for point in recent {
-        count += 1;
-        hours += point.last - point.first + 1;
-        attempts += point.attempts;
-        passes += point.passes;
-        squares += real(point.attempts) * real(point.attempts);
-        shares += real(point.passes) * real(point.passes) / real(point.attempts);
+/// Sums over all points up to one, so that a baseline is the difference of two.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sums {
+    hours: usize,
+    attempts: u64,
+    passes: u64,
+    /// Of attempts².
+    squares: f64,
+    /// Of passes² ÷ attempts.
+    shares: f64,
+}
+
+impl Sums {
+    /// One more than there are points: the first is 0.
+    fn of(points: &[Point]) -> Vec<Self> {
+        let mut sums = Vec::with_capacity(points.len() + 1);
+        let mut sum = Self::default();
+        sums.push(sum);
+        for point in points {
+            sum.hours += point.last - point.first + 1;
+            sum.attempts += point.attempts;
+            sum.passes += point.passes;
+            sum.squares += real(point.attempts).powi(2);
+            sum.shares += real(point.passes).powi(2) / real(point.attempts);
+            sums.push(sum);
+        }
+        sums
     }
+}
+
+/// What came before the point of this index, when it is enough.
+fn baseline(buckets: &[Bucket], points: &[Point], sums: &[Sums], index: usize) -> Option<Baseline> {
+    let newest = buckets[points.get(index)?.last].hour;
+    let is_recent = |place: &usize| newest.since(buckets[points[*place].first].hour) <= OLDEST;
+    let most = (index + MOST_POINTS).min(points.len() - 1);
+    // From the oldest, which nearly always is recent enough.
+    let oldest = (index + 1..=most).rev().find(is_recent)?;
+    let (begin, end) = (sums[index + 1], sums[oldest + 1]);
+    let count = oldest - index;
+    let (attempts, passes) = (end.attempts - begin.attempts, end.passes - begin.passes);
+    let (squares, shares) = (end.squares - begin.squares, end.shares - begin.shares);
     if count < LEAST_POINTS || attempts < LEAST_ATTEMPTS {
         return None;
     }
-    let (all, passed) = (real(attempts), real(passes));
+    let (all, good) = (real(attempts), real(passes));
     // Half a pass and half a failure more (Jeffreys): a spotless past does not prove that a failure is impossible.
-    let mean = (passed + 0.5) / (all + 1.0);
+    let mean = (good + 0.5) / (all + 1.0);
     // Pearson's statistic, and by how much more than by chance the points differ: Kleinman, "Proportions with extraneous
     // variance: single and independent samples", JASA 68 (1973), with the points' attempts as their weights.
-    let pearson = (shares - passed * passed / all) / (mean * (1.0 - mean));
+    let pearson = (shares - good * good / all) / (mean * (1.0 - mean));
     let unevenness = squares / all;
     let own = ((pearson - number(count - 1)) / (all - unevenness - number(count - 1))).clamp(0.0, 0.9);
     // The mean has a variance of its own, which a new point has besides.
     let correlation = (own + (1.0 + (unevenness - 1.0) * own) / all).min(0.95);
-    Some(Baseline { points: count, attempts, hours, mean, correlation })
+    Some(Baseline { points: count, attempts, hours: end.hours - begin.hours, mean, correlation })
 }
 
 impl Baseline {
     fn of_point(self, attempts: u64) -> BetaBinomial {
         BetaBinomial { trials: attempts, mean: self.mean, correlation: self.correlation }
+    }
+
+    /// How many standard deviations a point's passes lie above what is expected.
+    fn deviations(self, point: Point) -> f64 {
+        let n = real(point.attempts);
+        let variance = n * self.mean * (1.0 - self.mean) * (1.0 + (n - 1.0) * self.correlation);
+        (real(point.passes) - n * self.mean) / variance.sqrt()
     }
 
     /// Degrees of freedom that the spread between the points is known with.
@@ -180,20 +216,23 @@ fn single(points: &[Point], baseline: Baseline) -> Option<Verdict> {
         p_value,
         sentence: String::new(),
     };
-    Some(sentence::rate(verdict, point.attempts, point.passes, baseline.hours))
+    Some(verdict.saying(|verdict| sentence::rate(verdict, point.attempts, point.passes, baseline.hours)))
 }
 
 /// A drift is found in the hour in which it passes a limit, and not again in the next ones, in which it is still beyond.
-fn drifting(buckets: &[Bucket], points: &[Point], place: usize, alpha: f64) -> Option<Verdict> {
-    let now = Drift::of(buckets, points)?;
+fn drifting(buckets: &[Bucket], points: &[Point], sums: &[Sums], place: usize, alpha: f64) -> Option<Verdict> {
+    let now = Drift::of(buckets, points, sums)?;
     let severity = budget::severity(now.p_value(), alpha)?;
-    let before = place.checked_sub(1).and_then(|place| Drift::of(buckets, &self::points(&buckets[..=place])));
+    let before = place.checked_sub(1).and_then(|place| {
+        let points = self::points(&buckets[..=place]);
+        Drift::of(buckets, &points, &Sums::of(&points))
+    });
     if before.and_then(|before| budget::severity(before.p_value(), alpha)).is_some_and(|before| before >= severity) {
         return None;
     }
     let unit = (now.expected - now.observed) / -now.deviations;
     // One side of a chart has half of its alarms.
-    let width = drift::limit(2.0 * RECORDED_BELOW, drift::WEIGHT) * unit;
+    let width = *drift::LIMIT_OF_ONE_SIDE * unit;
     let verdict = Verdict {
         method: Method::Drift,
         observed: now.observed,
@@ -204,7 +243,7 @@ fn drifting(buckets: &[Bucket], points: &[Point], place: usize, alpha: f64) -> O
         p_value: now.p_value(),
         sentence: String::new(),
     };
-    Some(sentence::rate_drift(verdict, now.hours))
+    Some(verdict.saying(|verdict| sentence::rate_drift(verdict, now.hours)))
 }
 
 /// The average of how far the points lie from what was expected of each.
@@ -220,11 +259,16 @@ struct Drift {
 }
 
 impl Drift {
-    fn of(buckets: &[Bucket], points: &[Point]) -> Option<Self> {
+    fn of(buckets: &[Bucket], points: &[Point], sums: &[Sums]) -> Option<Self> {
         let armed: Vec<(Point, Baseline)> = (0..points.len().min(drift::RECALLED))
-            .map_while(|index| Some((points[index], baseline(buckets, points, index)?)))
+            .map_while(|index| Some((points[index], baseline(buckets, points, sums, index)?)))
             .collect();
         let (_, newest) = armed.first()?;
+        // Reckoned roughly at first: nearly always nothing is low enough to be worth the scores.
+        let (rough, variance) = drift::average(armed.iter().map(|(point, baseline)| baseline.deviations(*point)));
+        if rough > ROUGHLY_LOW * variance.sqrt() {
+            return None;
+        }
         let score = |(point, baseline): &(Point, Baseline)| {
             -normal_score(baseline.of_point(point.attempts).middle(point.passes))
         };

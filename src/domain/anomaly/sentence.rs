@@ -11,62 +11,57 @@ pub(super) fn whole(series: &Series, verdict: &Verdict) -> String {
     format!("{} of {source}: {}; {}", series.subject(), verdict.sentence, probability(verdict.p_value))
 }
 
-pub(super) fn rate(verdict: Verdict, attempts: u64, passes: u64, hours: usize) -> Verdict {
-    let Verdict { observed, expected, lower, upper, sample_size, .. } = verdict;
-    let sentence = format!(
+pub(super) fn rate(verdict: &Verdict, attempts: u64, passes: u64, hours: usize) -> String {
+    let Verdict { observed, expected, lower, upper, sample_size, .. } = *verdict;
+    format!(
         "{} of {} ({observed:.1} %) where {expected:.1} % was expected ({lower:.1} to {upper:.1} %) \
          from {} attempts in {hours} hours",
         grouped(real(passes)),
         grouped(real(attempts)),
         grouped(real(sample_size)),
-    );
-    Verdict { sentence, ..verdict }
+    )
 }
 
-pub(super) fn rate_drift(verdict: Verdict, hours: usize) -> Verdict {
-    let Verdict { observed, expected, lower, sample_size, .. } = verdict;
-    let sentence = format!(
+pub(super) fn rate_drift(verdict: &Verdict, hours: usize) -> String {
+    let Verdict { observed, expected, lower, sample_size, .. } = *verdict;
+    format!(
         "drifted to {observed:.1} % where {expected:.1} % was expected (at least {lower:.1} %), \
          by {} attempts in {hours} hours",
         grouped(real(sample_size)),
-    );
-    Verdict { sentence, ..verdict }
+    )
 }
 
-pub(super) fn volume(verdict: Verdict) -> Verdict {
-    let Verdict { observed, expected, lower, upper, sample_size, .. } = verdict;
-    let sentence = format!(
+pub(super) fn volume(verdict: &Verdict) -> String {
+    let Verdict { observed, expected, lower, upper, sample_size, .. } = *verdict;
+    format!(
         "{} where {} were expected ({} to {}) from {} hours",
         grouped(observed),
         grouped(expected),
         grouped(lower),
         grouped(upper),
         grouped(real(sample_size)),
-    );
-    Verdict { sentence, ..verdict }
+    )
 }
 
-pub(super) fn volume_drift(verdict: Verdict, hours: usize) -> Verdict {
-    let Verdict { observed, expected, lower, upper, .. } = verdict;
-    let sentence = format!(
+pub(super) fn volume_drift(verdict: &Verdict, hours: usize) -> String {
+    let Verdict { observed, expected, lower, upper, .. } = *verdict;
+    format!(
         "drifted to {} an hour where {} were expected ({} to {}), over {hours} hours",
         grouped(observed),
         grouped(expected),
         grouped(lower),
         grouped(upper),
-    );
-    Verdict { sentence, ..verdict }
+    )
 }
 
-pub(super) fn dead_feed(verdict: Verdict, runs: u64, last: Timestamp) -> Verdict {
-    let sentence = format!(
+pub(super) fn dead_feed(verdict: &Verdict, runs: u64, last: Timestamp) -> String {
+    format!(
         "nothing in {} {} since the hour of {}, where {} were expected",
         grouped(real(runs)),
         if runs == 1 { "run" } else { "runs" },
         rfc3339(last),
         grouped(verdict.expected),
-    );
-    Verdict { sentence, ..verdict }
+    )
 }
 
 /// What kind of thing a subject is.

@@ -157,7 +157,7 @@ fn volumes_that_keep_their_rhythm_are_no_anomaly() {
 #[test]
 fn a_fall_by_25_points_is_seen_in_50_attempts() {
     let mut rng = StdRng::seed_from_u64(4);
-    let trials = 1_000;
+    let trials = 400;
     let mut seen = 0;
     for _ in 0..trials {
         let rate = |index| if index < 28 { 0.9 } else { 0.65 };
@@ -179,7 +179,7 @@ fn a_fall_by_25_points_is_seen_in_50_attempts() {
 #[test]
 fn a_slow_drift_is_seen_by_the_average() {
     let mut rng = StdRng::seed_from_u64(4);
-    let trials = 50;
+    let trials = 20;
     let (mut by_average, mut by_hours) = (0, 0);
     for _ in 0..trials {
         let known = 9 * WEEK;

@@ -103,6 +103,7 @@ impl BetaBinomial {
     }
 
     /// P(X < x) and P(X = x).
+    #[allow(clippy::many_single_char_names, reason = "as in the formula")]
     fn split(self, x: u64) -> (f64, f64) {
         if self.trials > MANY_TRIALS {
             return (self.share_to(x), 0.0);

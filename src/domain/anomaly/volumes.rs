@@ -41,17 +41,18 @@ pub(super) fn judge(buckets: &[Bucket], due: Range<usize>, alpha: f64) -> Vec<(u
     // How far the drift had come an hour earlier; without a gap it need not be reckoned again.
     let mut before: Option<(usize, Option<Severity>)> = None;
     for place in due {
-        let single = steps.scale(place).and_then(|scale| steps.single(place, &scale));
+        let scale = steps.scale(place);
+        let single = scale.and_then(|scale| steps.single(place, &scale));
         found.extend(single.map(|verdict| (place, verdict)));
 
-        let drift = steps.drift(place);
+        let drift = scale.and_then(|scale| steps.drift(place, scale));
         let severity = drift.and_then(|drift| budget::severity(drift.p_value(), alpha));
         let known = before.and_then(|(of, severity)| (of + 1 == place).then_some(severity));
         // A drift is found in the hour in which it passes a limit, and not again while it stays beyond.
         let is_news = severity.is_some()
             && severity
                 > known.unwrap_or_else(|| {
-                    let drift = place.checked_sub(1).and_then(|earlier| steps.drift(earlier));
+                    let drift = place.checked_sub(1).and_then(|earlier| steps.drift(earlier, steps.scale(earlier)?));
                     drift.and_then(|drift| budget::severity(drift.p_value(), alpha))
                 });
         before = Some((place, severity));
@@ -87,7 +88,7 @@ impl Step {
 struct Steps<'a> {
     buckets: &'a [Bucket],
     first: usize,
-    steps: Vec<Option<Step>>,
+    known: Vec<Option<Step>>,
 }
 
 /// How far an hour may stray.
@@ -115,17 +116,17 @@ impl<'a> Steps<'a> {
         let oldest = buckets[..due.start].partition_point(|bucket| begin.since(bucket.hour) > OLDEST);
         let first = oldest.max(due.start.saturating_sub(MOST_RESIDUALS + 1));
         let mut forecaster = Forecaster::new(&buckets[..due.end], buckets[first].hour, end);
-        let steps = buckets[first..due.end]
+        let known = buckets[first..due.end]
             .iter()
             .map(|bucket| {
                 forecaster.forecast(bucket.hour).map(|forecast| Step { forecast, value: transform(bucket.total) })
             })
             .collect();
-        Some(Self { buckets, first, steps })
+        Some(Self { buckets, first, known })
     }
 
     fn step(&self, place: usize) -> Option<Step> {
-        *self.steps.get(place.checked_sub(self.first)?)?
+        *self.known.get(place.checked_sub(self.first)?)?
     }
 
     /// The steps before a place, the newest first.
@@ -171,7 +172,7 @@ impl<'a> Steps<'a> {
             p_value,
             sentence: String::new(),
         };
-        Some(sentence::volume(verdict))
+        Some(verdict.saying(sentence::volume))
     }
 
     /// The distribution of the hour's count. Its tails are those of the count and not of the normal distribution: on
@@ -202,9 +203,8 @@ impl<'a> Steps<'a> {
         NegativeBinomial { mean: mean(step) * came.max(0.5) / expected, dispersion: dispersion.max(squares / expected) }
     }
 
-    fn drift(&self, place: usize) -> Option<Drift> {
+    fn drift(&self, place: usize, scale: Scale) -> Option<Drift> {
         let step = self.step(place)?;
-        let scale = self.scale(place)?;
         let standardised =
             |step: Step| (step.residual() / scale.dispersion(step).sqrt()).clamp(-WINSORISED_AT, WINSORISED_AT);
         let newest = || std::iter::once(step).chain(self.earlier(place));
@@ -266,7 +266,7 @@ impl Drift {
 
     fn verdict(self) -> Verdict {
         let expected = self.observed - self.distance;
-        let width = drift::limit(RECORDED_BELOW, drift::WEIGHT) * self.unit;
+        let width = *drift::LIMIT * self.unit;
         let verdict = Verdict {
             method: Method::Drift,
             observed: inverse(self.observed),
@@ -277,7 +277,7 @@ impl Drift {
             p_value: self.p_value(),
             sentence: String::new(),
         };
-        sentence::volume_drift(verdict, self.hours)
+        verdict.saying(|verdict| sentence::volume_drift(verdict, self.hours))
     }
 }
 

@@ -23,7 +23,7 @@ fn a_long_baseline_makes_the_p_value_that_of_the_formula() {
     let mut baseline = Baseline::of(&hourly(0..1_008, 1)).expect("armed");
     baseline.dispersion = 4.0;
     // What has been seen a million times over is certain.
-    for group in baseline.of_week.iter_mut() {
+    for group in &mut baseline.of_week {
         *group = Group { hours: group.hours * 1_000_000, sum: group.sum * 1_000_000 };
     }
     let empty = baseline.emptiness(&hourly(1_008..1_028, 0));

@@ -60,7 +60,7 @@ fn a_finding_says_what_was_seen_and_expected() {
 fn the_dispersion_is_that_of_the_points() {
     for (before, own) in [([(50, 40), (50, 45)].repeat(14), 0.0), ([(50, 50), (50, 30)].repeat(14), 0.243_9)] {
         let buckets = buckets(before.into_iter().chain([(50, 40)]));
-        let baseline = baseline(&buckets, &points(&buckets), 0).expect("armed");
+        let baseline = baseline(&buckets, &points(&buckets), &Sums::of(&points(&buckets)), 0).expect("armed");
         let expect = own + (1.0 + 49.0 * own) / 1_400.0;
         assert!((baseline.correlation - expect).abs() < 2e-3, "{baseline:?} instead of {expect}");
     }

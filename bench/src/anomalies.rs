@@ -35,9 +35,13 @@ pub(crate) fn measure(extent: &Extent) -> Result<String> {
     let alpha = Budget::default().alpha_of(&series, last_closed);
 
     progress("anomalies: measuring");
-    series.iter_mut().for_each(|series| series.judged_to(last_closed.minus(1)));
+    for series in &mut series {
+        series.judged_to(last_closed.minus(1));
+    }
     let (due, findings) = sample(extent, &series, now, alpha)?;
-    series.iter_mut().for_each(|series| series.judged_to(last_closed));
+    for series in &mut series {
+        series.judged_to(last_closed);
+    }
     let (idle, none) = sample(extent, &series, now, alpha)?;
     if none > 0 {
         return Err("what had been judged was judged again".into());

@@ -56,7 +56,9 @@ function strings(document) {
   let text = HEAD;
   for (const operation of document.definitions.filter((it) => it.kind === 'OperationDefinition')) {
     const used = new Set();
-    visit(operation, { enter: (node) => void (node.kind === 'FragmentSpread' && used.add(fragments.get(node.name.value))) });
+    visit(operation, {
+      enter: (node) => void (node.kind === 'FragmentSpread' && used.add(fragments.get(node.name.value))),
+    });
     const whole = [operation, ...used].map(print).join('\n');
     text += `export const ${operation.name.value}Document = '${stripIgnoredCharacters(whole)}';\n`;
   }

@@ -1,4 +1,4 @@
-import type { PipelineStatus } from '../src/feed';
+import type { Feed, FeedSnapshot, PipelineStatus } from '../src/feed';
 
 /** A status as the server gives it. */
 export function status(change: Partial<PipelineStatus> = {}): PipelineStatus {
@@ -108,3 +108,37 @@ export const PLAIN = {
     },
   ],
 };
+
+/** A feed that the test plays. */
+export function playedFeed<T>() {
+  const listeners = new Set<() => void>();
+  let refreshed = 0;
+  let snapshot: FeedSnapshot<T> = {
+    value: null,
+    receivedAt: null,
+    connection: { state: 'reconnecting', label: 'Reconnecting…', error: null },
+  };
+  const change = (part: Partial<FeedSnapshot<T>>) => {
+    snapshot = { ...snapshot, ...part };
+    for (const listener of [...listeners]) listener();
+  };
+  const feed: Feed<T> = {
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    getSnapshot: () => snapshot,
+    async refresh() {
+      refreshed += 1;
+      return snapshot.value as T;
+    },
+    close() {},
+  };
+  return {
+    feed,
+    change,
+    put: (value: T) => change({ value, receivedAt: Date.now() }),
+    listeners,
+    refreshed: () => refreshed,
+  };
+}

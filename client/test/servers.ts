@@ -93,7 +93,8 @@ export async function serveSse(source: Source, authenticate?: (request: Incoming
   const handler = createHandler({
     schema,
     onSubscribe: (_, params) => {
-      const args: ExecutionArgs = {
+      const args: ExecutionArgs & { contextValue: undefined } = {
+        contextValue: undefined,
         schema,
         document: parse(params.query),
         variableValues: params.variables ?? null,

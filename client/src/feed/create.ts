@@ -54,7 +54,7 @@ export function createStatusFeed(options: StatusFeedOptions = {}): Feed<Pipeline
   return create(
     options,
     plain,
-    [plainSocket(socket), eventStream(address(options), plain, plainStreams)],
+    [plainSocket(socket, options.webSocketImpl), eventStream(address(options), plain, plainStreams)],
     plainPolling(poll),
   );
 }

@@ -43,7 +43,7 @@ function convert(value: unknown, name = ''): unknown {
   );
 }
 
-export function plainSocket(url: string): Transport<PipelineStatus> {
+export function plainSocket(url: string, implementation?: unknown): Transport<PipelineStatus> {
   return {
     name: 'websocket',
     pings: false,
@@ -51,11 +51,12 @@ export function plainSocket(url: string): Transport<PipelineStatus> {
     open(given, token) {
       const sink = once(given);
       // A page cannot give a WebSocket a header.
-      if (typeof WebSocket === 'undefined' || token) {
+      const Socket = (implementation ?? globalThis.WebSocket) as typeof WebSocket | undefined;
+      if (!Socket || token) {
         queueMicrotask(() => sink.closed(problem('unavailable', 'a plain WebSocket takes no token')));
         return { close: sink.end };
       }
-      const socket = new WebSocket(url.replace(/^http/, 'ws'));
+      const socket = new Socket(url.replace(/^http/, 'ws'));
       socket.onmessage = ({ data }) => sink.data(read(JSON.parse(data)));
       socket.onclose = ({ code, reason }) => sink.closed(ofClose(code, reason));
       return {

@@ -1,4 +1,4 @@
-import { Center, Loader } from '@mantine/core';
+import { Center, Loader, Title } from '@mantine/core';
 import { lazy, Suspense, useEffect, useRef } from 'react';
 import { useOverview } from '../src/react';
 import { Overview } from './pages/overview';
@@ -6,7 +6,7 @@ import { Pipeline } from './pages/pipeline';
 import { Empty } from './parts/empty';
 import { Gone } from './parts/gone';
 import { Header } from './parts/header';
-import { parseRoute, useHash } from './router';
+import { hrefs, parseRoute, useHash } from './router';
 
 const Source = lazy(() => import('./pages/source'));
 
@@ -46,9 +46,14 @@ export function App() {
           ) : route.page === 'source' ? (
             <Source key={hash} pipeline={route.pipeline} source={route.source} />
           ) : route.page === 'unknown' ? (
-            <p>
-              There is no such page. <a href="#/">All pipelines</a>
-            </p>
+            <>
+              <Title order={1} size="h2">
+                There is no such page
+              </Title>
+              <p>
+                <a href={hrefs.overview}>All pipelines</a>
+              </p>
+            </>
           ) : (
             <>
               <Gone connection={overview.connection} receivedAt={overview.receivedAt} hasData={pipelines !== null} />

@@ -53,7 +53,7 @@ export class Browser {
     page.on('pageerror', (error) => this.complaints.push(String(error)));
     page.on('console', (message) => {
       if (message.type() !== 'error' && message.type() !== 'warning') return;
-      this.complaints.push(`${message.text()} ${message.location().url}`);
+      this.complaints.push(`${message.text().slice(0, 300)} ${message.location().url}`);
     });
   }
 }

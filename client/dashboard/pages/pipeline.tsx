@@ -1,4 +1,4 @@
-import { Anchor, Skeleton, Title } from '@mantine/core';
+import { Skeleton, Title } from '@mantine/core';
 import { lazy, Suspense, useState } from 'react';
 import type { PipelineStatus } from '../../src/feed';
 import { useStatusFeed } from '../../src/react';
@@ -27,9 +27,9 @@ export function Pipeline({ pipeline, isKiosk }: { pipeline: string; isKiosk: boo
       <div className="heading">
         <div>
           {!isKiosk && (
-            <Anchor href={hrefs.overview} size="sm" c="inherit" className="dim">
+            <a href={hrefs.overview} className="dim">
               All pipelines
-            </Anchor>
+            </a>
           )}
           <div className="name">
             <Title order={1} size="h2">
@@ -64,7 +64,7 @@ function Details({ status, isKiosk }: { status: PipelineStatus; isKiosk: boolean
       </dl>
       <Checks quality={status.dataQuality} />
       <Suspense fallback={<Skeleton height={280} radius="md" />}>
-        <Trend pipeline={status.pipeline} revision={status.revision} onRuns={setRuns} />
+        <Trend pipeline={status.pipeline} revision={status.revision} timestamp={status.timestamp} onRuns={setRuns} />
       </Suspense>
       {!isKiosk && <SourcesTable pipeline={status.pipeline} health={health} timestamp={status.timestamp} runs={runs} />}
     </>

@@ -1,5 +1,5 @@
 import { useQuery } from '@apollo/client/react';
-import { Anchor, Button, Table, Title } from '@mantine/core';
+import { Button, Table, Title } from '@mantine/core';
 import { useState } from 'react';
 import { useStatusFeed } from '../../src/react';
 import { count, duration, percent } from '../../src/react/words';
@@ -38,9 +38,9 @@ export default function Source({ pipeline, source }: { pipeline: string; source:
     <>
       <div className="heading">
         <div>
-          <Anchor href={hrefs.pipeline(pipeline)} size="sm" c="inherit" className="dim">
+          <a href={hrefs.pipeline(pipeline)} className="dim">
             {pipeline}
-          </Anchor>
+          </a>
           <div className="name">
             <Title order={1} size="h2">
               {source}

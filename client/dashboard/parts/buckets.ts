@@ -20,7 +20,7 @@ export interface Buckets {
 
 /** Lengths that people count in, in seconds. */
 const LENGTHS = [1, 2, 5, 10, 30, 60, 300, 600, 1_800, 3_600, 7_200, 21_600, 86_400];
-const MOST = 48;
+const MOST = 30;
 
 /** Sums the runs of equal stretches of time; rates are of the sums, never of other rates. */
 export function bucketsOf(runs: readonly Counted[]): Buckets {

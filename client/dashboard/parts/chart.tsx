@@ -35,9 +35,9 @@ export function Chart({ title, from, lines, unit }: ChartProps) {
         width: element.clientWidth,
         height: HEIGHT,
         cursor: { drag: { x: false, y: false } },
-        scales: { y: { range: unit ? [0, 100] : (_, __, max) => [0, Math.max(max * 1.05, 1)] } },
+        scales: { y: { range: unit ? [0, 104] : (_, __, max) => [0, Math.max(max * 1.05, 1)] } },
         axes: [
-          axis,
+          { ...axis, space: 70, values: (_, marks) => marks.map(at(marks)) },
           {
             ...axis,
             size: 48,
@@ -46,12 +46,12 @@ export function Chart({ title, from, lines, unit }: ChartProps) {
           },
         ],
         series: [
-          { value: (_, at) => (at === null ? '–' : new Date(at * 1_000).toLocaleString()) },
+          { label: 'From', value: (_, from) => (from === null ? '–' : new Date(from * 1_000).toLocaleString()) },
           ...lines.map(({ name, color }) => ({
             label: name,
             stroke: style.getPropertyValue(`--chart-${color}`),
             width: 2,
-            spanGaps: false,
+            spanGaps: true,
             points: { size: 5 },
             value: (_: uPlot, value: number | null) => show(value),
           })),
@@ -88,6 +88,17 @@ export function Chart({ title, from, lines, unit }: ChartProps) {
       <div ref={box} role="img" aria-label={`${title} over time. Last, ${said}`} />
     </figure>
   );
+}
+
+/** Hours for a day or so, dates beyond; in seconds where it is about seconds. */
+function at(marks: readonly number[]): (mark: number) => string {
+  const length = (marks.at(-1) ?? 0) - (marks[0] ?? 0);
+  const step = marks.length > 1 ? length / (marks.length - 1) : length;
+  const format: Intl.DateTimeFormatOptions =
+    length > 2 * 86_400
+      ? { day: 'numeric', month: 'short' }
+      : { hour: '2-digit', minute: '2-digit', hourCycle: 'h23', ...(step < 60 && { second: '2-digit' }) };
+  return (mark) => (step < 1 && mark % 1 !== 0 ? '' : new Date(mark * 1_000).toLocaleString('en', format));
 }
 
 function describe(value: number | null | undefined, unit: string | undefined): string {

@@ -66,7 +66,7 @@ export function SourcesTable({ pipeline, health, timestamp, runs }: SourcesTable
         )}
       </div>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
-      <section className="scroll" tabIndex={0} aria-labelledby="sources">
+      <section className="scroll" tabIndex={0} aria-label="The list of sources">
         <Table className="sources">
           <Table.Thead>
             <Table.Tr>

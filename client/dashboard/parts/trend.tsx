@@ -16,25 +16,28 @@ type Run = RecentRunsQuery['sourceRuns']['nodes'][number];
 export interface TrendProps {
   pipeline: string;
   revision: string;
+  timestamp: string;
   /** The last runs of each source, the newest first. */
   onRuns(bySource: ReadonlyMap<string, readonly Run[]>): void;
 }
 
 /** Rates and volumes of the last runs. */
-export default function Trend({ pipeline, revision, onRuns }: TrendProps) {
+export default function Trend({ pipeline, revision, timestamp, onRuns }: TrendProps) {
   const { data, error, refetch } = useQuery(RECENT_RUNS, {
     client,
     variables: { pipeline, first: RUNS },
     fetchPolicy: 'cache-and-network',
   });
-  useFollowing(revision, refetch);
+  // What failed is asked for again with the next status, whatever its revision.
+  useFollowing(error ? `${revision} ${timestamp}` : revision, refetch);
   const runs = data?.sourceRuns.nodes;
   const buckets = useMemo(() => bucketsOf(runs ?? []), [runs]);
   useEffect(() => {
     if (runs) onRuns(group(runs));
   }, [runs, onRuns]);
 
-  if (error && !data) return <p className="dim">The trend could not be loaded: {error.message}</p>;
+  if (error && !data)
+    return <p className="dim">The trend could not be loaded. It is tried again with the next status.</p>;
   const isPart = data?.sourceRuns.pageInfo.hasNextPage ?? false;
   return (
     <section aria-labelledby="trend">

@@ -28,10 +28,12 @@ afterAll(async () => {
 const PAGES: [name: string, path: string, selector: string, before?: () => Promise<unknown>][] = [
   ['empty', '/#/pipelines/none', '.empty pre'],
   ['overview', '/', '.card >> nth=1'],
-  ['pipeline', '/#/pipelines/demo', '.chart canvas >> nth=1'],
-  ['healthy', '/#/pipelines/news', '.sources tbody tr'],
+  ['demo', '/#/pipelines/demo', '.chart canvas >> nth=1'],
+  ['pipeline', '/#/pipelines/news', '.chart canvas >> nth=1'],
   ['source', '/#/pipelines/shop/sources/orders', '.sources tbody tr'],
+  ['error', '/#/pipelines/shop', '.chart canvas >> nth=1'],
   ['kiosk', '/?kiosk#/', '.card >> nth=1'],
+  ['graphiql', '/graphiql', '.graphiql-query-editor .view-lines'],
 ];
 
 it('every page in every form', async () => {
@@ -44,7 +46,10 @@ it('every page in every form', async () => {
         await page.setViewportSize(viewport);
         await page.goto(site.url + path);
         await page.locator(selector).first().waitFor();
-        await page.screenshot({ path: `${FOLDER}${name}-${form}-${scheme}.png`, fullPage: name !== 'kiosk' });
+        await page.screenshot({
+          path: `${FOLDER}${name}-${form}-${scheme}.png`,
+          fullPage: name !== 'kiosk' && name !== 'graphiql',
+        });
         await page.close();
       }
     }

@@ -1,5 +1,5 @@
 import { Skeleton, Title } from '@mantine/core';
-import { lazy, Suspense, useState } from 'react';
+import { lazy, memo, Suspense, useState } from 'react';
 import type { PipelineStatus } from '../../src/feed';
 import { useStatusFeed } from '../../src/react';
 import { count } from '../../src/react/words';
@@ -17,11 +17,12 @@ import { useTitle } from '../title';
 // The chart and Apollo come after the first view.
 const Trend = lazy(() => import('../parts/trend'));
 
-export function Pipeline({ pipeline, isKiosk }: { pipeline: string; isKiosk: boolean }) {
+/** Rendered for its own feed, and not whenever the overview around it changes. */
+export const Pipeline = memo(({ pipeline, isKiosk }: { pipeline: string; isKiosk: boolean }) => {
   const { status, receivedAt, connection, refresh } = useStatusFeed({ pipeline });
   useTitle(pipeline, status?.overallStatus ?? null, connection.state);
   const isMissing = status === null && connection.error?.kind === 'missing';
-  if (isMissing) return <Empty pipeline={pipeline} title={`There is no pipeline ${pipeline} yet`} />;
+  if (isMissing) return <Empty pipeline={pipeline} title={`There is no pipeline “${pipeline}” yet`} />;
   return (
     <>
       <div className="heading">
@@ -44,7 +45,8 @@ export function Pipeline({ pipeline, isKiosk }: { pipeline: string; isKiosk: boo
       {status ? <Details status={status} isKiosk={isKiosk} /> : connection.state !== 'disconnected' && <Skeletons />}
     </>
   );
-}
+});
+Pipeline.displayName = 'Pipeline';
 
 function Details({ status, isKiosk }: { status: PipelineStatus; isKiosk: boolean }) {
   const { scrapingHealth: health } = status;

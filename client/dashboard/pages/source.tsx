@@ -78,12 +78,12 @@ function Runs({ runs }: { runs: readonly Run[] }) {
           <Table.Tr>
             <Table.Th>Finished</Table.Th>
             <Table.Th>State</Table.Th>
+            <Table.Th>Error</Table.Th>
             <Table.Th>Took</Table.Th>
             <Table.Th>Articles</Table.Th>
             <Table.Th>Events</Table.Th>
             <Table.Th>Geocoding</Table.Th>
             <Table.Th>Validation</Table.Th>
-            <Table.Th>Error</Table.Th>
           </Table.Tr>
         </Table.Thead>
         <Table.Tbody>
@@ -98,12 +98,12 @@ function Runs({ runs }: { runs: readonly Run[] }) {
                   <span>{run.state.toLowerCase()}</span>
                 </span>
               </Table.Td>
+              <Table.Td className="error">{run.error ?? ''}</Table.Td>
               <Table.Td className="figures">{took(run)}</Table.Td>
               <Table.Td className="figures">{known(run.articlesCollected)}</Table.Td>
               <Table.Td className="figures">{known(run.eventsExtracted)}</Table.Td>
               <Table.Td className="figures">{outOf(run.geocodingSuccesses, run.geocodingAttempts)}</Table.Td>
               <Table.Td className="figures">{outOf(run.validationPasses, run.validationAttempts)}</Table.Td>
-              <Table.Td className="error">{run.error ?? ''}</Table.Td>
             </Table.Tr>
           ))}
         </Table.Tbody>

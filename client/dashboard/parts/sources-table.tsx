@@ -16,12 +16,15 @@ const COLUMNS: readonly (readonly [Column, string])[] = [
   ['lastRun', 'Last run'],
 ];
 
+/** Made once: `localeCompare` makes one anew with each comparison, of which a thousand sources need ten thousand. */
+const byName = new Intl.Collator('en').compare;
+
 const COMPARE: Record<Column, (a: SourceStatus, b: SourceStatus) => number> = {
-  source: (a, b) => a.source.localeCompare(b.source),
+  source: (a, b) => byName(a.source, b.source),
   status: (a, b) => bySeverity(a.status, b.status) || Number(b.stale) - Number(a.stale),
   successRate: (a, b) => (a.successRate ?? -1) - (b.successRate ?? -1),
   runs: (a, b) => a.runs - b.runs,
-  lastRun: (a, b) => (a.lastRun ?? '').localeCompare(b.lastRun ?? ''),
+  lastRun: (a, b) => Number((a.lastRun ?? '') > (b.lastRun ?? '')) - Number((a.lastRun ?? '') < (b.lastRun ?? '')),
 };
 
 /** Rows beyond these are rendered on demand: a thousand of them each second are more than anybody reads. */
@@ -46,7 +49,7 @@ export function SourcesTable({ pipeline, health, timestamp, runs }: SourcesTable
     const wanted = filter.trim().toLowerCase();
     const list = health.sources.filter((it) => it.source.toLowerCase().includes(wanted));
     const sign = sort.isDown ? -1 : 1;
-    return list.sort((a, b) => sign * COMPARE[sort.by](a, b) || a.source.localeCompare(b.source));
+    return list.sort((a, b) => sign * COMPARE[sort.by](a, b) || byName(a.source, b.source));
   }, [health.sources, filter, sort]);
   const now = Date.parse(timestamp);
   return (

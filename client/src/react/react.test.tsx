@@ -1,8 +1,8 @@
 // @vitest-environment happy-dom
 import { act, cleanup, fireEvent, render, renderHook, screen } from '@testing-library/react';
-import { type ReactNode, StrictMode } from 'react';
+import { type ReactNode, StrictMode, version } from 'react';
 import { renderToString } from 'react-dom/server';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, inject, it, vi } from 'vitest';
 import { playedFeed, status } from '../../test/samples';
 import type { PipelineStatus, PipelineSummary } from '../feed';
 import {
@@ -120,6 +120,10 @@ it('the refresh button asks, and can be pressed again', async () => {
     fireEvent.click(button);
   });
   expect([played.refreshed(), (button as HTMLButtonElement).disabled]).toEqual([1, false]);
+});
+
+it('runs on the React that it is to', () => {
+  expect(version.startsWith(inject('react'))).toBe(true);
 });
 
 it('renders on a server without connecting', () => {

@@ -17,7 +17,7 @@ use crate::http::graphql_sse::{distinct, single};
 use crate::http::problem::Problem;
 use crate::http::streams::hash;
 use crate::http::takeover::PeerAddress;
-use crate::http::{Services, graphql_ws, poll};
+use crate::http::{Services, graphql_ws, pages, poll};
 
 /// GraphQL in all its forms: over HTTP, as event streams, and upgraded to a WebSocket.
 pub(super) async fn serve(
@@ -30,6 +30,9 @@ pub(super) async fn serve(
     if is_upgrade(request.headers()) {
         // Its credentials may still come with the first message.
         return graphql_ws::serve(services, viewer.ok(), address, version, request.headers()).into_response();
+    }
+    if is_of_a_browser(&request) {
+        return pages::to_graphiql();
     }
     let viewer = match viewer {
         Ok(viewer) => viewer,
@@ -163,6 +166,19 @@ async fn with_etag(response: Response, known: &HeaderMap) -> Response {
 
 async fn parameters(request: Request) -> Result<Parameters, Refusal> {
     if request.method() == Method::GET { from_query(request.uri()) } else { from_body(request).await }
+}
+
+/// Whether somebody has opened `/graphql` in a browser: they ask for a page, and no operation.
+fn is_of_a_browser(request: &Request) -> bool {
+    let has_query = || {
+        let query = request.uri().query().unwrap_or_default();
+        query.split('&').any(|pair| pair.split('=').next() == Some("query"))
+    };
+    let ranges = request.headers().get_all(header::ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
+    let mut essences = ranges.flat_map(|list| list.split(',')).map(|range| range.split(';').next().unwrap_or_default());
+    matches!(*request.method(), Method::GET | Method::HEAD)
+        && essences.any(|essence| essence.trim().eq_ignore_ascii_case("text/html"))
+        && !has_query()
 }
 
 /// Whether the client asks for events rather than for one answer.

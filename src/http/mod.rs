@@ -1,5 +1,7 @@
 //! Routes, and the transports that bring a status to its watchers.
 
+/// `GET /badge/{pipeline}.svg`: the overall status as a picture.
+mod badge;
 /// Streams that stay in hyper.
 mod body_wire;
 /// What all streams of Server-Sent Events share.
@@ -18,6 +20,8 @@ mod health;
 mod ingest;
 /// `GET /api/openapi.json`: the description of the REST routes.
 pub mod openapi;
+/// `GET /` and `GET /graphiql`: the dashboard and GraphiQL.
+mod pages;
 /// What the plain event stream and the plain WebSocket share.
 mod plain;
 /// `GET /api/v1/monitoring/pipeline-status`: the status, for polling.
@@ -136,11 +140,17 @@ pub fn router(services: Services, cors: &CorsOrigins) -> Router {
         .route("/api/v1/monitoring/pipeline-status", get(poll::serve))
         .route("/api/v1/monitoring/pipeline-status/stream", get(sse::serve))
         .route("/api/v1/ws/monitoring/pipeline-status", get(websocket::serve))
+        .route("/badge/{file}", get(badge::serve))
         .route("/metrics", get(metrics))
         .route("/api/openapi.json", get(openapi::serve))
         .route("/api/health", get(health::serve))
         .route("/api/health/live", get(health::live))
         .route("/api/health/ready", get(health::ready))
+        .route("/", get(pages::dashboard))
+        .route("/assets/{name}", get(pages::dashboard_asset))
+        .route("/graphiql", get(pages::graphiql))
+        .route("/graphiql/", get(pages::graphiql))
+        .route("/graphiql/assets/{name}", get(pages::graphiql_asset))
         .merge(taking)
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed);
@@ -192,14 +202,18 @@ impl PlainQuery {
         Query::try_from_uri(uri).map(|Query(query)| query).map_err(|error| Problem::bad_request(error.body_text()))
     }
 
-    /// The pipeline that is asked for. What is no key, or may not be seen, is not there.
+    /// The pipeline that is asked for.
     fn pipeline(&self, viewer: Viewer) -> Result<PipelineKey, Problem> {
-        let Some(text) = &self.pipeline else { return Ok(PipelineKey::default()) };
-        let key: PipelineKey = text
-            .parse()
-            .map_err(|error| Problem::new(StatusCode::NOT_FOUND, "PIPELINE_NOT_FOUND", format!("{text:?}: {error}")))?;
-        if viewer.may_see(&key) { Ok(key) } else { Err(Error::PipelineNotFound(key).into()) }
+        self.pipeline.as_deref().map_or_else(|| Ok(PipelineKey::default()), |text| visible(text, viewer))
     }
+}
+
+/// The pipeline of a key. What is none, or may not be seen, is not there.
+fn visible(text: &str, viewer: Viewer) -> Result<PipelineKey, Problem> {
+    let key: PipelineKey = text
+        .parse()
+        .map_err(|error| Problem::new(StatusCode::NOT_FOUND, "PIPELINE_NOT_FOUND", format!("{text:?}: {error}")))?;
+    if viewer.may_see(&key) { Ok(key) } else { Err(Error::PipelineNotFound(key).into()) }
 }
 
 /// `GET /metrics`: all that is counted, in Prometheus' text format.

@@ -28,6 +28,10 @@ impl Problem {
         Self { status, title: status.canonical_reason().unwrap_or("Error"), code, detail: detail.into() }
     }
 
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     pub(super) fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", detail)
     }

@@ -44,7 +44,7 @@ async fn status(server: &Server, (method, path, accept): (Method, &str, &str), a
 }
 
 #[tokio::test]
-async fn every_route_but_health_needs_a_token() {
+async fn every_route_but_health_and_pages_needs_a_token() {
     let server = server().await;
     let (json, events) = ("application/json", "text/event-stream");
     let good = format!("bearer {TOKEN}");
@@ -68,6 +68,7 @@ async fn every_route_but_health_needs_a_token() {
         // This server has none to give, and says so to whoever may ask.
         ((&get, "/metrics", "*/*"), 404),
         ((&get, "/api/openapi.json", json), 200),
+        ((&get, "/badge/default.svg", "image/*"), 200),
     ] {
         let (method, path, accept) = route;
         let ask =
@@ -84,7 +85,8 @@ async fn every_route_but_health_needs_a_token() {
         }
         assert_eq!(ask(&and(IN_QUERY), None).await, with_token, "{method} {path} {accept}");
     }
-    for path in ["/api/health", "/api/health/live", "/api/health/ready"] {
+    // Health, and pages that show nothing without one.
+    for path in ["/api/health", "/api/health/live", "/api/health/ready", "/", "/graphiql"] {
         assert_eq!(status(&server, (get.clone(), path, json), None).await, 200, "{path}");
     }
     server.stop().await;

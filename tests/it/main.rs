@@ -8,6 +8,8 @@ mod support;
 mod access;
 /// Alerts: how they are raised, and how they end.
 mod alerts;
+/// Badges.
+mod badge;
 /// Checks beyond the two.
 mod checks;
 /// The command line.
@@ -32,6 +34,8 @@ mod metrics;
 mod migrations;
 /// openapi.json is what the program prints, and true.
 mod openapi;
+/// The dashboard and GraphiQL, which are in the program.
+mod pages;
 /// The whole real file.
 mod real_file;
 /// Runs that are reported at their start, and their steps.

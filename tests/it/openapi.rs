@@ -121,7 +121,11 @@ impl Described {
         }
         let text = String::from_utf8(bytes).expect("text");
 
-        let (route, verb) = (path.split('?').next().expect("a path"), method.as_str().to_lowercase());
+        let route = match path.split('?').next().expect("a path") {
+            badge if badge.starts_with("/badge/") => "/badge/{pipeline}.svg",
+            route => route,
+        };
+        let verb = method.as_str().to_lowercase();
         let what = format!("{verb} {path} {status}: {text}");
         let described = &self.description.0["paths"][route][&verb]["responses"][status.to_string()];
         assert!(described.is_object(), "not described: {what}");
@@ -253,6 +257,12 @@ async fn watching(it: &mut Described) {
         }
     }
     it.expect(304, get.clone(), STATUS, &[("if-none-match", &etag)], &none).await;
+    let (status, headers, _) = it.ask(get.clone(), "/badge/default.svg", &[], "").await;
+    let etag = headers["etag"].to_str().expect("text").to_owned();
+    assert_eq!(status, 200);
+    it.expect(304, get.clone(), "/badge/default.svg", &[("if-none-match", &etag)], &none).await;
+    it.expect(404, get.clone(), "/badge/a.svg", &[], &none).await;
+    it.expect(401, get.clone(), "/badge/default.svg", &[("authorization", "Basic token")], &none).await;
     it.expect(400, get.clone(), SOCKET, &[], &none).await;
     let old: Vec<_> = UPGRADE.into_iter().chain([("sec-websocket-version", "8")]).collect();
     it.expect(426, get.clone(), SOCKET, &old, &none).await;
@@ -292,6 +302,7 @@ async fn trouble(it: &mut Described, database: &Database) {
     for (path, headers) in [(STATUS, &[][..]), (STREAM, &[]), (SOCKET, &upgrade)] {
         it.expect(503, get.clone(), &format!("{path}?pipeline=other"), headers, &none).await;
     }
+    it.expect(503, get.clone(), "/badge/other.svg", &[], &none).await;
     for path in ["/api/health", "/api/health/ready"] {
         in_time("health says so", async { while it.ask(get.clone(), path, &[], "").await.0 != 503 {} }).await;
     }

@@ -34,6 +34,7 @@ use crate::http::Services;
         paths::poll,
         paths::stream,
         paths::websocket,
+        paths::badge,
         paths::source_runs,
         paths::data_quality_metrics,
         paths::health,

@@ -94,6 +94,26 @@ pub(super) fn stream() {}
 )]
 pub(super) fn websocket() {}
 
+/// The overall status as a picture with words, for READMEs and wikis.
+#[utoipa::path(
+    get, path = "/badge/{pipeline}.svg", tag = "watch",
+    params(
+        ("pipeline" = String, Path, description = "The pipeline", example = "default"),
+        ("If-None-Match" = Option<String>, Header, description = "The ETag of a badge that is known already"),
+    ),
+    responses(
+        (status = 200, description = "The badge", body = String, content_type = "image/svg+xml",
+            headers(("ETag" = String, description = "A weak tag of the revision and the status"))),
+        (status = 304, description = "The badge is the one that is known", headers(("ETag" = String))),
+        (status = 404, description = "There is no such pipeline: a grey badge that says `unknown`", body = String,
+            content_type = "image/svg+xml"),
+        (status = 503, description = "Nothing is known for now: a grey badge that says `unavailable`", body = String,
+            content_type = "image/svg+xml"),
+        Anywhere,
+    )
+)]
+pub(super) fn badge() {}
+
 /// Reports finished runs.
 ///
 /// Each item is stored or refused for itself; what is called stored is committed.

@@ -1,0 +1,74 @@
+//! Lays the built pages of client/ ready for the program: packed, and listed in `pages.rs`. It builds nothing there; where
+//! nothing is built the list is empty, and the program says so.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fmt::Write as _;
+use std::hash::Hasher as _;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+fn main() -> io::Result<()> {
+    println!("cargo::rerun-if-changed=build.rs");
+    let dist = Path::new(&variable("CARGO_MANIFEST_DIR")).join("client/dist");
+    let out = PathBuf::from(variable("OUT_DIR"));
+    let mut list = String::from("&[\n");
+    let mut number = 0;
+    for part in ["dashboard", "graphiql"] {
+        let folder = dist.join(part);
+        // What is not there cannot be watched, and Cargo would build anew each time. Where nothing may be written, it does.
+        fs::create_dir_all(&folder).ok();
+        println!("cargo::rerun-if-changed={}", folder.display());
+        for path in files(&folder)? {
+            let bytes = fs::read(&path)?;
+            let packed = pack(&bytes)?;
+            // Fonts are packed already.
+            let (form, bytes_out) = if packed.len() < bytes.len() { ("Gzip", &packed) } else { ("Plain", &bytes) };
+            let file = out.join(format!("page-{number}"));
+            fs::write(&file, bytes_out)?;
+            let name = path.strip_prefix(&dist).map_err(io::Error::other)?;
+            let (name, tag) = (name.to_string_lossy().replace('\\', "/"), tag(&bytes));
+            writeln!(
+                list,
+                "File {{ path: {name:?}, etag: {tag:?}, content: Content::{form}(include_bytes!({file:?})) }},"
+            )
+            .map_err(io::Error::other)?;
+            number += 1;
+        }
+    }
+    list.push(']');
+    fs::write(out.join("pages.rs"), list)
+}
+
+/// Cargo sets it.
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| panic!("{name} is set by Cargo"))
+}
+
+/// The files of a folder and of those in it, in order, so that the same pages make the same program.
+fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(vec![]) };
+    let mut paths: Vec<_> = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+    paths.sort();
+    let mut found = vec![];
+    for path in paths {
+        if path.is_dir() { found.extend(files(&path)?) } else { found.push(path) }
+    }
+    Ok(found)
+}
+
+fn pack(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(vec![], Compression::best());
+    encoder.write_all(bytes)?;
+    encoder.finish()
+}
+
+/// A weak entity tag: it stands for the content, packed or not.
+fn tag(bytes: &[u8]) -> String {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(bytes);
+    format!("W/\"{:016x}\"", hasher.finish())
+}

@@ -216,6 +216,12 @@ describe('for everybody', () => {
 });
 
 describe('GraphiQL', () => {
+  it('is where a browser that opens /graphql is led', async () => {
+    const page = await browser.open(`${site.url}/graphql`);
+    await page.locator('.graphiql-query-editor .view-lines').waitFor();
+    expect(new URL(page.url()).pathname).toBe('/graphiql');
+  });
+
   it('runs the subscription live', async () => {
     await server.report('default', GOOD);
     const page = await browser.open(`${site.url}/graphiql`);

@@ -1,24 +1,8 @@
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
-import { extname, join, normalize } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
-const DIST = fileURLToPath(new URL('../dist/', import.meta.url));
-const TYPES: Record<string, string> = {
-  '.html': 'text/html; charset=utf-8',
-  '.js': 'text/javascript',
-  '.css': 'text/css',
-  '.svg': 'image/svg+xml',
-  '.ttf': 'font/ttf',
-  '.woff': 'font/woff',
-  '.woff2': 'font/woff2',
-};
-const POLICY = "default-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'";
-const GRAPHIQL_POLICY = `${POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")}; worker-src 'self' blob:`;
-
-/** Serves the built pages as the server will, and passes everything else to it unless the test blocks it. */
+/** Stands before the server, and passes everything to it unless the test blocks it. */
 export class Site {
   readonly blocked = { socket: false, events: false };
   /** Event streams that are open now. */
@@ -29,7 +13,7 @@ export class Site {
 
   private constructor(backend: string) {
     this.#backend = new URL(backend);
-    this.#server = createServer((incoming, response) => void this.#handle(incoming, response));
+    this.#server = createServer((incoming, response) => this.#pass(incoming, response));
     this.#server.on('upgrade', (incoming, socket: Socket, head) => this.#upgrade(incoming, socket, head));
   }
 
@@ -55,24 +39,6 @@ export class Site {
     this.#server.closeAllConnections();
     this.#server.close();
     await once(this.#server, 'close');
-  }
-
-  async #handle(incoming: IncomingMessage, response: ServerResponse) {
-    const { pathname } = new URL(incoming.url ?? '/', 'http://site');
-    if (/^\/(graphql|api|metrics)(\/|$)/.test(pathname)) return this.#pass(incoming, response);
-    const isGraphiql = pathname.startsWith('/graphiql');
-    const path = pathname === '/graphiql' ? '/graphiql/index.html' : pathname === '/' ? '/index.html' : pathname;
-    const file = isGraphiql ? path : `dashboard${path}`;
-    try {
-      const body = await readFile(join(DIST, normalize(file)));
-      response.writeHead(200, {
-        'content-type': TYPES[extname(file)] ?? 'application/octet-stream',
-        'content-security-policy': isGraphiql ? GRAPHIQL_POLICY : POLICY,
-      });
-      response.end(body);
-    } catch {
-      response.writeHead(404).end();
-    }
   }
 
   #pass(incoming: IncomingMessage, response: ServerResponse) {

@@ -1,0 +1,72 @@
+// The examples of shell and Node, as they stand in examples/, against a server with a token.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { copyFile, mkdtemp, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import { Mailbox } from './support/mailbox.js';
+import { Server } from './support/server.js';
+
+const TOKEN = 'a-token+of/this.test=';
+const path = (name) => fileURLToPath(new URL(`../../examples/${name}`, import.meta.url));
+
+let server;
+before(async () => (server = await Server.start({ TOKENS: TOKEN })));
+after(() => server.stop());
+
+/** Starts an example of the test `t`; the lines that it prints, which end when it does. */
+function run(t, program, ...args) {
+  const env = { ...process.env, PIPEWATCH_URL: server.url, PIPEWATCH_TOKEN: TOKEN };
+  // A group of its own: what a shell has started ends with it.
+  const child = spawn(program, args, { env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  t.after(() => {
+    if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid, 'SIGKILL');
+  });
+  const lines = new Mailbox();
+  let log = '';
+  child.stderr.setEncoding('utf8').on('data', (text) => (log += text));
+  createInterface({ input: child.stdout }).on('line', (line) => lines.put(line));
+  child.on('close', (code) => lines.end(`${code} ${log}`));
+  return lines;
+}
+
+async function report(pipeline) {
+  const answer = await fetch(`${server.url}/api/v1/source-runs?pipeline=${pipeline}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${TOKEN}` },
+    body: JSON.stringify({ source: 'punch', timestamp: new Date().toISOString(), articles_collected: 3 }),
+  });
+  assert.equal(answer.status, 201);
+  return (await answer.json()).revisions[pipeline];
+}
+
+test('shell: reports twice, polls, and watches', async (t) => {
+  const lines = run(t, path('shell/report-and-watch.sh'), 'shell');
+  const next = async (what) => JSON.parse((await lines.take(what)).replace(/^live: /, ''));
+  assert.equal((await next('the answer')).results[0].status, 'stored');
+  const { revisions, results } = await next('the second answer');
+  assert.equal(results[0].status, 'duplicate');
+  assert.equal((await next('the status')).revision, revisions.shell);
+  assert.equal((await next('the first event')).scraping_health.articles_collected, 12);
+  const revision = await report('shell');
+  const event = await next('the next event');
+  assert.equal(event.revision, revision);
+  assert.equal(event.scraping_health.articles_collected, 15);
+});
+
+test('Node: watches with graphql-ws', async (t) => {
+  // Beside the packages of these tests; from where it stands, Node would look for its own.
+  const folder = await mkdtemp(join(tmpdir(), 'pipewatch-example-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  for (const file of ['watch.js', 'package.json']) await copyFile(path(`node/${file}`), join(folder, file));
+  await symlink(fileURLToPath(new URL('node_modules', import.meta.url)), join(folder, 'node_modules'));
+  const first = await report('node');
+  const lines = run(t, process.execPath, join(folder, 'watch.js'), 'node');
+  assert.equal(await lines.take('the first status'), `${first} HEALTHY: 1 of 1 sources, 3 articles`);
+  const second = await report('node');
+  assert.equal(await lines.take('the next status'), `${second} HEALTHY: 1 of 1 sources, 6 articles`);
+});

@@ -2,23 +2,50 @@
 
 RUST_NEEDED := 1.94
 NODE_NEEDED := 20.19
+# What the pages are built of.
+PAGES := client/package.json $(wildcard client/vite.*.ts client/tsconfig*.json) \
+	$(shell find client/src client/dashboard client/graphiql client/scripts -type f 2>/dev/null)
 
-.PHONY: help run test clients fuzz check schema bench soak versions postgres
+.PHONY: help run test client clients e2e screenshots pages fuzz check schema bench soak versions postgres chromium
 
 help: ## Show this
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-run: versions ## Build and serve at http://127.0.0.1:8000, with the demo pipeline live
+run: versions pages ## Build and serve at http://127.0.0.1:8000, with the demo pipeline live
 	cargo run --release --locked -- serve --demo
 
-test: versions check postgres ## Check and test everything, on SQLite and PostgreSQL, with real clients
+# The client comes first: the program has its pages in it.
+test: versions postgres chromium client check ## Check and test everything, on both databases, with real clients and a browser
 	cargo test --workspace --locked
-	$(MAKE) clients
+	$(MAKE) clients e2e
 	tests/vanish.sh
+
+client: versions client/node_modules/.package-lock.json ## Check and test the TypeScript client, and build the pages
+	cd client && npm test
+	@touch client/dist/.built
 
 clients: versions ## Test the program with real client libraries, of JavaScript and Python
 	cargo build --locked
 	cd tests/clients && npm ci --no-audit --no-fund && npm test && npm run test:python
+
+e2e: versions pages chromium ## Test the pages in Chromium against the program
+	cargo build --locked
+	cd client && CHROMIUM=$$(../tests/chromium.sh) npm run e2e
+
+screenshots: versions pages chromium ## Every page, light and dark, desktop and phone, into client/screenshots/
+	cargo build --locked
+	cd client && CHROMIUM=$$(../tests/chromium.sh) npm run screenshots
+
+pages: client/dist/.built
+
+# Built only when something has changed: the program is built anew after them.
+client/dist/.built: client/node_modules/.package-lock.json $(PAGES)
+	cd client && npm run build
+	@touch $@
+
+client/node_modules/.package-lock.json: client/package-lock.json
+	cd client && npm ci --no-audit --no-fund
+	@touch $@
 
 fuzz: ## Feed arbitrary bytes to what faces the network, for a minute
 	@command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz --locked
@@ -47,6 +74,9 @@ soak: versions postgres ## The long scenarios, of which `make test` runs a small
 
 postgres:
 	@tests/postgres.sh --check
+
+chromium:
+	@tests/chromium.sh
 
 # Says what is missing before anything is built.
 versions:

@@ -7,6 +7,7 @@ mod m0001_pipelines_and_sources;
 mod m0002_source_runs;
 mod m0003_data_quality_metrics;
 mod m0004_conflict_events;
+mod m0007_quality_rollups;
 
 /// All steps, in order.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_source_runs::Migration),
             Box::new(m0003_data_quality_metrics::Migration),
             Box::new(m0004_conflict_events::Migration),
+            Box::new(m0007_quality_rollups::Migration),
         ]
     }
 }

@@ -13,6 +13,8 @@ pub(super) struct File {
     pub(super) window: Option<String>,
     pub(super) staleness: Option<String>,
     pub(super) thresholds: Option<Thresholds>,
+    pub(super) retention: Option<String>,
+    pub(super) retention_hourly: Option<String>,
     pub(super) drain: Option<String>,
     pub(super) max_connections: Option<usize>,
     pub(super) max_connections_per_address: Option<usize>,

@@ -18,6 +18,7 @@ use crate::domain::check::{Threshold, Thresholds};
 use crate::domain::status::{RuleBook, Rules};
 use crate::graphql;
 use crate::http::{CorsOrigins, Limits};
+use crate::store::retention::Retention;
 
 /// The database, when none is named: a file in the working directory.
 pub const DEFAULT_DATABASE: &str = "sqlite://pipewatch.db";
@@ -41,6 +42,8 @@ pub struct Config {
     pub interval: Duration,
     /// Windows, staleness and thresholds.
     pub rules: RuleBook,
+    /// What is kept for how long.
+    pub retention: Retention,
     /// How long open requests and streams may take to end when the server stops.
     pub drain: Duration,
     /// Streams and sockets at a time, in all and from one address.
@@ -122,6 +125,11 @@ impl Config {
             database_url: database_url(flags.database.database_url.or(file.database_url))?,
             migrate: !(flags.no_migrate || file.no_migrate.unwrap_or(false)),
             interval,
+            retention: retention(
+                flags.retention.or(file.retention),
+                flags.retention_hourly.or(file.retention_hourly),
+                &rule_book,
+            )?,
             rules: rule_book,
             drain,
             max_connections,
@@ -216,6 +224,23 @@ fn rules(
             validation: threshold(&format!("{at}thresholds.validation"), set.validation, base.thresholds.validation)?,
         },
     })
+}
+
+/// What a status looks at must be there.
+fn retention(raw: Option<String>, hourly: Option<String>, rules: &RuleBook) -> Result<Retention, BadSetting> {
+    let default = Retention::default();
+    let raw = delta("retention", raw, default.raw)?;
+    let hourly = delta("retention_hourly", hourly, default.hourly)?;
+    for (key, kept) in [("retention", raw), ("retention_hourly", hourly)] {
+        if kept < TimeDelta::days(1) {
+            return Err(BadSetting::new(key, "expected at least 1d"));
+        }
+    }
+    let window = rules.pipelines.values().map(|rules| rules.window).fold(rules.default.window, TimeDelta::max);
+    if raw < window {
+        return Err(BadSetting::new("retention", "expected at least the longest window, of which nothing may be gone"));
+    }
+    Ok(Retention { raw, hourly })
 }
 
 fn threshold(key: &str, set: Option<file::Threshold>, base: Threshold) -> Result<Threshold, BadSetting> {

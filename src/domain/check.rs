@@ -1,5 +1,6 @@
 use crate::domain::counts::Counts;
 use crate::domain::health::Health;
+use crate::domain::rollup::Series;
 
 /// Below this many attempts a check is not judged.
 const MIN_ATTEMPTS: u64 = 5;
@@ -78,6 +79,11 @@ impl Quality {
     /// Whether there is anything to judge.
     pub fn has_attempt(self) -> bool {
         self.geocoding.attempts() > 0 || self.validation.attempts() > 0
+    }
+
+    /// The checks by their names.
+    pub fn by_name(self) -> [(&'static str, Counts); 2] {
+        [(Series::GEOCODING, self.geocoding), (Series::VALIDATION, self.validation)]
     }
 
     /// The worst of the checks.

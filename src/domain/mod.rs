@@ -20,6 +20,8 @@ pub mod pipeline;
 pub mod report;
 /// The number that rises with every change of a pipeline's data.
 pub mod revision;
+/// Sums of hours and days.
+pub mod rollup;
 /// Source runs.
 pub mod run;
 /// Sources: the feeds of a pipeline.

@@ -2,6 +2,8 @@
 
 /// Which revisions are known to be committed.
 mod changes;
+/// The `hourly` rows of closed hours.
+mod closing;
 /// The connections, and how they are tuned for each database.
 mod connect;
 /// The tables.
@@ -12,10 +14,18 @@ mod facts;
 pub mod history;
 /// Which ids are taken.
 mod known_ids;
+/// Histories of sums, and all sums of a pipeline.
+mod quality_history;
+/// Roll-ups made anew from what they sum.
+mod rebuild;
 /// Writing reports in one transaction.
 mod record;
 /// Pipelines and sources: listing, registering, removing.
 mod registry;
+/// What is kept for how long.
+pub mod retention;
+/// Sums of hours and days, as reports come.
+mod rollups;
 /// Group commit.
 mod writer;
 
@@ -33,6 +43,7 @@ use crate::domain::revision::Revision;
 use crate::error::{Error, Result};
 use crate::store::changes::Changes;
 use crate::store::connect::Connections;
+pub use crate::store::quality_history::{SeriesHistory, SeriesHours};
 pub use crate::store::record::{Entry, Receipt, Recorded};
 use crate::store::writer::Writer;
 

@@ -15,11 +15,13 @@ use crate::domain::metric::MetricType;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::report::{BodyDigest, DataQualityReport, Report, SourceRunReport};
 use crate::domain::revision::Revision;
+use crate::domain::rollup::{RollupBasis, Series};
 use crate::domain::run::{LastRun, RunState};
 use crate::domain::source::SourceKey;
 use crate::store::connect::Connections;
 use crate::store::entity::{data_quality_metric, pipeline, source, source_run};
 use crate::store::known_ids::{KnownIds, known_ids};
+use crate::store::rollups::{Cell, RollupSums};
 
 /// Rows of one INSERT: 16 columns × 1,000 stay below SQLite's 32,766 parameters.
 pub(super) const ROWS: usize = 1_000;
@@ -161,6 +163,7 @@ impl OrderByKey for sea_orm::Select<pipeline::Entity> {
 struct Rows {
     runs: Vec<source_run::ActiveModel>,
     metrics: Vec<data_quality_metric::ActiveModel>,
+    rollups: RollupSums,
     /// Each source with the newest of its runs here that was no backfill.
     sources: BTreeMap<(PipelineKey, SourceKey), Option<LastRun>>,
     /// Pipelines that something is written to.
@@ -202,6 +205,11 @@ impl Rows {
         let last = (!backfill).then_some(LastRun { state, finished_at: run.timestamp });
         let newest = self.sources.entry((run.pipeline.clone(), run.source.clone())).or_default();
         *newest = newest_run(*newest, last);
+        self.rollups.add(
+            Cell::new(&run.pipeline, Some(&run.source), RollupBasis::SourceSpecific, run.timestamp),
+            run.quality().into_iter().flat_map(Quality::by_name),
+            [(Series::ARTICLES, run.articles_collected), (Series::EVENTS, run.events_extracted)],
+        );
         if let Some(quality) = run.quality() {
             let source = Some(run.source.as_str());
             let metric_type = MetricType::SourceSpecific;
@@ -237,6 +245,12 @@ impl Rows {
         if let Some(source) = &metric.source {
             self.sources.entry((metric.pipeline.clone(), source.clone())).or_default();
         }
+        let basis = RollupBasis::of(metric.metric_type, metric.source.is_some());
+        self.rollups.add(
+            Cell::new(&metric.pipeline, metric.source.as_ref(), basis, metric.timestamp),
+            metric.quality().by_name(),
+            [],
+        );
         let source = metric.source.as_ref().map(SourceKey::as_str);
         self.metrics.push(data_quality_metric::ActiveModel {
             id: Set(id),
@@ -271,7 +285,7 @@ impl Rows {
         for rows in self.metrics.chunks(ROWS) {
             data_quality_metric::Entity::insert_many(rows.iter().cloned()).exec_without_returning(transaction).await?;
         }
-        Ok(())
+        self.rollups.write(transaction).await
     }
 }
 
@@ -299,7 +313,7 @@ fn keep_newest_run() -> OnConflict {
         .to_owned()
 }
 
-fn metric_row(
+pub(super) fn metric_row(
     quality: Quality,
     metric_type: MetricType,
     source: Option<&str>,

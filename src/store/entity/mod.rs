@@ -4,6 +4,9 @@
 
 pub(super) mod conflict_event;
 pub(super) mod data_quality_metric;
+pub(super) mod hour_to_close;
 pub(super) mod pipeline;
+pub(super) mod pruned_rows;
+pub(super) mod quality_rollup;
 pub(super) mod source;
 pub(super) mod source_run;

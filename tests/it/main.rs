@@ -4,6 +4,8 @@
 #[macro_use]
 mod support;
 
+/// The `hourly` rows of closed hours.
+mod closing;
 /// The command line.
 mod command_line;
 /// `kill -9` in the middle of a load.
@@ -24,6 +26,10 @@ mod metrics;
 mod migrations;
 /// The whole real file.
 mod real_file;
+/// What is removed for its age, and what stays.
+mod retention;
+/// Sums of hours and days.
+mod rollups;
 /// schema.graphql is what the program prints.
 mod schema;
 /// Ending: streams, sockets and requests.

@@ -88,8 +88,10 @@ impl Store {
         Ok(Self { connections, clock, changes, writer, writing, last_answer: tokio::sync::Mutex::default() })
     }
 
-    /// Brings the schema up or down. All steps happen or none; servers that start at once do it one after another.
+    /// Brings the schema up or down. All steps happen or none; servers that start at once do it one after another. Rows
+    /// that are older than the roll-ups are summed up.
     pub async fn migrate(&self, direction: Direction) -> Result<()> {
+        let had_rollups = self.has_rollups().await?;
         let steps = async {
             let transaction = self.connections.write().await?;
             if transaction.get_database_backend() == DbBackend::Postgres {
@@ -102,7 +104,18 @@ impl Store {
             }
             transaction.commit().await
         };
-        steps.await.map_err(Error::database)
+        steps.await.map_err(Error::database)?;
+        if !had_rollups && self.has_rollups().await? {
+            for (pipeline, _) in self.pipelines().await? {
+                self.rebuild_rollups(&pipeline).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn has_rollups(&self) -> Result<bool> {
+        let steps = self.steps().await?;
+        Ok(steps.iter().any(|step| step.applied && step.name == "m0007_quality_rollups"))
     }
 
     /// The steps of the schema, and which of them the database has.

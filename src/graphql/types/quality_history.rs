@@ -1,6 +1,6 @@
 use async_graphql::{Enum, SimpleObject};
 
-use crate::domain::counts::shown;
+use crate::domain::counts::{Counts, shown};
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::rollup::{Bucket, BucketSums, RollupBasis, Series};
 use crate::domain::source::SourceKey;
@@ -94,7 +94,7 @@ impl QualityPoint {
             runs: Count(sums.runs),
             attempts: counts.map(|counts| Count(counts.attempts())),
             passes: counts.map(|counts| Count(counts.successes())),
-            rate: counts.and_then(|counts| counts.rate()).map(shown),
+            rate: counts.and_then(Counts::rate).map(shown),
             total: is_volume.then_some(Count(sums.total)),
         }
     }

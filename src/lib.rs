@@ -32,3 +32,5 @@ pub mod monitor;
 pub mod replay;
 /// The only place that speaks SQL.
 pub mod store;
+/// What the server does by itself.
+mod upkeep;

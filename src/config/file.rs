@@ -17,6 +17,8 @@ pub(super) struct File {
     pub(super) staleness: Option<String>,
     #[serde(default)]
     pub(super) thresholds: Thresholds,
+    pub(super) retention: Option<String>,
+    pub(super) retention_hourly: Option<String>,
     pub(super) drain: Option<String>,
     pub(super) max_connections: Option<usize>,
     pub(super) max_connections_per_address: Option<usize>,

@@ -21,6 +21,7 @@ use crate::domain::check::{CheckName, Threshold};
 use crate::domain::status::{RuleBook, Rules};
 use crate::graphql;
 use crate::http::{CorsOrigins, Limits, Tokens};
+use crate::store::retention::Retention;
 
 /// The database, when none is named: a file in the working directory.
 pub const DEFAULT_DATABASE: &str = "sqlite://pipewatch.db";
@@ -46,6 +47,8 @@ pub struct Config {
     pub evaluation_interval: Duration,
     /// Windows, staleness and thresholds.
     pub rules: RuleBook,
+    /// What is kept for how long.
+    pub retention: Retention,
     /// How long open requests and streams may take to end when the server stops.
     pub drain: Duration,
     /// Streams and sockets at a time, in all and from one address.
@@ -134,6 +137,11 @@ impl Config {
             migrate: !(flags.no_migrate || file.no_migrate.unwrap_or(false)),
             interval,
             evaluation_interval: evaluation_interval(flags.evaluation_interval.or(file.evaluation_interval))?,
+            retention: retention(
+                flags.retention.or(file.retention),
+                flags.retention_hourly.or(file.retention_hourly),
+                &rule_book,
+            )?,
             rules: rule_book,
             drain,
             max_connections,
@@ -232,6 +240,23 @@ fn rules(
         thresholds.own.insert(check, threshold);
     }
     Ok(Rules { window, staleness, thresholds })
+}
+
+/// What a status looks at must be there.
+fn retention(raw: Option<String>, hourly: Option<String>, rules: &RuleBook) -> Result<Retention, BadSetting> {
+    let default = Retention::default();
+    let raw = delta("retention", raw, default.raw)?;
+    let hourly = delta("retention_hourly", hourly, default.hourly)?;
+    for (key, kept) in [("retention", raw), ("retention_hourly", hourly)] {
+        if kept < TimeDelta::days(1) {
+            return Err(BadSetting::new(key, "expected at least 1d"));
+        }
+    }
+    let window = rules.pipelines.values().map(|rules| rules.window).fold(rules.default.window, TimeDelta::max);
+    if raw < window {
+        return Err(BadSetting::new("retention", "expected at least the longest window, of which nothing may be gone"));
+    }
+    Ok(Retention { raw, hourly })
 }
 
 fn threshold(key: &str, set: file::Threshold, base: Threshold) -> Result<Threshold, BadSetting> {

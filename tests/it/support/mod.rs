@@ -2,6 +2,8 @@
 pub(crate) mod database;
 /// A server in this process, and one in a process of its own.
 pub(crate) mod server;
+/// A store without a server.
+pub(crate) mod timed_store;
 /// Those who watch.
 pub(crate) mod watchers;
 

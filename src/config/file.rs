@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::config::NoticeSettings;
+
 /// `pipewatch.toml`. Unknown keys are errors.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +30,8 @@ pub(super) struct File {
     pub(super) cors_origins: Option<Vec<String>>,
     pub(super) log: Option<String>,
     pub(super) demo: Option<bool>,
+    #[serde(default)]
+    pub(super) notices: NoticeSettings,
     #[serde(default)]
     pub(super) pipelines: BTreeMap<String, Pipeline>,
 }

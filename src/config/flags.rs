@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::config::NoticeSettings;
+
 /// What every command that opens the database takes.
 #[derive(Debug, Clone, Default, Args)]
 pub struct DatabaseFlags {
@@ -93,4 +95,7 @@ pub struct Flags {
     /// Replay the bundled real sample into the pipeline "demo", for ever, a day in 2 seconds
     #[arg(long, env = "PIPEWATCH_DEMO")]
     pub demo: bool,
+    /// Who is told of alerts.
+    #[command(flatten)]
+    pub notices: NoticeSettings,
 }

@@ -4,6 +4,8 @@
 mod file;
 /// Flags and environment.
 mod flags;
+/// `[notices]`.
+mod notices;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,10 +16,12 @@ use chrono::TimeDelta;
 
 use crate::config::file::File;
 pub use crate::config::flags::{DatabaseFlags, Flags};
+pub use crate::config::notices::NoticeSettings;
 use crate::domain::check::{CheckName, Threshold};
 use crate::domain::status::{RuleBook, Rules};
 use crate::graphql;
 use crate::http::{CorsOrigins, Limits};
+use crate::notices::Channels;
 
 /// The database, when none is named: a file in the working directory.
 pub const DEFAULT_DATABASE: &str = "sqlite://pipewatch.db";
@@ -61,6 +65,8 @@ pub struct Config {
     pub ping_after: Duration,
     /// Which other origins' pages may read the answers.
     pub cors: CorsOrigins,
+    /// Who is told of alerts.
+    pub notices: Channels,
     /// What is logged, in tracing's filter syntax.
     pub log: String,
     /// Whether the bundled sample is replayed into the pipeline `demo`.
@@ -151,6 +157,7 @@ impl Config {
             write_timeout: wait("write_timeout", flags.write_timeout.or(file.write_timeout), Duration::from_secs(10))?,
             ping_after: wait("ping_after", flags.ping_after.or(file.ping_after), Duration::from_secs(25))?,
             cors: cors(&flags.cors_origins.or(file.cors_origins).unwrap_or_default())?,
+            notices: flags.notices.or(file.notices).check()?,
             log: flags.database.log.or(file.log).unwrap_or_else(|| DEFAULT_LOG.to_owned()),
             demo,
         })

@@ -16,6 +16,8 @@ pub mod history;
 mod known_ids;
 /// Work that is done by one server at a time.
 pub mod leases;
+/// What is to be told of alerts, until it is delivered.
+pub mod outbox;
 /// Writing reports in one transaction.
 mod record;
 /// Pipelines and sources: listing, registering, removing.

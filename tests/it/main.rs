@@ -24,6 +24,8 @@ mod live;
 mod metrics;
 /// The schema's steps, up and down, with data.
 mod migrations;
+/// Who is told of alerts, by webhook, Slack and e-mail.
+mod notices;
 /// The whole real file.
 mod real_file;
 /// Runs that are reported at their start, and their steps.

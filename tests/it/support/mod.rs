@@ -1,5 +1,7 @@
 /// Databases: a file or a PostgreSQL of the tests' own.
 pub(crate) mod database;
+/// Those who are told of alerts.
+pub(crate) mod receivers;
 /// A server in this process, and one in a process of its own.
 pub(crate) mod server;
 /// Those who watch.

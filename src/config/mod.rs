@@ -181,11 +181,19 @@ fn read_file(named: Option<&Path>) -> Result<File, BadSetting> {
     let path = named.map_or_else(|| PathBuf::from(DEFAULT_FILE), Path::to_owned);
     match std::fs::read_to_string(&path) {
         Ok(text) => {
-            toml::from_str(&text).map_err(|error| BadSetting::new(path.display().to_string(), error.to_string()))
+            toml::from_str(&text).map_err(|error| BadSetting::new(path.display().to_string(), place_of(&error, &text)))
         }
         Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(File::default()),
         Err(error) => Err(BadSetting::new(path.display().to_string(), error.to_string())),
     }
+}
+
+/// What is wrong with the file and where. The line is not shown, for it may hold a secret.
+fn place_of(error: &toml::de::Error, text: &str) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let number = before.matches('\n').count();
+    let key = text.lines().nth(number).and_then(|line| line.split_once('=')).map_or("", |(key, _)| key.trim());
+    format!("line {} {key}: {}", number + 1, error.message())
 }
 
 fn listen(set: Option<String>, port: Option<&str>, file: Option<String>) -> Result<SocketAddr, BadSetting> {

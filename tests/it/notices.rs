@@ -1,25 +1,19 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use chrono::{DateTime, TimeDelta};
+use chrono::TimeDelta;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use pipewatch::clock::Clock;
-use pipewatch::domain::alert::{AlertType, Finding, Label, Matcher, Mute, Policy, Rule, Subject, Verdict, step};
-use pipewatch::domain::anomaly::Severity;
+use pipewatch::domain::alert::{Label, Matcher, Mute, Verdict};
 use pipewatch::domain::pipeline::PipelineKey;
-use pipewatch::domain::time::Timestamp;
-use pipewatch::notices::{Channel, Channels, Notices};
-use pipewatch::store::leases::Lease;
-use pipewatch::store::{Direction, Store};
+use pipewatch::notices::Channel;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::support::receivers::{MailServer, Receiver, Reply, Taken};
+use crate::support::teller::{BAD, LEASE, Teller};
 use crate::support::{Database, eventually, in_time};
 
 behaviours! {
@@ -35,99 +29,9 @@ behaviours! {
     the_sender_runs_until_it_is_stopped,
 }
 
-const LEASE: &str = "evaluation";
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-
-/// A server's part in notices, with a time of its own.
-struct Teller {
-    store: Arc<Store>,
-    ahead: Arc<AtomicI64>,
-    notices: Notices,
-    name: &'static str,
-}
-
-impl Teller {
-    async fn start(database: &Database, channels: impl IntoIterator<Item = Channel>) -> Self {
-        Self::start_as("a", database, &Arc::default(), channels).await
-    }
-
-    async fn start_as(
-        name: &'static str,
-        database: &Database,
-        ahead: &Arc<AtomicI64>,
-        channels: impl IntoIterator<Item = Channel>,
-    ) -> Self {
-        let clock = Clock::new({
-            let ahead = Arc::clone(ahead);
-            move || start() + TimeDelta::seconds(ahead.load(Ordering::Relaxed))
-        });
-        let store = Arc::new(Store::open(&database.url, clock.clone()).await.expect("open"));
-        store.migrate(Direction::Up(None)).await.expect("migrated");
-        store.prepare().await.expect("prepared");
-        let channels: Channels = channels.into_iter().collect();
-        // Its 10 seconds are long for a test, and nothing of the machine's own takes three.
-        let notices = Notices::new(Arc::clone(&store), clock, channels).with_patience(Duration::from_secs(3));
-        Self { store, ahead: Arc::clone(ahead), notices, name }
-    }
-
-    fn advance(&self, span: TimeDelta) {
-        self.ahead.fetch_add(span.num_seconds(), Ordering::Relaxed);
-    }
-
-    fn now(&self) -> Timestamp {
-        start() + TimeDelta::seconds(self.ahead.load(Ordering::Relaxed))
-    }
-
-    /// Its lease, renewed or taken.
-    async fn lease(&self) -> Lease {
-        self.store.take_lease(LEASE, self.name).await.expect("a database").expect("the lease")
-    }
-
-    /// What an evaluation finds of sources, in half a minute.
-    async fn evaluate(&self, verdicts: &[(&str, Verdict)]) {
-        self.advance(TimeDelta::seconds(30));
-        let (now, pipeline) = (self.now(), PipelineKey::default());
-        let findings: Vec<_> = verdicts.iter().map(|(source, verdict)| finding(source, *verdict)).collect();
-        let lease = self.lease().await;
-        let change = self
-            .store
-            .change_alerts(Some(&lease), Some(&pipeline), |open| step(open, &findings, &Policy::default(), now));
-        change.await.expect("a database").expect("the lease");
-    }
-
-    /// Lets these fire: an evaluation finds them, and the next again.
-    async fn fire(&self, sources: &[&str]) {
-        let bad: Vec<_> = sources.iter().map(|source| (*source, BAD)).collect();
-        self.evaluate(&bad).await;
-        self.evaluate(&bad).await;
-    }
-
-    async fn run(&self) {
-        self.notices.run_once(&self.lease().await).await.expect("a database");
-    }
-
-    async fn run_after(&self, span: TimeDelta) {
-        self.advance(span);
-        self.run().await;
-    }
-
-    async fn stuck(&self) -> u64 {
-        self.store.stuck_deliveries(self.now()).await.expect("a database").count
-    }
-}
-
-const BAD: Verdict = Verdict::Known { bad: Some(Severity::Medium), held: Some(Severity::Medium) };
+/// How long a transition waits for others to go with it.
 const WAIT: TimeDelta = TimeDelta::seconds(30);
-
-fn start() -> Timestamp {
-    DateTime::from_timestamp(1_769_614_245, 0).expect("an instant")
-}
-
-fn finding(source: &str, verdict: Verdict) -> Finding {
-    let subject = Subject::source(PipelineKey::default(), source.parse().expect("a source"));
-    let (title, message) = (format!("{source} is silent"), "Look at it.".to_owned());
-    Finding { rule: Rule::Silence, kind: AlertType::Silence, subject, verdict, title, message }
-}
 
 fn webhook(receiver: &Receiver) -> Channel {
     Channel::webhook(&receiver.url(), Some(SECRET.parse().expect("a secret"))).expect("an URL")
@@ -196,7 +100,7 @@ async fn what_is_acknowledged_or_silenced_is_not_told_but_its_end_is(database: D
     teller.fire(&["a", "b"]).await;
     teller.run_after(WAIT).await;
     assert_eq!(told(&receiver), ["fired a"]);
-    let alert = receiver_alert(&teller, "a").await;
+    let alert = teller.alert_of("a").await;
     teller.store.acknowledge_alert(alert, "Ada".into(), None).await.expect("found").expect("firing");
     teller.run_after(WAIT).await;
     assert_eq!(told(&receiver), ["acknowledged a"]);
@@ -214,13 +118,6 @@ async fn what_is_acknowledged_or_silenced_is_not_told_but_its_end_is(database: D
     teller.evaluate(&[("c", Verdict::GOOD)]).await;
     teller.run_after(TimeDelta::hours(2)).await;
     assert_eq!(told(&receiver), [""; 0], "nobody was told of c");
-}
-
-async fn receiver_alert(teller: &Teller, source: &str) -> Uuid {
-    let request = pipewatch::store::alerts::read::AlertRequest { first: 10, ..Default::default() };
-    let alerts = teller.store.alerts(&request).await.expect("alerts");
-    let of = alerts.rows.iter().find(|alert| alert.subject.source.as_ref().is_some_and(|key| key.as_str() == source));
-    of.expect("an alert").id
 }
 
 async fn a_receiver_that_fails_is_told_later_in_order_and_can_verify_it(database: Database) {
@@ -394,7 +291,7 @@ async fn what_cannot_be_delivered_is_given_up_and_forgotten(database: Database) 
     teller.fire(&["a"]).await;
     teller.run_after(WAIT).await;
     // So that nothing is repeated meanwhile.
-    let alert = receiver_alert(&teller, "a").await;
+    let alert = teller.alert_of("a").await;
     teller.store.acknowledge_alert(alert, "Ada".into(), None).await.expect("found").expect("firing");
     teller.run_after(TimeDelta::days(3)).await;
     assert_eq!(told(&receiver), ["fired a", "fired a", "acknowledged a"], "the first is given up, the second waits");

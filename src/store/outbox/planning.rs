@@ -86,13 +86,13 @@ async fn entries(connection: &impl ConnectionTrait) -> Result<Vec<Entry>> {
         .all(connection)
         .await
         .map_err(Error::database)?;
-    let events = alert_event::Entity::find()
-        // As the index has it.
+    let mut events = alert_event::Entity::find()
+        // As the index has it, which SQLite takes for this and not if it is to sort, too.
         .filter(Expr::col(alert_event::Column::Settled).not())
-        .order_by_asc(alert_event::Column::Id)
         .all(connection)
         .await
         .map_err(Error::database)?;
+    events.sort_unstable_by_key(|event| event.id);
     let mut owed: HashMap<Uuid, Vec<alert_event::Model>> = HashMap::new();
     for event in events {
         owed.entry(event.alert_id).or_default().push(event);

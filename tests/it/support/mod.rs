@@ -4,6 +4,8 @@ pub(crate) mod database;
 pub(crate) mod receivers;
 /// A server in this process, and one in a process of its own.
 pub(crate) mod server;
+/// One who tells of alerts.
+pub(crate) mod teller;
 /// Those who watch.
 pub(crate) mod watchers;
 

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::config::NoticeSettings;
+use crate::config::secret::Secret;
 
 /// `pipewatch.toml`. Unknown keys are errors.
 #[derive(Debug, Default, Deserialize)]
@@ -12,6 +13,7 @@ pub(super) struct File {
     pub(super) database_url: Option<String>,
     pub(super) no_migrate: Option<bool>,
     pub(super) interval: Option<String>,
+    pub(super) evaluation_interval: Option<String>,
     pub(super) window: Option<String>,
     pub(super) staleness: Option<String>,
     #[serde(default)]
@@ -27,6 +29,7 @@ pub(super) struct File {
     pub(super) init_wait: Option<String>,
     pub(super) ping_after: Option<String>,
     pub(super) write_timeout: Option<String>,
+    pub(super) tokens: Option<Vec<Secret>>,
     pub(super) cors_origins: Option<Vec<String>>,
     pub(super) log: Option<String>,
     pub(super) demo: Option<bool>,

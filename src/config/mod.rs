@@ -6,6 +6,8 @@ mod file;
 mod flags;
 /// `[notices]`.
 mod notices;
+/// What must not be shown.
+mod secret;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,10 +19,11 @@ use chrono::TimeDelta;
 use crate::config::file::File;
 pub use crate::config::flags::{DatabaseFlags, Flags};
 pub use crate::config::notices::NoticeSettings;
+pub use crate::config::secret::Secret;
 use crate::domain::check::{CheckName, Threshold};
 use crate::domain::status::{RuleBook, Rules};
 use crate::graphql;
-use crate::http::{CorsOrigins, Limits};
+use crate::http::{CorsOrigins, Limits, Tokens};
 use crate::notices::Channels;
 
 /// The database, when none is named: a file in the working directory.
@@ -43,6 +46,8 @@ pub struct Config {
     pub migrate: bool,
     /// How often a watched pipeline is computed without a change.
     pub interval: Duration,
+    /// How often silence, anomalies and alerts are evaluated.
+    pub evaluation_interval: Duration,
     /// Windows, staleness and thresholds.
     pub rules: RuleBook,
     /// How long open requests and streams may take to end when the server stops.
@@ -53,6 +58,8 @@ pub struct Config {
     pub max_connections_per_address: usize,
     /// Different operations that may be watched at a time.
     pub max_groups: usize,
+    /// Who may do anything at all: everybody, where there are none.
+    pub tokens: Tokens,
     /// What one client may do.
     pub limits: Limits,
     /// How much a GraphQL operation may ask for.
@@ -132,6 +139,7 @@ impl Config {
             database_url: database_url(flags.database.database_url.or(file.database_url))?,
             migrate: !(flags.no_migrate || file.no_migrate.unwrap_or(false)),
             interval,
+            evaluation_interval: evaluation_interval(flags.evaluation_interval.or(file.evaluation_interval))?,
             rules: rule_book,
             drain,
             max_connections,
@@ -141,6 +149,7 @@ impl Config {
                 max_connections,
             )?,
             max_groups: number("max_groups", flags.max_groups.or(file.max_groups), 10_000)?,
+            tokens: tokens(&flags.tokens.or(file.tokens).unwrap_or_default())?,
             limits: Limits {
                 message_size: number("max_message_size", flags.max_message_size.or(file.max_message_size), 64 * 1024)?,
                 subscriptions_per_connection: number(
@@ -257,6 +266,24 @@ fn duration(key: &str, set: Option<String>, default: Duration) -> Result<Duratio
         humantime::parse_duration(&text)
             .map_err(|_| BadSetting::new(key, format!("{text:?}; expected a duration such as 5s or 100ms")))
     })
+}
+
+fn evaluation_interval(set: Option<String>) -> Result<Duration, BadSetting> {
+    let every = duration("evaluation_interval", set, Duration::from_secs(30))?;
+    if every < Duration::from_millis(100) || every > Duration::from_hours(1) {
+        return Err(BadSetting::new("evaluation_interval", "expected from 100ms to 1h"));
+    }
+    Ok(every)
+}
+
+/// Tokens: what can stand in a header and between commas. None of them is shown, not even a bad one.
+fn tokens(set: &[Secret]) -> Result<Tokens, BadSetting> {
+    let is_good = |token: &str| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
+    if set.iter().all(|token| is_good(&token.0)) {
+        Ok(set.iter().map(|token| &token.0).collect())
+    } else {
+        Err(BadSetting::new("tokens", "expected letters, digits and punctuation, without spaces and commas"))
+    }
 }
 
 /// A limit: at least one.

@@ -86,6 +86,9 @@ fn a_bad_setting_is_named() {
         ("drain = \"x\"", "drain"),
         ("thresholds.geocoding = { warning = 50 }", "thresholds.geocoding"),
         ("cors_origins = [\"example.org\"]", "cors_origins"),
+        ("tokens = [\"\"]", "tokens"),
+        ("tokens = [\"a b\"]", "tokens"),
+        ("tokens = [\"a\", \"b,c\"]", "tokens"),
         ("[pipelines.News]", "pipelines.News"),
         ("[pipelines.news]\nwindow = \"x\"", "pipelines.news.window"),
     ] {
@@ -156,4 +159,26 @@ fn who_is_told_is_checked_whole_and_no_secret_is_shown() {
         ..Flags::default()
     };
     assert!(!format!("{flags:?}").contains("hidden"));
+}
+
+#[test]
+fn tokens_come_from_the_environment_or_the_file_and_are_not_shown() {
+    let (_file, flags) = with_file("tokens = [\"s3cr3t\"]");
+    for (environment, has, has_not) in [
+        (None, Some("s3cr3t"), "env"),
+        (Some(""), Some("s3cr3t"), "env"),
+        (Some("env"), Some("env"), "s3cr3t"),
+        (Some(" env , another"), Some("another"), "s3cr3t"),
+    ] {
+        let flags = Flags { tokens: environment.and_then(Secret::list), ..flags.clone() };
+        let config = Config::load(flags.clone(), None).expect("good settings");
+        assert!(config.tokens.viewer(has).is_some(), "{environment:?}");
+        assert!(config.tokens.viewer(Some(has_not)).is_none(), "{environment:?}");
+        let shown = format!("{config:?} {flags:?} {:?}", read_file(flags.database.config.as_deref()));
+        assert!(!shown.contains("s3cr3t") && !shown.contains("env"), "{shown}");
+    }
+    let error = load("tokens = [\"s3cr3t with spaces\"]").map(drop).expect_err("a bad token").to_string();
+    assert!(!error.contains("s3cr3t"), "{error}");
+    let bad = Flags { tokens: Secret::list("a,,b"), ..Flags::default() };
+    assert_eq!(Config::load(bad, None).map(drop).expect_err("an empty token").key, "tokens");
 }

@@ -13,11 +13,12 @@ use crate::graphql::{Services, bad_input, error, pipeline as visible};
 use crate::store::history::{PageRequest, Position};
 
 /// What is asked once.
-pub(super) struct Query;
+#[derive(Default)]
+pub(super) struct StatusQuery;
 
 /// What is asked once.
 #[Object]
-impl Query {
+impl StatusQuery {
     /// The status of a pipeline, not older than an interval nor than the newest change.
     #[graphql(complexity = "5 + child_complexity")]
     async fn pipeline_status(

@@ -125,6 +125,8 @@ mod tests {
             articles_collected: 0,
             events_extracted: 0,
             steps: vec![],
+            alerts: vec![],
+            anomalies: vec![],
             metrics: vec![],
             conflict_events: None,
         };

@@ -6,6 +6,7 @@ use sea_orm::{
     QuerySelect as _,
 };
 
+use crate::domain::alert::{Alert, Tracked};
 use crate::domain::check::Quality;
 use crate::domain::counts::Counts;
 use crate::domain::pipeline::PipelineKey;
@@ -14,6 +15,7 @@ use crate::domain::run::{LastRun, RunState};
 use crate::domain::status::{Facts, MetricSums, QualitySums, SourceFacts};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
+use crate::store::alerts::open_alerts;
 use crate::store::entity::{conflict_event, data_quality_metric, metric_check, pipeline, source, source_run};
 use crate::store::steps::last_cycle;
 use crate::store::{Store, stored};
@@ -97,6 +99,8 @@ async fn facts(
         articles_collected: unsigned(articles),
         events_extracted: unsigned(events),
         steps: last_cycle(transaction, key, since).await?,
+        alerts: active_alerts(transaction, key).await?,
+        anomalies: Vec::new(),
         metrics,
         conflict_events,
     }))
@@ -139,6 +143,14 @@ pub(super) fn last_run(row: &source::Model) -> Result<Option<LastRun>> {
         (Some(finished_at), Some(state)) => Ok(Some(LastRun { state: stored("the run state", state)?, finished_at })),
         _ => Ok(None),
     }
+}
+
+/// The alerts that somebody should look at, or does: the gravest first.
+async fn active_alerts(transaction: &DatabaseTransaction, key: &PipelineKey) -> Result<Vec<Alert>> {
+    let open = open_alerts(transaction, Some(key)).await?;
+    let mut active: Vec<Alert> = open.iter().filter(|alert| alert.state.is_active()).map(Tracked::to_alert).collect();
+    active.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
+    Ok(active)
 }
 
 /// How many runs of each source have begun and not ended.

@@ -8,6 +8,8 @@ mod changes;
 mod connect;
 /// The tables.
 mod entity;
+/// How often sources are expected to run.
+mod expectations;
 /// What a status is worked out from.
 mod facts;
 /// Pages of history.

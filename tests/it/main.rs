@@ -4,6 +4,10 @@
 #[macro_use]
 mod support;
 
+/// Tokens: who may do anything at all.
+mod access;
+/// Alerts: how they are raised, and how they end.
+mod alerts;
 /// Checks beyond the two.
 mod checks;
 /// The command line.
@@ -12,6 +16,8 @@ mod command_line;
 mod crash;
 /// GraphQL over HTTP: lists, history and mutations.
 mod graphql;
+/// Ten thousand different operations at once.
+mod groups;
 /// `/api/health` and its parts.
 mod health;
 /// Reports: what is stored, what is refused, and what is answered.
@@ -26,6 +32,8 @@ mod metrics;
 mod migrations;
 /// Who is told of alerts, by webhook, Slack and e-mail.
 mod notices;
+/// openapi.json is what the program prints, and true.
+mod openapi;
 /// The whole real file.
 mod real_file;
 /// Runs that are reported at their start, and their steps.
@@ -38,5 +46,7 @@ mod shutdown;
 mod soak;
 /// The status: windows, bases and types, through the database.
 mod status;
+/// A database that fails: streams stay, and say so.
+mod trouble;
 /// graphql-transport-ws, plain WebSocket, Server-Sent Events and polling.
 mod watching;

@@ -279,8 +279,7 @@ impl Tracked {
     /// A change of severity is an update of the same alert.
     fn grade(&mut self, severity: Severity, reason: Reason, now: Timestamp, transitions: &mut Vec<Transition>) {
         self.severity = severity;
-        // How long it has been well does not depend on what the alert said meanwhile.
-        self.streaks = Streaks { well: self.streaks.well, ..Streaks::default() };
+        self.streaks = Streaks::default();
         let since = self.changed_at;
         transitions.push(self.pass_to(self.state, reason, now));
         self.changed_at = since;

@@ -112,7 +112,9 @@ impl Fingerprint {
             hash.update((part.unwrap_or_default().len() as u64).to_be_bytes());
             hash.update(part.unwrap_or_default());
         }
-        Self(hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+        let mut half = [0; 16];
+        half.copy_from_slice(&hash.finalize()[..16]);
+        Self(format!("{:032x}", u128::from_be_bytes(half)))
     }
 
     /// One that the database kept.

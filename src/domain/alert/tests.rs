@@ -167,6 +167,17 @@ fn a_late_run_resolves_its_silence_at_once() {
 }
 
 #[test]
+fn each_degree_has_to_last() {
+    let mut replay = Replay::new(Policy::default());
+    for severity in [Low, Low, Medium, Medium, High] {
+        replay.evaluate(&[finding("punch", Rule::Threshold, Verdict::bad(severity))]);
+    }
+    assert_eq!(replay.told()[2..], ["firing medium escalated"]);
+    replay.evaluate(&[finding("punch", Rule::Threshold, Verdict::bad(High))]);
+    assert_eq!(replay.told()[3..], ["firing high escalated"]);
+}
+
+#[test]
 fn what_is_no_longer_watched_is_resolved() {
     let mut replay = Replay::new(Policy::default());
     replay.evaluate(&[rate(79)]);

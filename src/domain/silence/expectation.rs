@@ -32,7 +32,8 @@ pub enum Expectation {
 pub struct Schedule {
     /// The fields as they were given, with single blanks between them.
     pattern: String,
-    cron: Cron,
+    /// Boxed, for most expectations are durations and this is large.
+    cron: Box<Cron>,
     zone: Tz,
 }
 
@@ -83,13 +84,13 @@ impl Schedule {
         if pattern.len() > MAX_PATTERN || !pattern.is_ascii() {
             return Err(BadExpectation::BadPattern(format!("at most {MAX_PATTERN} characters of ASCII")));
         }
-        let cron = CronParser::builder()
+        let cron: Cron = CronParser::builder()
             .seconds(Seconds::Disallowed)
             .year(Year::Disallowed)
             .build()
             .parse(&pattern)
             .map_err(|error| BadExpectation::BadPattern(error.to_string()))?;
-        let schedule = Self { pattern, cron, zone };
+        let schedule = Self { pattern, cron: Box::new(cron), zone };
         // February 30th parses, and would be looked for until the year 5000 at every evaluation.
         match schedule.next_after(Timestamp::UNIX_EPOCH) {
             Some(_) => Ok(schedule),

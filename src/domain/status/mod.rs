@@ -2,12 +2,15 @@
 //!
 //! Counts are summed and then divided; rates are never averaged, and metric types never mixed.
 
+/// A status that cannot be worked out for now.
+mod trouble;
+
 use std::collections::HashMap;
 
 use chrono::TimeDelta;
 use serde::Serialize;
 
-use crate::domain::alert::Alert;
+use crate::domain::alert::{Alert, health_of};
 use crate::domain::anomaly::Anomaly;
 use crate::domain::check::{CheckName, Quality, Threshold, Thresholds};
 use crate::domain::counts::Counts;
@@ -70,6 +73,10 @@ pub struct Facts {
     pub steps: Vec<PipelineStep>,
     /// The sums of the metrics in the window, one entry a group.
     pub metrics: Vec<MetricSums>,
+    /// Its alerts that are not over.
+    pub alerts: Vec<Alert>,
+    /// What is unusual in the window.
+    pub anomalies: Vec<Anomaly>,
     /// The old pipeline's own rows in the window; looked at only where no metric has an attempt.
     pub conflict_events: Option<QualitySums>,
 }
@@ -232,12 +239,16 @@ pub fn evaluate(facts: Facts, rules: &Rules, now: Timestamp) -> PipelineStatus {
         pipeline: facts.pipeline,
         revision: facts.revision,
         timestamp: now,
-        overall_status: Health::worst([scraping_health.status, data_quality.status]),
+        overall_status: Health::worst([
+            scraping_health.status,
+            data_quality.status,
+            health_of(facts.alerts.iter().map(|alert| (alert.state, alert.severity))),
+        ]),
         scraping_health,
         data_quality,
         steps: facts.steps,
-        anomalies: Vec::new(),
-        alerts: Vec::new(),
+        anomalies: facts.anomalies,
+        alerts: facts.alerts,
     }
 }
 

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::alert::{AlertState, AlertType};
 use crate::domain::counts::Counts;
 use crate::domain::time::parse_rfc3339;
 
@@ -20,6 +21,8 @@ fn facts() -> Facts {
         articles_collected: 0,
         events_extracted: 0,
         steps: vec![],
+        alerts: vec![],
+        anomalies: vec![],
         metrics: vec![],
         conflict_events: None,
     }
@@ -233,5 +236,25 @@ proptest! {
             scraping.failed_sources,
             scraping.sources.iter().filter(|source| source.status == Health::Error).count() as u64
         );
+    }
+}
+
+#[test]
+fn a_status_in_trouble_says_so_and_since_when() {
+    for (sources, before) in [(vec![], Health::Pending), (vec![source("a", Some((RunState::Ok, 1)))], Health::Healthy)]
+    {
+        let known = status(Facts { sources, ..facts() });
+        assert_eq!((known.overall_status, known.is_in_trouble()), (before, false));
+        let at = |minutes| now() + TimeDelta::minutes(minutes);
+        let first = known.clone().in_trouble(at(1));
+        let later = first.clone().in_trouble(at(2));
+        for (status, minutes) in [(&first, 1), (&later, 2)] {
+            assert!(status.is_in_trouble());
+            assert_eq!((status.timestamp, status.revision), (at(minutes), known.revision));
+            assert_eq!(status.overall_status, Health::Error);
+            assert_eq!(status.scraping_health, known.scraping_health, "what was known stays");
+            let alerts: Vec<_> = status.alerts.iter().map(|alert| (alert.kind, alert.state, alert.timestamp)).collect();
+            assert_eq!(alerts, [(AlertType::Server, AlertState::Firing, at(1))], "one, since it began");
+        }
     }
 }

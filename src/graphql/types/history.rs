@@ -1,4 +1,4 @@
-use async_graphql::{Enum, ID, SimpleObject};
+use async_graphql::{Enum, ID, InputObject, SimpleObject};
 
 use crate::domain::check::CheckName;
 use crate::domain::counts::{Counts, shown};
@@ -64,6 +64,31 @@ pub(crate) struct Source {
     last_run: Option<DateTime>,
     /// How that run ended.
     last_run_state: Option<RunStateValue>,
+    /// How often it is expected to run, in seconds or as cron with its time zone; null where it is learned from its runs.
+    expected_every: Option<String>,
+    /// How late it may be, in seconds; null for the default.
+    grace: Option<String>,
+    /// What it is marked with, by name.
+    labels: Vec<LabelObject>,
+}
+
+/// A mark on a source, by which its alerts can be silenced.
+#[derive(SimpleObject)]
+#[graphql(name = "Label")]
+pub(crate) struct LabelObject {
+    /// Its name.
+    name: String,
+    /// Its value.
+    value: String,
+}
+
+/// A mark on a source, by which its alerts can be silenced.
+#[derive(InputObject)]
+pub(crate) struct LabelInput {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its value.
+    pub(crate) value: String,
 }
 
 impl From<source::Source> for Source {
@@ -74,6 +99,9 @@ impl From<source::Source> for Source {
             enabled: source.enabled,
             last_run: source.last_run.map(|last| last.finished_at.into()),
             last_run_state: source.last_run.map(|last| last.state.into()),
+            expected_every: source.expectation.map(|every| every.to_string()),
+            grace: source.grace.map(|grace| grace.to_string()),
+            labels: source.labels.into_iter().map(|(name, value)| LabelObject { name, value }).collect(),
         }
     }
 }

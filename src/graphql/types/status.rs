@@ -2,13 +2,13 @@ use std::sync::Arc;
 
 use async_graphql::{Enum, Object, SimpleObject};
 
-use crate::domain::alert::{self, AlertState, AlertType};
 use crate::domain::anomaly::{self, AnomalyType, Severity};
 use crate::domain::counts::{Counts, shown};
 use crate::domain::health::Health;
 use crate::domain::status::{Basis, CheckStatus, DataQuality, ScrapingHealth, SourceStatus};
 use crate::domain::step::PipelineStep;
 use crate::domain::time::seconds;
+use crate::graphql::types::alert::Alert;
 use crate::graphql::types::history::StepStateValue;
 use crate::graphql::types::scalar::{Count, DateTime};
 use crate::live::snapshot::{Listing, Snapshot};
@@ -63,34 +63,6 @@ pub(crate) enum AnomalyTypeValue {
     Volume,
     /// How good it was.
     Quality,
-}
-
-/// What an alert is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "AlertType", name = "AlertType")]
-pub(crate) enum AlertTypeValue {
-    /// A rate.
-    Quality,
-    /// A volume.
-    Volume,
-    /// A source that should have reported.
-    Silence,
-    /// Pipewatch itself.
-    Server,
-}
-
-/// Where an alert stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "AlertState", name = "AlertState")]
-pub(crate) enum AlertStateValue {
-    /// Seen, and not yet for long enough.
-    Pending,
-    /// Somebody should look.
-    Firing,
-    /// Somebody looks.
-    Acknowledged,
-    /// Over.
-    Resolved,
 }
 
 /// The status of a pipeline at an instant.
@@ -383,43 +355,6 @@ impl From<anomaly::Anomaly> for Anomaly {
             timestamp: anomaly.timestamp.into(),
             source: anomaly.source.map(|source| source.to_string()),
             check: anomaly.check,
-        }
-    }
-}
-
-/// Something that somebody should be told.
-#[derive(SimpleObject)]
-pub(crate) struct Alert {
-    /// Its id.
-    id: async_graphql::ID,
-    /// What it is about.
-    #[graphql(name = "type")]
-    kind: AlertTypeValue,
-    /// How grave it is.
-    severity: SeverityValue,
-    /// One line.
-    title: String,
-    /// Why, and what to do.
-    message: String,
-    /// Since when it stands as it does.
-    timestamp: DateTime,
-    /// Where it stands.
-    state: AlertStateValue,
-    /// The source, where it is about one.
-    source: Option<String>,
-}
-
-impl From<alert::Alert> for Alert {
-    fn from(alert: alert::Alert) -> Self {
-        Self {
-            id: alert.id.into(),
-            kind: alert.kind.into(),
-            severity: alert.severity.into(),
-            title: alert.title,
-            message: alert.message,
-            timestamp: alert.timestamp.into(),
-            state: alert.state.into(),
-            source: alert.source.map(|source| source.to_string()),
         }
     }
 }

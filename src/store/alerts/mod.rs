@@ -56,8 +56,9 @@ impl Store {
         };
         write(&transaction, &step, first, pipeline, revision).await.map_err(Error::database)?;
         transaction.commit().await.map_err(Error::database)?;
-        if let Some((pipeline, revision)) = pipeline.zip(revision) {
-            self.changes.committed(pipeline, revision);
+        match pipeline.zip(revision) {
+            Some((pipeline, revision)) => self.changes.committed(pipeline, revision),
+            None => self.changes.told(),
         }
         Ok(Some(step))
     }

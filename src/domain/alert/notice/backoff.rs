@@ -3,7 +3,7 @@ use std::time::Duration;
 /// After the first failure.
 const FIRST: Duration = Duration::from_secs(5);
 /// However often it failed.
-const LONGEST: Duration = Duration::from_secs(15 * 60);
+const LONGEST: Duration = Duration::from_mins(15);
 
 /// How long to wait after `attempts` failed ones: doubled from 5 seconds to 15 minutes, and of that between a half and
 /// all, by `random` of 0 to 1, so that what failed together is not tried together.

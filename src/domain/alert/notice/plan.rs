@@ -77,11 +77,11 @@ pub struct Plan {
 /// - Repeats of a pipeline are told together, so that they stay in step.
 pub fn plan(entries: &[Entry], mutes: &[Mute], timing: &Timing, now: Timestamp) -> Plan {
     let mut pipelines: BTreeMap<Option<&PipelineKey>, Vec<(&Entry, Telling)>> = BTreeMap::new();
-    let mut plan = Plan::default();
+    let mut due = Plan::default();
     for entry in entries {
-        let muted = mutes.iter().any(|mute| mute.covers(&entry.alert, &entry.labels, now));
-        let telling = Telling::of(entry, muted);
-        plan.settled.extend(&telling.untold);
+        let quiet = mutes.iter().any(|mute| mute.covers(&entry.alert, &entry.labels, now));
+        let telling = Telling::of(entry, quiet);
+        due.settled.extend(&telling.untold);
         pipelines.entry(entry.alert.subject.pipeline.as_ref()).or_default().push((entry, telling));
     }
     for (pipeline, group) in pipelines {
@@ -92,22 +92,22 @@ pub fn plan(entries: &[Entry], mutes: &[Mute], timing: &Timing, now: Timestamp) 
         for (entry, telling) in group {
             let mut told = Vec::new();
             if news_due || repeat_due {
-                plan.settled.extend(&telling.told);
+                due.settled.extend(&telling.told);
                 told = telling.lines;
             }
             if repeat_due && telling.repeats.is_some() {
                 told.push(Line::standing(Event::Repeated, now, &entry.alert));
             }
             if let Some(last) = told.last() {
-                plan.announced.push((entry.alert.id, Announced { at: now, severity: last.severity }));
+                due.announced.push((entry.alert.id, Announced { at: now, severity: last.severity }));
             }
             lines.extend(told);
         }
         if !lines.is_empty() {
-            plan.notices.push(Notice::new(pipeline.cloned(), now, lines));
+            due.notices.push(Notice::new(pipeline.cloned(), now, lines));
         }
     }
-    plan
+    due
 }
 
 /// What there is to tell of one alert.
@@ -139,12 +139,13 @@ impl Telling {
             }
         }
         if alert.state == Firing && !muted {
+            // What a mute kept back is told as of when it could have been, so that it does not wait again.
+            let told = telling.lines.last().map(|line| line.at).or(entry.announced.map(|told| told.at));
+            let at = told.map_or(alert.changed_at, |told| told.max(alert.changed_at));
             match announced {
-                // It was muted when it fired.
-                None => telling.lines.push(Line::standing(Event::Fired, alert.changed_at, alert)),
-                // It was muted when it changed.
+                None => telling.lines.push(Line::standing(Event::Fired, at, alert)),
                 Some(severity) if severity != alert.severity => {
-                    telling.lines.push(Line::standing(Event::Changed, alert.changed_at, alert));
+                    telling.lines.push(Line::standing(Event::Changed, at, alert));
                 }
                 Some(_) if telling.lines.is_empty() => telling.repeats = entry.announced.map(|told| told.at),
                 Some(_) => {}

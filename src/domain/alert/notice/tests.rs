@@ -342,3 +342,21 @@ fn who_acknowledged_is_told_with_their_note() {
         assert_eq!(body["data"]["pipeline"], Value::Null);
     }
 }
+
+#[test]
+fn what_a_mute_kept_back_is_not_told_as_older_than_what_was_told() {
+    let mut told = Told::new();
+    for verdict in [BAD, BAD, WORSE, WORSE] {
+        told.evaluate(&[("a", verdict)]);
+    }
+    told.wait(1);
+    told.mute(5);
+    for verdict in [BAD, BAD] {
+        told.evaluate(&[("a", verdict)]);
+    }
+    told.wait(5);
+    let lines: Vec<_> = told.notices.iter().flat_map(|notice| &notice.lines).collect();
+    assert!(lines.is_sorted_by_key(|line| line.at));
+    assert_eq!(lines.iter().map(|line| line.event).collect::<Vec<_>>(), [Event::Fired, Event::Changed, Event::Changed]);
+    assert_eq!(lines[2].severity, Medium);
+}

@@ -1,0 +1,83 @@
+import { Center, Loader, Title } from '@mantine/core';
+import { lazy, Suspense, useEffect, useRef } from 'react';
+import { useOverview } from '../src/react';
+import { Overview } from './pages/overview';
+import { Pipeline } from './pages/pipeline';
+import { Empty } from './parts/empty';
+import { Gone } from './parts/gone';
+import { Header } from './parts/header';
+import { hrefs, parseRoute, useHash } from './router';
+
+const Source = lazy(() => import('./pages/source'));
+
+/** A wall screen: nothing to press, everything larger. */
+const isKiosk = new URLSearchParams(window.location.search).has('kiosk');
+
+export function App() {
+  const hash = useHash();
+  const route = parseRoute(hash);
+  const overview = useOverview();
+  const main = useRef<HTMLElement>(null);
+  const isFirst = useRef(true);
+
+  useEffect(() => {
+    document.documentElement.toggleAttribute('data-kiosk', isKiosk);
+  }, []);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another page is shown with each change of the fragment
+  useEffect(() => {
+    // Who uses a keyboard or a screen reader goes on from the top of the new page.
+    if (!isFirst.current) main.current?.focus();
+    isFirst.current = false;
+    window.scrollTo(0, 0);
+  }, [hash]);
+
+  const pipelines = overview.value;
+  const isEmpty = pipelines?.every((it) => it.totalSources === 0) ?? false;
+  return (
+    <div className="shell">
+      <button type="button" className="skip" onClick={() => main.current?.focus()}>
+        Skip to the content
+      </button>
+      {!isKiosk && <Header route={route} pipelines={pipelines ?? []} />}
+      <main ref={main} id="main" tabIndex={-1}>
+        <Suspense fallback={<Waiting />}>
+          {route.page === 'pipeline' ? (
+            <Pipeline key={route.pipeline} pipeline={route.pipeline} isKiosk={isKiosk} />
+          ) : route.page === 'source' ? (
+            <Source key={hash} pipeline={route.pipeline} source={route.source} />
+          ) : route.page === 'unknown' ? (
+            <>
+              <Title order={1} size="h2">
+                There is no such page
+              </Title>
+              <p>
+                <a href={hrefs.overview}>All pipelines</a>
+              </p>
+            </>
+          ) : (
+            <>
+              <Gone connection={overview.connection} receivedAt={overview.receivedAt} hasData={pipelines !== null} />
+              {pipelines === null ? (
+                overview.connection.state === 'disconnected' ? null : (
+                  <Waiting />
+                )
+              ) : isEmpty ? (
+                <Empty />
+              ) : (
+                <Overview {...overview} pipelines={pipelines} />
+              )}
+            </>
+          )}
+        </Suspense>
+      </main>
+    </div>
+  );
+}
+
+function Waiting() {
+  return (
+    <Center mih={240}>
+      <Loader color="gray" type="dots" aria-label="Loading" />
+    </Center>
+  );
+}

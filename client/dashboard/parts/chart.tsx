@@ -1,0 +1,106 @@
+import 'uplot/dist/uPlot.min.css';
+import { useComputedColorScheme } from '@mantine/core';
+import { useEffect, useRef } from 'react';
+import uPlot from 'uplot';
+
+export interface ChartProps {
+  title: string;
+  /** Seconds since 1970. */
+  from: readonly number[];
+  lines: readonly { readonly name: string; readonly values: readonly (number | null)[]; readonly color: 1 | 2 }[];
+  /** `%` fixes the axis from 0 to 100. */
+  unit?: '%';
+}
+
+const HEIGHT = 200;
+
+/** Lines over time, drawn on a canvas, with what they say last in words. */
+export function Chart({ title, from, lines, unit }: ChartProps) {
+  const box = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot>(null);
+  const scheme = useComputedColorScheme('light');
+  const names = lines.map((it) => it.name).join();
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the chart is made for its form and colours; data follows below
+  useEffect(() => {
+    const element = box.current;
+    if (!element) return;
+    const style = getComputedStyle(document.documentElement);
+    const [text, grid] = [style.getPropertyValue('--dim'), style.getPropertyValue('--line')];
+    const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 } };
+    const show = (value: number | null) =>
+      value === null ? '–' : unit ? `${value.toFixed(1)} %` : value.toLocaleString('en');
+    plot.current = new uPlot(
+      {
+        width: element.clientWidth,
+        height: HEIGHT,
+        cursor: { drag: { x: false, y: false } },
+        scales: { y: { range: unit ? [0, 104] : (_, __, max) => [0, Math.max(max * 1.05, 1)] } },
+        axes: [
+          { ...axis, space: 70, values: (_, marks) => marks.map(at(marks)) },
+          {
+            ...axis,
+            size: 48,
+            values: (_, marks) =>
+              marks.map((it) => (unit ? `${it}%` : it.toLocaleString('en', { notation: 'compact' }))),
+          },
+        ],
+        series: [
+          { label: 'From', value: (_, from) => (from === null ? '–' : new Date(from * 1_000).toLocaleString()) },
+          ...lines.map(({ name, color }) => ({
+            label: name,
+            stroke: style.getPropertyValue(`--chart-${color}`),
+            width: 2,
+            spanGaps: true,
+            points: { size: 5 },
+            value: (_: uPlot, value: number | null) => show(value),
+          })),
+        ],
+      },
+      [[...from], ...lines.map((it) => [...it.values])],
+      element,
+    );
+    const observer = new ResizeObserver(() => plot.current?.setSize({ width: element.clientWidth, height: HEIGHT }));
+    observer.observe(element);
+    return () => {
+      observer.disconnect();
+      plot.current?.destroy();
+      plot.current = null;
+    };
+  }, [scheme, names, unit]);
+
+  useEffect(() => {
+    plot.current?.setData([[...from], ...lines.map((it) => [...it.values])]);
+  }, [from, lines]);
+
+  const said = lines
+    .map(
+      ({ name, values }) =>
+        `${name}: ${describe(
+          values.findLast((it) => it !== null),
+          unit,
+        )}`,
+    )
+    .join(', ');
+  return (
+    <figure className="chart">
+      <figcaption>{title}</figcaption>
+      <div ref={box} role="img" aria-label={`${title} over time. Last, ${said}`} />
+    </figure>
+  );
+}
+
+/** Hours for a day or so, dates beyond; in seconds where it is about seconds. */
+function at(marks: readonly number[]): (mark: number) => string {
+  const length = (marks.at(-1) ?? 0) - (marks[0] ?? 0);
+  const step = marks.length > 1 ? length / (marks.length - 1) : length;
+  const format: Intl.DateTimeFormatOptions =
+    length > 2 * 86_400
+      ? { day: 'numeric', month: 'short' }
+      : { hour: '2-digit', minute: '2-digit', hourCycle: 'h23', ...(step < 60 && { second: '2-digit' }) };
+  return (mark) => (step < 1 && mark % 1 !== 0 ? '' : new Date(mark * 1_000).toLocaleString('en', format));
+}
+
+function describe(value: number | null | undefined, unit: string | undefined): string {
+  return value == null ? 'nothing' : unit ? `${value.toFixed(1)} %` : value.toLocaleString('en');
+}

@@ -1,0 +1,32 @@
+import { Alert as Notice } from '@mantine/core';
+import type { Alert, Anomaly } from '../../src/feed';
+
+const COLOR = { HIGH: 'red', MEDIUM: 'orange', LOW: 'gray' } as const;
+
+/** What the status says that somebody should know. */
+export function Notices({ alerts, anomalies }: { alerts: readonly Alert[]; anomalies: readonly Anomaly[] }) {
+  if (alerts.length + anomalies.length === 0) return null;
+  return (
+    <section aria-label="Alerts and anomalies" className="notices">
+      {alerts.map((it) => (
+        <Notice key={it.id} color={COLOR[it.severity]} variant="outline" title={it.title}>
+          {it.message}{' '}
+          <span className="dim">
+            {it.state.toLowerCase()}
+            {it.source && `, ${it.source}`}
+          </span>
+        </Notice>
+      ))}
+      {anomalies.map((it) => (
+        <Notice
+          key={it.id}
+          color={COLOR[it.severity]}
+          variant="outline"
+          title={it.type === 'VOLUME' ? 'Unusual volume' : 'Unusual quality'}
+        >
+          {it.description} {it.source && <span className="dim">{it.source}</span>}
+        </Notice>
+      ))}
+    </section>
+  );
+}

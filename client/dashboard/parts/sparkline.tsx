@@ -1,0 +1,14 @@
+/** A few values as a line, the newest on the right. */
+export function Sparkline({ values, label }: { values: readonly number[]; label: string }) {
+  if (values.length < 2) return <span className="dim">–</span>;
+  const most = Math.max(...values, 1);
+  const points = values.map((value, index) => {
+    const x = (index / (values.length - 1)) * 78 + 1;
+    return `${x.toFixed(1)},${(21 - (value / most) * 19).toFixed(1)}`;
+  });
+  return (
+    <svg viewBox="0 0 80 22" width="80" height="22" role="img" aria-label={label} className="sparkline">
+      <polyline points={points.join(' ')} />
+    </svg>
+  );
+}

@@ -1,0 +1,64 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+
+const ARGUMENTS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+
+/** A browser with a profile of its own: its tabs are of one person, as tabs are. */
+export class Browser {
+  /** What pages said on their consoles that nobody expected. */
+  readonly complaints: string[] = [];
+
+  private constructor(
+    readonly context: BrowserContext,
+    readonly folder: string,
+  ) {
+    context.on('page', (page) => this.#watch(page));
+  }
+
+  static async start(options: BrowserContextOptions = {}): Promise<Browser> {
+    const folder = await mkdtemp(join(tmpdir(), 'chromium-'));
+    const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
+    const context = await chromium.launchPersistentContext(folder, {
+      executablePath,
+      headless: true,
+      args: ARGUMENTS,
+      viewport: { width: 1280, height: 900 },
+      ...options,
+    });
+    return new Browser(context, folder);
+  }
+
+  async open(url: string): Promise<Page> {
+    const page = await this.context.newPage();
+    await page.goto(url);
+    return page;
+  }
+
+  async stop() {
+    await this.context.close();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  #watch(page: Page) {
+    page.on('pageerror', (error) => this.complaints.push(String(error)));
+    page.on('console', (message) => {
+      if (message.type() !== 'error' && message.type() !== 'warning') return;
+      this.complaints.push(`${message.text().slice(0, 300)} ${message.location().url}`);
+    });
+  }
+}
+
+/** The browser itself complains of connections that are cut; those of a test that cuts them say nothing about the page. */
+export function ofNetwork(complaint: string): boolean {
+  return /WebSocket connection to|Failed to load resource|net::ERR_/.test(complaint);
+}

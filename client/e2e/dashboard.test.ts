@@ -1,0 +1,234 @@
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import type { Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { Browser, ofNetwork } from './browser';
+import { PipewatchServer, type Run } from './server';
+import { Site } from './site';
+
+let server: PipewatchServer;
+let site: Site;
+let browser: Browser;
+let pipelines = 0;
+
+beforeAll(async () => {
+  // So long that whatever is shown is shown because of a report.
+  server = await PipewatchServer.start({ PIPEWATCH_INTERVAL: '10m' });
+  site = await Site.start(server.url);
+});
+afterAll(async () => {
+  await site?.stop();
+  await server?.stop();
+});
+beforeEach(async () => {
+  browser = await Browser.start();
+});
+afterEach(async () => {
+  const { complaints } = browser;
+  await browser.stop();
+  expect(complaints, 'on the consoles').toEqual([]);
+});
+
+const GOOD: Run = {
+  articles_collected: 12,
+  events_extracted: 20,
+  geocoding_attempts: 20,
+  geocoding_successes: 19,
+  validation_attempts: 20,
+  validation_passes: 20,
+};
+
+function fresh(): string {
+  pipelines += 1;
+  return `e2e-${pipelines}`;
+}
+const health = (page: Page) => page.locator('main .name .health');
+const figure = (page: Page, name: string) => page.locator('.figure', { hasText: name }).locator('.value');
+const show = (pipeline: string) => browser.open(`${site.url}/#/pipelines/${pipeline}`);
+
+describe('a pipeline', () => {
+  it('shows a report within a second', async () => {
+    const pipeline = fresh();
+    await server.report(pipeline, GOOD);
+    const page = await show(pipeline);
+    await page.getByText('Real-time updates', { exact: true }).waitFor();
+    expect(await figure(page, 'Articles').innerText()).toBe('12');
+    const start = performance.now();
+    await server.report(pipeline, { ...GOOD, source: 'vanguard', articles_collected: 30 });
+    await figure(page, 'Articles').getByText('42', { exact: true }).waitFor();
+    expect(performance.now() - start).toBeLessThan(1_000);
+    await page.getByRole('link', { name: 'vanguard' }).waitFor();
+  });
+
+  it('shows each of the four states in words, title and icon', async () => {
+    const pipeline = fresh();
+    await server.report(pipeline, { articles_collected: 1 });
+    const page = await show(pipeline);
+    const icons = new Set<string | null>();
+    const expectState = async (state: string) => {
+      await page.waitForFunction((start) => document.title.startsWith(start), `${state} · ${pipeline}`);
+      expect(await health(page).innerText()).toBe(state);
+      icons.add(await page.locator('link[rel=icon]').getAttribute('href'));
+    };
+    await expectState('Healthy');
+    await server.report(pipeline, { source: 'a', geocoding_attempts: 40, geocoding_successes: 28 });
+    await expectState('Warning');
+    await server.report(pipeline, { source: 'a', geocoding_attempts: 40, geocoding_successes: 2 });
+    await expectState('Error');
+    expect(icons.size).toBe(3);
+    await page.goto(`${site.url}/#/pipelines/default`);
+    await page.waitForFunction(() => document.title.startsWith('Pending · default'));
+  });
+
+  it('that is not there shows how to report, and then its first report', async () => {
+    const pipeline = fresh();
+    const page = await show(pipeline);
+    await page.getByText(`/api/v1/source-runs?pipeline=${pipeline}`).waitFor();
+    await server.report(pipeline, GOOD);
+    await figure(page, 'Articles').getByText('12', { exact: true }).waitFor();
+    await page.getByText('Real-time updates', { exact: true }).waitFor();
+  });
+
+  it('sorts and filters its sources, by keyboard too', async () => {
+    const pipeline = fresh();
+    const names = Array.from({ length: 12 }, (_, index) => `source-${String(index).padStart(2, '0')}`);
+    await server.report(
+      pipeline,
+      ...names.map((source, index) => ({ ...GOOD, source, ...(index === 7 && { outcome: 'failed' as const }) })),
+    );
+    const page = await show(pipeline);
+    const first = page.locator('.sources tbody tr').first();
+    await first.getByText('source-07').waitFor();
+    const heading = page.getByRole('button', { name: 'Source', exact: true });
+    await heading.focus();
+    await page.keyboard.press('Enter');
+    await first.getByText('source-00').waitFor();
+    await page.keyboard.press('Enter');
+    await first.getByText('source-11').waitFor();
+    expect(await page.locator('th[aria-sort=descending]').innerText()).toContain('Source');
+    await page.getByRole('textbox', { name: 'Filter sources' }).fill('03');
+    await first.getByText('source-03').waitFor();
+    expect(await page.locator('.sources tbody tr').count()).toBe(1);
+  });
+
+  it('leads to a source with its runs and their errors', async () => {
+    const pipeline = fresh();
+    await server.report(
+      pipeline,
+      { ...GOOD, source: 'x/y z' },
+      { source: 'x/y z', outcome: 'failed', error: 'the door was locked' },
+    );
+    const page = await show(pipeline);
+    await page.getByRole('link', { name: 'x/y z' }).click();
+    await page.getByText('the door was locked').waitFor();
+    await page.getByRole('heading', { name: 'x/y z' }).waitFor();
+    await page.getByText('19 of 20').waitFor();
+    await page.goBack();
+    await page.getByRole('heading', { name: pipeline }).waitFor();
+  });
+
+  it('is refreshed by its button', async () => {
+    const pipeline = fresh();
+    await server.report(pipeline, GOOD);
+    const page = await show(pipeline);
+    await page.locator('.figure').first().waitFor();
+    const polled = page.waitForResponse((response) => response.url().includes('query+PipelineStatus'));
+    await page.getByRole('button', { name: 'Refresh' }).click();
+    expect((await polled).status()).toBe(200);
+  });
+
+  it('draws its trend of real runs', async () => {
+    const pipeline = fresh();
+    const at = (minutes: number) => new Date(Date.now() - minutes * 60_000).toISOString();
+    await server.report(pipeline, ...[5, 65, 125].map((minutes) => ({ ...GOOD, timestamp: at(minutes) })));
+    const page = await show(pipeline);
+    await page.getByRole('img', { name: 'Rates over time. Last, Geocoding: 95.0 %, Validation: 100.0 %' }).waitFor();
+    await page.getByText('all 3 runs').waitFor();
+  });
+});
+
+describe('the overview', () => {
+  it('lists the pipelines live, the worst first', async () => {
+    const [good, bad] = [fresh(), fresh()];
+    await server.report(good, GOOD);
+    const page = await browser.open(site.url);
+    await page.getByRole('heading', { name: good }).waitFor();
+    await server.report(bad, { ...GOOD, outcome: 'failed' });
+    await page.getByRole('heading', { name: bad }).waitFor();
+    const names = await page.locator('.card h2').allInnerTexts();
+    expect(names.indexOf(bad)).toBeLessThan(names.indexOf(good));
+    await page.getByRole('link', { name: bad }).last().click();
+    await page.getByRole('heading', { name: bad, level: 1 }).waitFor();
+  });
+
+  it('on a wall has nothing to press', async () => {
+    const pipeline = fresh();
+    await server.report(pipeline, GOOD);
+    const page = await browser.open(`${site.url}/?kiosk#/pipelines/${pipeline}`);
+    await page.locator('.figure').first().waitFor();
+    expect(await page.getByRole('button').filter({ visible: true }).count()).toBe(1);
+    expect(await page.locator('header.top').count()).toBe(0);
+  });
+});
+
+describe('for everybody', () => {
+  it.each(['light', 'dark'] as const)('axe finds nothing in %s colours', async (colorScheme) => {
+    const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+    const pipeline = fresh();
+    const at = (minutes: number) => new Date(Date.now() - minutes * 60_000).toISOString();
+    await server.report(pipeline, ...[5, 65, 125].map((minutes) => ({ ...GOOD, timestamp: at(minutes) })), {
+      source: 'b',
+      outcome: 'failed',
+      error: 'no',
+    });
+    const pages = [
+      '/',
+      `/#/pipelines/${pipeline}`,
+      `/#/pipelines/${pipeline}/sources/b`,
+      '/#/pipelines/none',
+      '/#/nowhere',
+    ];
+    for (const path of pages) {
+      const page = await browser.context.newPage();
+      await page.emulateMedia({ colorScheme });
+      await page.goto(site.url + path);
+      await page.locator('main h1, main p').first().waitFor();
+      if (path.endsWith(pipeline)) await page.locator('canvas').nth(1).waitFor();
+      // By the debugger, since the page's policy would not have it.
+      await page.evaluate(axe);
+      const violations = await page.evaluate(async () => {
+        const { violations } = await (
+          window as unknown as {
+            axe: {
+              run(): Promise<{ violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }>;
+            };
+          }
+        ).axe.run();
+        return violations.map(({ id, nodes }) => ({
+          id,
+          nodes: nodes.map((node) => `${node.html.slice(0, 120)} ${node.failureSummary}`),
+        }));
+      });
+      expect(violations, path).toEqual([]);
+      await page.close();
+    }
+  });
+});
+
+describe('GraphiQL', () => {
+  it('runs the subscription live', async () => {
+    await server.report('default', GOOD);
+    const page = await browser.open(`${site.url}/graphiql`);
+    await page.getByRole('button', { name: /Execute query/ }).click();
+    const answer = page.locator('.graphiql-response');
+    await answer.getByText('overallStatus').first().waitFor();
+    const before = await answer.innerText();
+    await server.report('default', { ...GOOD, source: 'another' });
+    await page.waitForFunction(
+      (text) => (document.querySelector('.graphiql-response') as HTMLElement).innerText !== text,
+      before,
+    );
+    await page.getByRole('button', { name: /Stop query/ }).click();
+    browser.complaints.splice(0, browser.complaints.length, ...browser.complaints.filter((it) => !ofNetwork(it)));
+  });
+});

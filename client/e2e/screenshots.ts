@@ -1,0 +1,89 @@
+import { mkdir } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { Browser } from './browser';
+import { PipewatchServer } from './server';
+import { Site } from './site';
+
+const FOLDER = fileURLToPath(new URL('../screenshots/', import.meta.url));
+const SIZES = { desktop: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } } as const;
+
+let server: PipewatchServer;
+let site: Site;
+let browser: Browser;
+
+beforeAll(async () => {
+  await mkdir(FOLDER, { recursive: true });
+  server = await PipewatchServer.start({ PIPEWATCH_DEMO: 'true', PIPEWATCH_INTERVAL: '1s' });
+  site = await Site.start(server.url);
+  browser = await Browser.start();
+});
+afterAll(async () => {
+  await browser?.stop();
+  await site?.stop();
+  await server?.stop();
+});
+
+/** Each page: its address, what must be there, and what is done before. */
+const PAGES: [name: string, path: string, selector: string, before?: () => Promise<unknown>][] = [
+  ['empty', '/#/pipelines/none', '.empty pre'],
+  ['overview', '/', '.card >> nth=1'],
+  ['demo', '/#/pipelines/demo', '.chart canvas >> nth=1'],
+  ['pipeline', '/#/pipelines/news', '.chart canvas >> nth=1'],
+  ['source', '/#/pipelines/shop/sources/orders', '.sources tbody tr'],
+  ['error', '/#/pipelines/shop', '.chart canvas >> nth=1'],
+  ['kiosk', '/?kiosk#/', '.card >> nth=1'],
+  ['graphiql', '/graphiql', '.graphiql-query-editor .view-lines'],
+];
+
+it('every page in every form', async () => {
+  await fill();
+  for (const scheme of ['light', 'dark'] as const) {
+    for (const [form, viewport] of Object.entries(SIZES)) {
+      for (const [name, path, selector] of PAGES) {
+        const page = await browser.context.newPage();
+        await page.emulateMedia({ colorScheme: scheme });
+        await page.setViewportSize(viewport);
+        await page.goto(site.url + path);
+        await page.locator(selector).first().waitFor();
+        await page.screenshot({
+          path: `${FOLDER}${name}-${form}-${scheme}.png`,
+          fullPage: name !== 'kiosk' && name !== 'graphiql',
+        });
+        await page.close();
+      }
+    }
+  }
+  const page = await browser.open(`${site.url}/#/pipelines/news`);
+  await page.locator('.sources tbody tr').first().waitFor();
+  await server.kill();
+  await page.getByText('The server does not answer').waitFor({ timeout: 90_000 });
+  await page.screenshot({ path: `${FOLDER}gone-desktop-light.png`, fullPage: true });
+  expect(browser.complaints.filter((it) => !/ERR_CONNECTION|502|WebSocket/.test(it))).toEqual([]);
+});
+
+/** Pipelines in each state, with runs of some hours. */
+async function fill() {
+  const at = (minutes: number) => new Date(Date.now() - minutes * 60_000).toISOString();
+  const runs = (sources: string[], good: number) =>
+    sources.flatMap((source, index) =>
+      Array.from({ length: 12 }, (_, run) => ({
+        source,
+        timestamp: at(run * 25 + index * 3 + 1),
+        articles_collected: 20 + ((run * 7 + index * 11) % 17),
+        events_extracted: 9 + ((run * 5 + index) % 8),
+        geocoding_attempts: 16,
+        geocoding_successes: Math.round(16 * good) - (run % 3 === 0 ? 1 : 0),
+        validation_attempts: 16,
+        validation_passes: 15 + (run % 2),
+      })),
+    );
+  await server.report('news', ...runs(['punch', 'vanguard', 'guardian', 'thisday'], 0.94));
+  await server.report('shop', ...runs(['orders', 'returns', 'stock'], 0.5));
+  await server.report('shop', {
+    source: 'orders',
+    outcome: 'failed',
+    error: 'connection to the database timed out after 30 s',
+  });
+  await server.report('weather', ...runs(['stations', 'radar'], 0.75));
+}

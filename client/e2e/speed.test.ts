@@ -1,0 +1,68 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { Browser } from './browser';
+import { PipewatchServer, type Run } from './server';
+import { Site } from './site';
+
+let server: PipewatchServer;
+let site: Site;
+let browser: Browser;
+
+beforeAll(async () => {
+  server = await PipewatchServer.start();
+  site = await Site.start(server.url);
+  browser = await Browser.start();
+});
+afterAll(async () => {
+  await browser?.stop();
+  await site?.stop();
+  await server?.stop();
+});
+
+const run = (index: number): Run => ({
+  source: `source-${index}`,
+  articles_collected: 5,
+  geocoding_attempts: 5,
+  geocoding_successes: 5,
+});
+
+it('a thousand sources at an update a second keep the main thread under 5 % busy', async () => {
+  await server.report('large', ...Array.from({ length: 1_000 }, (_, index) => run(index)));
+  const page = await browser.open(`${site.url}/#/pipelines/large`);
+  await page.locator('.sources tbody tr').nth(49).waitFor();
+  const debug = await page.context().newCDPSession(page);
+  // The thread's own time, so that what else this machine does is not counted.
+  await debug.send('Performance.enable', { timeDomain: 'threadTicks' });
+  const busy = async () => {
+    const { metrics } = await debug.send('Performance.getMetrics');
+    return metrics.find((it) => it.name === 'TaskDuration')?.value ?? 0;
+  };
+  const [before, start] = [await busy(), performance.now()];
+  let total = 5_000;
+  for (let second = 1; second <= 15; second += 1) {
+    await server.report('large', run(second));
+    total += 5;
+    // Each is waited for, and the next comes a second after the last.
+    await page.waitForFunction(
+      (text) => document.querySelectorAll('.figure .value')[1]?.textContent === text,
+      total.toLocaleString('en'),
+      { polling: 100 },
+    );
+    await page.evaluate(
+      (wait) => new Promise((resolve) => setTimeout(resolve, wait)),
+      Math.max(0, start + second * 1_000 - performance.now()),
+    );
+  }
+  const share = ((await busy()) - before) / ((performance.now() - start) / 1_000);
+  console.log(`1,000 sources, an update a second: the main thread is ${(100 * share).toFixed(1)} % busy`);
+  expect(share).toBeLessThan(0.05);
+});
+
+it('is interactive within a second', async () => {
+  const page = await browser.context.newPage();
+  const start = performance.now();
+  await page.goto(`${site.url}/#/pipelines/large`);
+  await page.locator('.figure').first().waitFor();
+  const took = performance.now() - start;
+  console.log(`interactive after ${took.toFixed(0)} ms`);
+  expect(took).toBeLessThan(1_000);
+});

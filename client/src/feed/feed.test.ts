@@ -1,0 +1,252 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { status } from '../../test/samples';
+import { createFeed, type FeedOptions } from './feed';
+import { compare } from './newer';
+import type { PipelineStatus } from './operation';
+import { FeedError, problem } from './problem';
+import type { Poll, Sink, Transport } from './transport';
+
+/** A transport whose links the test plays. */
+function fake(name: 'websocket' | 'sse') {
+  const links: {
+    sink: Sink<PipelineStatus>;
+    token: string | null;
+    isClosed: boolean;
+    aborted: boolean;
+    pings: number;
+  }[] = [];
+  const transport: Transport<PipelineStatus> = {
+    name,
+    pings: name === 'websocket',
+    quiet: 0,
+    open(sink, token) {
+      const link = { sink, token, isClosed: false, aborted: false, pings: 0 };
+      links.push(link);
+      return {
+        close(abort) {
+          Object.assign(link, { isClosed: true, aborted: abort });
+        },
+        ping() {
+          link.pings += 1;
+        },
+      };
+    },
+  };
+  return { transport, links, last: () => links.at(-1) as (typeof links)[number] };
+}
+
+const at = (revision: string, second = 45) => status({ revision, timestamp: `2026-01-28T15:30:${second}Z` });
+/** Lets promises settle without time passing. */
+const settle = () => vi.advanceTimersByTimeAsync(0);
+
+function setUp(options: FeedOptions = {}) {
+  const socket = fake('websocket');
+  const events = fake('sse');
+  const poll = vi.fn<Poll<PipelineStatus>>(async () => at('1'));
+  const feed = createFeed({ compare }, [socket.transport, events.transport], poll, options);
+  const seen: (string | undefined)[] = [];
+  const listen = () => feed.subscribe(() => seen.push(feed.getSnapshot().value?.revision));
+  return { socket, events, poll, feed, seen, listen, label: () => feed.getSnapshot().connection.label };
+}
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: 1_000_000 });
+  vi.spyOn(Math, 'random').mockReturnValue(0);
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe('listening', () => {
+  it('connects for the first listener, once, and rests after the last', async () => {
+    const { socket, feed, listen } = setUp();
+    expect(socket.links).toHaveLength(0);
+    const [leave, other] = [listen(), listen()];
+    await settle();
+    expect(socket.links).toHaveLength(1);
+    leave();
+    leave();
+    await vi.advanceTimersByTimeAsync(1_400);
+    expect(socket.last().isClosed).toBe(false);
+    other();
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(socket.last().isClosed).toBe(true);
+    expect(vi.getTimerCount()).toBe(0);
+    feed.close();
+  });
+  it('a listener that leaves and comes back at once keeps the connection', async () => {
+    const { socket, listen } = setUp();
+    listen()();
+    listen();
+    await vi.advanceTimersByTimeAsync(1_400);
+    expect(socket.links).toHaveLength(1);
+    expect(socket.last().isClosed).toBe(false);
+  });
+  it('the snapshot is the same until something changes', async () => {
+    const { socket, feed, listen } = setUp();
+    listen();
+    await settle();
+    socket.last().sink.data(at('5'));
+    const before = feed.getSnapshot();
+    socket.last().sink.alive();
+    expect(feed.getSnapshot()).toBe(before);
+    expect(before.receivedAt).toBe(1_000_000);
+  });
+  it('closed for good, it leaves nothing and refuses', async () => {
+    const { socket, feed, listen, label } = setUp();
+    listen();
+    await settle();
+    feed.close();
+    expect([socket.last().isClosed, vi.getTimerCount(), label()]).toEqual([true, 0, 'Disconnected']);
+    await expect(feed.refresh()).rejects.toThrow('closed');
+    socket.last().sink.data(at('9'));
+    expect(feed.getSnapshot().value).toBeNull();
+  });
+});
+
+describe('what is shown', () => {
+  it('never an older revision or timestamp, by whatever way it comes', async () => {
+    const { socket, poll, feed, seen, listen } = setUp();
+    listen();
+    await settle();
+    const { sink } = socket.last();
+    for (const value of [at('5'), at('4'), at('10'), at('10', 46), at('10', 45), at('9', 59)]) sink.data(value);
+    poll.mockResolvedValueOnce(at('3'));
+    await feed.refresh();
+    expect(feed.getSnapshot().value).toEqual(at('10', 46));
+    expect(seen.filter(Boolean).map(Number)).toEqual([...seen.filter(Boolean).map(Number)].sort((a, b) => a - b));
+  });
+  it('an answer that is the same is fresh', async () => {
+    const { socket, poll, feed, listen } = setUp();
+    listen();
+    await settle();
+    socket.last().sink.data(at('5'));
+    vi.setSystemTime(1_002_000);
+    poll.mockResolvedValueOnce(null);
+    expect((await feed.refresh()).revision).toBe('5');
+    expect(feed.getSnapshot().receivedAt).toBe(1_002_000);
+  });
+  it('falls from transport to transport with data flowing, and returns', async () => {
+    const { socket, events, poll, feed, listen, label } = setUp();
+    let revision = 100;
+    poll.mockImplementation(async () => at(String(revision++)));
+    listen();
+    const labels = new Set<string>();
+    feed.subscribe(() => labels.add(label()));
+    let isBlocked = true;
+    const block = () => {
+      for (const { links } of [socket, events]) {
+        for (const link of links) if (isBlocked && !link.isClosed) link.sink.closed(problem('network', 'blocked'));
+      }
+    };
+    let last = 0;
+    for (let seconds = 0; seconds < 70; seconds += 1) {
+      block();
+      await vi.advanceTimersByTimeAsync(1_000);
+      if (feed.getSnapshot().receivedAt !== null)
+        last = Math.max(last, Date.now() - (feed.getSnapshot().receivedAt ?? 0));
+    }
+    expect(label()).toBe('Polling mode');
+    expect(last).toBeLessThan(6_000);
+    isBlocked = false;
+    const before = socket.links.length;
+    while (socket.links.length === before) await vi.advanceTimersByTimeAsync(500);
+    socket.last().sink.data(at('999'));
+    expect(label()).toBe('Real-time updates');
+    expect([...labels]).toEqual(['Reconnecting…', 'Polling mode', 'Real-time updates']);
+    const polls = poll.mock.calls.length;
+    await vi.advanceTimersByTimeAsync(9_000);
+    expect(poll.mock.calls.length).toBe(polls);
+  });
+  it('keeps the last value when the server is gone', async () => {
+    const { socket, poll, feed, listen, label } = setUp();
+    listen();
+    await settle();
+    socket.last().sink.data(at('5'));
+    poll.mockRejectedValue(new FeedError(problem('network', 'gone')));
+    socket.last().sink.closed(problem('network', 'gone', 1006));
+    for (let seconds = 0; seconds < 40; seconds += 1) {
+      await vi.advanceTimersByTimeAsync(1_000);
+      if (!socket.last().isClosed) socket.last().sink.closed(problem('network', 'gone'));
+    }
+    expect(label()).toBe('Disconnected');
+    expect(feed.getSnapshot().value?.revision).toBe('5');
+    expect(feed.getSnapshot().receivedAt).toBe(1_000_000);
+  });
+  it('gives up a socket that is open and silent', async () => {
+    const { socket, listen } = setUp();
+    listen();
+    await settle();
+    socket.last().sink.data(at('5'));
+    await vi.advanceTimersByTimeAsync(14_000);
+    expect([socket.last().pings, socket.last().isClosed]).toEqual([2, false]);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect([socket.last().isClosed, socket.last().aborted]).toEqual([true, true]);
+  });
+});
+
+describe('refresh', () => {
+  it('works before anybody listens', async () => {
+    const { feed } = setUp();
+    expect((await feed.refresh()).revision).toBe('1');
+    expect(feed.getSnapshot().value?.revision).toBe('1');
+  });
+  it('is one poll for all who ask at a time, and says why it failed', async () => {
+    const { feed, poll } = setUp();
+    poll.mockRejectedValueOnce(new FeedError(problem('missing', 'none', 404)));
+    const [first, second] = [feed.refresh(), feed.refresh()];
+    await expect(first).rejects.toMatchObject({ problem: { kind: 'missing' } });
+    await expect(second).rejects.toBeInstanceOf(FeedError);
+    expect(poll).toHaveBeenCalledTimes(1);
+  });
+  it('gives up a server that does not answer', async () => {
+    const { feed, poll } = setUp();
+    poll.mockImplementation(
+      (_, signal) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('late')))),
+    );
+    const answer = expect(feed.refresh()).rejects.toThrow('late');
+    await vi.advanceTimersByTimeAsync(10_000);
+    await answer;
+  });
+});
+
+describe('tokens', () => {
+  it('go with every link and poll', async () => {
+    const { socket, poll, feed, listen } = setUp({ token: 'secret' });
+    listen();
+    await feed.refresh();
+    expect([socket.last().token, poll.mock.lastCall?.[0]]).toEqual(['secret', 'secret']);
+  });
+  it('the provider is asked again when the server refuses, and not otherwise', async () => {
+    const token = vi.fn(async (again: boolean) => (again ? 'new' : 'old'));
+    const { socket, listen } = setUp({ token });
+    listen();
+    await settle();
+    socket.last().sink.closed(problem('refused', 'no', 4403));
+    await vi.advanceTimersByTimeAsync(10);
+    expect(socket.links.map((link) => link.token)).toEqual(['old', 'new']);
+    socket.last().sink.closed(problem('network', 'broke'));
+    await vi.advanceTimersByTimeAsync(1_100);
+    expect(socket.links.map((link) => link.token)).toEqual(['old', 'new', 'new']);
+    expect(token).toHaveBeenCalledTimes(2);
+  });
+  it('a provider that fails is asked again later', async () => {
+    const token = vi.fn(async () => 'good');
+    token.mockRejectedValueOnce(new Error('no session'));
+    const { socket, feed, listen } = setUp({ token });
+    listen();
+    await settle();
+    expect(feed.getSnapshot().connection.error?.message).toBe('no session');
+    await vi.advanceTimersByTimeAsync(1_100);
+    expect(socket.last().token).toBe('good');
+  });
+  it('without a provider a refusal ends it', async () => {
+    const { socket, listen, label, feed } = setUp({ token: 'bad' });
+    listen();
+    await settle();
+    socket.last().sink.closed(problem('refused', 'Forbidden', 4403));
+    expect([label(), feed.getSnapshot().connection.error?.code]).toEqual(['Disconnected', 4403]);
+    await vi.advanceTimersByTimeAsync(600_000);
+    expect(socket.links).toHaveLength(1);
+  });
+});

@@ -1,0 +1,63 @@
+import { createClient } from 'graphql-ws';
+import type { Operation } from '../operation';
+import { ofClose, ofGraphqlErrors, problem } from '../problem';
+import { bearer, once, type Transport } from '../transport';
+
+/** Over graphql-transport-ws. Whether and when to try again is the feed's to say, so the client's own retries are off. */
+export function websocket<T>(url: string, operation: Operation<T>, webSocketImpl?: unknown): Transport<T> {
+  return {
+    name: 'websocket',
+    pings: true,
+    quiet: 0,
+    open(given, token) {
+      const sink = once(given);
+      let socket: WebSocket | undefined;
+      if (!webSocketImpl && typeof WebSocket === 'undefined') {
+        queueMicrotask(() => sink.closed(problem('unavailable', 'there is no WebSocket here')));
+        return { close: sink.end };
+      }
+      const client = createClient({
+        url: url.replace(/^http/, 'ws'),
+        connectionParams: bearer(token),
+        webSocketImpl,
+        retryAttempts: 0,
+        on: {
+          opened: (it) => {
+            socket = it as WebSocket;
+          },
+          message: sink.alive,
+          closed: (event) => {
+            const { code, reason } = event as CloseEvent;
+            // Otherwise the client takes a 1000 of the other side for a reason to connect again at once.
+            void Promise.resolve(client.dispose()).catch(() => {});
+            sink.closed(ofClose(code, reason));
+          },
+        },
+      });
+      const unsubscribe = client.subscribe<Record<string, unknown>>(
+        { query: operation.subscription, variables: operation.variables },
+        {
+          next: ({ data, errors }) => {
+            if (data) sink.data(operation.pick(data));
+            else leave(ofGraphqlErrors(errors ?? []));
+          },
+          // Of a socket that failed, `closed` tells; here come the errors of the operation.
+          error: (errors) => Array.isArray(errors) && leave(ofGraphqlErrors(errors)),
+          complete: () => leave(problem('network', 'the stream ended')),
+        },
+      );
+      const leave = (why: Parameters<typeof sink.closed>[0]) => {
+        unsubscribe();
+        sink.closed(why);
+      };
+      return {
+        close(abort) {
+          sink.end();
+          if (abort) client.terminate();
+          else unsubscribe();
+        },
+        ping: () => socket?.readyState === 1 && socket.send('{"type":"ping"}'),
+      };
+    },
+  };
+}

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::config::NoticeSettings;
 use crate::config::secret::Secret;
 
 /// What every command that opens the database takes.
@@ -108,4 +109,7 @@ pub struct Flags {
     /// Replay the bundled real sample into the pipeline "demo", for ever, a day in 2 seconds
     #[arg(long, env = "PIPEWATCH_DEMO")]
     pub demo: bool,
+    /// Who is told of alerts.
+    #[command(flatten)]
+    pub notices: NoticeSettings,
 }

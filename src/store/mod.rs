@@ -20,6 +20,8 @@ pub mod history;
 mod known_ids;
 /// Work that is done by one server at a time.
 pub mod leases;
+/// What is to be told of alerts, until it is delivered.
+pub mod outbox;
 /// Histories of sums, and all sums of a pipeline.
 mod quality_history;
 /// Roll-ups made anew from what they sum.

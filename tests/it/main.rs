@@ -32,6 +32,8 @@ mod live;
 mod metrics;
 /// The schema's steps, up and down, with data.
 mod migrations;
+/// Who is told of alerts, by webhook, Slack and e-mail.
+mod notices;
 /// openapi.json is what the program prints, and true.
 mod openapi;
 /// The whole real file.

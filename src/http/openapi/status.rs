@@ -19,6 +19,8 @@ pub(super) struct PipelineStatus {
     timestamp: String,
     scraping_health: ScrapingHealth,
     data_quality: DataQuality,
+    /// The steps of the last cycle: the newest run of each source that told of its steps, taken together.
+    steps: Vec<Step>,
     /// What is unusual.
     anomalies: Vec<Anomaly>,
     /// What somebody should know.
@@ -72,6 +74,8 @@ struct SourceStatus {
     /// Percent of its runs in the window that succeeded, with one decimal; 0 without a run, which `runs` tells.
     #[schema(minimum = 0, maximum = 100)]
     success_rate: f64,
+    /// Its runs that have begun and not ended.
+    running: u64,
     /// Its runs in the window.
     runs: u64,
     /// When its last run finished.
@@ -94,10 +98,57 @@ struct DataQuality {
     geocoding_successes: u64,
     validation_attempts: u64,
     validation_passes: u64,
+    /// All checks, the two among them.
+    checks: Vec<Check>,
     basis: Basis,
     /// The newest moment in the counts.
     #[schema(format = DateTime, required)]
     last_updated: Option<String>,
+}
+
+/// One check: how often it was attempted and passed.
+#[derive(ToSchema)]
+struct Check {
+    name: String,
+    status: Health,
+    attempts: u64,
+    passes: u64,
+    /// Percent, with one decimal; null without an attempt.
+    #[schema(minimum = 0, maximum = 100, required)]
+    rate: Option<f64>,
+}
+
+/// One step of the last cycle.
+#[derive(ToSchema)]
+struct Step {
+    name: String,
+    state: StepState,
+    /// Sources that told of it.
+    sources: u64,
+    /// Those in which it failed.
+    failed: u64,
+    /// Items it was given, if they were counted.
+    #[schema(required)]
+    items_in: Option<u64>,
+    /// Items it gave on, if they were counted.
+    #[schema(required)]
+    items_out: Option<u64>,
+    #[schema(format = DateTime, required)]
+    started_at: Option<String>,
+    #[schema(format = DateTime, required)]
+    ended_at: Option<String>,
+    #[schema(required)]
+    duration_seconds: Option<f64>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+enum StepState {
+    Pending,
+    Running,
+    Ok,
+    Failed,
+    Skipped,
 }
 
 /// Where the counts were taken from: metrics of the whole pipeline, of its sources, of hours, or the rows of the old
@@ -196,15 +247,23 @@ pub(super) fn example() -> Value {
             "status": "healthy", "sources_processed": 5, "total_sources": 8, "failed_sources": 0, "stale_sources": 0,
             "articles_collected": 125, "events_extracted": 42, "sources_omitted": 7,
             "sources": [{
-                "source": "punch", "status": "healthy", "stale": false, "success_rate": 95.0, "runs": 20,
+                "source": "punch", "status": "healthy", "stale": false, "success_rate": 95.0, "running": 0, "runs": 20,
                 "last_run": "2026-01-28T15:28:02Z"
             }]
         },
         "data_quality": {
             "status": "healthy", "geocoding_success_rate": 87.5, "validation_pass_rate": 92.3, "geocoding_attempts": 48,
             "geocoding_successes": 42, "validation_attempts": 39, "validation_passes": 36, "basis": "source-specific",
+            "checks": [
+                {"name": "geocoding", "status": "healthy", "attempts": 48, "passes": 42, "rate": 87.5},
+                {"name": "validation", "status": "healthy", "attempts": 39, "passes": 36, "rate": 92.3}
+            ],
             "last_updated": "2026-01-28T15:28:02Z"
         },
+        "steps": [{
+            "name": "geocode", "state": "ok", "sources": 5, "failed": 0, "items_in": 48, "items_out": 42,
+            "started_at": "2026-01-28T15:27:31Z", "ended_at": "2026-01-28T15:28:02Z", "duration_seconds": 31.0
+        }],
         "anomalies": [{
             "id": "a1", "type": "volume", "severity": "medium", "description": "41 articles, where 160 are usual",
             "timestamp": "2026-01-28T15:28:02Z", "source": "punch", "check": null

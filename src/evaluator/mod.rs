@@ -84,10 +84,16 @@ impl Evaluator {
     pub async fn run(mut self, stop: CancellationToken) {
         let (holds, holding) = watch::channel(None);
         let notices = Arc::clone(&self.notices);
-        tokio::join!(notices.run(holding, stop.clone()), self.hold(&holds, stop));
+        // What is being delivered is ended before another may take it over.
+        let ((), lease) = tokio::join!(notices.run(holding, stop.clone()), self.hold(&holds, stop));
+        if let Some(lease) = lease
+            && let Err(error) = self.store.release_lease(&lease).await
+        {
+            tracing::debug!(error = &error as &dyn std::error::Error, "the lease runs out by itself");
+        }
     }
 
-    async fn hold(&mut self, holds: &watch::Sender<Option<Lease>>, stop: CancellationToken) {
+    async fn hold(&mut self, holds: &watch::Sender<Option<Lease>>, stop: CancellationToken) -> Option<Lease> {
         let mut changes = self.store.any_change();
         let mut tick = interval(RENEWAL.min(self.every));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -95,7 +101,7 @@ impl Evaluator {
         let mut due = Instant::now();
         loop {
             let has_changed = tokio::select! {
-                () = stop.cancelled() => break,
+                () = stop.cancelled() => return lease,
                 _ = tick.tick() => false,
                 told = changes.changed(), if !self.silent.is_empty() => told.is_ok(),
             };
@@ -112,11 +118,6 @@ impl Evaluator {
                     "the pipelines could not be evaluated; it is tried again"
                 );
             }
-        }
-        if let Some(lease) = &lease
-            && let Err(error) = self.store.release_lease(lease).await
-        {
-            tracing::debug!(error = &error as &dyn std::error::Error, "the lease runs out by itself");
         }
     }
 

@@ -89,6 +89,17 @@ describe('a pipeline', () => {
     await page.getByText('Real-time updates', { exact: true }).waitFor();
   });
 
+  it('that is removed is said to be gone', async () => {
+    const pipeline = fresh();
+    await server.report(pipeline, GOOD);
+    const page = await show(pipeline);
+    await page.locator('.figure').first().waitFor();
+    const query = `mutation { removePipeline(pipeline: "${pipeline}") }`;
+    const headers = { 'content-type': 'application/json' };
+    await fetch(`${server.url}/graphql`, { method: 'POST', headers, body: JSON.stringify({ query }) });
+    await page.getByText(`There is no pipeline “${pipeline}” any more`).waitFor();
+  });
+
   it('sorts and filters its sources, by keyboard too', async () => {
     const pipeline = fresh();
     const names = Array.from({ length: 12 }, (_, index) => `source-${String(index).padStart(2, '0')}`);

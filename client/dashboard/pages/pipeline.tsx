@@ -21,8 +21,10 @@ const Trend = lazy(() => import('../parts/trend'));
 export const Pipeline = memo(({ pipeline, isKiosk }: { pipeline: string; isKiosk: boolean }) => {
   const { status, receivedAt, connection, refresh } = useStatusFeed({ pipeline });
   useTitle(pipeline, status?.overallStatus ?? null, connection.state);
-  const isMissing = status === null && connection.error?.kind === 'missing';
-  if (isMissing) return <Empty pipeline={pipeline} title={`There is no pipeline “${pipeline}” yet`} />;
+  // One that was removed is gone, however much was known of it.
+  if (connection.error?.kind === 'missing') {
+    return <Empty pipeline={pipeline} title={`There is no pipeline “${pipeline}”${status ? ' any more' : ' yet'}`} />;
+  }
   return (
     <>
       <div className="heading">

@@ -14,6 +14,7 @@ run: versions ## Build and serve at http://127.0.0.1:8000, with the demo pipelin
 test: versions check postgres ## Check and test everything, on SQLite and PostgreSQL, with real clients
 	cargo test --workspace --locked
 	$(MAKE) clients
+	tests/vanish.sh
 
 clients: versions ## Test the program with real client libraries, of JavaScript and Python
 	cargo build --locked
@@ -30,9 +31,11 @@ check: versions ## Formatting and lints; warnings are errors
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --document-private-items --quiet
 
-schema: ## Write schema.graphql anew
+schema: ## Write schema.graphql and openapi.json anew
 	cargo run --locked --quiet -- schema > schema.graphql.new
 	mv schema.graphql.new schema.graphql
+	cargo run --locked --quiet -- openapi > openapi.json.new
+	mv openapi.json.new openapi.json
 
 bench: versions postgres ## Measure, beside peers too, and print the tables of the README
 	bench/peers/install.sh

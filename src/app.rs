@@ -10,7 +10,9 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::demo;
+use crate::domain::alert::Policy;
 use crate::error::Result;
+use crate::evaluator::Evaluator;
 use crate::files;
 use crate::graphql::{self, Graphql};
 use crate::http::serve::{HEADROOM, serve};
@@ -19,7 +21,7 @@ use crate::http::{self, InitWait, Reservations, router};
 use crate::ingest::Ingest;
 use crate::live::admission::Admission;
 use crate::live::group::Groups;
-use crate::live::peer::Patience;
+use crate::live::patience::Patience;
 use crate::live::registry::Registry;
 use crate::monitor::{Monitor, Schedule};
 use crate::store::{Direction, Store};
@@ -53,7 +55,7 @@ pub async fn run(
     let schedule = Schedule { interval: config.interval, debounce: DEBOUNCE.min(config.interval) };
     let rules = config.rules.clone();
     let monitor = Monitor::new(Arc::clone(&store), rules, schedule, clock.clone(), background.clone(), halt.clone());
-    let ingest = Ingest::new(Arc::clone(&store), Arc::new(config.rules), clock.clone());
+    let ingest = Ingest::new(Arc::clone(&store), Arc::new(config.rules.clone()), clock.clone());
     let max_connections = files::fit(config.max_connections, HEADROOM);
     let ping_after = u16::try_from(config.ping_after.as_secs()).unwrap_or(u16::MAX);
     let streams = Streams {
@@ -64,7 +66,12 @@ pub async fn run(
         tasks: TaskTracker::new(),
         stop: shutdown.clone(),
     };
-    let services = graphql::Services { store: Arc::clone(&store), monitor: monitor.clone(), ingest: ingest.clone() };
+    let services = graphql::Services {
+        store: Arc::clone(&store),
+        monitor: monitor.clone(),
+        ingest: ingest.clone(),
+        clock: clock.clone(),
+    };
     let (init_wait, closing) = InitWait::new(config.init_wait);
     background.spawn(halt.clone().run_until_cancelled_owned(closing));
     let services = http::Services {
@@ -73,12 +80,21 @@ pub async fn run(
         monitor,
         store: Arc::clone(&store),
         streams: streams.clone(),
+        tokens: config.tokens,
         limits: config.limits,
         init_wait,
         reservations: Reservations::default(),
         metrics,
     };
     let router = router(services, &config.cors);
+    let evaluator = Evaluator::new(
+        Arc::clone(&store),
+        config.rules.clone(),
+        Policy::default(),
+        clock.clone(),
+        config.evaluation_interval,
+    );
+    background.spawn(evaluator.run(halt.clone()));
     background.spawn(streams.registry.clone().look_after(halt.clone()));
     if config.demo {
         background.spawn(demo::run(ingest, clock, shutdown.clone()));

@@ -17,6 +17,9 @@ pub enum Error {
         /// The source.
         source_key: SourceKey,
     },
+    /// There is no such alert.
+    #[error("there is no alert {0}")]
+    AlertNotFound(uuid::Uuid),
     /// The default pipeline always exists.
     #[error("the pipeline \"default\" always exists and cannot be removed; remove its sources instead")]
     DefaultPipelineStays,

@@ -1,6 +1,6 @@
 //! Pipewatch: data pipelines report their runs and quality counts, and everyone who watches sees the one true status.
 //!
-//! Dependencies run one way: `domain` ← `store`, `live` ← `ingest`, `monitor` ← `graphql`, `http` ← `app`.
+//! Dependencies run one way: `domain` ← `store`, `live` ← `ingest`, `monitor`, `evaluator` ← `graphql`, `http` ← `app`.
 
 /// Puts the parts together.
 pub mod app;
@@ -14,6 +14,8 @@ mod demo;
 pub mod domain;
 /// What can go wrong.
 pub mod error;
+/// What finds trouble that no report tells of.
+pub mod evaluator;
 /// Open files: how many the system allows.
 mod files;
 /// The GraphQL schema and its resolvers.

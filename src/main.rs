@@ -33,12 +33,16 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve: take reports, and show the status to everyone watching
+    #[command(after_help = serve::ABOUT_TOKENS)]
     Serve(Box<Flags>),
     /// Bring the database's schema up or down, or show where it stands
     Migrate(migrate::Arguments),
     /// Print the GraphQL schema
     Schema,
+    #[command(about = "Print the OpenAPI description of the REST routes")]
+    Openapi,
     /// Post a file of source runs to a running server, in order, as if they happened now
+    #[command(after_help = replay::ABOUT_TOKEN)]
     Replay(replay::Arguments),
 }
 
@@ -61,6 +65,7 @@ fn main() -> ExitCode {
             Command::Serve(flags) => serve::run(*flags).await,
             Command::Migrate(arguments) => migrate::run(arguments).await,
             Command::Schema => print(pipewatch::graphql::sdl().trim_end()),
+            Command::Openapi => print(pipewatch::http::openapi::json().trim_end()),
             Command::Replay(arguments) => replay::run(arguments).await,
         }
     })

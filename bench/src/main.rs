@@ -4,10 +4,12 @@
 //! cargo build --release && cargo run --release -p pipewatch-bench -- all
 //! ```
 //!
-//! The server under test is the release program itself, in a process of its own; only the status query is called in
-//! this process, through the server's library, so that HTTP does not cover its cost. All traffic stays on 127.0.0.1 and
+//! The server under test is the release program itself, in a process of its own; only the status query and the evaluation
+//! of anomalies are called in this process, through the server's library, so that HTTP does not cover their cost. All traffic stays on 127.0.0.1 and
 //! unix sockets.
 
+/// How long it takes to judge a thousand series.
+mod anomalies;
 /// What a fresh database is, on SQLite and on PostgreSQL.
 mod database;
 /// What it costs to deliver a status to many.
@@ -66,6 +68,8 @@ enum Part {
     Idle(idle::Extent),
     /// Delivery to many subscribers, beside the limit of the machine and beside peers
     Delivery(delivery::Extent),
+    /// The evaluation of anomalies over many series, with and without an hour due
+    Anomalies(anomalies::Extent),
     /// All of them
     All(All),
     /// The load of `delivery`, in a process and on a core of its own
@@ -106,6 +110,8 @@ struct All {
     idle: idle::Extent,
     #[command(flatten)]
     delivery: delivery::Extent,
+    #[command(flatten)]
+    anomalies: anomalies::Extent,
 }
 
 // One thread: the load must leave the cores to the server.
@@ -127,6 +133,8 @@ async fn run(cli: Cli) -> Result<()> {
         Part::Constant { address, status } => {
             return delivery::polling::serve_constant(std::fs::read_to_string(status)?, address).await;
         }
+        // Needs neither a server nor a database.
+        Part::Anomalies(extent) => return print(&anomalies::measure(extent)?),
         Part::Bare { address, status } => return delivery::bare::run(&std::fs::read_to_string(status)?, address),
         _ => {}
     }
@@ -150,7 +158,7 @@ async fn measure(part: &Part, program: &Program, databases: &mut Databases) -> R
     match part {
         Part::Ingest(extent) => print(&ingest::measure(extent, program, databases).await?),
         Part::Status(extent) => print(&status::measure(extent, databases).await?),
-        Part::Load(_) | Part::Poll(_) | Part::Bare { .. } | Part::Constant { .. } => Ok(()),
+        Part::Load(_) | Part::Poll(_) | Part::Bare { .. } | Part::Constant { .. } | Part::Anomalies(_) => Ok(()),
         Part::Delivery(extent) => print(&delivery::measure(extent, program.path(), databases.folder())?),
         Part::Idle(extent) => print(&idle::measure(extent, program, databases).await?),
         Part::All(all) => {
@@ -158,6 +166,7 @@ async fn measure(part: &Part, program: &Program, databases: &mut Databases) -> R
             print(&idle::measure(&all.idle, program, databases).await?)?;
             print(&ingest::measure(&all.ingest, program, databases).await?)?;
             print(&status::measure(&all.status, databases).await?)?;
+            print(&anomalies::measure(&all.anomalies)?)?;
             print(&delivery::measure(&all.delivery, program.path(), databases.folder())?)
         }
     }

@@ -48,7 +48,7 @@ fn hear(session: &mut Session, running: &mut Vec<String>, text: &str) {
             let at = running.iter().position(|one| *one == id).expect("what is stopped was running");
             running.swap_remove(at);
         }
-        Effect::None | Effect::Acknowledge => {}
+        Effect::None | Effect::Acknowledge { .. } => {}
     }
     assert_eq!(session.running(), running.len());
 }

@@ -7,6 +7,12 @@ mod m0001_pipelines_and_sources;
 mod m0002_source_runs;
 mod m0003_data_quality_metrics;
 mod m0004_conflict_events;
+mod m0005_metric_checks;
+mod m0006_running_runs_and_steps;
+mod m0008_leases;
+mod m0009_expectations;
+mod m0010_anomalies;
+mod m0011_alerts;
 
 /// All steps, in order.
 #[derive(Debug)]
@@ -20,6 +26,12 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_source_runs::Migration),
             Box::new(m0003_data_quality_metrics::Migration),
             Box::new(m0004_conflict_events::Migration),
+            Box::new(m0005_metric_checks::Migration),
+            Box::new(m0006_running_runs_and_steps::Migration),
+            Box::new(m0008_leases::Migration),
+            Box::new(m0009_expectations::Migration),
+            Box::new(m0010_anomalies::Migration),
+            Box::new(m0011_alerts::Migration),
         ]
     }
 }

@@ -17,6 +17,10 @@ const ATTEMPTS: u32 = 5;
 /// How long a post may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// What `--help` says of what is no flag.
+pub(crate) const ABOUT_TOKEN: &str = "\
+The variable PIPEWATCH_TOKEN is the token that is sent, where the server asks for one.";
+
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// The source runs, one JSON object a line, in the order of time
@@ -90,6 +94,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
 struct Server {
     client: Client,
     url: Url,
+    token: Option<String>,
     clock: Clock,
 }
 
@@ -103,7 +108,8 @@ impl Server {
         // An error means that there is a provider already.
         drop(rustls::crypto::ring::default_provider().install_default());
         let client = Client::builder().timeout(TIMEOUT).build().map_err(|error| crate::chain(&error))?;
-        Ok(Self { client, url, clock: Clock::system() })
+        let token = std::env::var("PIPEWATCH_TOKEN").ok().filter(|token| !token.is_empty());
+        Ok(Self { client, url, token, clock: Clock::system() })
     }
 
     /// Posts a batch, again when the server cannot be reached: with ids, so that nothing is stored twice.
@@ -116,7 +122,12 @@ impl Server {
         }
         let mut attempt = 1;
         loop {
-            let failure = match self.client.post(self.url.clone()).json(&items).send().await {
+            let request = self.client.post(self.url.clone()).json(&items);
+            let request = match &self.token {
+                Some(token) => request.bearer_auth(token),
+                None => request,
+            };
+            let failure = match request.send().await {
                 Ok(response) if response.status() == StatusCode::SERVICE_UNAVAILABLE => "it is unavailable".to_owned(),
                 Ok(response) => {
                     let status = response.status();

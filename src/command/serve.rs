@@ -3,13 +3,20 @@ use std::process::ExitCode;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use pipewatch::app;
 use pipewatch::clock::Clock;
-use pipewatch::config::{Config, Flags};
+use pipewatch::config::{Config, Flags, Secret};
 use tokio::net::TcpListener;
 
 use crate::{chain, fail, interruption, print, refuse, start_logging};
 
+/// What `--help` says of the setting that is no flag.
+pub(crate) const ABOUT_TOKENS: &str = "\
+The variable PIPEWATCH_TOKENS (separated by commas), or `tokens` in the file of settings, are the tokens of which every \
+request must have one, but for health checks. There is no flag for them: a command line can be read by everybody on the \
+machine. [default: none, and everybody may do everything]";
+
 /// Serves until Ctrl-C or SIGTERM.
-pub(crate) async fn run(flags: Flags) -> ExitCode {
+pub(crate) async fn run(mut flags: Flags) -> ExitCode {
+    flags.tokens = std::env::var("PIPEWATCH_TOKENS").ok().as_deref().and_then(Secret::list);
     let port = std::env::var("PORT").ok();
     let config = match Config::load(flags, port.as_deref()) {
         Ok(config) => config,

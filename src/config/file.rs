@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::config::secret::Secret;
+
 /// `pipewatch.toml`. Unknown keys are errors.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -10,9 +12,11 @@ pub(super) struct File {
     pub(super) database_url: Option<String>,
     pub(super) no_migrate: Option<bool>,
     pub(super) interval: Option<String>,
+    pub(super) evaluation_interval: Option<String>,
     pub(super) window: Option<String>,
     pub(super) staleness: Option<String>,
-    pub(super) thresholds: Option<Thresholds>,
+    #[serde(default)]
+    pub(super) thresholds: Thresholds,
     pub(super) drain: Option<String>,
     pub(super) max_connections: Option<usize>,
     pub(super) max_connections_per_address: Option<usize>,
@@ -24,6 +28,7 @@ pub(super) struct File {
     pub(super) init_wait: Option<String>,
     pub(super) ping_after: Option<String>,
     pub(super) write_timeout: Option<String>,
+    pub(super) tokens: Option<Vec<Secret>>,
     pub(super) cors_origins: Option<Vec<String>>,
     pub(super) log: Option<String>,
     pub(super) demo: Option<bool>,
@@ -37,16 +42,12 @@ pub(super) struct File {
 pub(super) struct Pipeline {
     pub(super) window: Option<String>,
     pub(super) staleness: Option<String>,
-    pub(super) thresholds: Option<Thresholds>,
+    #[serde(default)]
+    pub(super) thresholds: Thresholds,
 }
 
-/// `[thresholds]`: by check.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Thresholds {
-    pub(super) geocoding: Option<Threshold>,
-    pub(super) validation: Option<Threshold>,
-}
+/// `[thresholds]`: by check; `default` is for those that have none of their own.
+pub(super) type Thresholds = BTreeMap<String, Threshold>;
 
 /// The two rates of a check, in percent.
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
@@ -56,14 +57,9 @@ pub(super) struct Threshold {
     pub(super) error: Option<f64>,
 }
 
-impl Thresholds {
-    /// These, and where they say nothing `others`.
-    pub(super) fn or(self, others: Option<Self>) -> Self {
-        let others = others.unwrap_or_default();
-        let or = |one: Option<Threshold>, other: Option<Threshold>| {
-            let (one, other) = (one.unwrap_or_default(), other.unwrap_or_default());
-            Some(Threshold { warning: one.warning.or(other.warning), error: one.error.or(other.error) })
-        };
-        Self { geocoding: or(self.geocoding, others.geocoding), validation: or(self.validation, others.validation) }
+impl Threshold {
+    /// This, and where it says nothing `other`.
+    pub(super) fn or(self, other: Self) -> Self {
+        Self { warning: self.warning.or(other.warning), error: self.error.or(other.error) }
     }
 }

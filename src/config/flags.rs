@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::config::secret::Secret;
+
 /// What every command that opens the database takes.
 #[derive(Debug, Clone, Default, Args)]
 pub struct DatabaseFlags {
@@ -36,6 +38,9 @@ pub struct Flags {
     /// How often a watched pipeline is computed without a change, from 100ms to 1h [default: 5s]
     #[arg(long, env = "PIPEWATCH_INTERVAL", value_name = "DURATION")]
     pub interval: Option<String>,
+    /// How often silence, anomalies and alerts are evaluated, from 100ms to 1h [default: 30s]
+    #[arg(long, env = "PIPEWATCH_EVALUATION_INTERVAL", value_name = "DURATION")]
+    pub evaluation_interval: Option<String>,
     /// How far back a status looks [default: 24h]
     #[arg(long, env = "PIPEWATCH_WINDOW", value_name = "DURATION")]
     pub window: Option<String>,
@@ -87,6 +92,10 @@ pub struct Flags {
     /// A client that takes nothing of what is written to it for so long is dropped [default: 10s]
     #[arg(long, env = "PIPEWATCH_WRITE_TIMEOUT", value_name = "DURATION")]
     pub write_timeout: Option<String>,
+    /// Who may do anything at all. There is no flag for it: a command line can be read by everybody on the machine.
+    /// Whoever makes these takes it from the variable PIPEWATCH_TOKENS.
+    #[arg(skip)]
+    pub tokens: Option<Vec<Secret>>,
     /// Other origins whose pages may read the answers, separated by commas, or * [default: none]
     #[arg(long, env = "PIPEWATCH_CORS_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
     pub cors_origins: Option<Vec<String>>,

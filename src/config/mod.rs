@@ -4,6 +4,8 @@
 mod file;
 /// Flags and environment.
 mod flags;
+/// What must not be shown.
+mod secret;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,10 +16,11 @@ use chrono::TimeDelta;
 
 use crate::config::file::File;
 pub use crate::config::flags::{DatabaseFlags, Flags};
-use crate::domain::check::{Threshold, Thresholds};
+pub use crate::config::secret::Secret;
+use crate::domain::check::{CheckName, Threshold};
 use crate::domain::status::{RuleBook, Rules};
 use crate::graphql;
-use crate::http::{CorsOrigins, Limits};
+use crate::http::{CorsOrigins, Limits, Tokens};
 
 /// The database, when none is named: a file in the working directory.
 pub const DEFAULT_DATABASE: &str = "sqlite://pipewatch.db";
@@ -39,6 +42,8 @@ pub struct Config {
     pub migrate: bool,
     /// How often a watched pipeline is computed without a change.
     pub interval: Duration,
+    /// How often silence, anomalies and alerts are evaluated.
+    pub evaluation_interval: Duration,
     /// Windows, staleness and thresholds.
     pub rules: RuleBook,
     /// How long open requests and streams may take to end when the server stops.
@@ -49,6 +54,8 @@ pub struct Config {
     pub max_connections_per_address: usize,
     /// Different operations that may be watched at a time.
     pub max_groups: usize,
+    /// Who may do anything at all: everybody, where there are none.
+    pub tokens: Tokens,
     /// What one client may do.
     pub limits: Limits,
     /// How much a GraphQL operation may ask for.
@@ -95,25 +102,29 @@ impl Config {
             return Err(BadSetting::new("interval", "expected from 100ms to 1h"));
         }
         let drain = duration("drain", flags.drain.or(file.drain), Duration::from_secs(10))?;
-        let thresholds = file::Thresholds {
-            geocoding: Some(file::Threshold { warning: flags.geocoding_warning, error: flags.geocoding_error }),
-            validation: Some(file::Threshold { warning: flags.validation_warning, error: flags.validation_error }),
-        };
+        let mut thresholds = file.thresholds;
+        for (check, warning, error) in [
+            (CheckName::GEOCODING, flags.geocoding_warning, flags.geocoding_error),
+            (CheckName::VALIDATION, flags.validation_warning, flags.validation_error),
+        ] {
+            let set = thresholds.entry(check.to_string()).or_default();
+            *set = file::Threshold { warning, error }.or(*set);
+        }
         let max_connections = number("max_connections", flags.max_connections.or(file.max_connections), 10_000)?;
         let window = flags.window.or(file.window);
         let staleness = flags.staleness.or(file.staleness);
-        let default = rules("", window, staleness, Some(thresholds.or(file.thresholds)), &Rules::default())?;
+        let default = rules("", window, staleness, thresholds, &Rules::default())?;
         let mut rule_book = RuleBook { default, ..RuleBook::default() };
         let demo = flags.demo || file.demo.unwrap_or(false);
         if demo {
             let key = DEMO_PIPELINE.parse().map_err(|error| BadSetting::new("demo", format!("{error}")))?;
-            let rules = Rules { window: DEMO_WINDOW, staleness: DEMO_WINDOW, ..default };
+            let rules = Rules { window: DEMO_WINDOW, staleness: DEMO_WINDOW, ..rule_book.default.clone() };
             rule_book.pipelines.insert(key, rules);
         }
         for (key, own) in file.pipelines {
             let at = format!("pipelines.{key}");
             let key = key.parse().map_err(|error| BadSetting::new(at.as_str(), format!("{error}")))?;
-            let base = *rule_book.of(&key);
+            let base = rule_book.of(&key).clone();
             let own = rules(&format!("{at}."), own.window, own.staleness, own.thresholds, &base)?;
             rule_book.pipelines.insert(key, own);
         }
@@ -122,6 +133,7 @@ impl Config {
             database_url: database_url(flags.database.database_url.or(file.database_url))?,
             migrate: !(flags.no_migrate || file.no_migrate.unwrap_or(false)),
             interval,
+            evaluation_interval: evaluation_interval(flags.evaluation_interval.or(file.evaluation_interval))?,
             rules: rule_book,
             drain,
             max_connections,
@@ -131,6 +143,7 @@ impl Config {
                 max_connections,
             )?,
             max_groups: number("max_groups", flags.max_groups.or(file.max_groups), 10_000)?,
+            tokens: tokens(&flags.tokens.or(file.tokens).unwrap_or_default())?,
             limits: Limits {
                 message_size: number("max_message_size", flags.max_message_size.or(file.max_message_size), 64 * 1024)?,
                 subscriptions_per_connection: number(
@@ -200,26 +213,28 @@ fn rules(
     at: &str,
     window: Option<String>,
     staleness: Option<String>,
-    thresholds: Option<file::Thresholds>,
+    set: file::Thresholds,
     base: &Rules,
 ) -> Result<Rules, BadSetting> {
     let own_window = window.is_some();
     let window = delta(&format!("{at}window"), window, base.window)?;
     // A window of its own is also the time after which a source counts as stale, unless that is said.
     let staleness = delta(&format!("{at}staleness"), staleness, if own_window { window } else { base.staleness })?;
-    let set = thresholds.unwrap_or_default();
-    Ok(Rules {
-        window,
-        staleness,
-        thresholds: Thresholds {
-            geocoding: threshold(&format!("{at}thresholds.geocoding"), set.geocoding, base.thresholds.geocoding)?,
-            validation: threshold(&format!("{at}thresholds.validation"), set.validation, base.thresholds.validation)?,
-        },
-    })
+    let mut thresholds = base.thresholds.clone();
+    // The default comes first: what others do not say, they take from it.
+    if let Some(set) = set.get("default") {
+        thresholds.others = threshold(&format!("{at}thresholds.default"), *set, base.thresholds.others)?;
+    }
+    for (name, set) in set.into_iter().filter(|(name, _)| name != "default") {
+        let key = format!("{at}thresholds.{name}");
+        let check: CheckName = name.parse().map_err(|error| BadSetting::new(key.as_str(), format!("{error}")))?;
+        let threshold = threshold(&key, set, thresholds.of(&check))?;
+        thresholds.own.insert(check, threshold);
+    }
+    Ok(Rules { window, staleness, thresholds })
 }
 
-fn threshold(key: &str, set: Option<file::Threshold>, base: Threshold) -> Result<Threshold, BadSetting> {
-    let Some(set) = set else { return Ok(base) };
+fn threshold(key: &str, set: file::Threshold, base: Threshold) -> Result<Threshold, BadSetting> {
     Threshold::new(set.warning.unwrap_or(base.warning()), set.error.unwrap_or(base.error()))
         .ok_or_else(|| BadSetting::new(key, "expected percentages with 0 ≤ error ≤ warning ≤ 100"))
 }
@@ -236,6 +251,24 @@ fn duration(key: &str, set: Option<String>, default: Duration) -> Result<Duratio
         humantime::parse_duration(&text)
             .map_err(|_| BadSetting::new(key, format!("{text:?}; expected a duration such as 5s or 100ms")))
     })
+}
+
+fn evaluation_interval(set: Option<String>) -> Result<Duration, BadSetting> {
+    let every = duration("evaluation_interval", set, Duration::from_secs(30))?;
+    if every < Duration::from_millis(100) || every > Duration::from_hours(1) {
+        return Err(BadSetting::new("evaluation_interval", "expected from 100ms to 1h"));
+    }
+    Ok(every)
+}
+
+/// Tokens: what can stand in a header and between commas. None of them is shown, not even a bad one.
+fn tokens(set: &[Secret]) -> Result<Tokens, BadSetting> {
+    let is_good = |token: &str| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
+    if set.iter().all(|token| is_good(&token.0)) {
+        Ok(set.iter().map(|token| &token.0).collect())
+    } else {
+        Err(BadSetting::new("tokens", "expected letters, digits and punctuation, without spaces and commas"))
+    }
 }
 
 /// A limit: at least one.

@@ -37,27 +37,40 @@ fn a_pipeline_overrides_what_it_names() {
         window = "12h"
         [thresholds.geocoding]
         warning = 90
+        [thresholds]
+        deduplication = { warning = 99 }
+        default = { warning = 75, error = 50 }
         [pipelines.news]
         window = "1h"
         thresholds.validation = { error = 10 }
         [pipelines.slow]
         staleness = "7d"
+        thresholds.default = { warning = 40, error = 30 }
         "#,
     )
     .expect("good settings");
-    let rules = |key: &str| *config.rules.of(&key.parse::<PipelineKey>().expect("a key"));
+    let rules = |key: &str| config.rules.of(&key.parse::<PipelineKey>().expect("a key"));
     let hours = |key: &str| (rules(key).window.num_hours(), rules(key).staleness.num_hours());
     assert_eq!((hours("default"), hours("news"), hours("slow")), ((12, 12), (1, 1), (12, 168)));
     let rates = |threshold: Threshold| (threshold.warning(), threshold.error());
-    assert_eq!(rates(rules("news").thresholds.geocoding), (90.0, 60.0));
-    assert_eq!(rates(rules("news").thresholds.validation), (85.0, 10.0));
-    assert_eq!(rates(rules("default").thresholds.validation), (85.0, 70.0));
+    for (pipeline, check, expect) in [
+        ("news", "geocoding", (90.0, 60.0)),
+        ("news", "validation", (85.0, 10.0)),
+        ("default", "validation", (85.0, 70.0)),
+        ("default", "deduplication", (99.0, 50.0)),
+        ("slow", "deduplication", (99.0, 50.0)),
+        ("default", "language", (75.0, 50.0)),
+        ("slow", "language", (40.0, 30.0)),
+    ] {
+        let check = check.parse().expect("a name");
+        assert_eq!(rates(rules(pipeline).thresholds.of(&check)), expect, "{check} of {pipeline}");
+    }
 }
 
 #[test]
 fn the_demo_looks_back_a_minute() {
     let config = Config::load(Flags { demo: true, ..Flags::default() }, None).expect("good settings");
-    let rules = |key: &str| *config.rules.of(&key.parse::<PipelineKey>().expect("a key"));
+    let rules = |key: &str| config.rules.of(&key.parse::<PipelineKey>().expect("a key"));
     assert_eq!((rules("demo").window, rules("default").window), (TimeDelta::seconds(60), TimeDelta::hours(24)));
 }
 
@@ -73,6 +86,9 @@ fn a_bad_setting_is_named() {
         ("drain = \"x\"", "drain"),
         ("thresholds.geocoding = { warning = 50 }", "thresholds.geocoding"),
         ("cors_origins = [\"example.org\"]", "cors_origins"),
+        ("tokens = [\"\"]", "tokens"),
+        ("tokens = [\"a b\"]", "tokens"),
+        ("tokens = [\"a\", \"b,c\"]", "tokens"),
         ("[pipelines.News]", "pipelines.News"),
         ("[pipelines.news]\nwindow = \"x\"", "pipelines.news.window"),
     ] {
@@ -103,4 +119,26 @@ fn the_default_file_says_the_defaults() {
 fn a_password_is_not_shown() {
     let error = load("database_url = \"mysql://me:secret@host/name\"").map(drop).expect_err("not ours");
     assert!(!error.to_string().contains("secret"), "{error}");
+}
+
+#[test]
+fn tokens_come_from_the_environment_or_the_file_and_are_not_shown() {
+    let (_file, flags) = with_file("tokens = [\"s3cr3t\"]");
+    for (environment, has, has_not) in [
+        (None, Some("s3cr3t"), "env"),
+        (Some(""), Some("s3cr3t"), "env"),
+        (Some("env"), Some("env"), "s3cr3t"),
+        (Some(" env , another"), Some("another"), "s3cr3t"),
+    ] {
+        let flags = Flags { tokens: environment.and_then(Secret::list), ..flags.clone() };
+        let config = Config::load(flags.clone(), None).expect("good settings");
+        assert!(config.tokens.viewer(has).is_some(), "{environment:?}");
+        assert!(config.tokens.viewer(Some(has_not)).is_none(), "{environment:?}");
+        let shown = format!("{config:?} {flags:?} {:?}", read_file(flags.database.config.as_deref()));
+        assert!(!shown.contains("s3cr3t") && !shown.contains("env"), "{shown}");
+    }
+    let error = load("tokens = [\"s3cr3t with spaces\"]").map(drop).expect_err("a bad token").to_string();
+    assert!(!error.contains("s3cr3t"), "{error}");
+    let bad = Flags { tokens: Secret::list("a,,b"), ..Flags::default() };
+    assert_eq!(Config::load(bad, None).map(drop).expect_err("an empty token").key, "tokens");
 }

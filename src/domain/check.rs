@@ -1,5 +1,8 @@
+use std::collections::BTreeMap;
+
 use crate::domain::counts::Counts;
 use crate::domain::health::Health;
+use crate::domain::name::Name;
 
 /// Below this many attempts a check is not judged.
 const MIN_ATTEMPTS: u64 = 5;
@@ -47,42 +50,70 @@ impl Threshold {
     }
 }
 
-/// The thresholds of the built-in checks.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Thresholds {
+/// The name of a check.
+pub type CheckName = Name;
+
+impl CheckName {
     /// Events that got a place.
-    pub geocoding: Threshold,
+    pub const GEOCODING: Self = Self::constant("geocoding");
     /// Events that were found complete.
-    pub validation: Threshold,
+    pub const VALIDATION: Self = Self::constant("validation");
+}
+
+/// How each check is judged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Thresholds {
+    /// Of the checks that have their own.
+    pub own: BTreeMap<CheckName, Threshold>,
+    /// Of all others.
+    pub others: Threshold,
 }
 
 impl Default for Thresholds {
     fn default() -> Self {
         Self {
-            geocoding: Threshold { warning: 80.0, error: 60.0 },
-            validation: Threshold { warning: 85.0, error: 70.0 },
+            own: BTreeMap::from([
+                (CheckName::GEOCODING, Threshold { warning: 80.0, error: 60.0 }),
+                (CheckName::VALIDATION, Threshold { warning: 85.0, error: 70.0 }),
+            ]),
+            others: Threshold { warning: 80.0, error: 60.0 },
         }
     }
 }
 
-/// The counts of both built-in checks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+impl Thresholds {
+    /// How this check is judged.
+    pub fn of(&self, check: &CheckName) -> Threshold {
+        self.own.get(check).copied().unwrap_or(self.others)
+    }
+}
+
+/// The counts of all checks: the two built-in ones, and whichever others were reported.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Quality {
     /// Events that got a place, of all.
     pub geocoding: Counts,
     /// Events that were found complete, of all.
     pub validation: Counts,
+    /// Further checks.
+    pub others: BTreeMap<CheckName, Counts>,
 }
 
 impl Quality {
+    /// Every check with its counts: the built-in ones first, the others by name.
+    pub fn checks(&self) -> impl Iterator<Item = (CheckName, Counts)> {
+        let built_in = [(CheckName::GEOCODING, self.geocoding), (CheckName::VALIDATION, self.validation)];
+        built_in.into_iter().chain(self.others.iter().map(|(name, counts)| (name.clone(), *counts)))
+    }
+
     /// Whether there is anything to judge.
-    pub fn has_attempt(self) -> bool {
-        self.geocoding.attempts() > 0 || self.validation.attempts() > 0
+    pub fn has_attempt(&self) -> bool {
+        self.checks().any(|(_, counts)| counts.attempts() > 0)
     }
 
     /// The worst of the checks.
-    pub fn judge(self, thresholds: &Thresholds) -> Health {
-        Health::worst([thresholds.geocoding.judge(self.geocoding), thresholds.validation.judge(self.validation)])
+    pub fn judge(&self, thresholds: &Thresholds) -> Health {
+        Health::worst(self.checks().map(|(name, counts)| thresholds.of(&name).judge(counts)))
     }
 }
 
@@ -92,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_check_is_judged_by_its_counts() {
-        let geocoding = Thresholds::default().geocoding;
+        let geocoding = Thresholds::default().of(&CheckName::GEOCODING);
         for (attempts, successes, expect, why) in [
             (0, 0, Health::Pending, "no attempts"),
             (4, 0, Health::Pending, "fewer than 5 attempts"),
@@ -124,6 +155,24 @@ mod tests {
             (f64::NAN, 1.0, false),
         ] {
             assert_eq!(Threshold::new(warning, error).is_some(), good, "{warning}, {error}");
+        }
+    }
+
+    #[test]
+    fn every_check_is_judged_by_its_own_threshold() {
+        let deduplication: CheckName = "deduplication".parse().expect("a name");
+        let strict = Threshold::new(99.0, 90.0).expect("percentages");
+        let mut thresholds = Thresholds::default();
+        for (own, passes, expect) in [
+            (None, 39, Health::Healthy),
+            (None, 31, Health::Warning),
+            (Some(strict), 39, Health::Warning),
+            (Some(strict), 35, Health::Error),
+        ] {
+            thresholds.own.extend(own.map(|own| (deduplication.clone(), own)));
+            let counts = Counts::new(40, passes).expect("within bounds");
+            let quality = Quality { others: [(deduplication.clone(), counts)].into(), ..Quality::default() };
+            assert_eq!(quality.judge(&thresholds), expect, "{passes} of 40 by {own:?}");
         }
     }
 }

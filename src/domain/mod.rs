@@ -14,6 +14,8 @@ pub mod counts;
 pub mod health;
 /// Data quality metrics: the counts of a moment.
 pub mod metric;
+/// The names of checks and steps.
+pub mod name;
 /// Pipelines and their keys.
 pub mod pipeline;
 /// What reporters send, parsed and checked item by item.
@@ -22,10 +24,14 @@ pub mod report;
 pub mod revision;
 /// Source runs.
 pub mod run;
+/// Whether a source has been silent for too long.
+pub mod silence;
 /// Sources: the feeds of a pipeline.
 pub mod source;
 /// The status of a pipeline as a function of its facts and an instant.
 pub mod status;
+/// The steps of a run, and of a pipeline's last cycle.
+pub mod step;
 /// Instants, and how they are written.
 pub mod time;
 /// Who looks.

@@ -1,4 +1,6 @@
 use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
 
 use crate::domain::time::Timestamp;
 
@@ -22,6 +24,15 @@ impl Revision {
     /// A number that the database kept.
     pub fn from_stored(number: i64) -> Self {
         Self(number)
+    }
+}
+
+impl FromStr for Revision {
+    type Err = ParseIntError;
+
+    /// Decimal digits, as clients have it.
+    fn from_str(digits: &str) -> Result<Self, ParseIntError> {
+        digits.parse().map(Self)
     }
 }
 

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
+use crate::domain::alert::Labels;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::run::LastRun;
+use crate::domain::silence::{Expectation, Grace};
 
 /// The key of a source: 1 to 255 characters, without blanks at either end and without control characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,6 +58,25 @@ pub struct Source {
     pub enabled: bool,
     /// Its newest finished run that was no backfill, if there was one.
     pub last_run: Option<LastRun>,
+    /// How often it is expected to run, if that was said.
+    pub expectation: Option<Expectation>,
+    /// How late it may be, if that was said.
+    pub grace: Option<Grace>,
+    /// What it is marked with.
+    pub labels: Labels,
+}
+
+/// What is to be changed of a source; what is `None` stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SourceChange {
+    /// Whether it counts.
+    pub enabled: Option<bool>,
+    /// How often it is expected to run; `Some(None)` has it learned.
+    pub expectation: Option<Option<Expectation>>,
+    /// How late it may be; `Some(None)` for the default.
+    pub grace: Option<Option<Grace>>,
+    /// What it is marked with.
+    pub labels: Option<Labels>,
 }
 
 #[cfg(test)]

@@ -13,6 +13,12 @@ pub fn rfc3339(instant: Timestamp) -> String {
     instant.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
+/// A span in seconds, to the microsecond.
+#[allow(clippy::cast_precision_loss, reason = "exact for centuries")]
+pub fn seconds(span: chrono::TimeDelta) -> f64 {
+    span.num_microseconds().map_or(span.num_seconds() as f64, |micros| micros as f64 / 1e6)
+}
+
 /// Reads RFC 3339. A zone is required, for without one nobody knows when it was.
 pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
     DateTime::parse_from_rfc3339(text).ok().map(|instant| to_micros(instant.with_timezone(&Utc)))

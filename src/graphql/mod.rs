@@ -1,5 +1,7 @@
 //! The GraphQL schema, and how operations are executed on it.
 
+/// Alerts: lists, what is done about them, and their steps as they happen.
+mod alerts;
 /// Pages of history as connections.
 mod connection;
 /// What the executor leaves out when it checks a document.
@@ -18,18 +20,28 @@ mod types;
 use std::sync::Arc;
 
 use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute};
-use async_graphql::{Request, Response, Schema, ServerError, Value};
+use async_graphql::{MergedObject, MergedSubscription, Request, Response, Schema, ServerError, Value};
 use futures_util::Stream;
 
+use crate::clock::Clock;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::viewer::Viewer;
 use crate::error::Error;
-use crate::graphql::mutation::Mutation;
-use crate::graphql::query::Query;
-use crate::graphql::subscription::Subscription;
 use crate::ingest::Ingest;
 use crate::monitor::Monitor;
 use crate::store::Store;
+
+/// What is asked once.
+#[derive(Default, MergedObject)]
+struct Query(query::StatusQuery, alerts::AlertQuery);
+
+/// What changes something. Everything that is answered is committed.
+#[derive(Default, MergedObject)]
+struct Mutation(mutation::ReportMutation, alerts::AlertMutation);
+
+/// What is watched.
+#[derive(Default, MergedSubscription)]
+struct Subscription(subscription::StatusSubscription, alerts::AlertSubscription);
 
 /// How much an operation may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +61,8 @@ pub struct Services {
     pub monitor: Monitor,
     /// The way in for reports.
     pub ingest: Ingest,
+    /// What time it is.
+    pub clock: Clock,
 }
 
 /// The schema with its services.
@@ -63,7 +77,7 @@ impl Graphql {
     /// Builds the schema on these services.
     pub fn new(services: Services, limits: Limits) -> Self {
         let build = || {
-            let schema = Schema::build(Query, Mutation, Subscription);
+            let schema = Schema::build(Query::default(), Mutation::default(), Subscription::default());
             schema.limit_depth(limits.depth).limit_complexity(limits.complexity)
         };
         Self { schema: build().data(services).finish(), checks: build().extension(ChecksOnly).finish() }
@@ -103,7 +117,7 @@ impl Extension for ChecksOnly {
 
 /// The schema in its own language, with a line at its end.
 pub fn sdl() -> String {
-    let sdl = Schema::build(Query, Mutation, Subscription).finish().sdl();
+    let sdl = Schema::build(Query::default(), Mutation::default(), Subscription::default()).finish().sdl();
     format!("{}\n", sdl.trim_end())
 }
 
@@ -118,6 +132,7 @@ fn error(error: Error) -> async_graphql::Error {
     let code = match &error {
         Error::PipelineNotFound(_) => "PIPELINE_NOT_FOUND",
         Error::SourceNotFound { .. } => "SOURCE_NOT_FOUND",
+        Error::AlertNotFound(_) => "ALERT_NOT_FOUND",
         Error::DefaultPipelineStays => "DEFAULT_PIPELINE_STAYS",
         Error::Database(_) => "DATABASE_UNAVAILABLE",
         Error::ShuttingDown => "SHUTTING_DOWN",

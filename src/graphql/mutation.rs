@@ -1,20 +1,21 @@
-use async_graphql::{Context, Object, Result};
+use async_graphql::{Context, MaybeUndefined, Object, Result};
 use serde::Serialize;
 
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::report::ReportKind;
-use crate::domain::source::SourceKey;
-use crate::graphql::types::history::Source;
+use crate::domain::source::{SourceChange, SourceKey};
+use crate::graphql::types::history::{LabelInput, Source};
 use crate::graphql::types::report::{DataQualityInput, RecordAnswer, SourceRunInput, item};
 use crate::graphql::{Services, bad_input, error, pipeline as visible};
 use crate::ingest::MAX_ITEMS;
 
 /// What changes something.
-pub(super) struct Mutation;
+#[derive(Default)]
+pub(super) struct ReportMutation;
 
 /// What changes something. Everything that is answered is committed.
 #[Object]
-impl Mutation {
+impl ReportMutation {
     /// Reports a finished run.
     async fn record_source_run(
         &self,
@@ -55,16 +56,31 @@ impl Mutation {
         record(ctx, ReportKind::DataQuality, &inputs, &pipeline).await
     }
 
-    /// Registers a source, and its pipeline with it, or changes whether it counts.
+    /// Registers a source, and its pipeline with it, or changes what is said of it; what is not said stays as it is.
+    ///
+    /// `expectedEvery` is how often it is expected to run: seconds (`3600`), a duration (`1h 30m`), or cron
+    /// (`0 6 * * *`) in UTC unless a time zone is named (`CRON_TZ=Africa/Lagos 0 6 * * *`). Null has it learned from its
+    /// runs. `grace` is how late it may be, in seconds or as a duration; null for half of the period, from a minute to an
+    /// hour.
+    #[allow(clippy::too_many_arguments, reason = "they are the field's arguments")]
     async fn upsert_source(
         &self,
         ctx: &Context<'_>,
         #[graphql(default = "default")] pipeline: String,
         source: String,
         #[graphql(default = true)] enabled: bool,
+        expected_every: MaybeUndefined<String>,
+        grace: MaybeUndefined<String>,
+        labels: Option<Vec<LabelInput>>,
     ) -> Result<Source> {
         let (pipeline, source) = keys(ctx, &pipeline, &source)?;
-        let source = ctx.data::<Services>()?.store.upsert_source(&pipeline, &source, enabled).await;
+        let change = SourceChange {
+            enabled: Some(enabled),
+            expectation: given("expectedEvery", expected_every)?,
+            grace: given("grace", grace)?,
+            labels: labels.map(|labels| labels.into_iter().map(|label| (label.name, label.value)).collect()),
+        };
+        let source = ctx.data::<Services>()?.store.upsert_source(&pipeline, &source, &change).await;
         source.map(Source::from).map_err(error)
     }
 
@@ -85,6 +101,21 @@ impl Mutation {
         let pipeline = visible(ctx, &pipeline)?;
         ctx.data::<Services>()?.store.remove_pipeline(&pipeline).await.map_err(error)?;
         Ok(true)
+    }
+}
+
+/// What is said of an argument: nothing, that it is unset, or a value.
+fn given<T: std::str::FromStr<Err: std::fmt::Display>>(
+    name: &str,
+    argument: MaybeUndefined<String>,
+) -> Result<Option<Option<T>>> {
+    match argument {
+        MaybeUndefined::Undefined => Ok(None),
+        MaybeUndefined::Null => Ok(Some(None)),
+        MaybeUndefined::Value(text) => {
+            let value = text.parse().map_err(|error| bad_input(format!("{name} {text:?}: {error}")))?;
+            Ok(Some(Some(value)))
+        }
     }
 }
 

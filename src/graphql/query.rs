@@ -13,11 +13,12 @@ use crate::graphql::{Services, bad_input, error, pipeline as visible};
 use crate::store::history::{PageRequest, Position};
 
 /// What is asked once.
-pub(super) struct Query;
+#[derive(Default)]
+pub(super) struct StatusQuery;
 
 /// What is asked once.
 #[Object]
-impl Query {
+impl StatusQuery {
     /// The status of a pipeline, not older than an interval nor than the newest change.
     #[graphql(complexity = "5 + child_complexity")]
     async fn pipeline_status(
@@ -73,7 +74,8 @@ impl Query {
         Ok(connection(page, request.after.is_none(), |metric| Position { at: metric.timestamp, id: metric.id }))
     }
 
-    /// Finished source runs, the last to end first: ended at or after `from`, before `to`, at most 500 a page.
+    /// Source runs, at most 500 a page: finished ones, the last to end first, ended at or after `from`, before `to`; or,
+    /// with the outcome `RUNNING`, those that have begun and not ended, by their beginning.
     #[graphql(complexity = "10 + child_complexity")]
     #[allow(clippy::too_many_arguments, reason = "they are the field's arguments")]
     async fn source_runs(
@@ -92,8 +94,8 @@ impl Query {
         let state = outcome.map(|outcome| RunState::from(Outcome::from(outcome)));
         let page = store.source_runs(&request, state).await.map_err(error)?;
         Ok(connection(page, request.after.is_none(), |run| Position {
-            // A page has finished runs only.
-            at: run.finished_at.unwrap_or(run.received_at),
+            // What has not finished is in the order of its beginning.
+            at: run.finished_at.or(run.started_at).unwrap_or(run.received_at),
             id: run.id,
         }))
     }

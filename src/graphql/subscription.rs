@@ -6,11 +6,12 @@ use crate::graphql::types::status::{PipelineStatus, PipelineSummary};
 use crate::graphql::{Services, error, pipeline as visible};
 
 /// What is watched.
-pub(super) struct Subscription;
+#[derive(Default)]
+pub(super) struct StatusSubscription;
 
 /// What is watched. The newest comes at once, then each newer one; a slow client skips to the newest.
 #[GraphqlSubscription]
-impl Subscription {
+impl StatusSubscription {
     /// The status of a pipeline: on every change and once an interval. It ends when the pipeline is removed.
     #[graphql(complexity = "5 + child_complexity")]
     async fn pipeline_status_updates(

@@ -22,14 +22,19 @@ use crate::http::{Services, graphql_ws, poll};
 /// GraphQL in all its forms: over HTTP, as event streams, and upgraded to a WebSocket.
 pub(super) async fn serve(
     State(services): State<Arc<Services>>,
-    viewer: Viewer,
+    viewer: Result<Viewer, Problem>,
     address: PeerAddress,
     request: Request,
 ) -> Response {
     let (version, method) = (request.version(), request.method().clone());
     if is_upgrade(request.headers()) {
-        return graphql_ws::serve(services, viewer, address, version, request.headers()).into_response();
+        // Its credentials may still come with the first message.
+        return graphql_ws::serve(services, viewer.ok(), address, version, request.headers()).into_response();
     }
+    let viewer = match viewer {
+        Ok(viewer) => viewer,
+        Err(problem) => return problem.into_response(),
+    };
     let token = single::token(request.uri(), request.headers());
     if let Some(token) = token {
         return stream_of_token(services, viewer, address, request, token).await.into_response();

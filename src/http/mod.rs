@@ -16,6 +16,10 @@ pub mod graphql_ws;
 mod health;
 /// `POST /api/v1/source-runs`, `POST /api/v1/data-quality-metrics`.
 mod ingest;
+/// `GET /api/openapi.json`: the description of the REST routes.
+pub mod openapi;
+/// What the plain event stream and the plain WebSocket share.
+mod plain;
 /// `GET /api/v1/monitoring/pipeline-status`: the status, for polling.
 mod poll;
 /// Errors as responses.
@@ -32,7 +36,7 @@ pub mod streams;
 mod subscription;
 /// How a stream or socket leaves hyper.
 mod takeover;
-/// Who looks: taken from the request.
+/// Who looks, taken from the request: tokens.
 mod viewer;
 /// `GET /api/v1/ws/monitoring/pipeline-status`: the status as plain WebSocket messages.
 mod websocket;
@@ -59,6 +63,7 @@ pub use crate::http::graphql_sse::single::Reservations;
 pub use crate::http::graphql_ws::InitWait;
 use crate::http::problem::Problem;
 use crate::http::streams::Streams;
+pub use crate::http::viewer::Tokens;
 use crate::ingest::Ingest;
 use crate::monitor::Monitor;
 use crate::store::Store;
@@ -83,6 +88,8 @@ pub struct Services {
     pub store: Arc<Store>,
     /// What streams and sockets share.
     pub streams: Streams,
+    /// Who may do anything at all.
+    pub tokens: Tokens,
     /// What one client may do.
     pub limits: Limits,
     /// graphql-transport-ws clients that have not initialised their connections yet.
@@ -116,7 +123,8 @@ pub enum CorsOrigins {
 
 /// All routes.
 pub fn router(services: Services, cors: &CorsOrigins) -> Router {
-    let ingest = |kind| post(move |state, query, headers, body| ingest::record(kind, state, query, headers, body));
+    let ingest =
+        |kind| post(move |state, viewer, uri, headers, body| ingest::record(kind, state, viewer, uri, headers, body));
     // Only what takes a body pays for taking it.
     let taking = Router::new()
         .route("/graphql", any(graphql::serve))
@@ -129,6 +137,7 @@ pub fn router(services: Services, cors: &CorsOrigins) -> Router {
         .route("/api/v1/monitoring/pipeline-status/stream", get(sse::serve))
         .route("/api/v1/ws/monitoring/pipeline-status", get(websocket::serve))
         .route("/metrics", get(metrics))
+        .route("/api/openapi.json", get(openapi::serve))
         .route("/api/health", get(health::serve))
         .route("/api/health/live", get(health::live))
         .route("/api/health/ready", get(health::ready))
@@ -194,7 +203,7 @@ impl PlainQuery {
 }
 
 /// `GET /metrics`: all that is counted, in Prometheus' text format.
-async fn metrics(State(services): State<Arc<Services>>) -> Response {
+async fn metrics(State(services): State<Arc<Services>>, _: Viewer) -> Response {
     match &services.metrics {
         Some(metrics) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()).into_response(),
         None => Problem::new(StatusCode::NOT_FOUND, "NO_METRICS", "this server counts nothing").into_response(),

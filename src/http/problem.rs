@@ -10,7 +10,7 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 /// An error as the plain routes answer it: RFC 9457, `application/problem+json`, with a `code` for programs.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Problem {
+pub struct Problem {
     #[serde(serialize_with = "number")]
     status: StatusCode,
     title: &'static str,
@@ -50,6 +50,7 @@ impl From<Error> for Problem {
         let (status, code) = match &error {
             Error::PipelineNotFound(_) => (StatusCode::NOT_FOUND, "PIPELINE_NOT_FOUND"),
             Error::SourceNotFound { .. } => (StatusCode::NOT_FOUND, "SOURCE_NOT_FOUND"),
+            Error::AlertNotFound(_) => (StatusCode::NOT_FOUND, "ALERT_NOT_FOUND"),
             Error::DefaultPipelineStays => (StatusCode::CONFLICT, "DEFAULT_PIPELINE_STAYS"),
             Error::Database(_) => (StatusCode::SERVICE_UNAVAILABLE, "DATABASE_UNAVAILABLE"),
             Error::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "SHUTTING_DOWN"),
@@ -69,6 +70,9 @@ impl IntoResponse for Problem {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if self.status == StatusCode::UPGRADE_REQUIRED {
             headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER);

@@ -11,7 +11,8 @@ use crate::http::frame::{Close, Message, Reader, write_pong};
 use crate::http::problem::Problem;
 use crate::http::streams::until_end;
 use crate::http::takeover::websocket_head;
-use crate::live::peer::{Manner, Peer};
+use crate::live::manner::Manner;
+use crate::live::peer::Peer;
 
 /// A ping without a payload.
 pub(super) const PING: &[u8] = &[0x89, 0];

@@ -2,16 +2,17 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{Response, Uri, Version};
+use axum::http::{HeaderMap, Response, Uri, Version};
 
 use crate::domain::viewer::Viewer;
 use crate::http::event_stream::{CHUNK_END, LAST_CHUNK};
+use crate::http::plain::Watcher;
 use crate::http::problem::Problem;
-use crate::http::streams::{plain_key, plain_source, until_end};
+use crate::http::streams::until_end;
 use crate::http::takeover::PeerAddress;
-use crate::http::{PlainQuery, Services, event_stream};
+use crate::http::{Services, event_stream};
+use crate::live::manner::Manner;
 use crate::live::payload::{Dress, Payload};
-use crate::live::peer::Manner;
 
 static MANNER: Manner = event_stream::manner("sse");
 static MANNER_IN_BODY: Manner = event_stream::manner_in_body("sse");
@@ -31,18 +32,16 @@ pub(super) async fn serve(
     PeerAddress(address): PeerAddress,
     uri: Uri,
     version: Version,
+    headers: HeaderMap,
 ) -> Result<Response<Body>, Problem> {
-    let query = PlainQuery::of(&uri)?;
-    let (pipeline, listing) = (query.pipeline(viewer)?, query.listing()?);
-    let permit = services.streams.admit(address, &MANNER)?;
-    let watch = services.monitor.watch(&pipeline).await?;
+    // What another server has shown already is not taken back here.
+    let seen = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
+    let watcher = Watcher::admit(&services, viewer, address, &uri, &MANNER, seen).await?;
     let retry = b"retry: 3000\n";
     let response = event_stream::open(version, retry, move |wire, first, is_chunked| {
         let (manner, dress) = if is_chunked { (&MANNER, &STATUS) } else { (&MANNER_IN_BODY, &STATUS_IN_BODY) };
         let streams = &services.streams;
-        let peer = streams.connect(wire, manner, permit, &first);
-        let source = || plain_source(watch, listing);
-        let place = streams.groups.join(plain_key(&pipeline, listing), source, &peer, dress, "");
+        let (peer, place) = watcher.connect(streams, wire, manner, &first, dress);
         streams.tasks.spawn(async move {
             if place.is_err() {
                 peer.say_goodbye();

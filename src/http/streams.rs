@@ -5,22 +5,18 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use bytes::Bytes;
-use futures_util::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::domain::pipeline::PipelineKey;
 use crate::http::problem::Problem;
 use crate::http::takeover::PeerAddress;
 use crate::live::admission::{Admission, Permit};
-use crate::live::channel::Watch;
-use crate::live::group::{Groups, Key, News, Source};
-use crate::live::payload::Payload;
-use crate::live::peer::{Manner, Patience, Peer, Wire};
+use crate::live::group::{Groups, Key};
+use crate::live::manner::Manner;
+use crate::live::patience::Patience;
+use crate::live::peer::{Peer, Wire};
 use crate::live::registry::Registry;
-use crate::live::snapshot::{Listing, Snapshot};
 
 /// What streams and sockets share.
 #[derive(Debug, Clone)]
@@ -79,20 +75,6 @@ pub(super) async fn until_end(peer: &Peer) {
             }
         }
     }
-}
-
-/// The group of those who watch a pipeline's plain status.
-pub(super) fn plain_key(pipeline: &PipelineKey, listing: Listing) -> Key {
-    hash([&b"plain"[..], pipeline.as_str().as_bytes(), &[listing as u8]])
-}
-
-/// The snapshots of a pipeline as plain JSON.
-pub(super) fn plain_source(watch: Watch<Snapshot>, listing: Listing) -> Source {
-    let payload = move |snapshot: Arc<Snapshot>| {
-        let json: Bytes = snapshot.rendering(listing).json.clone();
-        News::Payload(Arc::new(Payload::new(json, Some(snapshot.revision()))))
-    };
-    watch.into_stream().map(payload).boxed()
 }
 
 /// A hash of parts that cannot run into each other: each comes behind its length.

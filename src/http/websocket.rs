@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -7,12 +8,12 @@ use tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use crate::domain::viewer::Viewer;
 use crate::http::frame::{Close, write_header};
+use crate::http::plain::Watcher;
 use crate::http::problem::Problem;
-use crate::http::streams::{plain_key, plain_source};
 use crate::http::takeover::{PeerAddress, Takeover};
-use crate::http::{PlainQuery, Services, socket};
+use crate::http::{Services, socket};
+use crate::live::manner::Manner;
 use crate::live::payload::{Dress, Payload};
-use crate::live::peer::Manner;
 
 static MANNER: Manner = socket::manner("websocket");
 
@@ -35,23 +36,19 @@ fn frame(payload: &Payload) -> Vec<u8> {
 /// The status as text messages: at once, then every new one. What the client sends is read and ignored.
 pub(super) async fn serve(
     State(services): State<Arc<Services>>,
-    viewer: Viewer,
+    viewer: Result<Viewer, Problem>,
     PeerAddress(address): PeerAddress,
     uri: Uri,
     version: Version,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let query = PlainQuery::of(&uri)?;
-    let (pipeline, listing) = (query.pipeline(viewer)?, query.listing()?);
+    let Ok(viewer) = viewer else { return refuse(&services, address, version, &headers) };
     let mut response = socket::handshake(version, &headers, None)?;
-    let permit = services.streams.admit(address, &MANNER)?;
-    let watch = services.monitor.watch(&pipeline).await?;
+    let watcher = Watcher::admit(&services, viewer, address, &uri, &MANNER, None).await?;
     let most = services.limits.message_size;
     Takeover::mark(&mut response, move |wire, already, head| {
         let streams = &services.streams;
-        let peer = streams.connect(wire, &MANNER, permit, &head);
-        let source = || plain_source(watch, listing);
-        let place = streams.groups.join(plain_key(&pipeline, listing), source, &peer, &STATUS, "");
+        let (peer, place) = watcher.connect(streams, wire, &MANNER, &head, &STATUS);
         streams.tasks.spawn(async move {
             if let Err(too_many) = &place {
                 socket::close(&peer, &Close::new(1013, too_many.to_string()));
@@ -59,6 +56,24 @@ pub(super) async fn serve(
             socket::listen(&peer, already, most, |_, _| Ok(())).await;
             drop(place);
         });
+    });
+    Ok(response)
+}
+
+/// A browser's `WebSocket` does not show its page the status of a handshake, but it does show how it was closed.
+fn refuse(
+    services: &Services,
+    address: SocketAddr,
+    version: Version,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    let mut response = socket::handshake(version, headers, None)?;
+    let permit = services.streams.admit(address, &MANNER)?;
+    let (streams, most) = (services.streams.clone(), services.limits.message_size);
+    Takeover::mark(&mut response, move |wire, already, head| {
+        let peer = streams.connect(wire, &MANNER, permit, &head);
+        socket::close(&peer, &Close::new(4001, "Unauthorized"));
+        streams.tasks.clone().spawn(async move { socket::listen(&peer, already, most, |_, _| Ok(())).await });
     });
     Ok(response)
 }

@@ -11,6 +11,7 @@ use slab::Slab;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::revision::Revision;
 use crate::live::payload::{Dress, Ending, Payload};
 use crate::live::peer::{Delivered, Peer, Subscription};
 
@@ -36,8 +37,10 @@ pub type Source = BoxStream<'static, News>;
 
 /// There are as many groups as there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too many different operations are being watched; watch one that others watch, or come back later")]
-pub struct TooManyGroups;
+#[error(
+    "{0} different operations are being watched, which is the limit (max_groups); watch one of them, or come back later"
+)]
+pub struct TooManyGroups(usize);
 
 /// All groups.
 #[derive(Debug, Clone)]
@@ -122,22 +125,40 @@ impl Groups {
         dress: &'static Dress,
         id: &str,
     ) -> Result<Place, TooManyGroups> {
+        self.join_at(key, source, peer, dress, id, None)
+    }
+
+    /// The same for who is owed nothing older than `least`: the source has that already, and gives it to the group next.
+    ///
+    /// # Errors
+    /// When it would be one group too many.
+    pub fn join_at(
+        &self,
+        key: Key,
+        source: impl FnOnce() -> Source,
+        peer: &Arc<Peer>,
+        dress: &'static Dress,
+        id: &str,
+        least: Option<Revision>,
+    ) -> Result<Place, TooManyGroups> {
         let mut by_key = lock(&self.shared.by_key);
         let found = by_key.get(&key).and_then(|group| group.admit(peer, dress, id));
         let place = if let Some(place) = found {
             place
         } else {
             if by_key.len() >= self.shared.most && !by_key.contains_key(&key) {
-                return Err(TooManyGroups);
+                return Err(TooManyGroups(self.shared.most));
             }
             let group = Group::found(key, source(), &self.shared);
             by_key.insert(key, Arc::clone(&group));
             gauge!("pipewatch_groups").set(count(by_key.len()));
-            group.admit(peer, dress, id).ok_or(TooManyGroups)?
+            group.admit(peer, dress, id).ok_or(TooManyGroups(self.shared.most))?
         };
         drop(by_key);
         let (version, newest) = place.subscription.group.newest();
-        if let Some(payload) = newest {
+        if let Some(payload) = newest
+            && payload.revision >= least
+        {
             peer.deliver(&place.subscription, version, &payload, &mut Vec::new());
         }
         Ok(place)

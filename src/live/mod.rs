@@ -6,6 +6,10 @@ pub mod admission;
 pub mod channel;
 /// All who asked the same.
 pub mod group;
+/// How a kind of connection is kept alive and ended.
+pub mod manner;
+/// How patient the server is with those it is connected to.
+pub mod patience;
 /// What goes out, and how transports wrap it.
 pub mod payload;
 /// One connection's outgoing side: the fast path.

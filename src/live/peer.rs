@@ -7,13 +7,13 @@ use std::io::{self, IoSlice};
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use metrics::{Counter, counter};
 use tokio::time::timeout;
 
 use crate::live::admission::Permit;
 use crate::live::group::Group;
+use crate::live::manner::Manner;
+use crate::live::patience::Patience;
 use crate::live::payload::{Dress, Ending, Payload};
 use crate::live::registry::Registered;
 
@@ -38,21 +38,6 @@ pub trait Wire: Send + Sync + std::fmt::Debug {
     fn abort(&self);
 }
 
-/// How a kind of connection is kept alive and ended.
-#[derive(Debug)]
-pub struct Manner {
-    /// The name of the transport in metrics.
-    pub transport: &'static str,
-    /// What goes out when it was not heard of for a while or, if it never speaks, when nothing was written to it.
-    pub beat: &'static [u8],
-    /// Whether the peer speaks, and so must answer beats: one that leaves two unanswered is dropped.
-    pub answers: bool,
-    /// What is said when the server stops.
-    pub goodbye: fn(&mut Vec<u8>),
-    /// Whether the other side answers the last word, and is waited for.
-    pub answers_last: bool,
-}
-
 /// One connection's outgoing side.
 #[derive(Debug)]
 pub struct Peer {
@@ -66,30 +51,6 @@ pub struct Peer {
     pub(super) closing: AtomicU16,
     pub(super) registered: OnceLock<Registered>,
     _permit: Permit,
-}
-
-/// How patient the server is with its peers.
-#[derive(Debug)]
-pub struct Patience {
-    /// A write that makes no progress for so long drops the peer.
-    pub write: Duration,
-    /// A peer that speaks is sent a beat when it was not heard of for so many seconds.
-    pub ping_after: u16,
-    /// A peer that never speaks is sent a beat when nothing was written to it for so many seconds.
-    pub heartbeat_after: u16,
-    /// Counted: peers dropped for reading too slowly.
-    dropped: Counter,
-    /// Counted: payloads that a slow peer skipped.
-    skipped: Counter,
-}
-
-impl Patience {
-    /// With these times.
-    pub fn new(write: Duration, ping_after: u16, heartbeat_after: u16) -> Self {
-        let dropped = counter!("pipewatch_connections_dropped_total", "reason" => "slow");
-        let skipped = counter!("pipewatch_payloads_skipped_total");
-        Self { write, ping_after, heartbeat_after, dropped, skipped }
-    }
 }
 
 /// `Peer::closing` of one that says no farewell.

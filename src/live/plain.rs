@@ -4,12 +4,14 @@ use serde::Serialize;
 
 use crate::domain::alert::Alert;
 use crate::domain::anomaly::Anomaly;
+use crate::domain::check::CheckName;
 use crate::domain::counts::{Counts, shown};
 use crate::domain::health::Health;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::source::SourceKey;
-use crate::domain::status::{Basis, DataQuality, PipelineStatus, ScrapingHealth, SourceStatus};
-use crate::domain::time::{Timestamp, rfc3339, serde_rfc3339};
+use crate::domain::status::{Basis, CheckStatus, DataQuality, PipelineStatus, ScrapingHealth, SourceStatus};
+use crate::domain::step::{PipelineStep, StepName, StepState};
+use crate::domain::time::{Timestamp, rfc3339, seconds, serde_rfc3339};
 
 /// The status with the first `listed` of its sources. Without an instant it is what an entity tag is made of.
 pub(super) fn render(status: &PipelineStatus, listed: usize, timestamp: Option<Timestamp>) -> Vec<u8> {
@@ -19,6 +21,7 @@ pub(super) fn render(status: &PipelineStatus, listed: usize, timestamp: Option<T
         timestamp: timestamp.map(rfc3339),
         scraping_health: PlainHealth::of(&status.scraping_health, listed),
         data_quality: PlainQuality::of(&status.data_quality),
+        steps: status.steps.iter().map(PlainStep::of).collect(),
         anomalies: &status.anomalies,
         alerts: &status.alerts,
         overall_status: status.overall_status,
@@ -33,7 +36,8 @@ struct Plain<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     timestamp: Option<String>,
     scraping_health: PlainHealth<'a>,
-    data_quality: PlainQuality,
+    data_quality: PlainQuality<'a>,
+    steps: Vec<PlainStep<'a>>,
     anomalies: &'a [Anomaly],
     alerts: &'a [Alert],
     overall_status: Health,
@@ -75,6 +79,7 @@ struct PlainSource<'a> {
     stale: bool,
     /// A number in the old clients: 0 without a run, which `runs` tells.
     success_rate: f64,
+    running: u64,
     runs: u64,
     #[serde(with = "serde_rfc3339::option")]
     last_run: Option<Timestamp>,
@@ -87,6 +92,7 @@ impl<'a> PlainSource<'a> {
             status: source.status,
             stale: source.stale,
             success_rate: source.success_rate.map_or(0.0, shown),
+            running: source.running,
             runs: source.runs,
             last_run: source.last_run,
         }
@@ -94,7 +100,7 @@ impl<'a> PlainSource<'a> {
 }
 
 #[derive(Serialize)]
-struct PlainQuality {
+struct PlainQuality<'a> {
     status: Health,
     /// A number in the old clients: 0 without an attempt, which `geocoding_attempts` tells.
     geocoding_success_rate: f64,
@@ -103,13 +109,14 @@ struct PlainQuality {
     geocoding_successes: u64,
     validation_attempts: u64,
     validation_passes: u64,
+    checks: Vec<PlainCheck<'a>>,
     basis: Basis,
     #[serde(with = "serde_rfc3339::option")]
     last_updated: Option<Timestamp>,
 }
 
-impl PlainQuality {
-    fn of(quality: &DataQuality) -> Self {
+impl<'a> PlainQuality<'a> {
+    fn of(quality: &'a DataQuality) -> Self {
         let rate = |counts: Counts| counts.rate().map_or(0.0, shown);
         let (geocoding, validation) = (quality.quality.geocoding, quality.quality.validation);
         Self {
@@ -120,8 +127,63 @@ impl PlainQuality {
             geocoding_successes: geocoding.successes(),
             validation_attempts: validation.attempts(),
             validation_passes: validation.successes(),
+            checks: quality.checks.iter().map(PlainCheck::of).collect(),
             basis: quality.basis,
             last_updated: quality.last_updated,
+        }
+    }
+}
+
+/// A check, the built-in ones among them: what is new has no number where there is none.
+#[derive(Serialize)]
+struct PlainCheck<'a> {
+    name: &'a CheckName,
+    status: Health,
+    attempts: u64,
+    passes: u64,
+    rate: Option<f64>,
+}
+
+impl<'a> PlainCheck<'a> {
+    fn of(check: &'a CheckStatus) -> Self {
+        Self {
+            name: &check.name,
+            status: check.status,
+            attempts: check.counts.attempts(),
+            passes: check.counts.successes(),
+            rate: check.counts.rate().map(shown),
+        }
+    }
+}
+
+/// A step of the last cycle.
+#[derive(Serialize)]
+struct PlainStep<'a> {
+    name: &'a StepName,
+    state: StepState,
+    sources: u64,
+    failed: u64,
+    items_in: Option<u64>,
+    items_out: Option<u64>,
+    #[serde(with = "serde_rfc3339::option")]
+    started_at: Option<Timestamp>,
+    #[serde(with = "serde_rfc3339::option")]
+    ended_at: Option<Timestamp>,
+    duration_seconds: Option<f64>,
+}
+
+impl<'a> PlainStep<'a> {
+    fn of(step: &'a PipelineStep) -> Self {
+        Self {
+            name: &step.name,
+            state: step.state,
+            sources: step.sources,
+            failed: step.failed,
+            items_in: step.items_in,
+            items_out: step.items_out,
+            started_at: step.started_at,
+            ended_at: step.ended_at,
+            duration_seconds: step.duration.map(seconds),
         }
     }
 }

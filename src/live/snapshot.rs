@@ -113,6 +113,7 @@ mod tests {
             key: format!("s{index:03}").parse().expect("a source"),
             enabled: true,
             last_run: Some(LastRun { state: RunState::Ok, finished_at: now() }),
+            running: 0,
             runs: 1,
             succeeded: 1,
             succeeded_fresh: 1,
@@ -123,6 +124,9 @@ mod tests {
             sources: sources.collect(),
             articles_collected: 0,
             events_extracted: 0,
+            steps: vec![],
+            alerts: vec![],
+            anomalies: vec![],
             metrics: vec![],
             conflict_events: None,
         };

@@ -13,8 +13,10 @@ use tokio::sync::watch;
 
 use crate::live::admission::Admission;
 use crate::live::group::{Groups, Key, News, Place, Source};
+use crate::live::manner::Manner;
+use crate::live::patience::Patience;
 use crate::live::payload::{Dress, Ending, Payload};
-use crate::live::peer::{Manner, Patience, Peer, Wire};
+use crate::live::peer::{Peer, Wire};
 use crate::live::registry::Registry;
 
 /// A wire that takes as many bytes as there is room for, and keeps them.

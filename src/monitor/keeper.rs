@@ -1,16 +1,23 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::revision::Revision;
 use crate::domain::status::evaluate;
+use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::live::channel::Channel;
 use crate::live::snapshot::Snapshot;
 use crate::monitor::{Request, Shared};
+
+/// How long the database may take; after that it counts as one that does not answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How soon a computation that failed is tried again for those who watch; an interval may be long.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// Keeps one pipeline's snapshot while somebody watches it or asks for it, and goes home after an interval in which
 /// nobody did.
@@ -89,9 +96,13 @@ impl Keeper {
                 }
                 Next::Compute => {
                     due = None;
-                    if self.compute().await.is_err_and(|error| matches!(error, Error::PipelineNotFound(_))) {
-                        let gone = Error::PipelineNotFound(self.pipeline.clone());
-                        return self.leave(&gone);
+                    match self.compute().await {
+                        Err(gone @ Error::PipelineNotFound(_)) => return self.leave(&gone),
+                        Err(_) if self.snapshots.is_watched() => {
+                            due = Some(Instant::now() + TRY_AGAIN.min(interval));
+                        }
+                        // Otherwise who asks next has it tried again.
+                        Ok(()) | Err(_) => {}
                     }
                 }
                 Next::Gone => {
@@ -114,28 +125,43 @@ impl Keeper {
         let waiting = std::mem::take(&mut self.waiting);
         self.revisions.mark_unchanged();
         self.last = Some(Instant::now());
-        let computed = self.snapshot().await;
-        match &computed {
+        let computed = timeout(PATIENCE, self.snapshot()).await.map_err(Error::database).flatten();
+        let answer = match &computed {
             Ok(snapshot) => {
                 metrics::counter!("pipewatch_snapshots_total").increment(1);
-                self.snapshots.publish(Arc::clone(snapshot));
-                self.shared.published.send_replace(());
+                Ok(Arc::clone(snapshot))
             }
-            Err(Error::PipelineNotFound(_)) => {}
+            Err(Error::PipelineNotFound(_)) => computed.clone(),
             Err(error) => {
                 metrics::counter!("pipewatch_snapshot_errors_total").increment(1);
-                tracing::warn!(
-                    pipeline = %self.pipeline,
-                    error = error as &dyn std::error::Error,
-                    "the status could not be computed; it is tried again at the next interval"
-                );
+                self.trouble(error)
             }
+        };
+        if let Ok(snapshot) = &answer {
+            self.snapshots.publish(Arc::clone(snapshot));
+            self.shared.published.send_replace(());
         }
         for request in waiting {
             // Who asked may have gone.
-            drop(request.send(computed.clone()));
+            drop(request.send(answer.clone()));
         }
         computed.map(drop)
+    }
+
+    /// What is shown while nothing can be computed: what was known last, saying that it is.
+    fn trouble(&self, error: &Error) -> Result<Arc<Snapshot>> {
+        let last = self.snapshots.newest();
+        if last.as_ref().is_some_and(|last| last.status().is_in_trouble()) {
+            tracing::debug!(pipeline = %self.pipeline, error = error as &dyn std::error::Error, "still in trouble");
+        } else {
+            tracing::warn!(
+                pipeline = %self.pipeline,
+                error = error as &dyn std::error::Error,
+                "the status could not be computed; it is tried again"
+            );
+        }
+        let last = last.ok_or_else(|| error.clone())?;
+        Ok(Arc::new(Snapshot::new(last.status().clone().in_trouble(self.now()))))
     }
 
     async fn snapshot(&self) -> Result<Arc<Snapshot>> {
@@ -148,7 +174,7 @@ impl Keeper {
 
     /// The instant of the next snapshot: later than that of the last, even when the machine's time is set back, or
     /// watchers would hold it for old.
-    fn now(&self) -> crate::domain::time::Timestamp {
+    fn now(&self) -> Timestamp {
         let now = self.shared.clock.now();
         self.snapshots.newest().map_or(now, |newest| now.max(newest.timestamp() + TimeDelta::microseconds(1)))
     }

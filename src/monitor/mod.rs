@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::domain::pipeline::PipelineKey;
+use crate::domain::revision::Revision;
 use crate::domain::status::RuleBook;
 use crate::error::{Error, Result};
 use crate::live::channel::{Channel, Watch};
@@ -133,6 +134,18 @@ impl Monitor {
         }
     }
 
+    /// Looks for a newer revision of a pipeline where somebody has seen one, by another server on the same database. Once:
+    /// what is not there then is not waited for.
+    pub async fn look_again(&self, pipeline: &PipelineKey, seen: Revision) {
+        let store = &self.shared.store;
+        if store.is_shared()
+            && store.newest_revision(pipeline).is_none_or(|newest| newest < seen)
+            && let Err(error) = store.refresh_pipeline(pipeline).await
+        {
+            tracing::warn!(%pipeline, error = &error as &dyn std::error::Error, "its revision could not be read");
+        }
+    }
+
     /// The snapshots of all pipelines, up to date.
     pub async fn overview(&self) -> Result<Overview> {
         let keys = self.shared.store.known_pipelines();
@@ -185,7 +198,9 @@ impl Shared {
 
     fn is_fresh(&self, snapshot: &Snapshot) -> bool {
         let newest = self.store.newest_revision(&snapshot.status().pipeline);
-        snapshot.computed_at().elapsed() < self.schedule.interval
+        // In trouble every look may be the one that ends it.
+        !snapshot.status().is_in_trouble()
+            && snapshot.computed_at().elapsed() < self.schedule.interval
             && newest.is_some_and(|revision| snapshot.revision() >= revision)
     }
 

@@ -41,6 +41,11 @@ impl Changes {
         }
     }
 
+    /// Tells of something that belongs to no pipeline.
+    pub(super) fn told(&self) {
+        self.any.send_replace(());
+    }
+
     /// Ends the channel of a pipeline that was removed; its receivers see it closed.
     pub(super) fn removed(&self, pipeline: &PipelineKey) {
         if self.lock().remove(pipeline).is_some() {

@@ -6,6 +6,7 @@ use sea_orm::{
     QuerySelect as _,
 };
 
+use crate::domain::alert::{Alert, Tracked};
 use crate::domain::check::Quality;
 use crate::domain::counts::Counts;
 use crate::domain::pipeline::PipelineKey;
@@ -14,7 +15,9 @@ use crate::domain::run::{LastRun, RunState};
 use crate::domain::status::{Facts, MetricSums, QualitySums, SourceFacts};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::store::entity::{conflict_event, data_quality_metric, pipeline, source, source_run};
+use crate::store::alerts::open_alerts;
+use crate::store::entity::{conflict_event, data_quality_metric, metric_check, pipeline, source, source_run};
+use crate::store::steps::last_cycle;
 use crate::store::{Store, stored};
 
 #[derive(FromQueryResult)]
@@ -36,6 +39,15 @@ struct MetricRow {
     validation_attempts: Option<i64>,
     validation_passes: Option<i64>,
     last_updated: Option<Timestamp>,
+}
+
+#[derive(FromQueryResult)]
+struct CheckRow {
+    metric_type: String,
+    of_sources: i32,
+    name: String,
+    attempts: Option<i64>,
+    passes: Option<i64>,
 }
 
 #[derive(FromQueryResult)]
@@ -86,6 +98,9 @@ async fn facts(
         sources: source_facts(transaction, key, runs).await?,
         articles_collected: unsigned(articles),
         events_extracted: unsigned(events),
+        steps: last_cycle(transaction, key, since).await?,
+        alerts: active_alerts(transaction, key).await?,
+        anomalies: Vec::new(),
         metrics,
         conflict_events,
     }))
@@ -96,6 +111,7 @@ async fn source_facts(
     key: &PipelineKey,
     runs: Vec<RunSums>,
 ) -> Result<Vec<SourceFacts>> {
+    let running = running_runs(transaction, key).await?;
     let mut runs: HashMap<String, RunSums> = runs.into_iter().map(|run| (run.source.clone(), run)).collect();
     let sources = source::Entity::find()
         .filter(source::Column::Pipeline.eq(key.as_str()))
@@ -106,10 +122,12 @@ async fn source_facts(
         .into_iter()
         .map(|row| {
             let sums = runs.remove(&row.key);
+            let running = running.get(&row.key).copied().map_or(0, unsigned);
             let sum = |of: fn(&RunSums) -> Option<i64>| sums.as_ref().and_then(of).map_or(0, unsigned);
             Ok(SourceFacts {
                 enabled: row.enabled,
                 last_run: last_run(&row)?,
+                running,
                 runs: sum(|sums| Some(sums.runs)),
                 succeeded: sum(|sums| sums.succeeded),
                 succeeded_fresh: sum(|sums| sums.succeeded_fresh),
@@ -125,6 +143,30 @@ pub(super) fn last_run(row: &source::Model) -> Result<Option<LastRun>> {
         (Some(finished_at), Some(state)) => Ok(Some(LastRun { state: stored("the run state", state)?, finished_at })),
         _ => Ok(None),
     }
+}
+
+/// The alerts that somebody should look at, or does: the gravest first.
+async fn active_alerts(transaction: &DatabaseTransaction, key: &PipelineKey) -> Result<Vec<Alert>> {
+    let open = open_alerts(transaction, Some(key)).await?;
+    let mut active: Vec<Alert> = open.iter().filter(|alert| alert.state.is_active()).map(Tracked::to_alert).collect();
+    active.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
+    Ok(active)
+}
+
+/// How many runs of each source have begun and not ended.
+async fn running_runs(transaction: &DatabaseTransaction, key: &PipelineKey) -> Result<HashMap<String, i64>> {
+    let running: Vec<(String, i64)> = source_run::Entity::find()
+        .select_only()
+        .column(source_run::Column::Source)
+        .column_as(source_run::Column::Id.count(), "running")
+        .filter(source_run::Column::Pipeline.eq(key.as_str()))
+        .filter(source_run::Column::State.eq(RunState::Running.as_str()))
+        .group_by(source_run::Column::Source)
+        .into_tuple()
+        .all(transaction)
+        .await
+        .map_err(Error::database)?;
+    Ok(running.into_iter().collect())
 }
 
 async fn run_sums(transaction: &DatabaseTransaction, key: &PipelineKey, since: Timestamp) -> Result<Vec<RunSums>> {
@@ -152,7 +194,6 @@ async fn metric_sums(
     since: Timestamp,
 ) -> Result<Vec<MetricSums>> {
     use data_quality_metric::Column;
-    let of_sources = || Expr::Case(Box::new(Expr::case(Column::Source.is_null(), 0).finally(1)));
     let rows: Vec<MetricRow> = data_quality_metric::Entity::find()
         .select_only()
         .column(Column::MetricType)
@@ -170,17 +211,54 @@ async fn metric_sums(
         .all(transaction)
         .await
         .map_err(Error::database)?;
+    let mut others = check_sums(transaction, key, since).await?;
     rows.into_iter()
         .filter_map(|row| {
-            let quality = Quality {
+            let of_this =
+                |check: &mut CheckRow| check.metric_type == row.metric_type && check.of_sources == row.of_sources;
+            let of_others = others.extract_if(.., of_this).map(|check| {
+                let name = stored("the check", &check.name)?;
+                Ok((name, counts(check.attempts, check.passes)))
+            });
+            let quality = of_others.collect::<Result<_>>().map(|others| Quality {
                 geocoding: counts(row.geocoding_attempts, row.geocoding_successes),
                 validation: counts(row.validation_attempts, row.validation_passes),
-            };
-            let sums = QualitySums { quality, last_updated: row.last_updated? };
+                others,
+            });
+            let (last_updated, of_sources) = (row.last_updated?, row.of_sources == 1);
             let metric_type = stored("the metric type", &row.metric_type);
-            Some(metric_type.map(|metric_type| MetricSums { metric_type, of_sources: row.of_sources == 1, sums }))
+            Some(quality.and_then(|quality| {
+                Ok(MetricSums { metric_type: metric_type?, of_sources, sums: QualitySums { quality, last_updated } })
+            }))
         })
         .collect()
+}
+
+/// The sums of the checks beyond the two, in the same groups.
+async fn check_sums(transaction: &DatabaseTransaction, key: &PipelineKey, since: Timestamp) -> Result<Vec<CheckRow>> {
+    use data_quality_metric::Column;
+    metric_check::Entity::find()
+        .inner_join(data_quality_metric::Entity)
+        .select_only()
+        .column(Column::MetricType)
+        .expr_as(of_sources(), "of_sources")
+        .column(metric_check::Column::Name)
+        .expr_as(metric_check::Column::Attempts.sum(), "attempts")
+        .expr_as(metric_check::Column::Passes.sum(), "passes")
+        .filter(Column::Pipeline.eq(key.as_str()))
+        .filter(Column::Timestamp.gt(since))
+        .group_by(Column::MetricType)
+        .group_by(Expr::col("of_sources"))
+        .group_by(metric_check::Column::Name)
+        .into_model()
+        .all(transaction)
+        .await
+        .map_err(Error::database)
+}
+
+/// 1 for rows about single sources, else 0.
+fn of_sources() -> Expr {
+    Expr::Case(Box::new(Expr::case(data_quality_metric::Column::Source.is_null(), 0).finally(1)))
 }
 
 async fn event_sums(
@@ -210,7 +288,11 @@ async fn event_sums(
         .map_err(Error::database)?;
     Ok(sums.and_then(|sums| {
         let events = Some(sums.events);
-        let quality = Quality { geocoding: counts(events, sums.geocoded), validation: counts(events, sums.validated) };
+        let quality = Quality {
+            geocoding: counts(events, sums.geocoded),
+            validation: counts(events, sums.validated),
+            ..Quality::default()
+        };
         Some(QualitySums { quality, last_updated: sums.last_updated? })
     }))
 }

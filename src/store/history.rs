@@ -1,11 +1,13 @@
 //! Pages of what was reported, newest first. A page begins after a position, not at a number, so that what comes in
 //! meanwhile neither repeats nor hides a row.
 
+use std::collections::{BTreeMap, HashMap};
+
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select};
 use uuid::Uuid;
 
-use crate::domain::check::Quality;
+use crate::domain::check::{CheckName, Quality};
 use crate::domain::counts::Counts;
 use crate::domain::metric::{DataQualityMetric, MetricType};
 use crate::domain::pipeline::PipelineKey;
@@ -13,7 +15,8 @@ use crate::domain::run::{RunState, SourceRun};
 use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::store::entity::{data_quality_metric, source_run};
+use crate::store::entity::{data_quality_metric, metric_check, source_run};
+use crate::store::steps::steps_of;
 use crate::store::{Store, stored};
 
 /// Which rows of a pipeline's history, and how many.
@@ -68,6 +71,7 @@ impl Store {
             .all(self.connections.reader())
             .await
             .map_err(Error::database)?;
+        let mut others = self.further_checks(rows.iter().map(|row| row.id)).await?;
         page(rows, request.first, |row| {
             Ok(DataQualityMetric {
                 id: row.id,
@@ -78,26 +82,44 @@ impl Store {
                 quality: Quality {
                     geocoding: counts(row.geocoding_attempts, row.geocoding_successes),
                     validation: counts(row.validation_attempts, row.validation_passes),
+                    others: others.remove(&row.id).unwrap_or_default(),
                 },
                 status: stored("the status", &row.status)?,
             })
         })
     }
 
-    /// A page of finished source runs, in the order in which they ended.
+    /// The further checks of these metrics, by their ids.
+    async fn further_checks(&self, metrics: impl Iterator<Item = Uuid>) -> Result<HashMap<Uuid, Checks>> {
+        let rows = metric_check::Entity::find()
+            .filter(metric_check::Column::MetricId.is_in(metrics))
+            .all(self.connections.reader())
+            .await
+            .map_err(Error::database)?;
+        let mut checks: HashMap<Uuid, Checks> = HashMap::new();
+        for row in rows {
+            let name = stored("the check", &row.name)?;
+            checks.entry(row.metric_id).or_default().insert(name, counts(row.attempts, row.passes));
+        }
+        Ok(checks)
+    }
+
+    /// A page of source runs: of finished ones, in the order in which they ended, or of running ones, in the order in which
+    /// they began.
     pub async fn source_runs(&self, request: &PageRequest, state: Option<RunState>) -> Result<Page<SourceRun>> {
         use source_run::Column;
-        let mut select = source_run::Entity::find()
-            .filter(Column::Pipeline.eq(request.pipeline.as_str()))
-            .filter(Column::FinishedAt.is_not_null());
+        let at = if state == Some(RunState::Running) { Column::StartedAt } else { Column::FinishedAt };
+        let mut select =
+            source_run::Entity::find().filter(Column::Pipeline.eq(request.pipeline.as_str())).filter(at.is_not_null());
         if let Some(state) = state {
             select = select.filter(Column::State.eq(state.as_str()));
         }
         let rows = select
-            .page(request, Column::Source, Column::FinishedAt, Column::Id)
+            .page(request, Column::Source, at, Column::Id)
             .all(self.connections.reader())
             .await
             .map_err(Error::database)?;
+        let mut steps = steps_of(self.connections.reader(), rows.iter().map(|row| row.id).collect()).await?;
         page(rows, request.first, |row| {
             Ok(SourceRun {
                 id: row.id,
@@ -112,14 +134,17 @@ impl Store {
                 events_extracted: row.events_extracted.map(i32::unsigned_abs),
                 geocoding: row.geocoding_attempts.zip(row.geocoding_successes).map(|(a, s)| counts(a, s)),
                 validation: row.validation_attempts.zip(row.validation_passes).map(|(a, s)| counts(a, s)),
+                steps: steps.remove(&row.id).unwrap_or_default(),
                 error: row.error,
             })
         })
     }
 }
 
+type Checks = BTreeMap<CheckName, Counts>;
+
 /// One row more than asked for was read: it says whether there are older ones.
-fn page<R, T>(mut rows: Vec<R>, first: u64, read: impl Fn(R) -> Result<T>) -> Result<Page<T>> {
+pub(super) fn page<R, T>(mut rows: Vec<R>, first: u64, read: impl FnMut(R) -> Result<T>) -> Result<Page<T>> {
     let first = usize::try_from(first).unwrap_or(usize::MAX);
     let has_more = rows.len() > first;
     rows.truncate(first);

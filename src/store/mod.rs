@@ -1,21 +1,35 @@
 //! The only place that speaks SQL. What goes in and comes out are the domain's types.
 
+/// Alerts, and the log of their steps.
+pub mod alerts;
 /// Which revisions are known to be committed.
 mod changes;
 /// The connections, and how they are tuned for each database.
 mod connect;
 /// The tables.
 mod entity;
+/// How often sources are expected to run.
+mod expectations;
 /// What a status is worked out from.
 mod facts;
 /// Pages of history.
 pub mod history;
 /// Which ids are taken.
 mod known_ids;
+/// Work that is done by one server at a time.
+pub mod leases;
 /// Writing reports in one transaction.
 mod record;
 /// Pipelines and sources: listing, registering, removing.
 mod registry;
+/// The rows that reports come to.
+mod rows;
+/// What stands in a source's row of its newest run.
+mod source_rows;
+/// Runs that are reported at their start.
+mod started_runs;
+/// The steps of runs.
+mod steps;
 /// Group commit.
 mod writer;
 

@@ -4,11 +4,13 @@ use sea_orm::{
     QuerySelect as _, sea_query::Expr,
 };
 
+use crate::domain::alert::Labels;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::revision::Revision;
-use crate::domain::source::{Source, SourceKey};
+use crate::domain::source::{Source, SourceChange, SourceKey};
 use crate::error::{Error, Result};
 use crate::store::entity::{data_quality_metric, pipeline, source, source_run};
+use crate::store::expectations::{expectation, grace};
 use crate::store::facts::last_run;
 use crate::store::{Store, stored};
 
@@ -29,6 +31,15 @@ impl Store {
     pub async fn refresh(&self) -> Result<()> {
         for (pipeline, revision) in self.pipelines().await? {
             self.changes.committed(&pipeline, revision);
+        }
+        Ok(())
+    }
+
+    /// Learns the newest revision of one pipeline, which another server may have committed.
+    pub async fn refresh_pipeline(&self, key: &PipelineKey) -> Result<()> {
+        let found = pipeline::Entity::find_by_id(key.as_str()).one(self.connections.reader()).await;
+        if let Some(row) = found.map_err(Error::database)? {
+            self.changes.committed(key, Revision::from_stored(row.revision));
         }
         Ok(())
     }
@@ -59,24 +70,49 @@ impl Store {
         rows.into_iter().map(|row| source_of(&row)).collect()
     }
 
-    /// Registers a source (and its pipeline), or changes whether it counts.
-    pub async fn upsert_source(&self, pipeline: &PipelineKey, key: &SourceKey, enabled: bool) -> Result<Source> {
+    /// Registers a source (and its pipeline), or changes it.
+    pub async fn upsert_source(
+        &self,
+        pipeline: &PipelineKey,
+        key: &SourceKey,
+        change: &SourceChange,
+    ) -> Result<Source> {
+        use source::Column::{Enabled, ExpectedEvery, ExpectedSince, Grace, Key, Labels, Pipeline};
         self.register_pipeline(pipeline).await?;
         let transaction = self.write().await?;
         let revision = raise(&transaction, pipeline, self).await?;
+        let found = source::Entity::find_by_id((pipeline.as_str().to_owned(), key.as_str().to_owned()))
+            .one(&transaction)
+            .await
+            .map_err(Error::database)?;
+        let expectation = change.expectation.as_ref().map(|every| every.as_ref().map(ToString::to_string));
+        // What is expected anew is expected from now on.
+        let is_anew = found.as_ref().is_none_or(|found| {
+            change.enabled == Some(true) && !found.enabled
+                || expectation.as_ref().is_some_and(|every| *every != found.expected_every)
+        });
         let row = source::ActiveModel {
             pipeline: Set(pipeline.as_str().to_owned()),
             key: Set(key.as_str().to_owned()),
-            enabled: Set(enabled),
-            last_run_at: Set(None),
-            last_run_state: Set(None),
+            enabled: Set(change.enabled.unwrap_or(true)),
+            expected_every: Set(expectation.flatten()),
+            grace: Set(change.grace.flatten().map(|grace| grace.get().num_seconds())),
+            expected_since: Set(Some(self.clock.now())),
+            labels: Set(change.labels.as_ref().map(labels_text)),
+            ..Default::default()
         };
+        let changed = [
+            (change.enabled.is_some(), Enabled),
+            (change.expectation.is_some(), ExpectedEvery),
+            (change.grace.is_some(), Grace),
+            (change.labels.is_some(), Labels),
+            (is_anew, ExpectedSince),
+            // Something must be set for the row to come back.
+            (true, Key),
+        ];
+        let columns = changed.into_iter().filter(|(is_changed, _)| *is_changed).map(|(_, column)| column);
         let row = source::Entity::insert(row)
-            .on_conflict(
-                OnConflict::columns([source::Column::Pipeline, source::Column::Key])
-                    .update_column(source::Column::Enabled)
-                    .to_owned(),
-            )
+            .on_conflict(OnConflict::columns([Pipeline, Key]).update_columns(columns).to_owned())
             .exec_with_returning(&transaction)
             .await
             .map_err(Error::database)?;
@@ -128,7 +164,7 @@ impl Store {
 }
 
 /// Raises the revision of a pipeline, and holds its row to the end of the transaction.
-async fn raise(transaction: &DatabaseTransaction, key: &PipelineKey, store: &Store) -> Result<Revision> {
+pub(super) async fn raise(transaction: &DatabaseTransaction, key: &PipelineKey, store: &Store) -> Result<Revision> {
     let found = pipeline::Entity::find_by_id(key.as_str())
         .lock_exclusive()
         .one(transaction)
@@ -151,5 +187,17 @@ fn source_of(row: &source::Model) -> Result<Source> {
         key: stored("the source", &row.key)?,
         enabled: row.enabled,
         last_run: last_run(row)?,
+        expectation: expectation(row)?,
+        grace: grace(row),
+        labels: labels(row.labels.as_deref()),
     })
+}
+
+fn labels_text(labels: &Labels) -> String {
+    serde_json::to_string(labels).expect("texts always serialise")
+}
+
+/// What the column of labels says.
+pub(super) fn labels(column: Option<&str>) -> Labels {
+    column.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
 }

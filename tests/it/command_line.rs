@@ -18,14 +18,20 @@ fn help_documents_every_setting() {
     let folder = tempfile::tempdir().expect("a folder");
     let (code, help, _) = pipewatch(folder.path(), &["serve", "--help"]);
     assert_eq!(code, 0);
-    for name in
-        ["PIPEWATCH_LISTEN", "DATABASE_URL", "PIPEWATCH_INTERVAL", "PIPEWATCH_WINDOW", "PIPEWATCH_LOG", "--demo"]
-    {
+    for name in [
+        "PIPEWATCH_LISTEN",
+        "DATABASE_URL",
+        "PIPEWATCH_INTERVAL",
+        "PIPEWATCH_WINDOW",
+        "PIPEWATCH_LOG",
+        "PIPEWATCH_TOKENS",
+        "--demo",
+    ] {
         assert!(help.contains(name), "{name}");
     }
     let (code, help, _) = pipewatch(folder.path(), &["--help"]);
     assert_eq!(code, 0);
-    for command in ["serve", "migrate", "schema", "replay"] {
+    for command in ["serve", "migrate", "schema", "openapi", "replay"] {
         assert!(help.contains(command), "{command}");
     }
 }

@@ -16,6 +16,7 @@ behaviours! {
     pipelines_do_not_see_each_other,
     the_overview_is_one_stream,
     another_servers_changes_are_seen,
+    who_has_seen_a_newer_revision_elsewhere_gets_it_here,
 }
 
 async fn all_transports_show_the_same_revision(database: Database) {
@@ -160,5 +161,32 @@ async fn another_servers_changes_are_seen(database: Database) {
     assert_eq!(two.status("").await["revision"], answer["revisions"]["default"]);
     drop(plain);
     two.stop().await;
+    one.stop().await;
+}
+
+async fn who_has_seen_a_newer_revision_elsewhere_gets_it_here(database: Database) {
+    let url = database.url.clone();
+    let one = Server::start_with(database, Flags { interval: Some("1h".into()), ..Flags::default() }).await;
+    one.store_runs(RUNS, &[run("a")]).await;
+    // A SQLite file has one server, which is never behind.
+    let other = if one.database.is_postgres() { Some(Server::start(Database::existing(url)).await) } else { None };
+    let two = other.as_ref().unwrap_or(&one);
+    // It knows the pipeline, and somebody watches there already: its snapshot is fresh as far as it knows.
+    let mut watching = Events::open(two, "").await;
+    watching.next().await.expect("an event");
+    for _ in 0..10 {
+        let answer = one.store_runs(RUNS, &[run("a")]).await;
+        let committed = &answer["revisions"]["default"];
+        let mut events = Events::resume(two, "", committed.as_str().expect("digits")).await;
+        assert_eq!(&json!(events.next().await.expect("an event").id), committed, "not older than what was seen");
+    }
+    for id in ["9223372036854775807", "-1", "nonsense", ""] {
+        let mut events = Events::resume(two, "", id).await;
+        assert_eq!(events.next().await.expect("an event").event, "status", "{id:?}");
+    }
+    drop(watching);
+    if let Some(other) = other {
+        other.stop().await;
+    }
     one.stop().await;
 }

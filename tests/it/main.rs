@@ -4,12 +4,20 @@
 #[macro_use]
 mod support;
 
+/// Tokens: who may do anything at all.
+mod access;
+/// Alerts: how they are raised, and how they end.
+mod alerts;
+/// Checks beyond the two.
+mod checks;
 /// The command line.
 mod command_line;
 /// `kill -9` in the middle of a load.
 mod crash;
 /// GraphQL over HTTP: lists, history and mutations.
 mod graphql;
+/// Ten thousand different operations at once.
+mod groups;
 /// `/api/health` and its parts.
 mod health;
 /// Reports: what is stored, what is refused, and what is answered.
@@ -22,8 +30,12 @@ mod live;
 mod metrics;
 /// The schema's steps, up and down, with data.
 mod migrations;
+/// openapi.json is what the program prints, and true.
+mod openapi;
 /// The whole real file.
 mod real_file;
+/// Runs that are reported at their start, and their steps.
+mod runs;
 /// schema.graphql is what the program prints.
 mod schema;
 /// Ending: streams, sockets and requests.
@@ -32,5 +44,7 @@ mod shutdown;
 mod soak;
 /// The status: windows, bases and types, through the database.
 mod status;
+/// A database that fails: streams stay, and say so.
+mod trouble;
 /// graphql-transport-ws, plain WebSocket, Server-Sent Events and polling.
 mod watching;

@@ -1,15 +1,6 @@
 use crate::support::in_time;
 use crate::support::server::{Process, answer, client};
 
-/// The value of a metric, all its labels summed.
-async fn metric(server: &Process, name: &str) -> f64 {
-    let text = in_time("an answer", client().get(format!("{}/metrics", server.url)).send()).await.expect("an answer");
-    assert_eq!(text.headers()["content-type"], "text/plain; version=0.0.4");
-    let text = text.text().await.expect("text");
-    let values = text.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
-    values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_happens_is_counted_and_nothing_is_computed_for_nobody() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -17,22 +8,22 @@ async fn what_happens_is_counted_and_nothing_is_computed_for_nobody() {
     let report = client().post(format!("{}/api/v1/source-runs?pipeline=idle", server.url));
     let report = report.json(&serde_json::json!([{"source": "a", "timestamp": crate::support::now()}, {}]));
     assert_eq!(answer(report).await.0, 207);
-    assert!((metric(&server, "pipewatch_reports_total").await - 2.0).abs() < 0.1);
+    assert!((server.metric("pipewatch_reports_total").await - 2.0).abs() < 0.1);
     let status = client().get(format!("{}/api/v1/monitoring/pipeline-status?pipeline=idle", server.url));
     assert_eq!(answer(status).await.0, 200);
 
-    let before = metric(&server, "pipewatch_snapshots_total").await;
+    let before = server.metric("pipewatch_snapshots_total").await;
     let stream = format!("{}/api/v1/monitoring/pipeline-status/stream", server.url);
     let mut stream = in_time("an answer", client().get(stream).send()).await.expect("a stream");
-    assert!((metric(&server, "pipewatch_connections").await - 1.0).abs() < 0.1);
+    assert!((server.metric("pipewatch_connections").await - 1.0).abs() < 0.1);
     let mut text = String::new();
     while text.matches("event: status").count() < 8 {
         let chunk = in_time("an event", stream.chunk()).await.expect("unbroken").expect("not ended");
         text.push_str(std::str::from_utf8(&chunk).expect("text"));
     }
-    let computed = metric(&server, "pipewatch_snapshots_total").await - before;
+    let computed = server.metric("pipewatch_snapshots_total").await - before;
     assert!((8.0..=10.0).contains(&computed), "{computed} snapshots for 8 events: the idle pipeline costs nothing");
-    assert!(metric(&server, "pipewatch_payloads_sent_total").await >= 7.0);
+    assert!(server.metric("pipewatch_payloads_sent_total").await >= 7.0);
     drop(stream);
     assert_eq!(server.signal("TERM").code(), Some(0));
 }

@@ -65,6 +65,21 @@ pub(crate) struct Measured {
     pub(crate) bytes: f64,
 }
 
+impl Measured {
+    /// Of several turns: the median of each value, and the sum of what was counted. `None` of no turn.
+    pub(crate) fn median(turns: &[Self]) -> Option<Self> {
+        let median = |of: fn(&Self) -> f64| Sample::of(turns.iter().map(of)).map(|sample| sample.median());
+        Some(Self {
+            messages: turns.iter().map(|turn| turn.messages).sum(),
+            expected: turns.iter().map(|turn| turn.expected).sum(),
+            cpu: median(|turn| turn.cpu)?,
+            memory: median(|turn| turn.memory)?,
+            last: median(|turn| turn.last)?,
+            bytes: median(|turn| turn.bytes)?,
+        })
+    }
+}
+
 struct Subscriber {
     stream: TcpStream,
     /// The end of what was read: a mark may go on in what comes next.

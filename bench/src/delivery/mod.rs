@@ -48,6 +48,9 @@ pub(crate) struct Extent {
     /// How long each is measured
     #[arg(long, default_value_t = 15)]
     seconds: u64,
+    /// How often Pipewatch and the bare sender are measured, in turn; the medians count
+    #[arg(long, default_value_t = 3)]
+    turns: usize,
     /// Pipewatch and the bare sender only
     #[arg(long)]
     alone: bool,
@@ -76,25 +79,18 @@ pub(crate) fn measure(extent: &Extent, server: &Path, folder: &Path) -> Result<S
          | --- | --: | --: | --: | --: | --: |\n",
         crate::thousands(as_f64(extent.subscribers)),
     );
-    let bare = bench.row(&mut table, &BARE, extent.subscribers, None)?;
-    for target in &PIPEWATCH {
-        bench.row(&mut table, target, extent.subscribers, Some(bare))?;
-    }
+    let bare = bench.ours(&mut table, extent.subscribers)?;
     if !extent.alone {
         for target in peers() {
-            if let Err(error) = bench.row(&mut table, &target, extent.subscribers, Some(bare)) {
-                crate::progress(&format!("{} is left out: {error}", target.name));
+            match bench.load(&target, extent.subscribers) {
+                Ok(measured) => row(&mut table, target.name, &measured, Some(&bare)),
+                Err(error) => crate::progress(&format!("{} is left out: {error}", target.name)),
             }
         }
     }
     if extent.many > 0 {
-        writeln!(table, "| *{} subscribers* | | | | | |", crate::thousands(as_f64(extent.many)))?;
-        let bare = bench.row(&mut table, &BARE, extent.many, None).map_err(|error| format!("{error}\n\n{table}"))?;
-        for target in &PIPEWATCH {
-            if let Err(error) = bench.row(&mut table, target, extent.many, Some(bare)) {
-                crate::progress(&format!("{} is left out: {error}", target.name));
-            }
-        }
+        let _ = writeln!(table, "| *{} subscribers* | | | | | |", crate::thousands(as_f64(extent.many)));
+        bench.ours(&mut table, extent.many).map_err(|error| format!("{error}\n\n{table}"))?;
     }
     table.push('\n');
     table.push_str(&bench.polling()?);
@@ -193,7 +189,24 @@ impl Bench<'_> {
         Ok(table)
     }
 
-    fn row(&self, table: &mut String, target: &Target, subscribers: usize, bare: Option<Measured>) -> Result<Measured> {
+    /// The bare sender and Pipewatch, in turn: what else the machine does in the meantime concerns all alike.
+    fn ours(&self, table: &mut String, subscribers: usize) -> Result<Measured> {
+        let targets: Vec<_> = std::iter::once(&BARE).chain(&PIPEWATCH).collect();
+        let mut measured = vec![Vec::new(); targets.len()];
+        for _ in 0..self.extent.turns {
+            for (target, measured) in targets.iter().zip(&mut measured) {
+                measured.push(self.load(target, subscribers)?);
+            }
+        }
+        let medians: Option<Vec<_>> = measured.iter().map(|turns| Measured::median(turns)).collect();
+        let medians = medians.ok_or("expected at least one turn")?;
+        for (index, (target, measured)) in targets.iter().zip(&medians).enumerate() {
+            row(table, target.name, measured, (index > 0).then_some(&medians[0]));
+        }
+        Ok(medians[0])
+    }
+
+    fn load(&self, target: &Target, subscribers: usize) -> Result<Measured> {
         crate::progress(&format!("{} with {subscribers} subscribers", target.name));
         let running = self.start(target)?;
         let output = Command::new("taskset")
@@ -206,23 +219,24 @@ impl Bench<'_> {
             .stderr(Stdio::inherit())
             .output()?;
         let measured: Measured = serde_json::from_slice(&output.stdout).map_err(|_| "the load failed")?;
-        let ratio =
-            |of: fn(&Measured) -> f64| bare.map_or("1".into(), |bare| format!("{:.2}", of(&measured) / of(&bare)));
-        let lost = measured.expected.saturating_sub(measured.messages);
-        writeln!(
-            table,
-            "| {}{} | {:.1} µs | {} | {:.1} | {:.0} ms | {} |",
-            target.name,
-            if lost > 0 { format!(" ({lost} of {} not delivered)", measured.expected) } else { String::new() },
-            measured.cpu,
-            ratio(|measured| measured.cpu),
-            measured.memory,
-            measured.last,
-            ratio(|measured| measured.last),
-        )?;
         crate::progress(&format!("{measured:?}"));
         Ok(measured)
     }
+}
+
+fn row(table: &mut String, name: &str, measured: &Measured, bare: Option<&Measured>) {
+    let ratio = |of: fn(&Measured) -> f64| bare.map_or("1".into(), |bare| format!("{:.2}", of(measured) / of(bare)));
+    let lost = measured.expected.saturating_sub(measured.messages);
+    let lost = if lost > 0 { format!(" ({lost} of {} not delivered)", measured.expected) } else { String::new() };
+    let _ = writeln!(
+        table,
+        "| {name}{lost} | {:.1} µs | {} | {:.1} | {:.0} ms | {} |",
+        measured.cpu,
+        ratio(|measured| measured.cpu),
+        measured.memory,
+        measured.last,
+        ratio(|measured| measured.last),
+    );
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts far below 2⁵³")]

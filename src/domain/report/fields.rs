@@ -5,12 +5,16 @@ use uuid::Uuid;
 use crate::domain::counts::{Counts, MAX_REPORTED, shown};
 use crate::domain::report::Fault;
 
+/// What a count is, for an error.
+const A_COUNT: &str = "a whole number from 0 to 2147483647";
 /// A rate that a reporter sends may differ this much, in points, from the one its counts give.
 const RATE_TOLERANCE: f64 = 0.1;
 
 /// The fields of one item: each is taken out once and checked, what is wrong is gathered, and what is left over at the
 /// end is unknown.
 pub(super) struct Fields {
+    /// Where the item is in the one around it, as it leads the paths of its faults: `checks[0].`.
+    at: String,
     left: Map<String, Value>,
     known: Vec<&'static str>,
     faults: Vec<Fault>,
@@ -18,10 +22,14 @@ pub(super) struct Fields {
 
 impl Fields {
     pub(super) fn of(item: Value) -> Result<Self, Vec<Fault>> {
+        Self::at(String::new(), item)
+    }
+
+    fn at(at: String, item: Value) -> Result<Self, Vec<Fault>> {
         match item {
-            Value::Object(left) => Ok(Self { left, known: Vec::new(), faults: Vec::new() }),
+            Value::Object(left) => Ok(Self { at, left, known: Vec::new(), faults: Vec::new() }),
             other => Err(vec![Fault {
-                field: String::new(),
+                field: at.trim_end_matches('.').to_owned(),
                 message: format!("the item is {}", describe(&other)),
                 expected: "an object".into(),
             }]),
@@ -40,7 +48,13 @@ impl Fields {
     }
 
     pub(super) fn fault(&mut self, field: &str, message: &str, expected: &str) {
-        self.faults.push(Fault { field: field.into(), message: message.into(), expected: expected.into() });
+        let field = format!("{}{field}", self.at);
+        self.faults.push(Fault { field, message: message.into(), expected: expected.into() });
+    }
+
+    /// Whether something was found wrong with this field.
+    pub(super) fn is_faulty(&self, field: &str) -> bool {
+        self.faults.iter().any(|fault| fault.field == field)
     }
 
     /// For what only matters when nothing else was found wrong.
@@ -75,12 +89,17 @@ impl Fields {
         expected: &str,
         read: impl FnOnce(&Value) -> Option<T>,
     ) -> Option<T> {
-        if !self.has(name) {
+        if self.expect_present(name, expected) { self.optional(name, expected, read) } else { None }
+    }
+
+    /// Whether the field was given; it is a fault when it was not.
+    pub(super) fn expect_present(&mut self, name: &'static str, expected: &str) -> bool {
+        let has = self.has(name);
+        if !has {
             self.take(name);
             self.fault(name, "it is missing", expected);
-            return None;
         }
-        self.optional(name, expected, read)
+        has
     }
 
     pub(super) fn forbidden(&mut self, name: &'static str, message: &str, expected: &str) {
@@ -95,8 +114,51 @@ impl Fields {
         })
     }
 
+    /// The objects of a list of at most so many; none when the field is not there. `None` when it is no such list.
+    pub(super) fn items(&mut self, name: &'static str, most: usize) -> Option<Vec<Self>> {
+        let Some(value) = self.take(name) else { return Some(Vec::new()) };
+        let items = match value {
+            Value::Array(items) if items.len() <= most => items,
+            Value::Array(items) => {
+                self.fault(name, &format!("{} items", items.len()), &format!("at most {most}"));
+                return None;
+            }
+            other => {
+                self.fault(name, &format!("this is {}", describe(&other)), "a list of objects");
+                return None;
+            }
+        };
+        let (mut all, before) = (Vec::with_capacity(items.len()), self.faults.len());
+        for (index, item) in items.into_iter().enumerate() {
+            match Self::at(format!("{}{name}[{index}].", self.at), item) {
+                Ok(item) => all.push(item),
+                Err(faults) => self.faults.extend(faults),
+            }
+        }
+        (self.faults.len() == before).then_some(all)
+    }
+
+    /// Takes over the faults of an item that is done with.
+    pub(super) fn adopt(&mut self, item: Self) {
+        self.faults.extend(item.finish());
+    }
+
+    pub(super) fn required_count(&mut self, name: &'static str) -> Option<u32> {
+        if self.expect_present(name, A_COUNT) { self.count(name) } else { None }
+    }
+
+    /// Both counts of a check, if they go together.
+    pub(super) fn counts(&mut self, successes_name: &str, attempts: u32, successes: u32) -> Option<Counts> {
+        let counts = Counts::new(attempts.into(), successes.into());
+        if counts.is_none() {
+            let message = format!("{successes} of {attempts} attempts");
+            self.fault(successes_name, &message, "no more than the attempts");
+        }
+        counts
+    }
+
     pub(super) fn count(&mut self, name: &'static str) -> Option<u32> {
-        self.optional(name, "a whole number from 0 to 2147483647", |value| {
+        self.optional(name, A_COUNT, |value| {
             value.as_u64().and_then(|number| u32::try_from(number).ok()).filter(|number| *number <= MAX_REPORTED)
         })
     }
@@ -123,11 +185,7 @@ impl Fields {
             _ => {}
         }
         let (attempts, successes) = (attempts?, successes?);
-        let Some(counts) = Counts::new(attempts.into(), successes.into()) else {
-            let message = format!("{successes} of {attempts} attempts");
-            self.fault(successes_name, &message, "no more than the attempts");
-            return None;
-        };
+        let counts = self.counts(successes_name, attempts, successes)?;
         let true_rate = counts.rate().unwrap_or(0.0);
         if let Some(rate) = rate
             && (rate - true_rate).abs() > RATE_TOLERANCE + 1e-9

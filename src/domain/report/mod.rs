@@ -1,6 +1,11 @@
 //! Reports as they arrive: each item is parsed and checked whole, and every fault of it is named.
 
+/// The fields of an item.
 mod fields;
+/// The lists within it.
+mod parts;
+
+use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 use serde::Serialize;
@@ -8,14 +13,16 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::domain::check::Quality;
+use crate::domain::check::{CheckName, Quality};
 use crate::domain::counts::Counts;
 use crate::domain::metric::MetricType;
 use crate::domain::pipeline::{BadPipelineKey, PipelineKey};
 use crate::domain::report::fields::Fields;
+use crate::domain::report::parts::{checks, steps};
 use crate::domain::run::Outcome;
 use crate::domain::source::SourceKey;
-use crate::domain::time::{Timestamp, rfc3339};
+use crate::domain::step::Step;
+use crate::domain::time::{Timestamp, rfc3339, serde_rfc3339};
 
 /// How far ahead of the server a reporter's clock may be.
 const MAX_AHEAD: TimeDelta = TimeDelta::minutes(5);
@@ -47,7 +54,7 @@ pub struct Arrival {
 /// An accepted report.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Report {
-    /// Of a finished run of a source.
+    /// Of a run of a source: its start, or its end.
     SourceRun(SourceRunReport),
     /// Of the quality counts of a moment.
     DataQuality(DataQualityReport),
@@ -62,7 +69,7 @@ pub enum ReportKind {
     DataQuality,
 }
 
-/// What a reporter says of a finished run.
+/// What a reporter says of a run: of its start, or of its end.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SourceRunReport {
     /// The reporter's id, for saying the same thing twice without harm.
@@ -75,11 +82,14 @@ pub struct SourceRunReport {
     pub pipeline: PipelineKey,
     /// The source.
     pub source: SourceKey,
-    /// When the run finished.
+    /// When the run finished or, at its start, when it started.
     pub timestamp: Timestamp,
     /// How it ended, if that was said.
     #[serde(serialize_with = "outcome_as_str")]
     pub outcome: Option<Outcome>,
+    /// When it started, if that was said at its end.
+    #[serde(with = "serde_rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
     /// Articles, if they were counted.
     pub articles_collected: Option<u32>,
     /// Events, if they were counted.
@@ -90,8 +100,23 @@ pub struct SourceRunReport {
     /// The validation check, if it was counted.
     #[serde(serialize_with = "counts_as_pair")]
     pub validation: Option<Counts>,
+    /// Further checks.
+    #[serde(serialize_with = "checks_as_pairs", skip_serializing_if = "BTreeMap::is_empty")]
+    pub checks: BTreeMap<CheckName, Counts>,
+    /// Its steps, in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Step>,
     /// What went wrong.
     pub error: Option<String>,
+}
+
+/// The two reports of one run, under one id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// It has begun.
+    Start,
+    /// It has ended.
+    End,
 }
 
 /// What a reporter says of the quality of a moment.
@@ -118,6 +143,9 @@ pub struct DataQualityReport {
     /// The validation check, if it was counted.
     #[serde(serialize_with = "counts_as_pair")]
     pub validation: Option<Counts>,
+    /// Further checks.
+    #[serde(serialize_with = "checks_as_pairs", skip_serializing_if = "BTreeMap::is_empty")]
+    pub checks: BTreeMap<CheckName, Counts>,
 }
 
 /// Tells two bodies of the same id apart: SHA-256 over what was said, after parsing and before the server's defaults.
@@ -173,6 +201,14 @@ impl Report {
         }
     }
 
+    /// Whether it tells of a start; all else tells of an end.
+    pub fn phase(&self) -> Phase {
+        match self {
+            Self::SourceRun(report) => report.phase(),
+            Self::DataQuality(_) => Phase::End,
+        }
+    }
+
     /// The digest of what was said.
     pub fn digest(&self) -> BodyDigest {
         let canonical = match self {
@@ -189,6 +225,11 @@ impl SourceRunReport {
         self.outcome.unwrap_or(Outcome::Ok)
     }
 
+    /// Whether it tells of the start of a run or of its end.
+    pub fn phase(&self) -> Phase {
+        if self.outcome == Some(Outcome::Running) { Phase::Start } else { Phase::End }
+    }
+
     /// Whether it is history rather than news.
     pub fn is_backfill(&self) -> bool {
         self.received_at - self.timestamp > BACKFILL_AFTER
@@ -196,20 +237,27 @@ impl SourceRunReport {
 
     /// Its quality counts; `None` when it brought none.
     pub fn quality(&self) -> Option<Quality> {
-        quality(self.geocoding, self.validation)
+        quality(self.geocoding, self.validation, &self.checks)
     }
 }
 
 impl DataQualityReport {
     /// Its quality counts; a check that was not counted has no attempts.
     pub fn quality(&self) -> Quality {
-        quality(self.geocoding, self.validation).unwrap_or_default()
+        quality(self.geocoding, self.validation, &self.checks).unwrap_or_default()
     }
 }
 
-fn quality(geocoding: Option<Counts>, validation: Option<Counts>) -> Option<Quality> {
-    (geocoding.is_some() || validation.is_some())
-        .then(|| Quality { geocoding: geocoding.unwrap_or_default(), validation: validation.unwrap_or_default() })
+fn quality(
+    geocoding: Option<Counts>,
+    validation: Option<Counts>,
+    others: &BTreeMap<CheckName, Counts>,
+) -> Option<Quality> {
+    (geocoding.is_some() || validation.is_some() || !others.is_empty()).then(|| Quality {
+        geocoding: geocoding.unwrap_or_default(),
+        validation: validation.unwrap_or_default(),
+        others: others.clone(),
+    })
 }
 
 fn source_run(fields: &mut Fields, arrival: &Arrival) -> Option<SourceRunReport> {
@@ -218,10 +266,22 @@ fn source_run(fields: &mut Fields, arrival: &Arrival) -> Option<SourceRunReport>
     let source = fields.required("source", SOURCE, source_key);
     let timestamp = timestamp(fields, arrival);
     let outcome = fields.optional("outcome", &fields::one_of::<Outcome>(), |value| value.as_str()?.parse().ok());
+    let is_start = outcome == Some(Outcome::Running);
+    let started_at = if is_start {
+        expect_a_start(fields, id);
+        None
+    } else {
+        instant(fields, "started_at", arrival)
+    };
+    if started_at.zip(timestamp).is_some_and(|(started, finished)| started > finished) {
+        fields.fault("started_at", "it starts after it finished", "at or before timestamp, which is when it finished");
+    }
     let articles_collected = fields.count("articles_collected");
     let events_extracted = fields.count("events_extracted");
     let geocoding = fields.check("geocoding_attempts", "geocoding_successes", "geocoding_success_rate");
     let validation = fields.check("validation_attempts", "validation_passes", "validation_pass_rate");
+    let checks = checks(fields);
+    let steps = steps(fields, !is_start, arrival);
     let error = fields.optional("error", "a text of at most 65,536 characters, none of them U+0000", |value| {
         let text = value.as_str()?;
         (text.chars().count() <= MAX_ERROR && !text.contains('\0')).then(|| text.to_owned())
@@ -233,12 +293,42 @@ fn source_run(fields: &mut Fields, arrival: &Arrival) -> Option<SourceRunReport>
         source: source?,
         timestamp: timestamp?,
         outcome,
+        started_at,
         articles_collected,
         events_extracted,
         geocoding,
         validation,
+        checks: checks?,
+        steps: steps?,
         error,
     })
+}
+
+/// What is different for the report of a start.
+fn expect_a_start(fields: &mut Fields, id: Option<Uuid>) {
+    if id.is_none() && !fields.is_faulty("id") {
+        fields.fault("id", "the start of a run needs one", "a UUID, under which its end is reported too");
+    }
+    for name in [
+        "started_at",
+        "articles_collected",
+        "events_extracted",
+        "geocoding_attempts",
+        "geocoding_successes",
+        "geocoding_success_rate",
+        "validation_attempts",
+        "validation_passes",
+        "validation_pass_rate",
+        "checks",
+        "error",
+    ] {
+        let (message, expected) = if name == "started_at" {
+            ("at the start of a run its timestamp is when it started", "timestamp")
+        } else {
+            ("the run has only begun", "this at its end, under the same id")
+        };
+        fields.forbidden(name, message, expected);
+    }
 }
 
 fn data_quality(fields: &mut Fields, arrival: &Arrival) -> Option<DataQualityReport> {
@@ -257,12 +347,13 @@ fn data_quality(fields: &mut Fields, arrival: &Arrival) -> Option<DataQualityRep
     };
     let geocoding = fields.check("geocoding_attempts", "geocoding_successes", "geocoding_success_rate");
     let validation = fields.check("validation_attempts", "validation_passes", "validation_pass_rate");
+    let checks = checks(fields);
     fields.forbidden("status", "the status of a metric is worked out by the server", "no status");
-    if geocoding.is_none() && validation.is_none() {
+    if geocoding.is_none() && validation.is_none() && checks.as_ref().is_none_or(BTreeMap::is_empty) {
         fields.fault_unless_faulty(
             "geocoding_attempts",
             "there are no counts",
-            "geocoding_attempts with geocoding_successes, or validation_attempts with validation_passes",
+            "geocoding_attempts with geocoding_successes, or validation_attempts with validation_passes, or checks",
         );
     }
     Some(DataQualityReport {
@@ -274,6 +365,7 @@ fn data_quality(fields: &mut Fields, arrival: &Arrival) -> Option<DataQualityRep
         source,
         geocoding,
         validation,
+        checks: checks?,
     })
 }
 
@@ -297,25 +389,38 @@ fn pipeline(fields: &mut Fields, arrival: &Arrival) -> Option<PipelineKey> {
 }
 
 fn timestamp(fields: &mut Fields, arrival: &Arrival) -> Option<Timestamp> {
-    let expected = "RFC 3339 with a zone, such as 2026-01-28T15:30:45Z";
-    let timestamp =
-        fields.required("timestamp", expected, |value| crate::domain::time::parse_rfc3339(value.as_str()?))?;
+    fields.expect_present("timestamp", AN_INSTANT);
+    instant(fields, "timestamp", arrival)
+}
+
+const AN_INSTANT: &str = "RFC 3339 with a zone, such as 2026-01-28T15:30:45Z";
+
+/// An instant that can have been seen.
+fn instant(fields: &mut Fields, name: &'static str, arrival: &Arrival) -> Option<Timestamp> {
+    let instant = fields.optional(name, AN_INSTANT, |value| crate::domain::time::parse_rfc3339(value.as_str()?))?;
     let latest = arrival.received_at + MAX_AHEAD;
-    if timestamp > latest {
-        let message = format!("{} lies in the future", rfc3339(timestamp));
-        fields.fault("timestamp", &message, &format!("at most {}, five minutes from now", rfc3339(latest)));
+    if instant > latest {
+        let message = format!("{} lies in the future", rfc3339(instant));
+        fields.fault(name, &message, &format!("at most {}, five minutes from now", rfc3339(latest)));
         return None;
     }
-    if timestamp.timestamp() < 0 {
-        fields.fault("timestamp", &format!("{} is too long ago", rfc3339(timestamp)), "1970 or later");
+    if instant.timestamp() < 0 {
+        fields.fault(name, &format!("{} is too long ago", rfc3339(instant)), "1970 or later");
         return None;
     }
-    Some(timestamp)
+    Some(instant)
 }
 
 #[allow(clippy::ref_option, reason = "serde calls it with a reference to the field")]
 fn counts_as_pair<S: serde::Serializer>(counts: &Option<Counts>, serializer: S) -> Result<S::Ok, S::Error> {
     counts.map(|counts| (counts.attempts(), counts.successes())).serialize(serializer)
+}
+
+fn checks_as_pairs<S: serde::Serializer>(
+    checks: &BTreeMap<CheckName, Counts>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(checks.iter().map(|(name, counts)| (name, (counts.attempts(), counts.successes()))))
 }
 
 #[allow(

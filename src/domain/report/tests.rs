@@ -66,6 +66,38 @@ fn each_bad_field_is_named() {
         (SourceRun, json!({"artcles_collected": 3}), vec!["artcles_collected"]),
         (SourceRun, json!({"source": "", "timestamp": 1, "outcome": 2}), vec!["source", "timestamp", "outcome"]),
         (SourceRun, json!([1]), vec![""]),
+        (SourceRun, json!({"started_at": "2026-01-28T15:00:00Z"}), vec![]),
+        (SourceRun, json!({"started_at": "2026-01-28T15:00:01Z"}), vec!["started_at"]),
+        (SourceRun, json!({"steps": [{"name": "collection", "state": "ok", "items_in": 3, "items_out": 2}]}), vec![]),
+        (SourceRun, json!({"steps": [{"name": "A", "state": "done"}]}), vec!["steps[0].name", "steps[0].state"]),
+        (SourceRun, json!({"steps": [{"name": "a", "state": "running"}]}), vec!["steps[0].state"]),
+        (
+            SourceRun,
+            json!({"steps": [{"name": "a", "state": "ok"}, {"name": "a", "state": "ok", "items_in": -1}]}),
+            vec!["steps[1].name", "steps[1].items_in"],
+        ),
+        (
+            SourceRun,
+            json!({"steps": [{"name": "a", "state": "ok", "started_at": "2026-01-28T15:00:01Z",
+                "ended_at": "2026-01-28T15:00:00Z"}]}),
+            vec!["steps[0].ended_at"],
+        ),
+        (SourceRun, json!({"checks": []}), vec![]),
+        (SourceRun, json!({"checks": [{"name": "deduplication", "attempts": 40, "passes": 39}]}), vec![]),
+        (SourceRun, json!({"checks": {}}), vec!["checks"]),
+        (SourceRun, json!({"checks": [1]}), vec!["checks[0]"]),
+        (SourceRun, json!({"checks": [{}]}), vec!["checks[0].name", "checks[0].attempts", "checks[0].passes"]),
+        (SourceRun, json!({"checks": [{"name": "A", "attempts": 1, "passes": 1}]}), vec!["checks[0].name"]),
+        (SourceRun, json!({"checks": [{"name": "geocoding", "attempts": 1, "passes": 1}]}), vec!["checks[0].name"]),
+        (SourceRun, json!({"checks": [{"name": "articles", "attempts": 1, "passes": 1}]}), vec!["checks[0].name"]),
+        (SourceRun, json!({"checks": [{"name": "a", "attempts": 1, "passes": 2}]}), vec!["checks[0].passes"]),
+        (SourceRun, json!({"checks": [{"name": "a", "attempts": 1, "passes": 1, "rate": 1}]}), vec!["checks[0].rate"]),
+        (
+            SourceRun,
+            json!({"checks": [{"name": "a", "attempts": 1, "passes": 1}, {"name": "a", "attempts": 1, "passes": 1}]}),
+            vec!["checks[1].name"],
+        ),
+        (SourceRun, json!({"checks": vec![json!({"name": "a", "attempts": 1, "passes": 1}); 51]}), vec!["checks"]),
         (DataQuality, json!({}), vec![]),
         (DataQuality, json!({"metric_type": null}), vec!["metric_type"]),
         (DataQuality, json!({"metric_type": "daily"}), vec!["metric_type"]),
@@ -75,9 +107,36 @@ fn each_bad_field_is_named() {
         (DataQuality, json!({"metric_type": "hourly", "source": "punch"}), vec![]),
         (DataQuality, json!({"metric_type": "hourly"}), vec![]),
         (DataQuality, json!({"status": "healthy"}), vec!["status"]),
+        (
+            DataQuality,
+            json!({"geocoding_attempts": null, "geocoding_successes": null,
+                "checks": [{"name": "a", "attempts": 0, "passes": 0}]}),
+            vec![],
+        ),
         (DataQuality, json!({"geocoding_attempts": null, "geocoding_successes": null}), vec!["geocoding_attempts"]),
     ] {
         assert_eq!(faults(kind, change.clone()), expect, "{kind:?} with {change}");
+    }
+}
+
+#[test]
+fn the_start_of_a_run_has_an_id_and_no_results() {
+    let id = Uuid::from_u128(1);
+    let start = json!({"id": id, "source": "punch", "timestamp": "2026-01-28T15:00:00Z", "outcome": "running"});
+    for (change, expect) in [
+        (json!({}), vec![]),
+        (json!({"steps": [{"name": "a", "state": "running"}, {"name": "b", "state": "pending"}]}), vec![]),
+        (json!({"id": null}), vec!["id"]),
+        (json!({"id": 1}), vec!["id"]),
+        (json!({"started_at": "2026-01-28T15:00:00Z"}), vec!["started_at"]),
+        (json!({"articles_collected": 0, "error": "x"}), vec!["articles_collected", "error"]),
+        (json!({"geocoding_attempts": 1, "geocoding_successes": 1}), vec!["geocoding_attempts", "geocoding_successes"]),
+    ] {
+        let (mut item, change) = (start.clone(), change);
+        item.as_object_mut().expect("an object").extend(change.as_object().expect("an object").clone());
+        let faults = Report::parse(ReportKind::SourceRun, item, &arrival()).err().unwrap_or_default();
+        let fields: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
+        assert_eq!(fields, expect, "{change}");
     }
 }
 
@@ -108,6 +167,12 @@ fn the_digest_tells_bodies_apart_and_nothing_else() {
         (
             false,
             json!({"source": "punch", "timestamp": "2026-01-28T15:00:00Z", "outcome": "ok", "articles_collected": 0}),
+        ),
+        (true, json!({"source": "punch", "timestamp": "2026-01-28T15:00:00Z", "outcome": "ok", "checks": []})),
+        (
+            false,
+            json!({"source": "punch", "timestamp": "2026-01-28T15:00:00Z", "outcome": "ok",
+                "checks": [{"name": "a", "attempts": 0, "passes": 0}]}),
         ),
     ] {
         assert_eq!(parse(item.clone()) == first, same, "{item}");

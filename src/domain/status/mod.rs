@@ -2,24 +2,29 @@
 //!
 //! Counts are summed and then divided; rates are never averaged, and metric types never mixed.
 
+/// A status that cannot be worked out for now.
+mod trouble;
+
 use std::collections::HashMap;
 
 use chrono::TimeDelta;
 use serde::Serialize;
 
-use crate::domain::alert::Alert;
+use crate::domain::alert::{Alert, health_of};
 use crate::domain::anomaly::Anomaly;
-use crate::domain::check::{Quality, Thresholds};
+use crate::domain::check::{CheckName, Quality, Threshold, Thresholds};
+use crate::domain::counts::Counts;
 use crate::domain::health::Health;
 use crate::domain::metric::MetricType;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::revision::Revision;
 use crate::domain::run::{LastRun, RunState};
 use crate::domain::source::SourceKey;
+use crate::domain::step::PipelineStep;
 use crate::domain::time::Timestamp;
 
 /// What the status of a pipeline is worked out by.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Rules {
     /// How far back the window reaches.
     pub window: TimeDelta,
@@ -64,8 +69,14 @@ pub struct Facts {
     pub articles_collected: u64,
     /// Events of all runs in the window.
     pub events_extracted: u64,
+    /// The steps of the last cycle, as far as it lies in the window.
+    pub steps: Vec<PipelineStep>,
     /// The sums of the metrics in the window, one entry a group.
     pub metrics: Vec<MetricSums>,
+    /// Its alerts that are not over.
+    pub alerts: Vec<Alert>,
+    /// What is unusual in the window.
+    pub anomalies: Vec<Anomaly>,
     /// The old pipeline's own rows in the window; looked at only where no metric has an attempt.
     pub conflict_events: Option<QualitySums>,
 }
@@ -79,6 +90,8 @@ pub struct SourceFacts {
     pub enabled: bool,
     /// Its newest finished run that was no backfill, ever.
     pub last_run: Option<LastRun>,
+    /// Its runs that have begun and not ended.
+    pub running: u64,
     /// Its finished runs in the window.
     pub runs: u64,
     /// Those of them that succeeded.
@@ -88,7 +101,7 @@ pub struct SourceFacts {
 }
 
 /// Rows of metrics that may be summed with each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetricSums {
     /// Their type.
     pub metric_type: MetricType,
@@ -99,7 +112,7 @@ pub struct MetricSums {
 }
 
 /// Sums of quality counts, and the newest moment in them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QualitySums {
     /// The sums.
     pub quality: Quality,
@@ -140,6 +153,8 @@ pub struct PipelineStatus {
     pub scraping_health: ScrapingHealth,
     /// How good what they bring is.
     pub data_quality: DataQuality,
+    /// The steps of the last cycle: the newest run of each source that told of its steps.
+    pub steps: Vec<PipelineStep>,
     /// What is unusual.
     pub anomalies: Vec<Anomaly>,
     /// What somebody should know.
@@ -180,6 +195,8 @@ pub struct SourceStatus {
     pub stale: bool,
     /// Percent of its runs in the window that succeeded; `None` without a run in the window.
     pub success_rate: Option<f64>,
+    /// Its runs that have begun and not ended.
+    pub running: u64,
     /// Its runs in the window.
     pub runs: u64,
     /// When its last run finished.
@@ -193,10 +210,25 @@ pub struct DataQuality {
     pub status: Health,
     /// The sums that were judged.
     pub quality: Quality,
+    /// How each check does.
+    pub checks: Vec<CheckStatus>,
     /// Where they were taken from.
     pub basis: Basis,
     /// The newest moment in them.
     pub last_updated: Option<Timestamp>,
+}
+
+/// How one check does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckStatus {
+    /// The check.
+    pub name: CheckName,
+    /// How its counts were judged.
+    pub status: Health,
+    /// Its counts.
+    pub counts: Counts,
+    /// By what they were judged.
+    pub threshold: Threshold,
 }
 
 /// Works out the status of a pipeline at `now`.
@@ -207,11 +239,16 @@ pub fn evaluate(facts: Facts, rules: &Rules, now: Timestamp) -> PipelineStatus {
         pipeline: facts.pipeline,
         revision: facts.revision,
         timestamp: now,
-        overall_status: Health::worst([scraping_health.status, data_quality.status]),
+        overall_status: Health::worst([
+            scraping_health.status,
+            data_quality.status,
+            health_of(facts.alerts.iter().map(|alert| (alert.state, alert.severity))),
+        ]),
         scraping_health,
         data_quality,
-        anomalies: Vec::new(),
-        alerts: Vec::new(),
+        steps: facts.steps,
+        anomalies: facts.anomalies,
+        alerts: facts.alerts,
     }
 }
 
@@ -274,6 +311,7 @@ fn source_status(source: SourceFacts, staleness: TimeDelta, now: Timestamp) -> S
         stale: source.last_run.is_some() && is_silent(&source, now, staleness),
         #[allow(clippy::cast_precision_loss, reason = "exact to 2⁵³ runs")]
         success_rate: (source.runs > 0).then(|| 100.0 * source.succeeded as f64 / source.runs as f64),
+        running: source.running,
         runs: source.runs,
         last_run: source.last_run.map(|last| last.finished_at),
         source: source.key,
@@ -305,20 +343,26 @@ fn data_quality(facts: &Facts, thresholds: &Thresholds) -> DataQuality {
             .iter()
             .find(|group| group.metric_type == metric_type && group.of_sources == of_sources)
             .filter(|group| group.sums.quality.has_attempt())
-            .map(|group| (basis, group.sums))
+            .map(|group| (basis, group.sums.clone()))
     });
-    let of_events =
-        || facts.conflict_events.filter(|sums| sums.quality.has_attempt()).map(|sums| (Basis::ConflictEvents, sums));
-    match of_metrics.or_else(of_events) {
-        Some((basis, sums)) => DataQuality {
-            status: sums.quality.judge(thresholds),
-            quality: sums.quality,
-            basis,
-            last_updated: Some(sums.last_updated),
-        },
-        None => {
-            DataQuality { status: Health::Pending, quality: Quality::default(), basis: Basis::None, last_updated: None }
-        }
+    let of_events = || {
+        let sums = facts.conflict_events.clone().filter(|sums| sums.quality.has_attempt());
+        sums.map(|sums| (Basis::ConflictEvents, sums))
+    };
+    let (basis, quality, last_updated) = match of_metrics.or_else(of_events) {
+        Some((basis, sums)) => (basis, sums.quality, Some(sums.last_updated)),
+        None => (Basis::None, Quality::default(), None),
+    };
+    let judge = |(name, counts)| {
+        let threshold = thresholds.of(&name);
+        CheckStatus { name, status: threshold.judge(counts), counts, threshold }
+    };
+    DataQuality {
+        status: quality.judge(thresholds),
+        checks: quality.checks().map(judge).collect(),
+        quality,
+        basis,
+        last_updated,
     }
 }
 

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::alert::{AlertState, AlertType};
 use crate::domain::counts::Counts;
 use crate::domain::time::parse_rfc3339;
 
@@ -19,6 +20,9 @@ fn facts() -> Facts {
         sources: vec![],
         articles_collected: 0,
         events_extracted: 0,
+        steps: vec![],
+        alerts: vec![],
+        anomalies: vec![],
         metrics: vec![],
         conflict_events: None,
     }
@@ -36,6 +40,7 @@ fn source(key: &str, last: Option<(RunState, i64)>) -> SourceFacts {
         key: key.parse().expect("a source"),
         enabled: true,
         last_run: last.map(|(state, hours)| LastRun { state, finished_at: hours_ago(hours) }),
+        running: 0,
         runs: u64::from(in_window),
         succeeded,
         succeeded_fresh: succeeded,
@@ -46,6 +51,7 @@ fn group(metric_type: MetricType, of_sources: bool, geocoding: (u64, u64), valid
     let quality = Quality {
         geocoding: Counts::new(geocoding.0, geocoding.1).expect("counts"),
         validation: Counts::new(validation.0, validation.1).expect("counts"),
+        ..Quality::default()
     };
     MetricSums { metric_type, of_sources, sums: QualitySums { quality, last_updated: hours_ago(1) } }
 }
@@ -120,12 +126,12 @@ fn the_worst_sources_come_first() {
 fn the_basis_is_the_first_type_with_an_attempt() {
     use MetricType::{Aggregate, Hourly, SourceSpecific};
     let events = QualitySums {
-        quality: Quality { geocoding: Counts::new(7, 7).expect("counts"), validation: Counts::NONE },
+        quality: Quality { geocoding: Counts::new(7, 7).expect("counts"), ..Quality::default() },
         last_updated: now(),
     };
     for (metrics, events, expect, attempts) in [
         (vec![], None, Basis::None, 0),
-        (vec![], Some(events), Basis::ConflictEvents, 7),
+        (vec![], Some(events.clone()), Basis::ConflictEvents, 7),
         (vec![group(Hourly, true, (6, 6), (0, 0))], Some(events), Basis::Hourly, 6),
         (vec![group(Hourly, true, (6, 6), (0, 0)), group(Hourly, false, (5, 5), (0, 0))], None, Basis::Hourly, 5),
         (
@@ -230,5 +236,25 @@ proptest! {
             scraping.failed_sources,
             scraping.sources.iter().filter(|source| source.status == Health::Error).count() as u64
         );
+    }
+}
+
+#[test]
+fn a_status_in_trouble_says_so_and_since_when() {
+    for (sources, before) in [(vec![], Health::Pending), (vec![source("a", Some((RunState::Ok, 1)))], Health::Healthy)]
+    {
+        let known = status(Facts { sources, ..facts() });
+        assert_eq!((known.overall_status, known.is_in_trouble()), (before, false));
+        let at = |minutes| now() + TimeDelta::minutes(minutes);
+        let first = known.clone().in_trouble(at(1));
+        let later = first.clone().in_trouble(at(2));
+        for (status, minutes) in [(&first, 1), (&later, 2)] {
+            assert!(status.is_in_trouble());
+            assert_eq!((status.timestamp, status.revision), (at(minutes), known.revision));
+            assert_eq!(status.overall_status, Health::Error);
+            assert_eq!(status.scraping_health, known.scraping_health, "what was known stays");
+            let alerts: Vec<_> = status.alerts.iter().map(|alert| (alert.kind, alert.state, alert.timestamp)).collect();
+            assert_eq!(alerts, [(AlertType::Server, AlertState::Firing, at(1))], "one, since it began");
+        }
     }
 }

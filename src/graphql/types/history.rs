@@ -1,9 +1,11 @@
-use async_graphql::{Enum, ID, SimpleObject};
+use async_graphql::{Enum, ID, InputObject, SimpleObject};
 
+use crate::domain::check::CheckName;
 use crate::domain::counts::{Counts, shown};
 use crate::domain::metric::{self, MetricType};
 use crate::domain::run::{self, Outcome, RunState};
 use crate::domain::source;
+use crate::domain::step::{Step, StepState};
 use crate::graphql::types::scalar::DateTime;
 use crate::graphql::types::status::HealthValue;
 
@@ -19,10 +21,12 @@ pub(crate) enum MetricTypeValue {
     Hourly,
 }
 
-/// How a finished run ended.
+/// What is said of a run: how it ended, or that it has begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "Outcome", name = "RunOutcome")]
 pub(crate) enum OutcomeValue {
+    /// It has begun; its end comes under the same id.
+    Running,
     /// It did its work.
     Ok,
     /// It did not.
@@ -60,6 +64,31 @@ pub(crate) struct Source {
     last_run: Option<DateTime>,
     /// How that run ended.
     last_run_state: Option<RunStateValue>,
+    /// How often it is expected to run, in seconds or as cron with its time zone; null where it is learned from its runs.
+    expected_every: Option<String>,
+    /// How late it may be, in seconds; null for the default.
+    grace: Option<String>,
+    /// What it is marked with, by name.
+    labels: Vec<LabelObject>,
+}
+
+/// A mark on a source, by which its alerts can be silenced.
+#[derive(SimpleObject)]
+#[graphql(name = "Label")]
+pub(crate) struct LabelObject {
+    /// Its name.
+    name: String,
+    /// Its value.
+    value: String,
+}
+
+/// A mark on a source, by which its alerts can be silenced.
+#[derive(InputObject)]
+pub(crate) struct LabelInput {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its value.
+    pub(crate) value: String,
 }
 
 impl From<source::Source> for Source {
@@ -70,6 +99,9 @@ impl From<source::Source> for Source {
             enabled: source.enabled,
             last_run: source.last_run.map(|last| last.finished_at.into()),
             last_run_state: source.last_run.map(|last| last.state.into()),
+            expected_every: source.expectation.map(|every| every.to_string()),
+            grace: source.grace.map(|grace| grace.to_string()),
+            labels: source.labels.into_iter().map(|(name, value)| LabelObject { name, value }).collect(),
         }
     }
 }
@@ -105,8 +137,56 @@ pub(crate) struct SourceRun {
     validation_attempts: Option<u64>,
     /// How many were.
     validation_passes: Option<u64>,
+    /// Its steps, in their order.
+    steps: Vec<RunStep>,
     /// What went wrong, in the reporter's words.
     error: Option<String>,
+}
+
+/// A step of a run.
+#[derive(SimpleObject)]
+pub(crate) struct RunStep {
+    /// Its name.
+    name: String,
+    /// Where it stands.
+    state: StepStateValue,
+    /// Items it was given; null when they were not counted.
+    items_in: Option<u32>,
+    /// Items it gave on; null when they were not counted.
+    items_out: Option<u32>,
+    /// When it began, if that was reported.
+    started_at: Option<DateTime>,
+    /// When it ended, if that was reported.
+    ended_at: Option<DateTime>,
+}
+
+/// Where a step stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "StepState", name = "StepState")]
+pub(crate) enum StepStateValue {
+    /// Not yet begun.
+    Pending,
+    /// Begun and not yet ended.
+    Running,
+    /// Ended well.
+    Ok,
+    /// Ended in failure.
+    Failed,
+    /// Left out.
+    Skipped,
+}
+
+impl From<Step> for RunStep {
+    fn from(step: Step) -> Self {
+        Self {
+            name: step.name.to_string(),
+            state: step.state.into(),
+            items_in: step.items_in,
+            items_out: step.items_out,
+            started_at: step.started_at.map(DateTime::from),
+            ended_at: step.ended_at.map(DateTime::from),
+        }
+    }
 }
 
 impl From<run::SourceRun> for SourceRun {
@@ -126,7 +206,32 @@ impl From<run::SourceRun> for SourceRun {
             geocoding_successes: run.geocoding.map(Counts::successes),
             validation_attempts: run.validation.map(Counts::attempts),
             validation_passes: run.validation.map(Counts::successes),
+            steps: run.steps.into_iter().map(RunStep::from).collect(),
             error: run.error,
+        }
+    }
+}
+
+/// The counts of a further check.
+#[derive(SimpleObject)]
+pub(crate) struct CheckCounts {
+    /// Its name.
+    name: String,
+    /// How often it was tried.
+    attempts: u64,
+    /// How often it passed.
+    passes: u64,
+    /// Percent, with one decimal; null without an attempt.
+    rate: Option<f64>,
+}
+
+impl From<(&CheckName, &Counts)> for CheckCounts {
+    fn from((name, counts): (&CheckName, &Counts)) -> Self {
+        Self {
+            name: name.to_string(),
+            attempts: counts.attempts(),
+            passes: counts.successes(),
+            rate: counts.rate().map(shown),
         }
     }
 }
@@ -156,6 +261,8 @@ pub(crate) struct DataQualityMetric {
     validation_passes: u64,
     /// Percent, with one decimal; null without an attempt.
     validation_pass_rate: Option<f64>,
+    /// Further checks.
+    checks: Vec<CheckCounts>,
     /// What these counts alone come to.
     status: HealthValue,
 }
@@ -175,6 +282,7 @@ impl From<metric::DataQualityMetric> for DataQualityMetric {
             validation_attempts: validation.attempts(),
             validation_passes: validation.successes(),
             validation_pass_rate: validation.rate().map(shown),
+            checks: metric.quality.others.iter().map(CheckCounts::from).collect(),
             status: metric.status.into(),
         }
     }

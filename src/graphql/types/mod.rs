@@ -1,3 +1,5 @@
+/// Alerts and their steps.
+pub(super) mod alert;
 /// Sources, runs and metrics.
 pub(super) mod history;
 /// The results of reporting, and what is reported.

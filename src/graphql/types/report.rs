@@ -5,25 +5,30 @@ use serde_json::Value;
 use crate::domain::metric::MetricType;
 use crate::domain::report::Fault;
 use crate::domain::run::Outcome;
-use crate::graphql::types::history::{MetricTypeValue, OutcomeValue};
+use crate::domain::step::StepState;
+use crate::graphql::types::history::{MetricTypeValue, OutcomeValue, StepStateValue};
 use crate::graphql::types::scalar::DateTime;
 use crate::ingest;
 
-/// What a reporter says of a finished run.
+/// What a reporter says of a run: of its start (the outcome RUNNING, and an id), or of its end.
 #[derive(Debug, InputObject, Serialize)]
 pub(crate) struct SourceRunInput {
-    /// The reporter's id, a UUID: the same report under the same id is stored once.
+    /// The reporter's id, a UUID: the same report under the same id is stored once. The start and the end of a run have the
+    /// same.
     id: Option<ID>,
     /// The pipeline's key, when it is not that of the mutation's argument.
     pipeline: Option<String>,
     /// The source's key: 1 to 255 characters after trimming.
     source: String,
-    /// When the run finished.
+    /// When the run finished or, at its start, when it started.
     #[serde(serialize_with = "as_text")]
     timestamp: DateTime,
     /// How it ended; OK when it is not said.
     #[serde(serialize_with = "as_outcome")]
     outcome: Option<OutcomeValue>,
+    /// When it started, if its start was not reported. At its end only, as all that follows but the steps.
+    #[serde(serialize_with = "as_optional_text")]
+    started_at: Option<DateTime>,
     /// Articles it collected.
     articles_collected: Option<i32>,
     /// Events it extracted.
@@ -40,6 +45,10 @@ pub(crate) struct SourceRunInput {
     validation_passes: Option<i32>,
     /// Percent; must agree with the counts within 0.1.
     validation_pass_rate: Option<f64>,
+    /// Further checks, each once.
+    checks: Option<Vec<CheckInput>>,
+    /// Its steps, in their order.
+    steps: Option<Vec<StepInput>>,
     /// What went wrong.
     error: Option<String>,
 }
@@ -71,6 +80,39 @@ pub(crate) struct DataQualityInput {
     validation_passes: Option<i32>,
     /// Percent; must agree with the counts within 0.1.
     validation_pass_rate: Option<f64>,
+    /// Further checks, each once.
+    checks: Option<Vec<CheckInput>>,
+}
+
+/// The counts of a check beyond the two that have fields of their own.
+#[derive(Debug, InputObject, Serialize)]
+pub(crate) struct CheckInput {
+    /// Its name: 1 to 64 characters of a-z, 0-9, '_' and '-'.
+    name: String,
+    /// How often it was tried.
+    attempts: i32,
+    /// How often it passed: no more than the attempts.
+    passes: i32,
+}
+
+/// A step of a run.
+#[derive(Debug, InputObject, Serialize)]
+pub(crate) struct StepInput {
+    /// Its name: 1 to 64 characters of a-z, 0-9, '_' and '-', such as collection, extraction, geocoding.
+    name: String,
+    /// Where it stands. When the run has ended none is running.
+    #[serde(serialize_with = "as_step_state")]
+    state: StepStateValue,
+    /// Items it was given.
+    items_in: Option<i32>,
+    /// Items it gave on.
+    items_out: Option<i32>,
+    /// When it began.
+    #[serde(serialize_with = "as_optional_text")]
+    started_at: Option<DateTime>,
+    /// When it ended.
+    #[serde(serialize_with = "as_optional_text")]
+    ended_at: Option<DateTime>,
 }
 
 /// An input as the item of a report, which is what the one way in takes.
@@ -80,6 +122,16 @@ pub(crate) fn item(input: &impl Serialize) -> async_graphql::Result<Value> {
 
 fn as_text<S: serde::Serializer>(instant: &DateTime, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&instant.text())
+}
+
+#[allow(clippy::ref_option, reason = "serde calls it with a reference")]
+fn as_optional_text<S: serde::Serializer>(instant: &Option<DateTime>, serializer: S) -> Result<S::Ok, S::Error> {
+    instant.as_ref().map(DateTime::text).serialize(serializer)
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn as_step_state<S: serde::Serializer>(state: &StepStateValue, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(StepState::from(*state).as_str())
 }
 
 #[allow(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]

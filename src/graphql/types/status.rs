@@ -2,11 +2,14 @@ use std::sync::Arc;
 
 use async_graphql::{Enum, Object, SimpleObject};
 
-use crate::domain::alert::{self, AlertState, AlertType};
 use crate::domain::anomaly::{self, AnomalyType, Severity};
 use crate::domain::counts::{Counts, shown};
 use crate::domain::health::Health;
-use crate::domain::status::{Basis, DataQuality, ScrapingHealth, SourceStatus};
+use crate::domain::status::{Basis, CheckStatus, DataQuality, ScrapingHealth, SourceStatus};
+use crate::domain::step::PipelineStep;
+use crate::domain::time::seconds;
+use crate::graphql::types::alert::Alert;
+use crate::graphql::types::history::StepStateValue;
 use crate::graphql::types::scalar::{Count, DateTime};
 use crate::live::snapshot::{Listing, Snapshot};
 
@@ -62,32 +65,6 @@ pub(crate) enum AnomalyTypeValue {
     Quality,
 }
 
-/// What an alert is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "AlertType", name = "AlertType")]
-pub(crate) enum AlertTypeValue {
-    /// A rate.
-    Quality,
-    /// A volume.
-    Volume,
-    /// A source that should have reported.
-    Silence,
-}
-
-/// Where an alert stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "AlertState", name = "AlertState")]
-pub(crate) enum AlertStateValue {
-    /// Seen, and not yet for long enough.
-    Pending,
-    /// Somebody should look.
-    Firing,
-    /// Somebody looks.
-    Acknowledged,
-    /// Over.
-    Resolved,
-}
-
 /// The status of a pipeline at an instant.
 pub(crate) struct PipelineStatus(pub(crate) Arc<Snapshot>);
 
@@ -118,6 +95,11 @@ impl PipelineStatus {
     /// How good what they bring is.
     async fn data_quality(&self) -> DataQualityObject {
         DataQualityObject::from(&self.0.status().data_quality)
+    }
+
+    /// The steps of the last cycle: of the newest run of each source that told of its steps.
+    async fn steps(&self) -> Vec<PipelineStepObject> {
+        self.0.status().steps.iter().map(PipelineStepObject::from).collect()
     }
 
     /// What is unusual.
@@ -202,6 +184,8 @@ pub(crate) struct SourceStatusObject {
     stale: bool,
     /// Percent of its runs in the window that succeeded, with one decimal; null without a run in the window.
     success_rate: Option<f64>,
+    /// Its runs that have begun and not ended.
+    running: Count,
     /// Its runs in the window.
     runs: Count,
     /// When its last run finished.
@@ -215,8 +199,49 @@ impl From<&SourceStatus> for SourceStatusObject {
             status: source.status.into(),
             stale: source.stale,
             success_rate: source.success_rate.map(shown),
+            running: Count(source.running),
             runs: Count(source.runs),
             last_run: source.last_run.map(DateTime::from),
+        }
+    }
+}
+
+/// A step of the last cycle, all sources together.
+#[derive(SimpleObject)]
+#[graphql(name = "PipelineStep")]
+pub(crate) struct PipelineStepObject {
+    /// Its name.
+    name: String,
+    /// Failed when it failed anywhere; running while it runs anywhere, or is done here and still to come there.
+    state: StepStateValue,
+    /// In how many sources' runs it is.
+    sources: Count,
+    /// In how many of them it failed.
+    failed: Count,
+    /// Items it was given; null when they were not counted.
+    items_in: Option<Count>,
+    /// Items it gave on; null when they were not counted.
+    items_out: Option<Count>,
+    /// When the first of them began.
+    started_at: Option<DateTime>,
+    /// When the last of them ended; null while one has not.
+    ended_at: Option<DateTime>,
+    /// The time that was spent in it, all sources together, in seconds; null when it is not known.
+    duration_seconds: Option<f64>,
+}
+
+impl From<&PipelineStep> for PipelineStepObject {
+    fn from(step: &PipelineStep) -> Self {
+        Self {
+            name: step.name.to_string(),
+            state: step.state.into(),
+            sources: Count(step.sources),
+            failed: Count(step.failed),
+            items_in: step.items_in.map(Count),
+            items_out: step.items_out.map(Count),
+            started_at: step.started_at.map(DateTime::from),
+            ended_at: step.ended_at.map(DateTime::from),
+            duration_seconds: step.duration.map(seconds),
         }
     }
 }
@@ -239,6 +264,8 @@ pub(crate) struct DataQualityObject {
     validation_attempts: Count,
     /// How many were.
     validation_passes: Count,
+    /// Every check, those two and the further ones.
+    checks: Vec<CheckStatusObject>,
     /// Where the counts were taken from.
     basis: BasisValue,
     /// The newest moment in them.
@@ -257,8 +284,43 @@ impl From<&DataQuality> for DataQualityObject {
             geocoding_successes: Count(geocoding.successes()),
             validation_attempts: Count(validation.attempts()),
             validation_passes: Count(validation.successes()),
+            checks: quality.checks.iter().map(CheckStatusObject::from).collect(),
             basis: quality.basis.into(),
             last_updated: quality.last_updated.map(DateTime::from),
+        }
+    }
+}
+
+/// How one check does.
+#[derive(SimpleObject)]
+#[graphql(name = "CheckStatus")]
+pub(crate) struct CheckStatusObject {
+    /// Its name.
+    name: String,
+    /// How its counts were judged.
+    status: HealthValue,
+    /// How often it was tried.
+    attempts: Count,
+    /// How often it passed.
+    passes: Count,
+    /// Percent, with one decimal; null without an attempt.
+    rate: Option<f64>,
+    /// Below this, in percent, it is a warning.
+    warning_below: f64,
+    /// Below this, in percent, it is an error.
+    error_below: f64,
+}
+
+impl From<&CheckStatus> for CheckStatusObject {
+    fn from(check: &CheckStatus) -> Self {
+        Self {
+            name: check.name.to_string(),
+            status: check.status.into(),
+            attempts: Count(check.counts.attempts()),
+            passes: Count(check.counts.successes()),
+            rate: check.counts.rate().map(shown),
+            warning_below: check.threshold.warning(),
+            error_below: check.threshold.error(),
         }
     }
 }
@@ -293,43 +355,6 @@ impl From<anomaly::Anomaly> for Anomaly {
             timestamp: anomaly.timestamp.into(),
             source: anomaly.source.map(|source| source.to_string()),
             check: anomaly.check,
-        }
-    }
-}
-
-/// Something that somebody should be told.
-#[derive(SimpleObject)]
-pub(crate) struct Alert {
-    /// Its id.
-    id: async_graphql::ID,
-    /// What it is about.
-    #[graphql(name = "type")]
-    kind: AlertTypeValue,
-    /// How grave it is.
-    severity: SeverityValue,
-    /// One line.
-    title: String,
-    /// Why, and what to do.
-    message: String,
-    /// Since when it stands as it does.
-    timestamp: DateTime,
-    /// Where it stands.
-    state: AlertStateValue,
-    /// The source, where it is about one.
-    source: Option<String>,
-}
-
-impl From<alert::Alert> for Alert {
-    fn from(alert: alert::Alert) -> Self {
-        Self {
-            id: alert.id.into(),
-            kind: alert.kind.into(),
-            severity: alert.severity.into(),
-            title: alert.title,
-            message: alert.message,
-            timestamp: alert.timestamp.into(),
-            state: alert.state.into(),
-            source: alert.source.map(|source| source.to_string()),
         }
     }
 }

@@ -14,8 +14,9 @@ use crate::http::streams::until_end;
 use crate::http::subscription::{self, json};
 use crate::http::takeover::PeerAddress;
 use crate::http::{Services, errors_json};
+use crate::live::manner::Manner;
 use crate::live::payload::{Dress, Ending, Payload};
-use crate::live::peer::{Manner, Peer};
+use crate::live::peer::Peer;
 
 static MANNER: Manner = event_stream::manner("graphql-sse");
 static MANNER_IN_BODY: Manner = event_stream::manner_in_body("graphql-sse");

@@ -21,8 +21,9 @@ use crate::http::subscription::{self, Running, json};
 use crate::http::takeover::PeerAddress;
 use crate::http::{Services, errors_json};
 use crate::live::group::Key;
+use crate::live::manner::Manner;
 use crate::live::payload::{Dress, Ending, Payload};
-use crate::live::peer::{Manner, Peer};
+use crate::live::peer::Peer;
 
 /// Where a client says which stream it means, unless it says it with `?token=`.
 const TOKEN: &str = "x-graphql-event-stream-token";

@@ -27,8 +27,9 @@ use crate::http::socket::{self, Heard};
 use crate::http::subscription::{self, Running, json};
 use crate::http::takeover::{PeerAddress, Takeover};
 use crate::http::{Services, errors_json};
+use crate::live::manner::Manner;
 use crate::live::payload::{Dress, Ending, Payload};
-use crate::live::peer::{Manner, Peer};
+use crate::live::peer::Peer;
 
 /// The one subprotocol that is spoken, in its exact letters.
 pub(super) const PROTOCOL: &str = "graphql-transport-ws";
@@ -59,10 +60,10 @@ fn ending(id: &str, ending: &Ending, out: &mut Vec<u8>) {
     }
 }
 
-/// Upgrades a request that offers the subprotocol.
+/// Upgrades a request that offers the subprotocol. Without a viewer the first message must bring one.
 pub(super) fn serve(
     services: Arc<Services>,
-    viewer: Viewer,
+    viewer: Option<Viewer>,
     PeerAddress(address): PeerAddress,
     version: Version,
     headers: &HeaderMap,
@@ -86,14 +87,14 @@ pub(super) fn serve(
 /// A client's conversation.
 struct Conversation {
     services: Arc<Services>,
-    viewer: Viewer,
+    viewer: Option<Viewer>,
     session: Session,
     /// What runs, by id; dropping it ends it.
     running: HashMap<String, Running>,
     is_acknowledged: Arc<AtomicBool>,
 }
 
-async fn converse(peer: Arc<Peer>, already: Bytes, services: Arc<Services>, viewer: Viewer) {
+async fn converse(peer: Arc<Peer>, already: Bytes, services: Arc<Services>, viewer: Option<Viewer>) {
     let is_acknowledged = Arc::new(AtomicBool::new(false));
     services.init_wait.begin(&peer, &is_acknowledged);
     let most = services.limits.message_size;
@@ -113,13 +114,23 @@ impl Conversation {
         self.forget_what_ended();
         match self.session.receive(&text) {
             Effect::None => {}
-            Effect::Acknowledge => {
+            Effect::Acknowledge { token } => {
+                // What the message says counts; the handshake's credentials do where it says nothing.
+                if let Some(token) = &token {
+                    self.viewer = self.services.tokens.viewer(Some(token));
+                }
+                if self.viewer.is_none() {
+                    return Err(Close::new(4403, "Forbidden"));
+                }
                 self.is_acknowledged.store(true, Ordering::Relaxed);
                 send(peer, &frame("connection_ack", None, None));
             }
             Effect::Send(text) => send(peer, &text),
             Effect::Close(close) => return Err(close),
-            Effect::Start { id, parameters } => self.start(peer, id, parameters),
+            Effect::Start { id, parameters } => {
+                let viewer = self.viewer.ok_or_else(|| Close::new(4401, "Unauthorized"))?;
+                self.start(peer, viewer, id, parameters);
+            }
             Effect::Stop { id } => drop(self.running.remove(&id)),
         }
         Ok(())
@@ -131,7 +142,7 @@ impl Conversation {
         self.running.retain(|id, running| !(running.has_ended() && session.finish(id)));
     }
 
-    fn start(&mut self, peer: &Arc<Peer>, id: String, parameters: Parameters) {
+    fn start(&mut self, peer: &Arc<Peer>, viewer: Viewer, id: String, parameters: Parameters) {
         let quoted = serde_json::Value::from(id.as_str()).to_string();
         let refuse = |session: &mut Session, errors: &[u8]| {
             session.finish(&id);
@@ -144,12 +155,12 @@ impl Conversation {
                 &errors_json(&format!("a connection runs at most {most} operations at a time")),
             );
         }
-        let key = subscription::key(&parameters, self.viewer);
+        let key = subscription::key(&parameters, viewer);
         let operation = match Operation::parse(parameters) {
             Ok(operation) => operation,
             Err(response) => return refuse(&mut self.session, &json(&response.errors)),
         };
-        let (graphql, viewer) = (self.services.graphql.clone(), self.viewer);
+        let graphql = self.services.graphql.clone();
         let running = match operation.kind {
             OperationType::Subscription => {
                 let source = move || subscription::source(graphql, operation, viewer);

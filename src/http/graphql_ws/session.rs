@@ -8,14 +8,18 @@ use serde_json::{Map, Value};
 
 use crate::graphql::operation::Parameters;
 use crate::http::frame::Close;
+use crate::http::viewer::bearer;
 
 /// What is to be done.
 #[derive(Debug, PartialEq)]
 pub enum Effect {
     /// Nothing.
     None,
-    /// Acknowledge the connection.
-    Acknowledge,
+    /// Acknowledge the connection, if who has this token may have it.
+    Acknowledge {
+        /// What the client gave as its token, if it gave any.
+        token: Option<String>,
+    },
     /// Send this text.
     Send(String),
     /// Close the connection.
@@ -86,11 +90,11 @@ impl Session {
     }
 
     fn init(&mut self, message: &Map<String, Value>) -> Result<Effect, Close> {
-        payload(message)?;
+        let token = payload(message)?.and_then(token);
         if std::mem::replace(&mut self.is_acknowledged, true) {
             return Err(Close::new(4429, "Too many initialisation requests"));
         }
-        Ok(Effect::Acknowledge)
+        Ok(Effect::Acknowledge { token })
     }
 
     fn subscribe(&mut self, message: &mut Map<String, Value>) -> Result<Effect, Close> {
@@ -127,6 +131,17 @@ fn payload(message: &Map<String, Value>) -> Result<Option<&Value>, Close> {
         None => Ok(None),
         Some(payload @ (Value::Null | Value::Object(_))) => Ok(Some(payload)),
         Some(_) => Err(invalid("the message's `payload` must be an object, null or nothing")),
+    }
+}
+
+/// The token in a payload: `{"authorization": "Bearer …"}`, its name in any letters, or `{"token": "…"}`.
+fn token(payload: &Value) -> Option<String> {
+    let fields = payload.as_object()?;
+    let mut said = fields.iter().filter(|(_, value)| !value.is_null());
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    match said.clone().find(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
+        Some((_, value)) => Some(bearer(&text(value)).to_owned()),
+        None => said.find(|(name, _)| *name == "token").map(|(_, value)| text(value)),
     }
 }
 

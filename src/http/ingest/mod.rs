@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 
 use crate::domain::report::ReportKind;
+use crate::domain::viewer::Viewer;
 use crate::http::problem::Problem;
 use crate::http::{PlainQuery, Services};
 use crate::ingest::{Answer, ItemStatus};
@@ -21,6 +22,7 @@ use crate::ingest::{Answer, ItemStatus};
 pub(super) async fn record(
     kind: ReportKind,
     State(services): State<Arc<Services>>,
+    _: Viewer,
     uri: Uri,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,

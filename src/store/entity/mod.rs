@@ -2,8 +2,19 @@
 
 #![allow(unreachable_pub, reason = "the derives write `pub`")]
 
+pub(super) mod alert;
+pub(super) mod alert_event;
+pub(super) mod alert_silence;
+pub(super) mod anomaly;
 pub(super) mod conflict_event;
+pub(super) mod counter;
 pub(super) mod data_quality_metric;
+pub(super) mod judgement;
+pub(super) mod lease;
+pub(super) mod metric_check;
+pub(super) mod outage;
+pub(super) mod outbox;
 pub(super) mod pipeline;
+pub(super) mod run_step;
 pub(super) mod source;
 pub(super) mod source_run;

@@ -10,6 +10,14 @@ pub struct Model {
     pub enabled: bool,
     pub last_run_at: Option<DateTimeUtc>,
     pub last_run_state: Option<String>,
+    pub steps_run: Option<Uuid>,
+    pub steps_at: Option<DateTimeUtc>,
+    pub expected_every: Option<String>,
+    /// Seconds.
+    pub grace: Option<i64>,
+    pub expected_since: Option<DateTimeUtc>,
+    /// A JSON object of texts.
+    pub labels: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

@@ -20,6 +20,7 @@ pub struct Model {
     pub validation_passes: Option<i32>,
     pub error: Option<String>,
     pub end_digest: Option<Vec<u8>>,
+    pub start_digest: Option<Vec<u8>>,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

@@ -43,6 +43,17 @@ impl Database {
         sea_orm::Database::connect(&self.url).await.expect("a connection")
     }
 
+    /// Runs SQL on the PostgreSQL that it is a part of.
+    pub(crate) async fn administer(&self, sql: &str) {
+        Self::existing(postgres_server().await.to_owned()).execute(sql).await;
+    }
+
+    /// The name of a PostgreSQL's database.
+    pub(crate) fn name(&self) -> &str {
+        let path = self.url.split('?').next().unwrap_or_default();
+        path.rsplit('/').next().unwrap_or_default()
+    }
+
     /// Runs SQL from outside of the server, as others write to its tables.
     pub(crate) async fn execute(&self, sql: &str) {
         let connection = self.connect().await;

@@ -150,6 +150,15 @@ impl Process {
         Self { url, child }
     }
 
+    /// The value of a metric, all its labels summed.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let text = in_time("an answer", client().get(format!("{}/metrics", self.url)).send()).await.expect("an answer");
+        assert_eq!(text.headers()["content-type"], "text/plain; version=0.0.4");
+        let text = text.text().await.expect("text");
+        let is_it = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+        text.lines().filter(is_it).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
     /// Its resident memory, in KiB.
     pub(crate) fn resident(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");

@@ -18,7 +18,11 @@ pub(crate) type Ending = Option<u16>;
 impl Socket {
     /// Opens a WebSocket, offering a subprotocol or none; an error is the HTTP status of the refusal.
     pub(crate) async fn open(server: &Server, path: &str, protocol: Option<&str>) -> Result<Self, u16> {
-        let url = format!("{}{path}", server.url.replace("http", "ws"));
+        Self::open_at(&server.url, path, protocol).await
+    }
+
+    async fn open_at(url: &str, path: &str, protocol: Option<&str>) -> Result<Self, u16> {
+        let url = format!("{}{path}", url.replace("http", "ws"));
         let mut request = url.into_client_request().expect("a URL");
         if let Some(protocol) = protocol {
             let protocol = HeaderValue::from_str(protocol).expect("a header");
@@ -39,7 +43,12 @@ impl Socket {
 
     /// graphql-transport-ws, initialised.
     pub(crate) async fn graphql(server: &Server) -> Self {
-        let mut socket = Self::open(server, "/graphql", Some("graphql-transport-ws")).await.expect("an open socket");
+        Self::graphql_at(&server.url).await
+    }
+
+    /// The same of a server at this URL.
+    pub(crate) async fn graphql_at(url: &str) -> Self {
+        let mut socket = Self::open_at(url, "/graphql", Some("graphql-transport-ws")).await.expect("an open socket");
         socket.send(json!({"type": "connection_init"})).await;
         assert_eq!(socket.next().await, json!({"type": "connection_ack"}));
         socket
@@ -114,6 +123,13 @@ impl Events {
         let path = format!("/api/v1/monitoring/pipeline-status/stream{query}");
         let response = in_time("an answer", server.get(&path).send()).await.expect("an answer");
         Self { response, text: String::new() }
+    }
+
+    /// Opens one as a client does that has seen events before.
+    pub(crate) async fn resume(server: &Server, query: &str, last_event_id: &str) -> Self {
+        let path = format!("/api/v1/monitoring/pipeline-status/stream{query}");
+        let request = server.get(&path).header("last-event-id", last_event_id);
+        Self { response: in_time("an answer", request.send()).await.expect("an answer"), text: String::new() }
     }
 
     /// The next event; `None` when the stream has ended in good order.

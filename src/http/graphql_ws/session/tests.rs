@@ -6,7 +6,9 @@ use super::*;
 fn say(session: &mut Session, message: &str) -> String {
     match session.receive(message) {
         Effect::None => String::new(),
-        Effect::Acknowledge => "acknowledge".to_owned(),
+        Effect::Acknowledge { token } => {
+            format!("acknowledge{}", token.map(|token| format!(" {token:?}")).unwrap_or_default())
+        }
         Effect::Send(text) => format!("send {text}"),
         Effect::Close(close) => format!("close {} {}", close.code, close.reason),
         Effect::Start { id, .. } => format!("start {id}"),
@@ -31,8 +33,29 @@ fn a_session_begins_with_one_initialisation() {
     assert_eq!(say(&mut session, &subscribe("1")), "close 4401 Unauthorized");
     let mut session = Session::default();
     assert_eq!(say(&mut session, r#"{"type":"complete","id":"1"}"#), "");
-    assert_eq!(say(&mut session, init), "acknowledge");
+    assert_eq!(say(&mut session, init), "acknowledge \"x\"");
     assert_eq!(say(&mut session, init), "close 4429 Too many initialisation requests");
+}
+
+#[test]
+fn credentials_are_found_in_the_initialisation() {
+    for (payload, expect) in [
+        (json!(null), None),
+        (json!({}), None),
+        (json!({"token": "a"}), Some("a")),
+        (json!({"token": null}), None),
+        (json!({"token": 1}), Some("")),
+        (json!({"authorization": "Bearer a"}), Some("a")),
+        (json!({"Authorization": "bearer a"}), Some("a")),
+        (json!({"AUTHORIZATION": "Bearer a", "token": "b"}), Some("a")),
+        (json!({"authorization": null, "token": "b"}), Some("b")),
+        (json!({"authorization": "a"}), Some("")),
+        (json!({"authorization": "Basic a", "token": "b"}), Some("")),
+    ] {
+        let init = json!({"type": "connection_init", "payload": payload}).to_string();
+        let expect = Effect::Acknowledge { token: expect.map(str::to_owned) };
+        assert_eq!(Session::default().receive(&init), expect, "{payload}");
+    }
 }
 
 #[test]

@@ -1,0 +1,42 @@
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::schema::{big_integer, string_len, timestamp_with_time_zone};
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let leases = Table::create()
+            .table("leases")
+            .col(string_len("name", 64).primary_key())
+            .col(string_len("holder", 64))
+            .col(big_integer("term"))
+            // Milliseconds since 1970 by the database's clock: servers' clocks differ.
+            .col(big_integer("expires_at"))
+            // The same moment by the clock that data is judged by: from it follows when no server ran.
+            .col(timestamp_with_time_zone("seen_at"))
+            .to_owned();
+        manager.create_table(leases).await?;
+        let outages = Table::create()
+            .table("outages")
+            .col(timestamp_with_time_zone("began_at").primary_key())
+            .col(timestamp_with_time_zone("ended_at"))
+            .to_owned();
+        manager.create_table(outages).await?;
+        // Numbers that are handed out in order: whoever takes one holds the row until the commit.
+        let counters = Table::create()
+            .table("counters")
+            .col(string_len("name", 64).primary_key())
+            .col(big_integer("value"))
+            .to_owned();
+        manager.create_table(counters).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        for table in ["counters", "outages", "leases"] {
+            manager.drop_table(Table::drop().table(table).to_owned()).await?;
+        }
+        Ok(())
+    }
+}

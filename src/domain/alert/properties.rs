@@ -1,0 +1,125 @@
+//! What holds whatever the evaluations find, and however they are grouped.
+
+use std::collections::{HashMap, HashSet};
+
+use proptest::prelude::*;
+
+use super::tests::{Replay, finding};
+use super::*;
+
+/// What an evaluation says of one subject: nothing, or a verdict.
+fn verdict() -> impl Strategy<Value = Option<Verdict>> {
+    let severity = || prop::option::of(prop::sample::select(vec![Severity::Low, Severity::Medium, Severity::High]));
+    prop_oneof![
+        1 => Just(None),
+        1 => Just(Some(Verdict::Unknown)),
+        8 => (severity(), severity()).prop_map(|(bad, held)| Some(Verdict::Known { bad, held: held.max(bad) })),
+    ]
+}
+
+/// Three sources under two rules, and now and then somebody who acknowledges what came first.
+fn evaluations() -> impl Strategy<Value = Vec<(Vec<Option<Verdict>>, bool)>> {
+    prop::collection::vec((prop::collection::vec(verdict(), 6), prop::bool::weighted(0.1)), 1..40)
+}
+
+fn findings(verdicts: &[Option<Verdict>]) -> Vec<Finding> {
+    let subjects = ["a", "b", "c"].into_iter().flat_map(|name| [(name, Rule::Threshold), (name, Rule::Silence)]);
+    subjects
+        .zip(verdicts)
+        .filter_map(|((name, rule), verdict)| verdict.map(|verdict| finding(name, rule, verdict)))
+        .collect()
+}
+
+fn replay(evaluations: &[(Vec<Option<Verdict>>, bool)], policy: Policy) -> Replay {
+    replay_with(evaluations, policy, |_| {})
+}
+
+fn replay_with(evaluations: &[(Vec<Option<Verdict>>, bool)], policy: Policy, check: impl Fn(&Replay)) -> Replay {
+    let mut replay = Replay::new(policy);
+    for (verdicts, acknowledge) in evaluations {
+        replay.evaluate(&findings(verdicts));
+        if *acknowledge && replay.open.first().is_some_and(|alert| alert.state == AlertState::Firing) {
+            replay.acknowledge();
+        }
+        check(&replay);
+    }
+    replay
+}
+
+proptest! {
+    #[test]
+    fn one_open_alert_a_fingerprint_and_every_step_in_the_diagram(evaluations in evaluations(), needed in 1u32..4) {
+        let policy = Policy { needed, ..Policy::default() };
+        let replay = replay_with(&evaluations, policy, |replay| {
+            let open: HashSet<&Fingerprint> = replay.open.iter().map(|alert| &alert.fingerprint).collect();
+            assert_eq!(open.len(), replay.open.len(), "{:?}", replay.open);
+        });
+        let mut stands: HashMap<_, AlertState> = HashMap::new();
+        for transition in &replay.log {
+            let before = stands.insert(transition.id, transition.to);
+            prop_assert_eq!(before, transition.from, "{:?}", transition);
+            match before {
+                None => prop_assert_eq!(transition.to, AlertState::Pending),
+                Some(before) => prop_assert!(before.may_become(transition.to), "{:?}", transition),
+            }
+        }
+        for alert in &replay.open {
+            prop_assert_eq!(stands[&alert.id], alert.state, "the log and the table say the same");
+        }
+    }
+
+    #[test]
+    fn what_fires_is_resolved_exactly_once_when_all_is_well(evaluations in evaluations()) {
+        let mut replay = replay(&evaluations, Policy::default());
+        for _ in 0..replay.policy.recovery {
+            replay.evaluate(&findings(&[Some(Verdict::GOOD); 6]));
+        }
+        prop_assert!(replay.open.is_empty(), "{:?}", replay.open);
+        let mut ends: HashMap<_, (u32, u32)> = HashMap::new();
+        for transition in &replay.log {
+            let (fired, resolved) = ends.entry(transition.id).or_default();
+            *fired += u32::from(transition.reason == Reason::Persisted);
+            *resolved += u32::from(transition.to == AlertState::Resolved);
+        }
+        prop_assert!(ends.values().all(|(fired, resolved)| *fired <= 1 && *resolved == 1), "{:?}", ends);
+    }
+
+    /// All pipelines at once, one at a time, or one alert alone: the same transitions.
+    #[test]
+    fn the_grouping_of_evaluations_changes_nothing(
+        evaluations in evaluations(), groups in prop::collection::vec(0usize..3, 6),
+    ) {
+        let whole = replay(&evaluations.iter().map(|(verdicts, _)| (verdicts.clone(), false)).collect::<Vec<_>>(), Policy::default());
+        let mut parts = Replay::new(Policy::default());
+        let all = findings(&[Some(Verdict::GOOD); 6]);
+        for (verdicts, _) in &evaluations {
+            parts.now += chrono::TimeDelta::seconds(30);
+            let found = findings(verdicts);
+            for group in 0..3 {
+                let members: Vec<Fingerprint> =
+                    all.iter().zip(&groups).filter(|(_, of)| **of == group).map(|(one, _)| one.fingerprint()).collect();
+                let open: Vec<Tracked> =
+                    parts.open.iter().filter(|alert| members.contains(&alert.fingerprint)).cloned().collect();
+                let found: Vec<Finding> =
+                    found.iter().filter(|one| members.contains(&one.fingerprint())).cloned().collect();
+                let step = step(&open, &found, &parts.policy, parts.now);
+                parts.keep(step.changed);
+                parts.log.extend(step.transitions);
+            }
+        }
+        let sorted = |mut log: Vec<Transition>| {
+            // What one alert does at one instant stays in its order.
+            log.sort_by(|one, two| (one.at, &one.fingerprint).cmp(&(two.at, &two.fingerprint)));
+            log
+        };
+        prop_assert_eq!(sorted(whole.log), sorted(parts.log));
+    }
+
+    /// What is evaluated again from what was stored before, as by a server that took over, gives the same.
+    #[test]
+    fn an_evaluation_is_a_function(evaluations in evaluations()) {
+        let (one, two) = (replay(&evaluations, Policy::default()), replay(&evaluations, Policy::default()));
+        prop_assert_eq!(one.log, two.log);
+        prop_assert_eq!(one.open, two.open);
+    }
+}

@@ -1,0 +1,302 @@
+//! Whether a check passes less often than it did: the beta-binomial predictive distribution of what came before.
+
+use super::series::Bucket;
+use super::tails::{BetaBinomial, normal_of_student, normal_score, number, real, smallest};
+use super::{Method, RECORDED_BELOW, Verdict, budget, drift, sentence};
+
+/// So many points are what the newest is judged by, at the most and at the least.
+const MOST_POINTS: usize = 28;
+const LEAST_POINTS: usize = 14;
+/// None of them is older, in hours.
+const OLDEST: i32 = 14 * 24;
+/// So many attempts they need together.
+const LEAST_ATTEMPTS: u64 = 200;
+/// So many attempts make a point; hours with fewer are taken together with those before them.
+const POINT_ATTEMPTS: u64 = 20;
+/// A fall by fewer percentage points is nobody's worry, however certain it is.
+const LEAST_DROP: f64 = 5.0;
+/// The same for a drift, which is an average over many points.
+const LEAST_DRIFT: f64 = 1.0;
+
+/// A drift that is not as low as this, in standard deviations, is none when it is reckoned exactly either.
+const ROUGHLY_LOW: f64 = -1.2;
+/// Where one estimate of the spread makes a tail this heavy, it is no finding under any other.
+const SUSPICIOUS: f64 = 0.1;
+
+/// Consecutive hours that have enough attempts together.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Point {
+    attempts: u64,
+    passes: u64,
+    first: usize,
+    last: usize,
+}
+
+/// What points say together.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Baseline {
+    points: usize,
+    attempts: u64,
+    hours: usize,
+    /// The pooled rate, 0 to 1.
+    mean: f64,
+    /// The correlation of a new point's attempts, with what is not known of the mean in it.
+    correlation: f64,
+}
+
+/// What the newest of these hours gives away: by itself, and with those before it.
+pub(super) fn judge(buckets: &[Bucket], place: usize, alpha: f64) -> impl Iterator<Item = Verdict> {
+    let points = points(&buckets[..=place]);
+    let sums = Sums::of(&points);
+    let single = baseline(buckets, &points, &sums, 0).and_then(|baseline| single(&points, baseline));
+    let drifting = drifting(buckets, &points, &sums, place, alpha);
+    single.into_iter().chain(drifting)
+}
+
+/// The hours from the newest backwards as points, the newest first. The grouping begins at the hour under test, so that
+/// it is the same whenever that hour is judged, and however much of the past is at hand.
+fn points(buckets: &[Bucket]) -> Vec<Point> {
+    let most = MOST_POINTS + drift::RECALLED;
+    let mut points = Vec::with_capacity(most);
+    let mut open: Option<Point> = None;
+    for (place, bucket) in buckets.iter().enumerate().rev() {
+        let mut point = open.take().unwrap_or(Point { attempts: 0, passes: 0, first: place, last: place });
+        point.attempts += bucket.total;
+        point.passes += bucket.passes;
+        point.first = place;
+        if point.attempts < POINT_ATTEMPTS {
+            open = Some(point);
+            continue;
+        }
+        points.push(point);
+        if points.len() == most {
+            break;
+        }
+    }
+    points
+}
+
+/// Sums over all points up to one, so that a baseline is the difference of two.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sums {
+    hours: usize,
+    attempts: u64,
+    passes: u64,
+    /// Of attempts².
+    squares: f64,
+    /// Of passes² ÷ attempts.
+    shares: f64,
+}
+
+impl Sums {
+    /// One more than there are points: the first is 0.
+    fn of(points: &[Point]) -> Vec<Self> {
+        let mut sums = Vec::with_capacity(points.len() + 1);
+        let mut sum = Self::default();
+        sums.push(sum);
+        for point in points {
+            sum.hours += point.last - point.first + 1;
+            sum.attempts += point.attempts;
+            sum.passes += point.passes;
+            sum.squares += real(point.attempts).powi(2);
+            sum.shares += real(point.passes).powi(2) / real(point.attempts);
+            sums.push(sum);
+        }
+        sums
+    }
+}
+
+/// What came before the point of this index, when it is enough.
+fn baseline(buckets: &[Bucket], points: &[Point], sums: &[Sums], index: usize) -> Option<Baseline> {
+    let newest = buckets[points.get(index)?.last].hour;
+    let is_recent = |place: &usize| newest.since(buckets[points[*place].first].hour) <= OLDEST;
+    let most = (index + MOST_POINTS).min(points.len() - 1);
+    // From the oldest, which nearly always is recent enough.
+    let oldest = (index + 1..=most).rev().find(is_recent)?;
+    let (begin, end) = (sums[index + 1], sums[oldest + 1]);
+    let count = oldest - index;
+    let (attempts, passes) = (end.attempts - begin.attempts, end.passes - begin.passes);
+    let (squares, shares) = (end.squares - begin.squares, end.shares - begin.shares);
+    if count < LEAST_POINTS || attempts < LEAST_ATTEMPTS {
+        return None;
+    }
+    let (all, good) = (real(attempts), real(passes));
+    // Half a pass and half a failure more (Jeffreys): a spotless past does not prove that a failure is impossible.
+    let mean = (good + 0.5) / (all + 1.0);
+    // Pearson's statistic, and by how much more than by chance the points differ: Kleinman, "Proportions with extraneous
+    // variance: single and independent samples", JASA 68 (1973), with the points' attempts as their weights.
+    let pearson = (shares - good * good / all) / (mean * (1.0 - mean));
+    let unevenness = squares / all;
+    let own = ((pearson - number(count - 1)) / (all - unevenness - number(count - 1))).clamp(0.0, 0.9);
+    // The mean has a variance of its own, which a new point has besides.
+    let correlation = (own + (1.0 + (unevenness - 1.0) * own) / all).min(0.95);
+    Some(Baseline { points: count, attempts, hours: end.hours - begin.hours, mean, correlation })
+}
+
+impl Baseline {
+    fn of_point(self, attempts: u64) -> BetaBinomial {
+        BetaBinomial { trials: attempts, mean: self.mean, correlation: self.correlation }
+    }
+
+    /// How many standard deviations a point's passes lie above what is expected.
+    fn deviations(self, point: Point) -> f64 {
+        let n = real(point.attempts);
+        let variance = n * self.mean * (1.0 - self.mean) * (1.0 + (n - 1.0) * self.correlation);
+        (real(point.passes) - n * self.mean) / variance.sqrt()
+    }
+
+    /// Degrees of freedom that the spread between the points is known with.
+    fn freedom(self) -> f64 {
+        number(self.points - 1)
+    }
+}
+
+/// The distribution of a new point's passes, with what the points leave open about how much they differ: a mixture over
+/// ρ, each weighted by its likelihood. One estimate of ρ would promise too much where few points happen to agree.
+struct Predictive(Vec<(f64, BetaBinomial)>);
+
+impl Predictive {
+    /// The values of ρ, as multiples of 1 ÷ the mean attempts of a point: from where it adds nothing to chance to where
+    /// chance is negligible beside it.
+    const SPREADS: [f64; 14] = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
+    const MOST_SPREAD: f64 = 0.5;
+
+    fn new(before: &[Point], baseline: Baseline, attempts: u64) -> Self {
+        let (mean, all) = (baseline.mean, real(baseline.attempts));
+        let typical = all / number(before.len());
+        let unevenness = before.iter().map(|point| real(point.attempts).powi(2)).sum::<f64>() / all;
+        let candidates: Vec<(f64, BetaBinomial)> = Self::SPREADS
+            .iter()
+            .map(|spread| spread / typical)
+            .filter(|correlation| *correlation < Self::MOST_SPREAD)
+            .map(|correlation| {
+                let seen =
+                    |point: &Point| BetaBinomial { trials: point.attempts, mean, correlation }.ln_at(point.passes);
+                // The mean has a variance of its own, which a new point has besides.
+                let ahead = (correlation + (1.0 + (unevenness - 1.0) * correlation) / all).min(0.95);
+                let likelihood = before.iter().map(seen).sum::<f64>();
+                (likelihood, BetaBinomial { trials: attempts, mean, correlation: ahead })
+            })
+            .collect();
+        let most = candidates.iter().map(|(likelihood, _)| *likelihood).fold(f64::NEG_INFINITY, f64::max);
+        let sum: f64 = candidates.iter().map(|(likelihood, _)| (likelihood - most).exp()).sum();
+        let share = |likelihood: f64| (likelihood - most).exp() / sum;
+        Self(candidates.into_iter().map(|(likelihood, ahead)| (share(likelihood), ahead)).collect())
+    }
+
+    /// The probability of so few passes or fewer.
+    fn to(&self, passes: u64) -> f64 {
+        self.0.iter().map(|(share, ahead)| share * ahead.to(passes)).sum()
+    }
+
+    /// The rate that has the probability `p` below it, in percent.
+    fn bound(&self, attempts: u64, p: f64) -> f64 {
+        percent(smallest(attempts, |passes| self.to(passes) >= p), attempts)
+    }
+}
+
+fn single(points: &[Point], baseline: Baseline) -> Option<Verdict> {
+    let (point, before) = (points.first()?, &points[1..=baseline.points]);
+    let (observed, expected) = (percent(point.passes, point.attempts), 100.0 * baseline.mean);
+    if expected - observed < LEAST_DROP || baseline.of_point(point.attempts).to(point.passes) > SUSPICIOUS {
+        return None;
+    }
+    let predictive = Predictive::new(before, baseline, point.attempts);
+    let p_value = predictive.to(point.passes);
+    if p_value >= RECORDED_BELOW {
+        return None;
+    }
+    let verdict = Verdict {
+        method: Method::Rate,
+        observed,
+        expected,
+        lower: predictive.bound(point.attempts, RECORDED_BELOW),
+        upper: predictive.bound(point.attempts, 1.0 - RECORDED_BELOW),
+        sample_size: baseline.attempts,
+        p_value,
+        sentence: String::new(),
+    };
+    Some(verdict.saying(|verdict| sentence::rate(verdict, point.attempts, point.passes, baseline.hours)))
+}
+
+/// A drift is found in the hour in which it passes a limit, and not again in the next ones, in which it is still beyond.
+fn drifting(buckets: &[Bucket], points: &[Point], sums: &[Sums], place: usize, alpha: f64) -> Option<Verdict> {
+    let now = Drift::of(buckets, points, sums)?;
+    let severity = budget::severity(now.p_value(), alpha)?;
+    let before = place.checked_sub(1).and_then(|place| {
+        let points = self::points(&buckets[..=place]);
+        Drift::of(buckets, &points, &Sums::of(&points))
+    });
+    if before.and_then(|before| budget::severity(before.p_value(), alpha)).is_some_and(|before| before >= severity) {
+        return None;
+    }
+    let unit = (now.expected - now.observed) / -now.deviations;
+    // One side of a chart has half of its alarms.
+    let width = *drift::LIMIT_OF_ONE_SIDE * unit;
+    let verdict = Verdict {
+        method: Method::Drift,
+        observed: now.observed,
+        expected: now.expected,
+        lower: (now.expected - width).max(0.0),
+        upper: (now.expected + width).min(100.0),
+        sample_size: now.attempts,
+        p_value: now.p_value(),
+        sentence: String::new(),
+    };
+    Some(verdict.saying(|verdict| sentence::rate_drift(verdict, now.hours)))
+}
+
+/// The average of how far the points lie from what was expected of each.
+#[derive(Debug, Clone, Copy)]
+struct Drift {
+    /// In standard deviations of the average, as of a normal variable; negative for fewer passes.
+    deviations: f64,
+    /// The averages of the rates, in percent.
+    observed: f64,
+    expected: f64,
+    attempts: u64,
+    hours: usize,
+}
+
+impl Drift {
+    fn of(buckets: &[Bucket], points: &[Point], sums: &[Sums]) -> Option<Self> {
+        let armed: Vec<(Point, Baseline)> = (0..points.len().min(drift::RECALLED))
+            .map_while(|index| Some((points[index], baseline(buckets, points, sums, index)?)))
+            .collect();
+        let (_, newest) = armed.first()?;
+        // Reckoned roughly at first: nearly always nothing is low enough to be worth the scores.
+        let (rough, variance) = drift::average(armed.iter().map(|(point, baseline)| baseline.deviations(*point)));
+        if rough > ROUGHLY_LOW * variance.sqrt() {
+            return None;
+        }
+        let score = |(point, baseline): &(Point, Baseline)| {
+            -normal_score(baseline.of_point(point.attempts).middle(point.passes))
+        };
+        let (average, variance) = drift::average(armed.iter().map(score));
+        let deviations = average / variance.sqrt();
+        if deviations >= 0.0 || !drift::is_far(deviations) {
+            return None;
+        }
+        let (observed, _) = drift::average(armed.iter().map(|(point, _)| percent(point.passes, point.attempts)));
+        let (expected, _) = drift::average(armed.iter().map(|(_, baseline)| 100.0 * baseline.mean));
+        (expected - observed >= LEAST_DRIFT).then(|| Self {
+            deviations: normal_of_student(deviations, newest.freedom()),
+            observed,
+            expected,
+            attempts: armed.iter().map(|(point, _)| point.attempts).sum(),
+            hours: armed.iter().map(|(point, _)| point.last - point.first + 1).sum(),
+        })
+    }
+
+    /// Half that of the chart: only its lower side is looked at.
+    fn p_value(self) -> f64 {
+        0.5 * drift::p_value(self.deviations)
+    }
+}
+
+fn percent(passes: u64, attempts: u64) -> f64 {
+    100.0 * real(passes) / real(attempts)
+}
+
+#[cfg(test)]
+mod tests;

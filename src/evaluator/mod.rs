@@ -1,0 +1,170 @@
+//! What finds trouble that no report tells of: one server at a time looks at everything, again and again, and raises or
+//! resolves alerts. What is found is a function of rows and an instant; only the instant is the clock's.
+
+/// Runs that are never heard of again.
+mod lost;
+/// Sources that do not report.
+mod silence;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::domain::alert::{self, Finding, Policy};
+use crate::domain::pipeline::PipelineKey;
+use crate::domain::revision::Revision;
+use crate::domain::status::{RuleBook, evaluate};
+use crate::domain::time::Timestamp;
+use crate::error::{Error, Result};
+use crate::evaluator::silence::Paces;
+use crate::store::Store;
+use crate::store::leases::{Lease, RENEWAL};
+
+/// The lease of who evaluates.
+const LEASE: &str = "evaluation";
+
+/// Evaluates, while it holds the lease.
+pub struct Evaluator {
+    store: Arc<Store>,
+    rules: RuleBook,
+    policy: Policy,
+    clock: Clock,
+    /// This server among those on the same database.
+    name: String,
+    every: Duration,
+    paces: Paces,
+    /// Pipelines with a source that is found silent, at the revision at which it was: a run that comes is looked at at
+    /// once.
+    silent: HashMap<PipelineKey, Revision>,
+    /// Of the lease under which all this was learned.
+    term: Option<i64>,
+}
+
+impl Evaluator {
+    /// Evaluates all pipelines this often.
+    pub fn new(store: Arc<Store>, rules: RuleBook, policy: Policy, clock: Clock, every: Duration) -> Self {
+        Self {
+            store,
+            rules,
+            policy,
+            clock,
+            name: Uuid::new_v4().to_string(),
+            every,
+            paces: Paces::default(),
+            silent: HashMap::new(),
+            term: None,
+        }
+    }
+
+    /// Takes the lease whenever nobody has it, and evaluates while it does; until it is told to stop.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut changes = self.store.any_change();
+        let mut tick = interval(RENEWAL.min(self.every));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut lease: Option<Lease> = None;
+        let mut due = Instant::now();
+        loop {
+            let changed = tokio::select! {
+                () = stop.cancelled() => break,
+                _ = tick.tick() => false,
+                changed = changes.changed(), if !self.silent.is_empty() => changed.is_ok(),
+            };
+            let done = if changed {
+                self.look_at_the_silent(lease.as_ref()).await
+            } else {
+                self.turn(&mut lease, &mut due).await
+            };
+            if let Err(error) = done {
+                metrics::counter!("pipewatch_evaluation_errors_total").increment(1);
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the pipelines could not be evaluated; it is tried again"
+                );
+            }
+        }
+        if let Some(lease) = &lease
+            && let Err(error) = self.store.release_lease(lease).await
+        {
+            tracing::debug!(error = &error as &dyn std::error::Error, "the lease runs out by itself");
+        }
+    }
+
+    async fn turn(&mut self, lease: &mut Option<Lease>, due: &mut Instant) -> Result<()> {
+        *lease = self.store.take_lease(LEASE, &self.name).await?;
+        let Some(held) = lease else { return Ok(()) };
+        if *due <= Instant::now() {
+            *due = Instant::now() + self.every;
+            let begun = Instant::now();
+            self.evaluate(held, self.clock.now()).await?;
+            metrics::histogram!("pipewatch_evaluation_seconds").record(begun.elapsed());
+        }
+        Ok(())
+    }
+
+    /// Evaluates all pipelines at an instant. What was learned under another term is forgotten first: others may have
+    /// changed it.
+    pub async fn evaluate(&mut self, lease: &Lease, now: Timestamp) -> Result<()> {
+        if self.term != Some(lease.term()) {
+            self.term = Some(lease.term());
+            self.paces = Paces::default();
+            self.silent.clear();
+        }
+        self.give_up_lost_runs(now).await?;
+        let outages = self.outages(now).await?;
+        let mut renewed = Instant::now();
+        for (pipeline, _) in self.store.pipelines().await? {
+            if renewed.elapsed() > RENEWAL {
+                renewed = Instant::now();
+                if self.store.take_lease(LEASE, &self.name).await?.as_ref() != Some(lease) {
+                    return Ok(());
+                }
+            }
+            let findings = match self.findings(&pipeline, &outages, now).await {
+                // It was removed meanwhile.
+                Err(Error::PipelineNotFound(_)) => continue,
+                findings => findings?,
+            };
+            self.remember_silence(&pipeline, &findings);
+            let policy = self.policy;
+            let decide = |open: &[alert::Tracked]| alert::step(open, &findings, &policy, now);
+            match self.store.change_alerts(Some(lease), Some(&pipeline), decide).await {
+                Err(Error::PipelineNotFound(_)) => {}
+                Ok(None) => return Ok(()),
+                changed => drop(changed?),
+            }
+        }
+        Ok(())
+    }
+
+    /// All that can be said of a pipeline.
+    async fn findings(
+        &mut self,
+        pipeline: &PipelineKey,
+        outages: &crate::domain::silence::Outages,
+        now: Timestamp,
+    ) -> Result<Vec<Finding>> {
+        let mut findings = self.thresholds(pipeline, now).await?;
+        findings.extend(self.silences(pipeline, outages, now).await?);
+        Ok(findings)
+    }
+
+    /// The checks, judged as for the status.
+    async fn thresholds(&self, pipeline: &PipelineKey, now: Timestamp) -> Result<Vec<Finding>> {
+        let rules = self.rules.of(pipeline);
+        let facts = self.store.facts(pipeline, now - rules.window).await?;
+        let facts = facts.ok_or_else(|| Error::PipelineNotFound(pipeline.clone()))?;
+        let status = evaluate(facts, rules, now);
+        let checks = status.data_quality.checks.iter();
+        Ok(checks
+            .map(|check| {
+                let (pipeline, name) = (pipeline.clone(), check.name.as_str());
+                Finding::threshold(pipeline, name, check.threshold, check.counts, &self.policy)
+            })
+            .collect())
+    }
+}

@@ -1,0 +1,98 @@
+use std::collections::HashMap;
+
+use crate::domain::alert::{self, AlertState, Finding, Rule};
+use crate::domain::pipeline::PipelineKey;
+use crate::domain::silence::{Outage, Outages, STARTUP_GRACE, judge, learn};
+use crate::domain::source::SourceKey;
+use crate::domain::time::Timestamp;
+use crate::error::Result;
+use crate::evaluator::Evaluator;
+use crate::store::leases::Lease;
+
+/// What was learned from a source's runs, and up to which of them: nothing new is learned before the next.
+#[derive(Debug, Default)]
+pub(super) struct Paces(HashMap<(PipelineKey, SourceKey), (Option<Timestamp>, Option<chrono::TimeDelta>)>);
+
+/// Outages that ended longer ago say nothing of any deadline: no grace is longer.
+const LONG_AGO: chrono::TimeDelta = chrono::TimeDelta::days(1_200);
+
+impl Evaluator {
+    /// When no server ran.
+    pub(super) async fn outages(&self, now: Timestamp) -> Result<Outages> {
+        let outages = self.store.outages(now - LONG_AGO).await?;
+        Ok(Outages::new(outages.into_iter().map(|(from, to)| Outage { from, to }), STARTUP_GRACE))
+    }
+
+    /// Whether the sources of a pipeline are late.
+    pub(super) async fn silences(
+        &mut self,
+        pipeline: &PipelineKey,
+        outages: &Outages,
+        now: Timestamp,
+    ) -> Result<Vec<Finding>> {
+        let paces = self.store.paces(pipeline).await?;
+        let mut findings = Vec::with_capacity(paces.len());
+        for (source, mut pace) in paces {
+            if pace.expectation.is_none() {
+                let key = (pipeline.clone(), source.clone());
+                pace.learned = match self.paces.0.get(&key) {
+                    Some((last_run, learned)) if *last_run == pace.last_run => *learned,
+                    _ => {
+                        let learned = learn(&self.store.last_finishes(pipeline, &source).await?);
+                        self.paces.0.insert(key, (pace.last_run, learned));
+                        learned
+                    }
+                };
+            }
+            findings.push(Finding::silence(pipeline.clone(), source, judge(&pace, outages, now), &self.policy));
+        }
+        Ok(findings)
+    }
+
+    /// Keeps in mind which pipelines wait for a source.
+    pub(super) fn remember_silence(&mut self, pipeline: &PipelineKey, findings: &[Finding]) {
+        let is_silent =
+            findings.iter().any(|finding| finding.rule == Rule::Silence && finding.verdict.severity().is_some());
+        match self.store.newest_revision(pipeline).filter(|_| is_silent) {
+            Some(revision) => drop(self.silent.insert(pipeline.clone(), revision)),
+            None => drop(self.silent.remove(pipeline)),
+        }
+    }
+
+    /// Something was reported: whoever was waited for may have come, and its alert ends at once.
+    pub(super) async fn look_at_the_silent(&mut self, lease: Option<&Lease>) -> Result<()> {
+        let Some(lease) = lease else { return Ok(()) };
+        let waiting: Vec<PipelineKey> = self
+            .silent
+            .iter()
+            .filter(|(pipeline, revision)| {
+                self.store.newest_revision(pipeline).is_none_or(|newest| newest > **revision)
+            })
+            .map(|(pipeline, _)| pipeline.clone())
+            .collect();
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let outages = self.outages(now).await?;
+        for pipeline in waiting {
+            let findings = self.silences(&pipeline, &outages, now).await?;
+            let policy = self.policy;
+            // Only what has come: what is late still is a matter of the next evaluation.
+            let decide = |open: &[alert::Tracked]| {
+                let came: Vec<Finding> =
+                    findings.iter().filter(|finding| finding.verdict.severity().is_none()).cloned().collect();
+                let waited_for: Vec<_> = open
+                    .iter()
+                    .filter(|alert| alert.rule == Rule::Silence && alert.state != AlertState::Resolved)
+                    .filter(|alert| came.iter().any(|finding| finding.fingerprint() == alert.fingerprint))
+                    .cloned()
+                    .collect();
+                alert::step(&waited_for, &came, &policy, now)
+            };
+            self.store.change_alerts(Some(lease), Some(&pipeline), decide).await?;
+            self.remember_silence(&pipeline, &findings);
+        }
+        Ok(())
+    }
+}

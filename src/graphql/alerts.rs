@@ -1,0 +1,219 @@
+//! Alerts: lists, what is done about them, and their steps as they happen.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_graphql::connection::Connection;
+use async_graphql::{Context, ID, Object, Result, Subscription as GraphqlSubscription};
+use futures_util::stream::unfold;
+use futures_util::{Stream, StreamExt as _};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use crate::domain::alert::{AlertEvent as Event, Label, Matcher, Mute};
+use crate::domain::pipeline::PipelineKey;
+use crate::domain::viewer::Viewer;
+use crate::error::Error;
+use crate::graphql::connection::{Cursor, after, connection, first};
+use crate::graphql::types::alert::{AlertEvent, AlertRecord, AlertSilence, AlertStateValue, RuleValue};
+use crate::graphql::types::scalar::DateTime;
+use crate::graphql::{Services, bad_input, coded, error, pipeline as visible};
+use crate::store::Store;
+use crate::store::alerts::read::{AlertRequest, Since};
+use crate::store::history::Position;
+
+/// Steps of alerts that are read at a time.
+const BATCH: u64 = 500;
+/// How often the log is looked at though nothing was told.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// What is asked once.
+#[derive(Default)]
+pub(super) struct AlertQuery;
+
+/// What is asked once.
+#[Object]
+impl AlertQuery {
+    /// Alerts, the last to change first: of one pipeline, or of all and of the server itself; in some states, or in any;
+    /// at most 500 a page.
+    #[graphql(complexity = "10 + child_complexity")]
+    async fn alerts(
+        &self,
+        ctx: &Context<'_>,
+        pipeline: Option<String>,
+        states: Option<Vec<AlertStateValue>>,
+        #[graphql(name = "first", default = 50)] most: i32,
+        #[graphql(name = "after")] cursor: Option<String>,
+    ) -> Result<Connection<Cursor, AlertRecord>> {
+        let request = AlertRequest {
+            pipeline: existing(ctx, pipeline.as_deref())?,
+            states: states.unwrap_or_default().into_iter().map(Into::into).collect(),
+            after: after(cursor.as_deref())?,
+            first: first(most)?,
+        };
+        let page = ctx.data::<Services>()?.store.alerts(&request).await.map_err(error)?;
+        Ok(connection(page, request.after.is_none(), |alert| Position { at: alert.changed_at, id: alert.id }))
+    }
+
+    /// What keeps alerts quiet now, or will: the last to end first.
+    async fn alert_silences(&self, ctx: &Context<'_>) -> Result<Vec<AlertSilence>> {
+        let silences = ctx.data::<Services>()?.store.alert_silences().await.map_err(error)?;
+        Ok(silences.into_iter().map(AlertSilence::from).collect())
+    }
+}
+
+/// What changes something.
+#[derive(Default)]
+pub(super) struct AlertMutation;
+
+/// What changes something.
+#[Object]
+impl AlertMutation {
+    /// Somebody looks at a firing alert: no more is told of it but its end. It still counts for the status.
+    async fn acknowledge_alert(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        author: String,
+        note: Option<String>,
+    ) -> Result<AlertRecord> {
+        let author = author.trim().to_owned();
+        if author.is_empty() || author.chars().count() > 255 {
+            return Err(bad_input("author: expected 1 to 255 characters"));
+        }
+        let store = &ctx.data::<Services>()?.store;
+        let acknowledged = store.acknowledge_alert(uuid("id", &id)?, author, note).await.map_err(error)?;
+        acknowledged.map(AlertRecord::from).map_err(|refused| coded(refused.to_string(), "CANNOT_ACKNOWLEDGE"))
+    }
+
+    /// Keeps alerts quiet until an instant: those to which all that is given applies. They stay in the status, and whoever
+    /// was told of one is told of its end.
+    #[allow(clippy::too_many_arguments, reason = "they are the field's arguments")]
+    async fn silence_alerts(
+        &self,
+        ctx: &Context<'_>,
+        rule: Option<RuleValue>,
+        pipeline: Option<String>,
+        source: Option<String>,
+        label: Option<String>,
+        until: DateTime,
+        author: String,
+        reason: String,
+    ) -> Result<AlertSilence> {
+        let source = source
+            .map(|source| source.parse().map_err(|error| bad_input(format!("source {source:?}: {error}"))))
+            .transpose()?;
+        let label = label.map(|label| label.parse::<Label>()).transpose();
+        let matcher = Matcher {
+            rule: rule.map(Into::into),
+            pipeline: existing(ctx, pipeline.as_deref())?,
+            source,
+            label: label.map_err(|error| bad_input(format!("label: {error}")))?,
+        };
+        let services = ctx.data::<Services>()?;
+        let span = (services.clock.now(), until.instant("until")?);
+        let mute = Mute::new(Uuid::now_v7(), matcher, span, &author, &reason);
+        let mute = mute.map_err(|error| bad_input(error.to_string()))?;
+        services.store.silence_alerts(&mute).await.map_err(error)?;
+        Ok(mute.into())
+    }
+
+    /// Ends a silence before its time. Whether there was one.
+    async fn end_alert_silence(&self, ctx: &Context<'_>, id: ID) -> Result<bool> {
+        ctx.data::<Services>()?.store.end_alert_silence(uuid("id", &id)?).await.map_err(error)
+    }
+}
+
+/// What is watched.
+#[derive(Default)]
+pub(super) struct AlertSubscription;
+
+/// What is watched.
+#[GraphqlSubscription]
+impl AlertSubscription {
+    /// The steps of alerts, of one pipeline or of all: each exactly once and in order, those after the number `since` first.
+    /// Without it, those from now on. Nothing is skipped: a client that does not keep up is dropped, and comes back with
+    /// the last number it has.
+    async fn alert_events(
+        &self,
+        ctx: &Context<'_>,
+        pipeline: Option<String>,
+        since: Option<ID>,
+    ) -> Result<impl Stream<Item = AlertEvent> + use<>> {
+        let pipeline = existing(ctx, pipeline.as_deref())?;
+        let since = since
+            .map(|since| since.parse::<i64>().ok().filter(|since| *since >= 0))
+            .map(|since| since.ok_or_else(|| bad_input("since: expected the id of an alert event, in decimal digits")))
+            .transpose()?;
+        let store = Arc::clone(&ctx.data::<Services>()?.store);
+        // Watching begins before what was is read: nothing falls between.
+        let changes = store.any_change();
+        let last = match since {
+            Some(since) => since,
+            None => store.last_alert_event().await.map_err(error)?,
+        };
+        let viewer = *ctx.data::<Viewer>()?;
+        let steps = steps(Log { store, changes, pipeline, last, read: VecDeque::new(), has_more: true });
+        let visible =
+            move |event: &Event| event.subject.pipeline.as_ref().is_none_or(|pipeline| viewer.may_see(pipeline));
+        Ok(steps.filter(move |event| std::future::ready(visible(event))).map(AlertEvent::from))
+    }
+}
+
+/// The log from a number on, for ever: what is there, and then what comes.
+fn steps(log: Log) -> impl Stream<Item = Event> + Send {
+    unfold(log, |mut log| async move {
+        loop {
+            if let Some(event) = log.read.pop_front() {
+                log.last = event.id;
+                return Some((event, log));
+            }
+            if !std::mem::take(&mut log.has_more) {
+                // What concerns the server itself raises no pipeline's revision, and other servers tell nothing of it.
+                if let Ok(Err(_)) = timeout(LOOK_AGAIN, log.changes.changed()).await {
+                    return None;
+                }
+            }
+            log.changes.mark_unchanged();
+            match log.store.alert_events(log.pipeline.as_ref(), Since::Event(log.last), BATCH).await {
+                Ok(events) => {
+                    log.has_more = events.len() as u64 == BATCH;
+                    log.read = events.into();
+                }
+                // What was missed is read the next time.
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "alert events could not be read");
+                }
+            }
+        }
+    })
+}
+
+/// Where a watcher is in the log.
+struct Log {
+    store: Arc<Store>,
+    changes: watch::Receiver<()>,
+    pipeline: Option<PipelineKey>,
+    /// The last that was given.
+    last: i64,
+    /// Read, and not yet given.
+    read: VecDeque<Event>,
+    /// Whether there may be more without waiting.
+    has_more: bool,
+}
+
+/// A pipeline that is named must be there.
+fn existing(ctx: &Context<'_>, pipeline: Option<&str>) -> Result<Option<PipelineKey>> {
+    let Some(pipeline) = pipeline else { return Ok(None) };
+    let key = visible(ctx, pipeline)?;
+    if ctx.data::<Services>()?.store.newest_revision(&key).is_none() {
+        return Err(error(Error::PipelineNotFound(key)));
+    }
+    Ok(Some(key))
+}
+
+fn uuid(name: &str, id: &ID) -> Result<Uuid> {
+    id.parse().map_err(|_| bad_input(format!("{name}: {:?} is no UUID", id.as_str())))
+}

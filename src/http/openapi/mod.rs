@@ -1,0 +1,84 @@
+//! The REST routes as OpenAPI describes them. Nothing else knows of the description: its types stand beside the real ones,
+//! and the tests hold real answers against them.
+
+/// The routes.
+mod paths;
+/// What reporters send, and what they are answered.
+mod report;
+/// Health, and what is answered where something is wrong.
+mod server;
+/// The status.
+mod status;
+
+use std::sync::{Arc, LazyLock};
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderValue, Response, header};
+use bytes::Bytes;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ComponentsBuilder, OpenApi};
+use utoipa::{Modify, OpenApi as _};
+
+use crate::domain::viewer::Viewer;
+use crate::http::Services;
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Pipewatch",
+        description = "Data pipelines report their runs and quality counts, and everyone who watches sees the one true \
+                       status. GraphQL, its subscriptions among them, is at `/graphql` and described by its own schema."
+    ),
+    paths(
+        paths::poll,
+        paths::stream,
+        paths::websocket,
+        paths::source_runs,
+        paths::data_quality_metrics,
+        paths::health,
+        paths::live,
+        paths::ready,
+        paths::metrics,
+        paths::description
+    ),
+    tags(
+        (name = "watch", description = "The status of a pipeline: once, or on every change"),
+        (name = "report", description = "Runs of sources and their quality counts"),
+        (name = "server", description = "The server itself")
+    ),
+    security((), ("bearer" = []), ("query" = [])),
+    modifiers(&Tokens)
+)]
+struct Description;
+
+/// How a token is sent, where the server asks for one.
+struct Tokens;
+
+impl Modify for Tokens {
+    fn modify(&self, description: &mut OpenApi) {
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("One of the server's tokens"));
+        let query = ApiKeyValue::with_description(
+            "access_token",
+            "The same for a browser's EventSource and WebSocket, which cannot set headers",
+        );
+        let components = ComponentsBuilder::from(description.components.take().unwrap_or_default())
+            .security_scheme("bearer", SecurityScheme::Http(bearer.build()))
+            .security_scheme("query", SecurityScheme::ApiKey(ApiKey::Query(query)));
+        description.components = Some(components.build());
+    }
+}
+
+/// The description as JSON, with a line at its end.
+pub fn json() -> String {
+    let json = Description::openapi().to_pretty_json().expect("plain structures always serialise");
+    format!("{}\n", json.trim_end())
+}
+
+/// `GET /api/openapi.json`.
+pub(super) async fn serve(State(_): State<Arc<Services>>, _: Viewer) -> Response<Body> {
+    static JSON: LazyLock<Bytes> = LazyLock::new(|| json().into());
+    let mut response = Response::new(Body::from(JSON.clone()));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,192 @@
+//! Alerts: changed under the lock of their pipeline, together with the log of their steps.
+
+/// What is asked for: pages, and the log.
+pub mod read;
+/// Rows as the domain's types.
+mod rows;
+/// Alerts that nobody wants to be told of for a while.
+mod silences;
+
+use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, DatabaseTransaction, DbErr, EntityTrait as _, QueryFilter as _,
+    QuerySelect as _,
+};
+use uuid::Uuid;
+
+use crate::domain::alert::{AlertState, CannotAcknowledge, Step, Tracked, Transition, acknowledge};
+use crate::domain::pipeline::PipelineKey;
+use crate::domain::revision::Revision;
+use crate::error::{Error, Result};
+use crate::store::Store;
+pub(super) use crate::store::alerts::read::open_alerts;
+use crate::store::alerts::rows::alert_row;
+use crate::store::entity::{alert, alert_event, counter};
+use crate::store::leases::{Lease, is_held};
+use crate::store::registry::raise;
+
+/// The counter that gives events their numbers.
+const EVENTS: &str = "alert_events";
+
+impl Store {
+    /// Changes the open alerts of a pipeline, or of the server itself: `decide` is given them as they are, under a lock
+    /// that is held until what it decides is committed. `None` when the lease does not hold any more; then nothing is.
+    pub async fn change_alerts(
+        &self,
+        lease: Option<&Lease>,
+        pipeline: Option<&PipelineKey>,
+        decide: impl FnOnce(&[Tracked]) -> Step + Send,
+    ) -> Result<Option<Step>> {
+        let transaction = self.write().await?;
+        if let Some(lease) = lease
+            && !is_held(&transaction, lease).await?
+        {
+            return Ok(None);
+        }
+        // Without a pipeline's row to hold, the numbers' row is what takes turns.
+        let first = lock(&transaction, pipeline).await?;
+        let open = open_alerts(&transaction, pipeline).await?;
+        let step = decide(&open);
+        if step.changed.is_empty() {
+            return Ok(Some(step));
+        }
+        let revision = match pipeline {
+            Some(pipeline) if !step.transitions.is_empty() => Some(raise(&transaction, pipeline, self).await?),
+            _ => None,
+        };
+        write(&transaction, &step, first, pipeline, revision).await.map_err(Error::database)?;
+        transaction.commit().await.map_err(Error::database)?;
+        match pipeline.zip(revision) {
+            Some((pipeline, revision)) => self.changes.committed(pipeline, revision),
+            None => self.changes.told(),
+        }
+        Ok(Some(step))
+    }
+
+    /// Somebody looks at a firing alert.
+    pub async fn acknowledge_alert(
+        &self,
+        id: Uuid,
+        author: String,
+        note: Option<String>,
+    ) -> Result<Result<Tracked, CannotAcknowledge>> {
+        let alert = self.alert(id).await?.ok_or(Error::AlertNotFound(id))?;
+        let now = self.clock.now();
+        let mut answer = Err(CannotAcknowledge(AlertState::Resolved));
+        self.change_alerts(None, alert.subject.pipeline.as_ref(), |open| {
+            let Some(alert) = open.iter().find(|alert| alert.id == id) else { return Step::default() };
+            match acknowledge(alert, author, note, now) {
+                Ok((alert, transition)) => {
+                    answer = Ok(alert.clone());
+                    Step { transitions: vec![transition], changed: vec![alert] }
+                }
+                Err(refused) => {
+                    answer = Err(refused);
+                    Step::default()
+                }
+            }
+        })
+        .await?;
+        Ok(answer)
+    }
+}
+
+/// Holds what the alerts of a pipeline are changed under, and gives the last number of an event when it is held.
+async fn lock(transaction: &DatabaseTransaction, pipeline: Option<&PipelineKey>) -> Result<Option<i64>> {
+    if let Some(pipeline) = pipeline {
+        let found = crate::store::entity::pipeline::Entity::find_by_id(pipeline.as_str())
+            .lock_exclusive()
+            .one(transaction)
+            .await
+            .map_err(Error::database)?;
+        return if found.is_some() { Ok(None) } else { Err(Error::PipelineNotFound(pipeline.clone())) };
+    }
+    last_number(transaction).await.map(Some).map_err(Error::database)
+}
+
+/// The last number that an event was given; nobody else gives one until this transaction ends.
+async fn last_number(transaction: &DatabaseTransaction) -> Result<i64, DbErr> {
+    let none = counter::ActiveModel { name: Set(EVENTS.to_owned()), value: Set(0) };
+    counter::Entity::insert_many([none])
+        .on_conflict(OnConflict::column(counter::Column::Name).do_nothing().to_owned())
+        .exec_without_returning(transaction)
+        .await?;
+    let found = counter::Entity::find_by_id(EVENTS).lock_exclusive().one(transaction).await?;
+    found.map(|counter| counter.value).ok_or_else(|| DbErr::RecordNotFound(EVENTS.to_owned()))
+}
+
+async fn write(
+    transaction: &DatabaseTransaction,
+    step: &Step,
+    last: Option<i64>,
+    pipeline: Option<&PipelineKey>,
+    revision: Option<Revision>,
+) -> Result<(), DbErr> {
+    for rows in step.changed.chunks(super::record::ROWS) {
+        alert::Entity::insert_many(rows.iter().map(alert_row))
+            .on_conflict(
+                OnConflict::column(alert::Column::Id)
+                    .update_columns([
+                        alert::Column::State,
+                        alert::Column::Severity,
+                        alert::Column::Title,
+                        alert::Column::Message,
+                        alert::Column::ChangedAt,
+                        alert::Column::Worse,
+                        alert::Column::Eased,
+                        alert::Column::Well,
+                        alert::Column::AcknowledgedBy,
+                        alert::Column::AcknowledgedNote,
+                        alert::Column::AcknowledgedAt,
+                    ])
+                    .to_owned(),
+            )
+            .exec_without_returning(transaction)
+            .await?;
+    }
+    if step.transitions.is_empty() {
+        return Ok(());
+    }
+    let last = match last {
+        Some(last) => last,
+        None => last_number(transaction).await?,
+    };
+    let events: Vec<_> = (last + 1..)
+        .zip(&step.transitions)
+        .map(|(id, transition)| event_row(id, transition, step, pipeline, revision))
+        .collect();
+    counter::Entity::update_many()
+        .col_expr(counter::Column::Value, Expr::value(last + i64::try_from(events.len()).unwrap_or(i64::MAX)))
+        .filter(counter::Column::Name.eq(EVENTS))
+        .exec(transaction)
+        .await?;
+    for rows in events.chunks(super::record::ROWS) {
+        alert_event::Entity::insert_many(rows.iter().cloned()).exec_without_returning(transaction).await?;
+    }
+    Ok(())
+}
+
+fn event_row(
+    id: i64,
+    transition: &Transition,
+    step: &Step,
+    pipeline: Option<&PipelineKey>,
+    revision: Option<Revision>,
+) -> alert_event::ActiveModel {
+    let alert = step.changed.iter().find(|alert| alert.id == transition.id);
+    let text = |of: fn(&Tracked) -> &String| alert.map(of).cloned().unwrap_or_default();
+    alert_event::ActiveModel {
+        id: Set(id),
+        alert_id: Set(transition.id),
+        pipeline: Set(pipeline.map(|pipeline| pipeline.as_str().to_owned())),
+        from_state: Set(transition.from.map(|state| state.as_str().to_owned())),
+        to_state: Set(transition.to.as_str().to_owned()),
+        severity: Set(transition.severity.as_str().to_owned()),
+        reason: Set(transition.reason.as_str().to_owned()),
+        title: Set(text(|alert| &alert.title)),
+        message: Set(text(|alert| &alert.message)),
+        at: Set(transition.at),
+        revision: Set(revision.map(Revision::get)),
+        settled: Set(false),
+    }
+}

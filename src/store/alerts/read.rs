@@ -1,0 +1,127 @@
+use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
+};
+use uuid::Uuid;
+
+use crate::domain::alert::{AlertEvent, AlertState, Tracked};
+use crate::domain::pipeline::PipelineKey;
+use crate::domain::revision::Revision;
+use crate::error::{Error, Result};
+use crate::store::Store;
+use crate::store::alerts::rows::{event, tracked};
+use crate::store::entity::{alert, alert_event};
+use crate::store::history::{Page, Position, page};
+
+/// Which alerts, and how many.
+#[derive(Debug, Clone, Default)]
+pub struct AlertRequest {
+    /// Only this pipeline's.
+    pub pipeline: Option<PipelineKey>,
+    /// Only those that stand so.
+    pub states: Vec<AlertState>,
+    /// Only older than this position, by their last change.
+    pub after: Option<Position>,
+    /// At most so many.
+    pub first: u64,
+}
+
+/// Which steps of alerts.
+#[derive(Debug, Clone, Copy)]
+pub enum Since {
+    /// Those with a higher number.
+    Event(i64),
+    /// Those that came with a higher revision of their pipeline.
+    Revision(Revision),
+}
+
+impl Store {
+    /// A page of alerts, the last to change first.
+    pub async fn alerts(&self, request: &AlertRequest) -> Result<Page<Tracked>> {
+        let mut select = alert::Entity::find();
+        if let Some(pipeline) = &request.pipeline {
+            select = select.filter(alert::Column::Pipeline.eq(pipeline.as_str()));
+        }
+        if !request.states.is_empty() {
+            select = select.filter(alert::Column::State.is_in(request.states.iter().map(|state| state.as_str())));
+        }
+        if let Some(position) = request.after {
+            let row = Expr::tuple([Expr::col(alert::Column::ChangedAt), Expr::col(alert::Column::Id)]);
+            select = select.filter(row.lt(Expr::tuple([Expr::value(position.at), Expr::value(position.id)])));
+        }
+        let rows = select
+            .order_by_desc(alert::Column::ChangedAt)
+            .order_by_desc(alert::Column::Id)
+            .limit(request.first + 1)
+            .all(self.connections.reader())
+            .await
+            .map_err(Error::database)?;
+        page(rows, request.first, tracked)
+    }
+
+    /// One alert.
+    pub async fn alert(&self, id: Uuid) -> Result<Option<Tracked>> {
+        let row = alert::Entity::find_by_id(id).one(self.connections.reader()).await.map_err(Error::database)?;
+        row.map(tracked).transpose()
+    }
+
+    /// The steps of alerts of a pipeline, or of all and the server itself, in their order, at most so many.
+    pub async fn alert_events(
+        &self,
+        pipeline: Option<&PipelineKey>,
+        since: Since,
+        most: u64,
+    ) -> Result<Vec<AlertEvent>> {
+        let rows = events(pipeline, since)
+            .find_also_related(alert::Entity)
+            .limit(most)
+            .all(self.connections.reader())
+            .await
+            .map_err(Error::database)?;
+        rows.into_iter().filter_map(|(row, alert)| alert.map(|alert| event(row, &alert))).collect()
+    }
+
+    /// The number of the last step that is visible.
+    pub async fn last_alert_event(&self) -> Result<i64> {
+        let last = alert_event::Entity::find()
+            .select_only()
+            .column(alert_event::Column::Id)
+            .order_by_desc(alert_event::Column::Id)
+            .into_tuple()
+            .one(self.connections.reader())
+            .await
+            .map_err(Error::database)?;
+        Ok(last.unwrap_or(0))
+    }
+}
+
+fn events(pipeline: Option<&PipelineKey>, since: Since) -> Select<alert_event::Entity> {
+    let mut select = alert_event::Entity::find().order_by_asc(alert_event::Column::Id);
+    if let Some(pipeline) = pipeline {
+        select = select.filter(alert_event::Column::Pipeline.eq(pipeline.as_str()));
+    }
+    match since {
+        Since::Event(id) => select.filter(alert_event::Column::Id.gt(id)),
+        Since::Revision(revision) => select.filter(alert_event::Column::Revision.gt(revision.get())),
+    }
+}
+
+/// The alerts of a pipeline, or of the server itself, that are not over.
+pub(in crate::store) async fn open_alerts(
+    connection: &impl ConnectionTrait,
+    pipeline: Option<&PipelineKey>,
+) -> Result<Vec<Tracked>> {
+    let of_this = match pipeline {
+        Some(pipeline) => alert::Column::Pipeline.eq(pipeline.as_str()),
+        None => alert::Column::Pipeline.is_null(),
+    };
+    let rows = alert::Entity::find()
+        .filter(of_this)
+        .filter(alert::Column::State.ne(AlertState::Resolved.as_str()))
+        .order_by_asc(alert::Column::StartedAt)
+        .order_by_asc(alert::Column::Id)
+        .all(connection)
+        .await
+        .map_err(Error::database)?;
+    rows.into_iter().map(tracked).collect()
+}

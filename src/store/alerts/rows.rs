@@ -1,0 +1,106 @@
+use sea_orm::ActiveValue::{NotSet, Set};
+
+use crate::domain::alert::{Acknowledgement, AlertEvent, Fingerprint, Mute, Streaks, Subject, Tracked};
+use crate::domain::pipeline::PipelineKey;
+use crate::domain::revision::Revision;
+use crate::domain::source::SourceKey;
+use crate::error::Result;
+use crate::store::entity::{alert, alert_event, alert_silence};
+use crate::store::stored;
+
+/// An alert as its row has it.
+pub(in crate::store) fn tracked(row: alert::Model) -> Result<Tracked> {
+    let acknowledged = row.acknowledged_by.zip(row.acknowledged_at);
+    Ok(Tracked {
+        id: row.id,
+        fingerprint: Fingerprint::from_stored(row.fingerprint),
+        rule: stored("the rule", &row.rule)?,
+        kind: stored("the type of an alert", &row.kind)?,
+        subject: subject(row.pipeline.as_deref(), row.source.as_deref(), row.check_name)?,
+        state: stored("the state of an alert", &row.state)?,
+        severity: stored("the severity", &row.severity)?,
+        title: row.title,
+        message: row.message,
+        started_at: row.started_at,
+        changed_at: row.changed_at,
+        streaks: Streaks {
+            worse: row.worse.unsigned_abs(),
+            eased: row.eased.unsigned_abs(),
+            well: row.well.unsigned_abs(),
+        },
+        acknowledged: acknowledged.map(|(author, at)| Acknowledgement { author, note: row.acknowledged_note, at }),
+    })
+}
+
+/// The row of an alert. What was told of it is not said here.
+pub(in crate::store) fn alert_row(alert: &Tracked) -> alert::ActiveModel {
+    let streak = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
+    alert::ActiveModel {
+        id: Set(alert.id),
+        fingerprint: Set(alert.fingerprint.as_str().to_owned()),
+        rule: Set(alert.rule.as_str().to_owned()),
+        kind: Set(alert.kind.as_str().to_owned()),
+        pipeline: Set(alert.subject.pipeline.as_ref().map(PipelineKey::to_string)),
+        source: Set(alert.subject.source.as_ref().map(SourceKey::to_string)),
+        check_name: Set(alert.subject.check.clone()),
+        state: Set(alert.state.as_str().to_owned()),
+        severity: Set(alert.severity.as_str().to_owned()),
+        title: Set(alert.title.clone()),
+        message: Set(alert.message.clone()),
+        started_at: Set(alert.started_at),
+        changed_at: Set(alert.changed_at),
+        worse: Set(streak(alert.streaks.worse)),
+        eased: Set(streak(alert.streaks.eased)),
+        well: Set(streak(alert.streaks.well)),
+        acknowledged_by: Set(alert.acknowledged.as_ref().map(|by| by.author.clone())),
+        acknowledged_note: Set(alert.acknowledged.as_ref().and_then(|by| by.note.clone())),
+        acknowledged_at: Set(alert.acknowledged.as_ref().map(|by| by.at)),
+        announced_at: NotSet,
+        announced_severity: NotSet,
+    }
+}
+
+/// A step of an alert, as its row and that of its alert have it.
+pub(super) fn event(row: alert_event::Model, alert: &alert::Model) -> Result<AlertEvent> {
+    Ok(AlertEvent {
+        id: row.id,
+        alert: row.alert_id,
+        rule: stored("the rule", &alert.rule)?,
+        kind: stored("the type of an alert", &alert.kind)?,
+        subject: subject(alert.pipeline.as_deref(), alert.source.as_deref(), alert.check_name.clone())?,
+        from: row.from_state.as_deref().map(|state| stored("the state of an alert", state)).transpose()?,
+        to: stored("the state of an alert", &row.to_state)?,
+        severity: stored("the severity", &row.severity)?,
+        title: row.title,
+        message: row.message,
+        reason: stored("the reason of a step", &row.reason)?,
+        at: row.at,
+        revision: row.revision.map(Revision::from_stored),
+    })
+}
+
+/// A mute as its row has it.
+pub(super) fn mute(row: alert_silence::Model) -> Result<Mute> {
+    use crate::domain::alert::Matcher;
+    Ok(Mute {
+        id: row.id,
+        matcher: Matcher {
+            rule: row.rule.as_deref().map(|rule| stored("the rule", rule)).transpose()?,
+            pipeline: row.pipeline.as_deref().map(|key| stored("the pipeline", key)).transpose()?,
+            source: row.source.as_deref().map(|key| stored("the source", key)).transpose()?,
+            label: row.label.as_deref().map(|label| stored("the label", label)).transpose()?,
+        },
+        from: row.starts_at,
+        until: row.ends_at,
+        author: row.author,
+        reason: row.reason,
+    })
+}
+
+fn subject(pipeline: Option<&str>, source: Option<&str>, check: Option<String>) -> Result<Subject> {
+    Ok(Subject {
+        pipeline: pipeline.map(|key| stored("the pipeline", key)).transpose()?,
+        source: source.map(|key| stored("the source", key)).transpose()?,
+        check,
+    })
+}

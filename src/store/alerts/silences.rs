@@ -1,0 +1,63 @@
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, sea_query::Expr,
+};
+use uuid::Uuid;
+
+use crate::domain::alert::{Label, Mute, Rule};
+use crate::domain::pipeline::PipelineKey;
+use crate::domain::source::SourceKey;
+use crate::error::{Error, Result};
+use crate::store::Store;
+use crate::store::alerts::rows::mute;
+use crate::store::entity::alert_silence;
+
+impl Store {
+    /// Keeps alerts quiet.
+    pub async fn silence_alerts(&self, mute: &Mute) -> Result<()> {
+        let matcher = &mute.matcher;
+        let row = alert_silence::ActiveModel {
+            id: Set(mute.id),
+            rule: Set(matcher.rule.map(Rule::as_str).map(str::to_owned)),
+            pipeline: Set(matcher.pipeline.as_ref().map(PipelineKey::to_string)),
+            source: Set(matcher.source.as_ref().map(SourceKey::to_string)),
+            label: Set(matcher.label.as_ref().map(Label::to_string)),
+            starts_at: Set(mute.from),
+            ends_at: Set(mute.until),
+            author: Set(mute.author.clone()),
+            reason: Set(mute.reason.clone()),
+        };
+        let transaction = self.write().await?;
+        alert_silence::Entity::insert_many([row])
+            .exec_without_returning(&transaction)
+            .await
+            .map_err(Error::database)?;
+        transaction.commit().await.map_err(Error::database)
+    }
+
+    /// What keeps alerts quiet now, or will: the last to end first.
+    pub async fn alert_silences(&self) -> Result<Vec<Mute>> {
+        let rows = alert_silence::Entity::find()
+            .filter(alert_silence::Column::EndsAt.gt(self.clock.now()))
+            .order_by_desc(alert_silence::Column::EndsAt)
+            .order_by_asc(alert_silence::Column::Id)
+            .all(self.connections.reader())
+            .await
+            .map_err(Error::database)?;
+        rows.into_iter().map(mute).collect()
+    }
+
+    /// Ends a silence now. Whether there was one that had not ended.
+    pub async fn end_alert_silence(&self, id: Uuid) -> Result<bool> {
+        let now = self.clock.now();
+        let transaction = self.write().await?;
+        let ended = alert_silence::Entity::update_many()
+            .col_expr(alert_silence::Column::EndsAt, Expr::value(now))
+            .filter(alert_silence::Column::Id.eq(id))
+            .filter(alert_silence::Column::EndsAt.gt(now))
+            .exec(&transaction)
+            .await
+            .map_err(Error::database)?;
+        transaction.commit().await.map_err(Error::database)?;
+        Ok(ended.rows_affected > 0)
+    }
+}

@@ -1,0 +1,153 @@
+//! Runs that are reported at their start, and then end, or are never heard of again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::TimeDelta;
+use sea_orm::sea_query::{Expr, Func};
+use sea_orm::{
+    ActiveValue::NotSet, ColumnTrait as _, DatabaseTransaction, DbErr, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _,
+};
+use uuid::Uuid;
+
+use crate::domain::pipeline::PipelineKey;
+use crate::domain::report::BodyDigest;
+use crate::domain::run::{RunState, RunningRun};
+use crate::domain::time::Timestamp;
+use crate::error::{Error, Result};
+use crate::store::entity::{run_step, source_run};
+use crate::store::record::ROWS;
+use crate::store::registry::raise;
+use crate::store::source_rows::recall_last_run;
+use crate::store::{Store, stored};
+
+/// Of so many runs of a source it is known how long they take.
+const LAST_RUNS: u64 = 20;
+
+/// Ends stored runs. When another server ended one in the meantime, that is an error, upon which all is tried anew.
+pub(super) async fn end(transaction: &DatabaseTransaction, runs: &[source_run::ActiveModel]) -> Result<(), DbErr> {
+    for run in runs {
+        let mut run = run.clone();
+        let id = run.id.take();
+        // Its start stands, unless its end says otherwise.
+        run.start_digest = NotSet;
+        if run.started_at.as_ref().is_none() {
+            run.started_at = NotSet;
+        }
+        let updated = source_run::Entity::update_many()
+            .set(run)
+            .filter(source_run::Column::Id.eq(id))
+            .filter(source_run::Column::EndDigest.is_null())
+            .exec(transaction)
+            .await?;
+        if updated.rows_affected != 1 {
+            return Err(DbErr::RecordNotUpdated);
+        }
+    }
+    Ok(())
+}
+
+/// Tells stored runs that have ended of their start.
+pub(super) async fn tell_start(
+    transaction: &DatabaseTransaction,
+    runs: &[(Uuid, Timestamp, BodyDigest)],
+) -> Result<(), DbErr> {
+    for (id, started_at, digest) in runs {
+        let known = Func::coalesce([Expr::col(source_run::Column::StartedAt), Expr::value(*started_at)]);
+        let updated = source_run::Entity::update_many()
+            .col_expr(source_run::Column::StartedAt, known.into())
+            .col_expr(source_run::Column::StartDigest, Expr::value(digest.to_vec()))
+            .filter(source_run::Column::Id.eq(*id))
+            .filter(source_run::Column::StartDigest.is_null())
+            .exec(transaction)
+            .await?;
+        if updated.rows_affected != 1 {
+            return Err(DbErr::RecordNotUpdated);
+        }
+    }
+    Ok(())
+}
+
+/// Makes room for the steps that the ends of these runs told of.
+pub(super) async fn replace_steps<'a>(
+    transaction: &DatabaseTransaction,
+    runs: impl Iterator<Item = &'a Uuid>,
+) -> Result<(), DbErr> {
+    let runs: Vec<Uuid> = runs.copied().collect();
+    for runs in runs.chunks(ROWS) {
+        let steps = run_step::Entity::delete_many().filter(run_step::Column::RunId.is_in(runs.iter().copied()));
+        steps.exec(transaction).await?;
+    }
+    Ok(())
+}
+
+impl Store {
+    /// The runs that have begun and not ended, each with what its source's last runs took.
+    pub async fn running_runs(&self) -> Result<Vec<(RunningRun, Vec<TimeDelta>)>> {
+        let rows = source_run::Entity::find()
+            .filter(source_run::Column::State.eq(RunState::Running.as_str()))
+            .all(self.connections.reader())
+            .await
+            .map_err(Error::database)?;
+        let mut usual = BTreeMap::new();
+        let mut runs = Vec::with_capacity(rows.len());
+        for row in rows {
+            let key = (row.pipeline.clone(), row.source.clone());
+            let durations = match usual.get(&key) {
+                Some(durations) => Vec::clone(durations),
+                None => self.durations(&row.pipeline, &row.source).await?,
+            };
+            usual.insert(key, durations.clone());
+            let run = RunningRun {
+                id: row.id,
+                pipeline: stored("the pipeline", &row.pipeline)?,
+                source: stored("the source", &row.source)?,
+                started_at: row.started_at.unwrap_or(row.received_at),
+            };
+            runs.push((run, durations));
+        }
+        Ok(runs)
+    }
+
+    /// What the last runs of a source took, of those that told when they began.
+    async fn durations(&self, pipeline: &str, source: &str) -> Result<Vec<TimeDelta>> {
+        let runs: Vec<(Option<Timestamp>, Option<Timestamp>)> = source_run::Entity::find()
+            .select_only()
+            .columns([source_run::Column::StartedAt, source_run::Column::FinishedAt])
+            .filter(source_run::Column::Pipeline.eq(pipeline))
+            .filter(source_run::Column::Source.eq(source))
+            .filter(source_run::Column::FinishedAt.is_not_null())
+            .filter(source_run::Column::StartedAt.is_not_null())
+            .filter(source_run::Column::State.ne(RunState::Lost.as_str()))
+            .order_by_desc(source_run::Column::FinishedAt)
+            .limit(LAST_RUNS)
+            .into_tuple()
+            .all(self.connections.reader())
+            .await
+            .map_err(Error::database)?;
+        Ok(runs.into_iter().filter_map(|(started, finished)| Some(finished? - started?)).collect())
+    }
+
+    /// Gives up runs of one pipeline, at `now`; those that have ended in the meantime stay as they are.
+    pub async fn give_up(&self, pipeline: &PipelineKey, runs: &[RunningRun], now: Timestamp) -> Result<()> {
+        let transaction = self.write().await?;
+        let revision = raise(&transaction, pipeline, self).await?;
+        for run in runs {
+            source_run::Entity::update_many()
+                .col_expr(source_run::Column::State, Expr::value(RunState::Lost.as_str()))
+                .col_expr(source_run::Column::FinishedAt, Expr::value(now))
+                .filter(source_run::Column::Id.eq(run.id))
+                .filter(source_run::Column::State.eq(RunState::Running.as_str()))
+                .exec(&transaction)
+                .await
+                .map_err(Error::database)?;
+        }
+        let sources: BTreeSet<_> = runs.iter().map(|run| &run.source).collect();
+        for source in sources {
+            recall_last_run(&transaction, pipeline, source).await.map_err(Error::database)?;
+        }
+        transaction.commit().await.map_err(Error::database)?;
+        self.changes.committed(pipeline, revision);
+        Ok(())
+    }
+}

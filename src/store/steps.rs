@@ -1,0 +1,61 @@
+use std::collections::HashMap;
+
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
+};
+use uuid::Uuid;
+
+use crate::domain::pipeline::PipelineKey;
+use crate::domain::step::{PipelineStep, Step, cycle};
+use crate::domain::time::Timestamp;
+use crate::error::{Error, Result};
+use crate::store::entity::{run_step, source};
+use crate::store::stored;
+
+/// The steps of these runs, in their order.
+pub(super) async fn steps_of(connection: &impl ConnectionTrait, runs: Vec<Uuid>) -> Result<HashMap<Uuid, Vec<Step>>> {
+    let mut steps: HashMap<Uuid, Vec<Step>> = HashMap::new();
+    if runs.is_empty() {
+        return Ok(steps);
+    }
+    let rows = run_step::Entity::find()
+        .filter(run_step::Column::RunId.is_in(runs))
+        .order_by_asc(run_step::Column::Position)
+        .all(connection)
+        .await
+        .map_err(Error::database)?;
+    for row in rows {
+        steps.entry(row.run_id).or_default().push(Step {
+            name: stored("the step", &row.name)?,
+            state: stored("the state of a step", &row.state)?,
+            items_in: row.items_in.map(i32::unsigned_abs),
+            items_out: row.items_out.map(i32::unsigned_abs),
+            started_at: row.started_at,
+            ended_at: row.ended_at,
+        });
+    }
+    Ok(steps)
+}
+
+/// The steps of a pipeline's last cycle: of the newest runs of its enabled sources, as far as they are newer than
+/// `since`.
+pub(super) async fn last_cycle(
+    transaction: &DatabaseTransaction,
+    key: &PipelineKey,
+    since: Timestamp,
+) -> Result<Vec<PipelineStep>> {
+    let runs: Vec<Uuid> = source::Entity::find()
+        .select_only()
+        .column(source::Column::StepsRun)
+        .filter(source::Column::Pipeline.eq(key.as_str()))
+        .filter(source::Column::Enabled.eq(true))
+        .filter(source::Column::StepsAt.gt(since))
+        .order_by_asc(source::Column::Key)
+        .into_tuple()
+        .all(transaction)
+        .await
+        .map_err(Error::database)?;
+    let steps = steps_of(transaction, runs.clone()).await?;
+    Ok(cycle(runs.iter().filter_map(|run| steps.get(run)).map(Vec::as_slice)))
+}

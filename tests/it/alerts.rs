@@ -1,0 +1,274 @@
+//! Alerts: how they are raised, what is done about them, and how they end.
+
+use chrono::TimeDelta;
+use pipewatch::config::Flags;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support::watchers::Socket;
+use crate::support::{Database, Server, ago, eventually, now, run, with};
+
+const RUNS: &str = "/api/v1/source-runs";
+
+behaviours! {
+    a_rate_below_its_threshold_fires_and_recovers,
+    an_alert_is_acknowledged_and_stays_in_the_status,
+    a_source_that_is_expected_and_does_not_come_is_silent,
+    a_pace_is_learned,
+    a_disabled_source_is_not_waited_for,
+    every_step_reaches_every_watcher_once,
+    a_run_that_is_never_heard_of_again_is_lost,
+    two_servers_raise_one_alert,
+    alerts_are_silenced_until_an_instant,
+}
+
+/// A server that evaluates all the time.
+async fn start(database: Database) -> Server {
+    Server::start_with(database, quick()).await
+}
+
+fn quick() -> Flags {
+    Flags { evaluation_interval: Some("100ms".into()), ..Flags::default() }
+}
+
+const ALERTS: &str = "{ alerts { nodes { id rule type pipeline source check state severity title message
+    startedAt changedAt acknowledgedBy note } } }";
+
+async fn alerts(server: &Server) -> Vec<Value> {
+    server.data(ALERTS, json!({})).await["alerts"]["nodes"].as_array().expect("a list").clone()
+}
+
+/// The alert of a rule, when it stands so.
+async fn alert(server: &Server, rule: &str, state: &str) -> Value {
+    eventually(&format!("{rule} {state}"), || async {
+        let alerts = alerts(server).await;
+        alerts.into_iter().find(|alert| alert["rule"] == rule && alert["state"] == state)
+    })
+    .await
+}
+
+fn quality(successes: u32) -> Value {
+    with(run("punch"), json!({"geocoding_attempts": 100, "geocoding_successes": successes}))
+}
+
+async fn a_rate_below_its_threshold_fires_and_recovers(database: Database) {
+    let server = start(database).await;
+    server.store_runs(RUNS, &[quality(50)]).await;
+    let firing = alert(&server, "THRESHOLD", "FIRING").await;
+    assert_eq!((&firing["check"], &firing["severity"]), (&json!("geocoding"), &json!("HIGH")), "{firing}");
+    let status = server.status("").await;
+    assert_eq!((&status["alerts"][0]["state"], &status["alerts"][0]["type"]), (&json!("firing"), &json!("quality")));
+    assert_eq!(status["alerts"][0]["id"], firing["id"]);
+
+    // 132 of 200 are 66 %: no error any more, and a warning still.
+    server.store_runs(RUNS, &[quality(82)]).await;
+    eventually("a lesser alert", || async {
+        let alert = alert(&server, "THRESHOLD", "FIRING").await;
+        (alert["severity"] == "MEDIUM" && alert["id"] == firing["id"]).then_some(())
+    })
+    .await;
+    // 1132 of 1,200 are above.
+    server
+        .store_runs(RUNS, &[with(quality(0), json!({"geocoding_attempts": 1000, "geocoding_successes": 1000}))])
+        .await;
+    let resolved = alert(&server, "THRESHOLD", "RESOLVED").await;
+    assert_eq!(resolved["id"], firing["id"]);
+    assert_eq!(server.status("").await["alerts"], json!([]));
+    assert_eq!(alerts(&server).await.len(), 1, "one alert, however often it was found");
+    server.stop().await;
+}
+
+async fn an_alert_is_acknowledged_and_stays_in_the_status(database: Database) {
+    let server = start(database).await;
+    server.store_runs(RUNS, &[quality(50)]).await;
+    let id = alert(&server, "THRESHOLD", "FIRING").await["id"].clone();
+    let acknowledge = "mutation($id: ID!, $author: String!) {
+        acknowledgeAlert(id: $id, author: $author, note: \"on it\") { state acknowledgedBy note } }";
+    let answer = server.data(acknowledge, json!({"id": id, "author": "ada"})).await;
+    assert_eq!(answer["acknowledgeAlert"], json!({"state": "ACKNOWLEDGED", "acknowledgedBy": "ada", "note": "on it"}));
+    let status = server.status("").await;
+    assert_eq!(status["alerts"][0]["state"], "acknowledged");
+    assert_eq!(status["overall_status"], "error", "acknowledging does not mend it");
+    for (id, author, code) in [
+        (id.clone(), "ada", "CANNOT_ACKNOWLEDGE"),
+        (id.clone(), " ", "BAD_USER_INPUT"),
+        (json!("x"), "ada", "BAD_USER_INPUT"),
+        (json!(Uuid::from_u128(7)), "ada", "ALERT_NOT_FOUND"),
+    ] {
+        assert_eq!(
+            server.error_code(acknowledge, json!({"id": id, "author": author})).await,
+            code,
+            "{id} by {author:?}"
+        );
+    }
+    server
+        .store_runs(RUNS, &[with(quality(0), json!({"geocoding_attempts": 1000, "geocoding_successes": 1000}))])
+        .await;
+    alert(&server, "THRESHOLD", "RESOLVED").await;
+    server.stop().await;
+}
+
+const UPSERT: &str = "mutation($every: String, $enabled: Boolean!) {
+    upsertSource(source: \"punch\", enabled: $enabled, expectedEvery: $every, grace: \"10m\") { expectedEvery grace enabled } }";
+
+async fn a_source_that_is_expected_and_does_not_come_is_silent(database: Database) {
+    let server = start(database).await;
+    let answer = server.data(UPSERT, json!({"every": "1h", "enabled": true})).await;
+    assert_eq!(answer["upsertSource"], json!({"expectedEvery": "3600", "grace": "600", "enabled": true}));
+    for (every, code) in [("often", "BAD_USER_INPUT"), ("CRON_TZ=Mars/Olympus 0 6 * * *", "BAD_USER_INPUT")] {
+        assert_eq!(server.error_code(UPSERT, json!({"every": every, "enabled": true})).await, code, "{every}");
+    }
+    server.store_runs(RUNS, &[run("punch")]).await;
+    server.advance(TimeDelta::minutes(65));
+    // What is evaluated after the advance is told by something else that is found.
+    server.store_runs(RUNS, &[with(quality(0), json!({"source": "vanguard"}))]).await;
+    alert(&server, "THRESHOLD", "FIRING").await;
+    assert!(alerts(&server).await.iter().all(|alert| alert["rule"] != "SILENCE"), "the grace is not over");
+
+    server.advance(TimeDelta::minutes(10));
+    let silent = alert(&server, "SILENCE", "FIRING").await;
+    assert_eq!((&silent["source"], &silent["type"]), (&json!("punch"), &json!("SILENCE")));
+    assert_eq!(silent["severity"], "MEDIUM");
+    assert!(server.status("").await["alerts"].as_array().expect("alerts").iter().any(|one| one["id"] == silent["id"]));
+
+    let late = with(run("punch"), json!({"timestamp": (chrono::Utc::now() + TimeDelta::minutes(74)).to_rfc3339()}));
+    server.store_runs(RUNS, &[late]).await;
+    assert_eq!(alert(&server, "SILENCE", "RESOLVED").await["id"], silent["id"]);
+    server.stop().await;
+}
+
+async fn a_pace_is_learned(database: Database) {
+    let server = start(database).await;
+    let hourly: Vec<Value> =
+        (0..12).map(|hours| with(run("punch"), json!({"timestamp": ago(TimeDelta::hours(hours))}))).collect();
+    server.store_runs(RUNS, &hourly).await;
+    server.advance(TimeDelta::minutes(175));
+    server.store_runs(RUNS, &[with(quality(0), json!({"source": "vanguard"}))]).await;
+    alert(&server, "THRESHOLD", "FIRING").await;
+    assert!(alerts(&server).await.iter().all(|alert| alert["rule"] != "SILENCE"), "three gaps are not over");
+    server.advance(TimeDelta::minutes(10));
+    assert_eq!(alert(&server, "SILENCE", "FIRING").await["source"], "punch");
+    server.stop().await;
+}
+
+async fn a_disabled_source_is_not_waited_for(database: Database) {
+    let server = start(database).await;
+    server.data(UPSERT, json!({"every": "1h", "enabled": true})).await;
+    server.store_runs(RUNS, &[run("punch")]).await;
+    server.advance(TimeDelta::hours(2));
+    alert(&server, "SILENCE", "FIRING").await;
+    server.data(UPSERT, json!({"every": "1h", "enabled": false})).await;
+    alert(&server, "SILENCE", "RESOLVED").await;
+    assert_eq!(server.status("").await["alerts"], json!([]));
+    server.stop().await;
+}
+
+async fn every_step_reaches_every_watcher_once(database: Database) {
+    let server = start(database).await;
+    let subscribe =
+        |since: &str| format!("subscription {{ alertEvents{since} {{ id from to rule reason severity revision }} }}");
+    let mut first = Socket::graphql(&server).await;
+    first.subscribe("1", &subscribe("(since: \"0\")")).await;
+    server.store_runs(RUNS, &[quality(50)]).await;
+    let next = async |socket: &mut Socket| socket.next().await["payload"]["data"]["alertEvents"].take();
+    let found = next(&mut first).await;
+    assert_eq!((&found["from"], &found["to"]), (&Value::Null, &json!("PENDING")), "{found}");
+    let fired = next(&mut first).await;
+    assert_eq!(
+        (&fired["from"], &fired["to"], &fired["reason"]),
+        (&json!("PENDING"), &json!("FIRING"), &json!("PERSISTED"))
+    );
+    assert!(crate::support::revision(&fired["revision"]) > crate::support::revision(&found["revision"]));
+
+    // Who comes later, or back, gets what is behind the number it names, and goes on from there.
+    let mut second = Socket::graphql(&server).await;
+    second.subscribe("1", &subscribe("(since: \"0\", pipeline: \"default\")")).await;
+    assert_eq!((next(&mut second).await, next(&mut second).await), (found.clone(), fired.clone()));
+    let mut third = Socket::graphql(&server).await;
+    let since = format!("(since: \"{}\")", found["id"].as_str().expect("an id"));
+    third.subscribe("1", &subscribe(&since)).await;
+    assert_eq!(next(&mut third).await, fired);
+    // And who names none gets what comes. The answer to something else tells that it is there.
+    let mut fourth = Socket::graphql(&server).await;
+    fourth.subscribe("1", &subscribe("")).await;
+    fourth.subscribe("2", "{ __typename }").await;
+    assert_eq!(fourth.next().await["id"], "2");
+
+    server
+        .store_runs(RUNS, &[with(quality(0), json!({"geocoding_attempts": 9000, "geocoding_successes": 9000}))])
+        .await;
+    for socket in [&mut first, &mut second, &mut third] {
+        let resolved = next(socket).await;
+        assert_eq!((&resolved["from"], &resolved["to"]), (&json!("FIRING"), &json!("RESOLVED")), "{resolved}");
+    }
+    server.stop().await;
+}
+
+async fn a_run_that_is_never_heard_of_again_is_lost(database: Database) {
+    let server = start(database).await;
+    let id = Uuid::from_u128(1);
+    let start = json!({"id": id, "source": "punch", "timestamp": now(), "outcome": "running"});
+    server.store_runs(RUNS, &[start]).await;
+    server.advance(TimeDelta::minutes(61));
+    let source = eventually("a lost run", || async {
+        let source = server.status("").await["scraping_health"]["sources"][0].take();
+        (source["status"] == "error").then_some(source)
+    })
+    .await;
+    assert_eq!((&source["running"], &source["runs"]), (&json!(0), &json!(1)));
+    let state = "{ sourceRuns { nodes { state } } }";
+    assert_eq!(server.data(state, json!({})).await["sourceRuns"]["nodes"], json!([{"state": "LOST"}]));
+
+    // It ends after all, and before it was given up.
+    let end = with(run("punch"), json!({"id": id}));
+    assert_eq!(server.report(RUNS, &end).await.0, 201);
+    let source = server.status("").await["scraping_health"]["sources"][0].take();
+    assert_eq!((&source["status"], &source["runs"]), (&json!("healthy"), &json!(1)), "{source}");
+    assert_eq!(server.data(state, json!({})).await["sourceRuns"]["nodes"], json!([{"state": "OK"}]));
+    server.stop().await;
+}
+
+async fn two_servers_raise_one_alert(database: Database) {
+    let second = start(Database::existing(database.url.clone())).await;
+    let first = start(database).await;
+    first.store_runs(RUNS, &[quality(50)]).await;
+    let fired = alert(&second, "THRESHOLD", "FIRING").await;
+    // Whoever holds the lease goes; the other goes on with the same alert.
+    first.stop().await;
+    second
+        .store_runs(RUNS, &[with(quality(0), json!({"geocoding_attempts": 9000, "geocoding_successes": 9000}))])
+        .await;
+    assert_eq!(alert(&second, "THRESHOLD", "RESOLVED").await["id"], fired["id"]);
+    assert_eq!(alerts(&second).await.len(), 1);
+    second.stop().await;
+}
+
+async fn alerts_are_silenced_until_an_instant(database: Database) {
+    let server = start(database).await;
+    let silence =
+        "mutation($until: DateTime!, $pipeline: String, $reason: String!) { silenceAlerts(pipeline: $pipeline,
+        rule: THRESHOLD, label: \"team=maps\", until: $until, author: \"ada\", reason: $reason) {
+        id rule pipeline label until author reason } }";
+    let until = (chrono::Utc::now() + TimeDelta::hours(1)).to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+    let made = server.data(silence, json!({"until": until, "pipeline": "default", "reason": "moving house"})).await;
+    let made = &made["silenceAlerts"];
+    assert_eq!(
+        (&made["rule"], &made["label"], &made["until"]),
+        (&json!("THRESHOLD"), &json!("team=maps"), &json!(until))
+    );
+    for (variables, code) in [
+        (json!({"until": ago(TimeDelta::hours(1)), "reason": "x"}), "BAD_USER_INPUT"),
+        (json!({"until": until, "reason": " "}), "BAD_USER_INPUT"),
+        (json!({"until": until, "pipeline": "nowhere", "reason": "x"}), "PIPELINE_NOT_FOUND"),
+    ] {
+        assert_eq!(server.error_code(silence, variables.clone()).await, code, "{variables}");
+    }
+    let list = "{ alertSilences { id reason } }";
+    let expect = json!([{"id": made["id"], "reason": "moving house"}]);
+    assert_eq!(server.data(list, json!({})).await["alertSilences"], expect);
+    let end = "mutation($id: ID!) { endAlertSilence(id: $id) }";
+    assert_eq!(server.data(end, json!({"id": made["id"]})).await["endAlertSilence"], true);
+    assert_eq!(server.data(end, json!({"id": made["id"]})).await["endAlertSilence"], false, "once");
+    assert_eq!(server.data(list, json!({})).await["alertSilences"], json!([]));
+    server.stop().await;
+}

@@ -1,0 +1,75 @@
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::support::server::{Process, answer, client};
+use crate::support::watchers::Socket;
+use crate::support::{eventually, run};
+
+/// As many as the server takes on one connection, and in all, unless it is told otherwise.
+const CONNECTIONS: usize = 100;
+const OPERATIONS: usize = 100;
+
+fn operation(number: usize) -> String {
+    format!("subscription {{ of{number}: pipelineStatusUpdates {{ revision }} }}")
+}
+
+/// A round is a message for each operation of each connection; every one of this revision, if one is named.
+async fn round(sockets: &mut [Socket], of: Option<&str>) {
+    join_all(sockets.iter_mut().enumerate().map(async |(connection, socket)| {
+        let mut ids = Vec::with_capacity(OPERATIONS);
+        for _ in 0..OPERATIONS {
+            let message = socket.next().await;
+            let id: usize =
+                message["id"].as_str().and_then(|id| id.parse().ok()).unwrap_or_else(|| panic!("{message}"));
+            let status = &message["payload"]["data"][format!("of{}", connection * OPERATIONS + id)];
+            assert!(status["revision"].is_string(), "{message}");
+            assert!(of.is_none_or(|revision| status["revision"] == revision), "{message}");
+            ids.push(id);
+        }
+        ids.sort_unstable();
+        assert!(ids.into_iter().eq(0..OPERATIONS), "each operation once");
+    }))
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_different_operations_are_each_executed_once_a_snapshot_and_there_are_no_more() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // No interval comes within this test: there are as many snapshots as changes.
+    let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &["--interval", "1h"]);
+    let counted = async || {
+        let executions = server.metric("pipewatch_subscription_executions_total").await;
+        (executions.to_string(), server.metric("pipewatch_groups").await.to_string())
+    };
+    let expect = |executions: usize, groups: usize| (executions.to_string(), groups.to_string());
+    let mut sockets = join_all((0..CONNECTIONS).map(|_| Socket::graphql_at(&server.url))).await;
+    for (connection, socket) in sockets.iter_mut().enumerate() {
+        for id in 0..OPERATIONS {
+            socket.subscribe(&id.to_string(), &operation(connection * OPERATIONS + id)).await;
+        }
+    }
+    round(&mut sockets, None).await;
+    let all = CONNECTIONS * OPERATIONS;
+    assert_eq!(counted().await, expect(all, all), "executed once");
+
+    let mut late = Socket::graphql_at(&server.url).await;
+    late.subscribe("1", &operation(all)).await;
+    let refused = late.next().await;
+    assert_eq!(refused["type"], "error", "{refused}");
+    let message = refused["payload"][0]["message"].as_str().expect("words");
+    assert!(message.contains("max_groups") && message.contains(&all.to_string()), "{message}");
+    late.subscribe("1", &operation(0)).await;
+    assert_eq!(late.next().await["type"], "next", "one that others watch costs nothing more");
+    late.send(json!({"type": "complete", "id": "1"})).await;
+
+    for change in 1..=2 {
+        let report = client().post(format!("{}/api/v1/source-runs", server.url)).json(&run("a"));
+        let (status, answer) = answer(report).await;
+        assert_eq!(status, 201, "{answer}");
+        round(&mut sockets, answer["revisions"]["default"].as_str()).await;
+        assert_eq!(counted().await, expect(all * (change + 1), all), "and once a snapshot");
+    }
+    drop((sockets, late));
+    eventually("the groups end with their members", || async { (counted().await.1 == "0").then_some(()) }).await;
+    assert_eq!(server.signal("TERM").code(), Some(0));
+}

@@ -1,0 +1,299 @@
+use std::collections::BTreeSet;
+
+use pipewatch::http::openapi;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+
+use crate::support::server::{Process, client, program};
+use crate::support::{Database, in_time, now, run, with};
+
+const STATUS: &str = "/api/v1/monitoring/pipeline-status";
+const STREAM: &str = "/api/v1/monitoring/pipeline-status/stream";
+const SOCKET: &str = "/api/v1/ws/monitoring/pipeline-status";
+const RUNS: &str = "/api/v1/source-runs";
+const METRICS: &str = "/api/v1/data-quality-metrics";
+const JSON: (&str, &str) = ("content-type", "application/json");
+const UPGRADE: [(&str, &str); 3] =
+    [("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-key", "cGlwZXdhdGNoLXJlYWRtZQ==")];
+
+#[test]
+fn openapi_json_is_what_the_program_prints() {
+    let committed = include_str!("../../openapi.json");
+    assert!(committed == openapi::json(), "run `make schema` and commit openapi.json");
+}
+
+/// The description, in which nothing is left out: a field that it does not name is an error.
+struct Description(Value);
+
+impl Description {
+    fn new() -> Self {
+        let mut json: Value = serde_json::from_str(&openapi::json()).expect("JSON");
+        for schema in json["components"]["schemas"].as_object_mut().expect("schemas").values_mut() {
+            if schema.get("properties").is_some() {
+                schema["additionalProperties"] = json!(false);
+            }
+        }
+        Self(json)
+    }
+
+    /// What is wrong with a value by a schema of the description.
+    fn faults(&self, schema: &Value, value: &Value) -> Vec<String> {
+        let whole = with(schema.clone(), json!({"components": self.0["components"]}));
+        let validator = jsonschema::options().should_validate_formats(true).build(&whole).expect("a schema");
+        validator.iter_errors(value).map(|error| format!("{} {error}", error.instance_path())).collect()
+    }
+
+    fn assert_is(&self, name: &str, value: &Value) {
+        let schema = json!({"$ref": format!("#/components/schemas/{name}")});
+        assert_eq!(self.faults(&schema, value), [""; 0], "{name}: {value}");
+    }
+
+    fn operations(&self) -> impl Iterator<Item = (&str, &str, &Value)> {
+        let paths = self.0["paths"].as_object().expect("paths").iter();
+        paths.flat_map(|(path, methods)| {
+            methods.as_object().into_iter().flatten().map(|(method, it)| (path.as_str(), method.as_str(), it))
+        })
+    }
+}
+
+#[test]
+fn the_examples_are_what_they_are_examples_of() {
+    let description = Description::new();
+    let mut examples = 0;
+    for (name, schema) in description.0["components"]["schemas"].as_object().expect("schemas") {
+        if let Some(example) = schema.get("example") {
+            description.assert_is(name, example);
+            examples += 1;
+        }
+    }
+    for (path, _, operation) in description.operations() {
+        for (status, response) in operation["responses"].as_object().expect("responses") {
+            for (content_type, content) in response["content"].as_object().into_iter().flatten() {
+                if let Some(example) = content.get("example") {
+                    let faults = description.faults(&content["schema"], example);
+                    assert_eq!(faults, [""; 0], "{path} {status} {content_type}");
+                    if content_type == "application/problem+json" {
+                        assert_eq!(example["status"].as_u64(), status.parse().ok(), "{path} {status}");
+                    }
+                    examples += 1;
+                }
+            }
+        }
+    }
+    assert!(examples > 30, "{examples}");
+}
+
+/// A running server whose every answer is held against the description.
+struct Described {
+    server: Process,
+    client: Client,
+    description: Description,
+    seen: BTreeSet<(String, String, u16)>,
+}
+
+impl Described {
+    /// The status and the body of an answer, which must be as it is described. The body of a stream is its first event.
+    async fn ask(
+        &mut self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> (u16, HeaderMap, Value) {
+        let name = |name: &str| name.parse::<HeaderName>().expect("a name");
+        let headers = headers.iter().map(|(key, value)| (name(key), value.parse::<HeaderValue>().expect("a value")));
+        let request = self.client.request(method.clone(), format!("{}{path}", self.server.url));
+        let request = request.headers(headers.collect()).body(body.to_owned());
+        let mut response = in_time("an answer", request.send()).await.expect("an answer");
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let essence = content_type.split(';').next().unwrap_or_default();
+        let mut bytes = Vec::new();
+        if status != 101 {
+            while let Some(chunk) = in_time("a body", response.chunk()).await.expect("unbroken") {
+                bytes.extend_from_slice(&chunk);
+                // One event is enough.
+                if essence == "text/event-stream" && bytes.windows(2).any(|end| end == b"\n\n") {
+                    break;
+                }
+            }
+        }
+        let text = String::from_utf8(bytes).expect("text");
+
+        let (route, verb) = (path.split('?').next().expect("a path"), method.as_str().to_lowercase());
+        let what = format!("{verb} {path} {status}: {text}");
+        let described = &self.description.0["paths"][route][&verb]["responses"][status.to_string()];
+        assert!(described.is_object(), "not described: {what}");
+        self.seen.insert((route.to_owned(), verb, status));
+        for name in described["headers"].as_object().into_iter().flatten().map(|(name, _)| name) {
+            assert!(headers.contains_key(name), "{name} is described: {what}");
+        }
+        let schema = &described["content"][essence]["schema"];
+        assert_eq!(schema.is_object(), !text.is_empty(), "{essence:?} is described where there is a body: {what}");
+        let value = match essence {
+            "application/json" | "application/problem+json" => serde_json::from_str(&text).expect(&what),
+            _ => Value::String(text),
+        };
+        if schema.is_object() {
+            assert_eq!(self.description.faults(schema, &value), [""; 0], "{what}");
+        }
+        (status, headers, value)
+    }
+
+    /// The same for a status that is expected.
+    async fn expect(
+        &mut self,
+        expect: u16,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &Value,
+    ) -> Value {
+        let body = if body.is_string() { body.as_str().unwrap_or_default().to_owned() } else { body.to_string() };
+        let (status, _, value) = self.ask(method, path, headers, &body).await;
+        assert_eq!(status, expect, "{path} {headers:?} {value}");
+        value
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_answer_is_as_it_is_described_and_every_one_described_is_given() {
+    let (folder, database) = (tempfile::tempdir().expect("a folder"), Database::postgres().await);
+    let mut command = program(folder.path());
+    command.args([
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--database-url",
+        &database.url,
+        "--interval",
+        "200ms",
+        "--log",
+        "off",
+    ]);
+    command.env("PIPEWATCH_TOKENS", "token");
+    let server = Process::start(command);
+    let bearer = HeaderValue::from_static("Bearer token");
+    // It sees to the TLS provider.
+    drop(client());
+    let headers = [(reqwest::header::AUTHORIZATION, bearer)].into_iter().collect();
+    let client = Client::builder().default_headers(headers).build().expect("a client");
+    let mut it = Described { server, client, description: Description::new(), seen: BTreeSet::new() };
+    reports(&mut it).await;
+    watching(&mut it).await;
+    the_server_itself(&mut it).await;
+    trouble(&mut it, &database).await;
+    for (path, method, operation) in it.description.operations() {
+        for status in operation["responses"].as_object().expect("responses").keys() {
+            let answer = (path.to_owned(), method.to_owned(), status.parse().expect("a status"));
+            assert!(it.seen.contains(&answer), "it is described, and never given: {answer:?}");
+        }
+    }
+    assert_eq!(it.server.signal("TERM").code(), Some(0));
+}
+
+/// Reports, those of the examples among them.
+async fn reports(it: &mut Described) {
+    let post = Method::POST;
+    let example = |name: &str| it.description.0["components"]["schemas"][name]["example"].clone();
+    let (example_run, example_metric) = (example("SourceRun"), example("DataQualityMetric"));
+    for (path, example) in [(RUNS, example_run), (METRICS, example_metric)] {
+        let id = "0194aef2-6b1e-7c3a-9a51-0f6f1d1e9d12";
+        let good = with(example, json!({"timestamp": now(), "id": id}));
+        let other = with(good.clone(), json!({"geocoding_attempts": 1000}));
+        let new = with(good.clone(), json!({"id": null, "pipeline": null, "validation_pass_rate": null}));
+        for (status, body, headers) in [
+            (201, good.clone(), &[JSON][..]),
+            (200, json!([good, new]), &[JSON]),
+            (207, json!([new, {}, {"id": "nonsense"}]), &[JSON]),
+            (409, other, &[JSON]),
+            (422, json!({"id": id, "timestamp": "nonsense", "unknown": 1}), &[JSON]),
+            (201, json!(format!("{new}\n{new}\n")), &[("content-type", "application/x-ndjson")]),
+            (400, json!("{"), &[JSON]),
+            (413, json!(vec![new.clone(); 1_001]), &[JSON]),
+            (415, new.clone(), &[("content-type", "text/plain")]),
+            (401, new.clone(), &[JSON, ("authorization", "Bearer wrong")]),
+        ] {
+            it.expect(status, post.clone(), path, headers, &body).await;
+        }
+        it.expect(201, post.clone(), &format!("{path}?pipeline=other"), &[JSON], &new).await;
+    }
+}
+
+/// The status, by every route.
+async fn watching(it: &mut Described) {
+    let (get, none) = (Method::GET, json!(""));
+    let failed = with(run("b"), json!({"outcome": "failed", "error": "gone"}));
+    it.expect(201, Method::POST, RUNS, &[JSON], &failed).await;
+    let (_, headers, status) = it.ask(get.clone(), STATUS, &[], "").await;
+    assert_eq!(status["scraping_health"]["failed_sources"], 1);
+    let etag = headers["etag"].to_str().expect("text").to_owned();
+    for path in [STATUS, STREAM, SOCKET] {
+        let upgrade: &[(&str, &str)] = if path == SOCKET { &UPGRADE } else { &[] };
+        let and = |more: &[(&'static str, &'static str)]| [upgrade, more].concat();
+        let version = ("sec-websocket-version", "13");
+        let found = if path == SOCKET { 101 } else { 200 };
+        for (query, status) in [
+            ("", found),
+            ("?sources=all", found),
+            ("?sources=none", found),
+            ("?sources=some", 400),
+            ("?pipeline=a", 404),
+        ] {
+            let value = it.expect(status, get.clone(), &format!("{path}{query}"), &and(&[version]), &none).await;
+            if path == STREAM && status == 200 {
+                let event = value.as_str().expect("text");
+                let data = event.lines().find_map(|line| line.strip_prefix("data: ")).expect(event);
+                it.description.assert_is("PipelineStatus", &serde_json::from_str(data).expect("JSON"));
+            }
+        }
+        if path != SOCKET {
+            it.expect(401, get.clone(), path, &[("authorization", "Basic token")], &none).await;
+        }
+    }
+    it.expect(304, get.clone(), STATUS, &[("if-none-match", &etag)], &none).await;
+    it.expect(400, get.clone(), SOCKET, &[], &none).await;
+    let old: Vec<_> = UPGRADE.into_iter().chain([("sec-websocket-version", "8")]).collect();
+    it.expect(426, get.clone(), SOCKET, &old, &none).await;
+}
+
+async fn the_server_itself(it: &mut Described) {
+    let (get, none) = (Method::GET, json!(""));
+    for path in ["/api/health", "/api/health/live", "/api/health/ready", "/metrics", "/api/openapi.json"] {
+        let answer = it.expect(200, get.clone(), path, &[], &none).await;
+        if path.contains("health") {
+            it.expect(200, get.clone(), path, &[("authorization", "Bearer wrong")], &none).await;
+        } else {
+            it.expect(401, get.clone(), path, &[("authorization", "Bearer wrong")], &none).await;
+        }
+        if path == "/api/openapi.json" {
+            assert_eq!(answer, serde_json::from_str::<Value>(&openapi::json()).expect("JSON"));
+        }
+    }
+}
+
+/// A database that lets nobody in: what was known is shown with an alert, and what was not is an error.
+async fn trouble(it: &mut Described, database: &Database) {
+    let (get, post, none) = (Method::GET, Method::POST, json!(""));
+    let name = database.name();
+    database.administer(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
+    database
+        .administer(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"))
+        .await;
+    in_time("an alert", async { while it.ask(get.clone(), STATUS, &[], "").await.2["alerts"] == json!([]) {} }).await;
+    for path in [RUNS, METRICS] {
+        let metric =
+            json!({"timestamp": now(), "metric_type": "hourly", "validation_attempts": 1, "validation_passes": 1});
+        it.expect(503, post.clone(), path, &[JSON], &if path == RUNS { run("a") } else { metric }).await;
+    }
+    let version = ("sec-websocket-version", "13");
+    let upgrade: Vec<_> = UPGRADE.into_iter().chain([version]).collect();
+    for (path, headers) in [(STATUS, &[][..]), (STREAM, &[]), (SOCKET, &upgrade)] {
+        it.expect(503, get.clone(), &format!("{path}?pipeline=other"), headers, &none).await;
+    }
+    for path in ["/api/health", "/api/health/ready"] {
+        in_time("health says so", async { while it.ask(get.clone(), path, &[], "").await.0 != 503 {} }).await;
+    }
+    database.administer(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
+}

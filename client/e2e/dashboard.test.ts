@@ -230,6 +230,8 @@ describe('GraphiQL', () => {
   it('runs the subscription live', async () => {
     await server.report('default', GOOD);
     const page = await browser.open(`${site.url}/graphiql`);
+    // Until the editor has its text there is nothing to execute.
+    await page.locator('.graphiql-query-editor').getByText('pipelineStatusUpdates').waitFor();
     await page.getByRole('button', { name: /Execute query/ }).click();
     const answer = page.locator('.graphiql-response');
     await answer.getByText('overallStatus').first().waitFor();

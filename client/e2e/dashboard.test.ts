@@ -1,7 +1,6 @@
-import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { violationsOf } from './axe';
 import { Browser, ofNetwork } from './browser';
 import { PipewatchServer, type Run } from './server';
 import { Site } from './site';
@@ -184,7 +183,6 @@ describe('the overview', () => {
 
 describe('for everybody', () => {
   it.each(['light', 'dark'] as const)('axe finds nothing in %s colours', async (colorScheme) => {
-    const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
     const pipeline = fresh();
     const at = (minutes: number) => new Date(Date.now() - minutes * 60_000).toISOString();
     await server.report(pipeline, ...[5, 65, 125].map((minutes) => ({ ...GOOD, timestamp: at(minutes) })), {
@@ -205,22 +203,7 @@ describe('for everybody', () => {
       await page.goto(site.url + path);
       await page.locator('main h1, main p').first().waitFor();
       if (path.endsWith(pipeline)) await page.locator('canvas').nth(1).waitFor();
-      // By the debugger, since the page's policy would not have it.
-      await page.evaluate(axe);
-      const violations = await page.evaluate(async () => {
-        const { violations } = await (
-          window as unknown as {
-            axe: {
-              run(): Promise<{ violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }>;
-            };
-          }
-        ).axe.run();
-        return violations.map(({ id, nodes }) => ({
-          id,
-          nodes: nodes.map((node) => `${node.html.slice(0, 120)} ${node.failureSummary}`),
-        }));
-      });
-      expect(violations, path).toEqual([]);
+      expect(await violationsOf(page), path).toEqual([]);
       await page.close();
     }
   });

@@ -11,6 +11,7 @@ import { Gone } from '../parts/gone';
 import { HealthMark } from '../parts/health';
 import { Notices } from '../parts/notices';
 import { type RunsBySource, SourcesTable } from '../parts/sources-table';
+import { Steps } from '../parts/steps';
 import { hrefs } from '../router';
 import { useTitle } from '../title';
 
@@ -66,6 +67,7 @@ function Details({ status, isKiosk }: { status: PipelineStatus; isKiosk: boolean
         <Figure name="Failed sources">{count(health.failedSources)}</Figure>
         <Figure name="Silent sources">{count(health.staleSources)}</Figure>
       </dl>
+      <Steps steps={status.steps} />
       <Checks quality={status.dataQuality} />
       <Suspense fallback={<Skeleton height={280} radius="md" />}>
         <Trend pipeline={status.pipeline} revision={status.revision} timestamp={status.timestamp} onRuns={setRuns} />

@@ -385,6 +385,12 @@ describe('refresh, rest and end', () => {
     expect([...rig.timers.keys()].filter((it) => it !== 'bridge')).toEqual([]);
     expect(rig.send({ type: 'start' }).done()).toEqual(['open sse']);
   });
+  it('that was stopped begins anew for who listens anew', () => {
+    const rig = started({ renewals: 0 }).fail(0, 'refused').send({ type: 'pause' });
+    rig.done();
+    expect(rig.send({ type: 'start' }).done()).toEqual(['open websocket']);
+    expect([rig.state.refusals, rig.state.error]).toEqual([0, null]);
+  });
   it('is deaf once it is closed', () => {
     const rig = onSocket().send({ type: 'close' });
     rig.done();

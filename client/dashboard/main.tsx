@@ -1,4 +1,4 @@
-import './mantine';
+import './mantine.css';
 import './style.css';
 import { createTheme, MantineProvider } from '@mantine/core';
 import { StrictMode } from 'react';

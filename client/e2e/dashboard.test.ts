@@ -165,6 +165,13 @@ describe('the overview', () => {
     await page.getByRole('heading', { name: good }).waitFor();
     await server.report(bad, { ...GOOD, outcome: 'failed' });
     await page.getByRole('heading', { name: bad }).waitFor();
+    // A component's own style: its sheet is easily lost, and nothing else would tell.
+    expect(
+      await page
+        .locator('.card')
+        .first()
+        .evaluate((card) => getComputedStyle(card).padding),
+    ).toBe('16px');
     const names = await page.locator('.card h2').allInnerTexts();
     expect(names.indexOf(bad)).toBeLessThan(names.indexOf(good));
     await page.getByRole('link', { name: bad }).last().click();

@@ -79,6 +79,10 @@ export class PipewatchServer {
     await end;
   }
 
+  signal(signal: NodeJS.Signals) {
+    this.#child?.kill(signal);
+  }
+
   async stop() {
     await this.kill();
     await rm(this.folder, { recursive: true, force: true });

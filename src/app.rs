@@ -25,6 +25,7 @@ use crate::live::patience::Patience;
 use crate::live::registry::Registry;
 use crate::monitor::{Monitor, Schedule};
 use crate::store::{Direction, Store};
+use crate::upkeep;
 
 /// A comment goes out on an event stream after so many seconds without an event.
 const HEARTBEAT: u16 = 15;
@@ -55,7 +56,10 @@ pub async fn run(
     let schedule = Schedule { interval: config.interval, debounce: DEBOUNCE.min(config.interval) };
     let rules = config.rules.clone();
     let monitor = Monitor::new(Arc::clone(&store), rules, schedule, clock.clone(), background.clone(), halt.clone());
-    let ingest = Ingest::new(Arc::clone(&store), Arc::new(config.rules.clone()), clock.clone());
+    let rules = Arc::new(config.rules.clone());
+    let upkeep = upkeep::run(Arc::clone(&store), Arc::clone(&rules), config.retention);
+    background.spawn(halt.clone().run_until_cancelled_owned(upkeep));
+    let ingest = Ingest::new(Arc::clone(&store), rules, clock.clone());
     let max_connections = files::fit(config.max_connections, HEADROOM);
     let ping_after = u16::try_from(config.ping_after.as_secs()).unwrap_or(u16::MAX);
     let streams = Streams {

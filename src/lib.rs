@@ -1,6 +1,7 @@
 //! Pipewatch: data pipelines report their runs and quality counts, and everyone who watches sees the one true status.
 //!
-//! Dependencies run one way: `domain` ← `store`, `live` ← `ingest`, `monitor`, `evaluator` ← `graphql`, `http` ← `app`.
+//! Dependencies run one way: `domain` ← `store`, `live` ← `ingest`, `monitor`, `notices`, `evaluator` ← `graphql`, `http` ←
+//! `app`.
 
 /// Puts the parts together.
 pub mod app;
@@ -28,7 +29,11 @@ pub mod ingest;
 pub mod live;
 /// When to compute, and the computing.
 pub mod monitor;
+/// Who is told of alerts.
+pub mod notices;
 /// Source runs from a file, told again.
 pub mod replay;
 /// The only place that speaks SQL.
 pub mod store;
+/// What the server does by itself.
+mod upkeep;

@@ -4,13 +4,14 @@
 mod command {
     pub(crate) mod migrate;
     pub(crate) mod replay;
+    pub(crate) mod rollups;
     pub(crate) mod serve;
 }
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-use crate::command::{migrate, replay, serve};
+use crate::command::{migrate, replay, rollups, serve};
 use clap::{Parser, Subcommand};
 use pipewatch::config::{BadSetting, Flags};
 use tokio::signal::unix::{SignalKind, signal};
@@ -37,6 +38,8 @@ enum Command {
     Serve(Box<Flags>),
     /// Bring the database's schema up or down, or show where it stands
     Migrate(migrate::Arguments),
+    /// Make the sums of hours and days anew
+    Rollups(rollups::Arguments),
     /// Print the GraphQL schema
     Schema,
     #[command(about = "Print the OpenAPI description of the REST routes")]
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         match cli.command {
             Command::Serve(flags) => serve::run(*flags).await,
             Command::Migrate(arguments) => migrate::run(arguments).await,
+            Command::Rollups(arguments) => rollups::run(arguments).await,
             Command::Schema => print(pipewatch::graphql::sdl().trim_end()),
             Command::Openapi => print(pipewatch::http::openapi::json().trim_end()),
             Command::Replay(arguments) => replay::run(arguments).await,

@@ -24,6 +24,8 @@ mod ingest;
 mod machine;
 /// One keep-alive connection that posts reports.
 mod reporter;
+/// What it costs to read histories from roll-ups.
+mod rollups;
 /// What is read off many measured times.
 mod sample;
 /// The server under test.
@@ -64,6 +66,8 @@ enum Part {
     Ingest(ingest::Extent),
     /// The cost of the status query with 10,000 and with 5,000,000 rows of history
     Status(status::Extent),
+    /// Histories from two years of roll-ups
+    Rollups(rollups::Extent),
     /// Memory at rest, and the time until the server serves
     Idle(idle::Extent),
     /// Delivery to many subscribers, beside the limit of the machine and beside peers
@@ -106,6 +110,8 @@ struct All {
     ingest: ingest::Extent,
     #[command(flatten)]
     status: status::Extent,
+    #[command(flatten)]
+    rollups: rollups::Extent,
     #[command(flatten)]
     idle: idle::Extent,
     #[command(flatten)]
@@ -158,6 +164,7 @@ async fn measure(part: &Part, program: &Program, databases: &mut Databases) -> R
     match part {
         Part::Ingest(extent) => print(&ingest::measure(extent, program, databases).await?),
         Part::Status(extent) => print(&status::measure(extent, databases).await?),
+        Part::Rollups(extent) => print(&rollups::measure(extent, databases).await?),
         Part::Load(_) | Part::Poll(_) | Part::Bare { .. } | Part::Constant { .. } | Part::Anomalies(_) => Ok(()),
         Part::Delivery(extent) => print(&delivery::measure(extent, program.path(), databases.folder())?),
         Part::Idle(extent) => print(&idle::measure(extent, program, databases).await?),
@@ -167,6 +174,7 @@ async fn measure(part: &Part, program: &Program, databases: &mut Databases) -> R
             print(&ingest::measure(&all.ingest, program, databases).await?)?;
             print(&status::measure(&all.status, databases).await?)?;
             print(&anomalies::measure(&all.anomalies)?)?;
+            print(&rollups::measure(&all.rollups, databases).await?)?;
             print(&delivery::measure(&all.delivery, program.path(), databases.folder())?)
         }
     }

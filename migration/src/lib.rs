@@ -9,6 +9,7 @@ mod m0003_data_quality_metrics;
 mod m0004_conflict_events;
 mod m0005_metric_checks;
 mod m0006_running_runs_and_steps;
+mod m0007_quality_rollups;
 mod m0008_leases;
 mod m0009_expectations;
 mod m0010_anomalies;
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_conflict_events::Migration),
             Box::new(m0005_metric_checks::Migration),
             Box::new(m0006_running_runs_and_steps::Migration),
+            Box::new(m0007_quality_rollups::Migration),
             Box::new(m0008_leases::Migration),
             Box::new(m0009_expectations::Migration),
             Box::new(m0010_anomalies::Migration),

@@ -115,24 +115,33 @@ impl MigrationTrait for Migration {
         manager.create_table(mutes).await?;
         manager.create_index(crate::index("alert_silences", &["ends_at"])).await?;
 
-        // What is to be delivered: a row a notice and channel.
+        // What is to be delivered: a row a notice and channel. It belongs to no alert, so that what was to be told outlives
+        // a pipeline that is removed.
         let outbox = Table::create()
             .table("outbox")
-            .col(pk_uuid("id"))
-            .col(string_len("channel", 64))
+            .col(uuid("notice"))
+            .col(string_len("channel", 320))
+            .col(string_len_null("pipeline", 64))
             .col(text("body"))
             .col(timestamp_with_time_zone("created_at"))
             .col(integer("attempts"))
             .col(timestamp_with_time_zone("next_attempt_at"))
-            .col(timestamp_with_time_zone_null("sent_at"))
+            // Who delivers it just now: the term of the lease, and since when.
+            .col(big_integer_null("claimed_term"))
+            .col(timestamp_with_time_zone_null("claimed_at"))
+            // When it was delivered or given up.
+            .col(timestamp_with_time_zone_null("ended_at"))
+            .col(boolean("delivered").default(false))
             .col(text_null("last_error"))
+            // A notice that is planned twice is one.
+            .primary_key(Index::create().col("notice").col("channel"))
             .to_owned();
         manager.create_table(outbox).await?;
-        manager
-            .get_connection()
-            .execute_unprepared("CREATE INDEX idx_outbox_due ON outbox (next_attempt_at) WHERE sent_at IS NULL")
-            .await
-            .map(drop)
+        for (name, columns) in [("due", "next_attempt_at"), ("queue", "channel, pipeline, created_at")] {
+            let sql = format!("CREATE INDEX idx_outbox_{name} ON outbox ({columns}) WHERE ended_at IS NULL");
+            manager.get_connection().execute_unprepared(&sql).await?;
+        }
+        manager.create_index(crate::index("outbox", &["ended_at"])).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {

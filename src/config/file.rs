@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::config::NoticeSettings;
 use crate::config::secret::Secret;
 
 /// `pipewatch.toml`. Unknown keys are errors.
@@ -17,6 +18,8 @@ pub(super) struct File {
     pub(super) staleness: Option<String>,
     #[serde(default)]
     pub(super) thresholds: Thresholds,
+    pub(super) retention: Option<String>,
+    pub(super) retention_hourly: Option<String>,
     pub(super) drain: Option<String>,
     pub(super) max_connections: Option<usize>,
     pub(super) max_connections_per_address: Option<usize>,
@@ -32,6 +35,8 @@ pub(super) struct File {
     pub(super) cors_origins: Option<Vec<String>>,
     pub(super) log: Option<String>,
     pub(super) demo: Option<bool>,
+    #[serde(default)]
+    pub(super) notices: NoticeSettings,
     #[serde(default)]
     pub(super) pipelines: BTreeMap<String, Pipeline>,
 }

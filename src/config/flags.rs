@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::config::NoticeSettings;
 use crate::config::secret::Secret;
 
 /// What every command that opens the database takes.
@@ -59,6 +60,12 @@ pub struct Flags {
     /// Below this rate validation is an error [default: 70]
     #[arg(long, env = "PIPEWATCH_VALIDATION_ERROR", value_name = "PERCENT")]
     pub validation_error: Option<f64>,
+    /// How long source runs and data quality metrics are kept, in whole days of UTC [default: 90d]
+    #[arg(long, env = "PIPEWATCH_RETENTION", value_name = "DURATION")]
+    pub retention: Option<String>,
+    /// How long the sums of hours are kept; those of days stay [default: 730d]
+    #[arg(long, env = "PIPEWATCH_RETENTION_HOURLY", value_name = "DURATION")]
+    pub retention_hourly: Option<String>,
     /// How long open requests and streams may take to end when the server stops [default: 10s]
     #[arg(long, env = "PIPEWATCH_DRAIN", value_name = "DURATION")]
     pub drain: Option<String>,
@@ -102,4 +109,7 @@ pub struct Flags {
     /// Replay the bundled real sample into the pipeline "demo", for ever, a day in 2 seconds
     #[arg(long, env = "PIPEWATCH_DEMO")]
     pub demo: bool,
+    /// Who is told of alerts.
+    #[command(flatten)]
+    pub notices: NoticeSettings,
 }

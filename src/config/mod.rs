@@ -4,6 +4,8 @@
 mod file;
 /// Flags and environment.
 mod flags;
+/// `[notices]`.
+mod notices;
 /// What must not be shown.
 mod secret;
 
@@ -16,11 +18,14 @@ use chrono::TimeDelta;
 
 use crate::config::file::File;
 pub use crate::config::flags::{DatabaseFlags, Flags};
+pub use crate::config::notices::NoticeSettings;
 pub use crate::config::secret::Secret;
 use crate::domain::check::{CheckName, Threshold};
 use crate::domain::status::{RuleBook, Rules};
 use crate::graphql;
 use crate::http::{CorsOrigins, Limits, Tokens};
+use crate::notices::Channels;
+use crate::store::retention::Retention;
 
 /// The database, when none is named: a file in the working directory.
 pub const DEFAULT_DATABASE: &str = "sqlite://pipewatch.db";
@@ -46,6 +51,8 @@ pub struct Config {
     pub evaluation_interval: Duration,
     /// Windows, staleness and thresholds.
     pub rules: RuleBook,
+    /// What is kept for how long.
+    pub retention: Retention,
     /// How long open requests and streams may take to end when the server stops.
     pub drain: Duration,
     /// Streams and sockets at a time, in all and from one address.
@@ -68,6 +75,8 @@ pub struct Config {
     pub ping_after: Duration,
     /// Which other origins' pages may read the answers.
     pub cors: CorsOrigins,
+    /// Who is told of alerts.
+    pub notices: Channels,
     /// What is logged, in tracing's filter syntax.
     pub log: String,
     /// Whether the bundled sample is replayed into the pipeline `demo`.
@@ -134,6 +143,11 @@ impl Config {
             migrate: !(flags.no_migrate || file.no_migrate.unwrap_or(false)),
             interval,
             evaluation_interval: evaluation_interval(flags.evaluation_interval.or(file.evaluation_interval))?,
+            retention: retention(
+                flags.retention.or(file.retention),
+                flags.retention_hourly.or(file.retention_hourly),
+                &rule_book,
+            )?,
             rules: rule_book,
             drain,
             max_connections,
@@ -160,6 +174,7 @@ impl Config {
             write_timeout: wait("write_timeout", flags.write_timeout.or(file.write_timeout), Duration::from_secs(10))?,
             ping_after: wait("ping_after", flags.ping_after.or(file.ping_after), Duration::from_secs(25))?,
             cors: cors(&flags.cors_origins.or(file.cors_origins).unwrap_or_default())?,
+            notices: flags.notices.or(file.notices).check()?,
             log: flags.database.log.or(file.log).unwrap_or_else(|| DEFAULT_LOG.to_owned()),
             demo,
         })
@@ -183,11 +198,19 @@ fn read_file(named: Option<&Path>) -> Result<File, BadSetting> {
     let path = named.map_or_else(|| PathBuf::from(DEFAULT_FILE), Path::to_owned);
     match std::fs::read_to_string(&path) {
         Ok(text) => {
-            toml::from_str(&text).map_err(|error| BadSetting::new(path.display().to_string(), error.to_string()))
+            toml::from_str(&text).map_err(|error| BadSetting::new(path.display().to_string(), place_of(&error, &text)))
         }
         Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(File::default()),
         Err(error) => Err(BadSetting::new(path.display().to_string(), error.to_string())),
     }
+}
+
+/// What is wrong with the file and where. The line is not shown, for it may hold a secret.
+fn place_of(error: &toml::de::Error, text: &str) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let number = before.matches('\n').count();
+    let key = text.lines().nth(number).and_then(|line| line.split_once('=')).map_or("", |(key, _)| key.trim());
+    format!("line {} {key}: {}", number + 1, error.message())
 }
 
 fn listen(set: Option<String>, port: Option<&str>, file: Option<String>) -> Result<SocketAddr, BadSetting> {
@@ -232,6 +255,23 @@ fn rules(
         thresholds.own.insert(check, threshold);
     }
     Ok(Rules { window, staleness, thresholds })
+}
+
+/// What a status looks at must be there.
+fn retention(raw: Option<String>, hourly: Option<String>, rules: &RuleBook) -> Result<Retention, BadSetting> {
+    let default = Retention::default();
+    let raw = delta("retention", raw, default.raw)?;
+    let hourly = delta("retention_hourly", hourly, default.hourly)?;
+    for (key, kept) in [("retention", raw), ("retention_hourly", hourly)] {
+        if kept < TimeDelta::days(1) {
+            return Err(BadSetting::new(key, "expected at least 1d"));
+        }
+    }
+    let window = rules.pipelines.values().map(|rules| rules.window).fold(rules.default.window, TimeDelta::max);
+    if raw < window {
+        return Err(BadSetting::new("retention", "expected at least the longest window, of which nothing may be gone"));
+    }
+    Ok(Retention { raw, hourly })
 }
 
 fn threshold(key: &str, set: file::Threshold, base: Threshold) -> Result<Threshold, BadSetting> {

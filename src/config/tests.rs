@@ -83,6 +83,9 @@ fn a_bad_setting_is_named() {
         ("interval = \"soon\"", "interval"),
         ("window = \"0s\"", "window"),
         ("window = \"1000000y\"", "window"),
+        ("retention = \"23h\"", "retention"),
+        ("retention_hourly = \"1h\"", "retention_hourly"),
+        ("[pipelines.news]\nwindow = \"91d\"", "retention"),
         ("drain = \"x\"", "drain"),
         ("thresholds.geocoding = { warning = 50 }", "thresholds.geocoding"),
         ("cors_origins = [\"example.org\"]", "cors_origins"),
@@ -119,6 +122,46 @@ fn the_default_file_says_the_defaults() {
 fn a_password_is_not_shown() {
     let error = load("database_url = \"mysql://me:secret@host/name\"").map(drop).expect_err("not ours");
     assert!(!error.to_string().contains("secret"), "{error}");
+}
+
+#[test]
+fn who_is_told_is_checked_whole_and_no_secret_is_shown() {
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let mail = "smtp_url = \"smtps://me:s3cr%40et@mail.example.org\"\nmail_from = \"Pipewatch <p@example.org>\"";
+    for (text, expect) in [
+        ("webhook_url = \"\"".to_owned(), Ok("[]")),
+        (format!("webhook_url = \"https://hidden.example.org/x\"\nwebhook_secret = \"{secret}\""), Ok("[webhook]")),
+        ("slack_url = \"https://hidden.example.org/x\"".into(), Ok("[slack]")),
+        (
+            format!("{mail}\nmail_to = [\"a@example.org\", \"B <b@example.org>\"]"),
+            Ok("[email:a@example.org email:b@example.org]"),
+        ),
+        ("webhook_url = \"hidden.example.org\"".into(), Err("notices.webhook_url")),
+        ("webhook_url = \"ftp://hidden.example.org\"".into(), Err("notices.webhook_url")),
+        (format!("webhook_secret = \"{secret}\""), Err("notices.webhook_url")),
+        ("webhook_url = \"https://x\"\nwebhook_secret = \"hidden\"".into(), Err("notices.webhook_secret")),
+        (mail.into(), Err("notices.mail_to")),
+        (format!("{mail}\nmail_to = [\"nobody\"]"), Err("notices.mail_to")),
+        ("mail_to = [\"a@example.org\"]".into(), Err("notices.smtp_url")),
+        ("smtp_url = \"smtp://x\"\nmail_to = [\"a@example.org\"]".into(), Err("notices.mail_from")),
+        (format!("{mail}\nmail_to = [\"a@example.org\"]").replace("smtps", "smtp"), Err("notices.smtp_url")),
+        (format!("{mail}\nmail_to = [\"a@example.org\"]").replace("smtps", "https"), Err("notices.smtp_url")),
+    ] {
+        let text = format!("[notices]\n{text}");
+        let (found, shown) = match load(&text) {
+            Ok(config) => (Ok(format!("{:?}", config.notices)), format!("{config:?}")),
+            Err(error) => (Err(error.key.clone()), error.to_string()),
+        };
+        assert_eq!(found.as_deref().map_err(String::as_str), expect, "{text}");
+        for hidden in ["hidden", "s3cr", "MfKQ9r8"] {
+            assert!(!shown.contains(hidden), "{hidden} in {shown}");
+        }
+    }
+    let flags = Flags {
+        notices: NoticeSettings { slack_url: Some("https://hidden".into()), ..Default::default() },
+        ..Flags::default()
+    };
+    assert!(!format!("{flags:?}").contains("hidden"));
 }
 
 #[test]

@@ -22,6 +22,8 @@ pub mod pipeline;
 pub mod report;
 /// The number that rises with every change of a pipeline's data.
 pub mod revision;
+/// Sums of hours and days.
+pub mod rollup;
 /// Source runs.
 pub mod run;
 /// Whether a source has been silent for too long.

@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 
 use crate::graphql::document;
 
+/// The subscription that follows a log.
+const LOG: &str = "alertEvents";
+
 /// The parameters of a GraphQL request, of the right shapes.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Parameters {
@@ -29,6 +32,8 @@ pub struct BadParameter {
 pub struct Operation {
     /// What it is.
     pub kind: OperationType,
+    /// Whether it follows a log, of which nothing may be skipped, and not a state, of which the newest is all.
+    pub follows_log: bool,
     /// The request, its document already parsed.
     pub request: Request,
 }
@@ -73,6 +78,11 @@ impl Parameters {
         self.operation_name.as_deref()
     }
 
+    /// Whether it may follow a log, of which nothing is skipped. A document that only mentions it is served so as well.
+    pub fn follows_log(&self) -> bool {
+        self.query.contains(LOG)
+    }
+
     /// The variables.
     pub fn variables(&self) -> &Map<String, Value> {
         &self.variables
@@ -90,6 +100,7 @@ impl Operation {
     /// # Errors
     /// The response that tells what is wrong.
     pub fn parse(parameters: Parameters) -> Result<Self, Box<Response>> {
+        let follows_log = parameters.follows_log();
         let mut document = parse_query(&parameters.query).map_err(|error| refused(error.into()))?;
         document::uncover_typename_directives(&mut document);
         let operation = find(&document, parameters.operation_name.as_deref())
@@ -102,7 +113,7 @@ impl Operation {
             Request::new(parameters.query).variables(Variables::from_json(Value::Object(parameters.variables)));
         request.operation_name = parameters.operation_name;
         request.set_parsed_query(document);
-        Ok(Self { kind, request })
+        Ok(Self { kind, follows_log, request })
     }
 }
 

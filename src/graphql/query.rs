@@ -1,12 +1,15 @@
 use async_graphql::connection::Connection;
 use async_graphql::{Context, Object, Result};
 
+use crate::domain::pipeline::PipelineKey;
+use crate::domain::rollup::{Range, Series};
 use crate::domain::run::{Outcome, RunState};
 use crate::domain::source::SourceKey;
 use crate::domain::viewer::Viewer;
 use crate::error::Error;
 use crate::graphql::connection::{Cursor, after, connection, first};
 use crate::graphql::types::history::{DataQualityMetric, MetricTypeValue, OutcomeValue, Source, SourceRun};
+use crate::graphql::types::quality_history::{BucketValue, QualityHistory};
 use crate::graphql::types::scalar::DateTime;
 use crate::graphql::types::status::{PipelineStatus, PipelineSummary};
 use crate::graphql::{Services, bad_input, error, pipeline as visible};
@@ -45,11 +48,8 @@ impl StatusQuery {
         ctx: &Context<'_>,
         #[graphql(default = "default")] pipeline: String,
     ) -> Result<Vec<Source>> {
-        let key = visible(ctx, &pipeline)?;
+        let key = known(ctx, &pipeline)?;
         let store = &ctx.data::<Services>()?.store;
-        if store.newest_revision(&key).is_none() {
-            return Err(error(Error::PipelineNotFound(key)));
-        }
         let sources = store.sources(&key).await.map_err(error)?;
         Ok(sources.into_iter().map(Source::from).collect())
     }
@@ -99,6 +99,43 @@ impl StatusQuery {
             id: run.id,
         }))
     }
+
+    /// The sums of a check over time, or of the volume `articles` or `events`: of a source, or of the whole pipeline.
+    /// The hours or days that have a part at or after `from` and before `to`, at most 10,000 of them.
+    #[graphql(complexity = "10 + child_complexity")]
+    #[allow(clippy::too_many_arguments, reason = "they are the field's arguments")]
+    async fn quality_history(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(default = "default")] pipeline: String,
+        source: Option<String>,
+        check: String,
+        from: DateTime,
+        to: DateTime,
+        bucket: BucketValue,
+    ) -> Result<QualityHistory> {
+        let key = known(ctx, &pipeline)?;
+        let source = source.map(|source| source_key(&source)).transpose()?;
+        let series: Series = check.parse().map_err(|error| bad_input(format!("check {check:?}: {error}")))?;
+        let range = Range::new(bucket.into(), from.instant("from")?, to.instant("to")?);
+        let range = range.map_err(|error| bad_input(error.to_string()))?;
+        let store = &ctx.data::<Services>()?.store;
+        let history = store.quality_history(&key, source.as_ref(), &series, &range).await.map_err(error)?;
+        Ok(QualityHistory::new(&key, source.as_ref(), &series, range.bucket(), history))
+    }
+}
+
+/// A pipeline that there is, and that this viewer may know of.
+fn known(ctx: &Context<'_>, pipeline: &str) -> Result<PipelineKey> {
+    let pipeline = visible(ctx, pipeline)?;
+    if ctx.data::<Services>()?.store.newest_revision(&pipeline).is_none() {
+        return Err(error(Error::PipelineNotFound(pipeline)));
+    }
+    Ok(pipeline)
+}
+
+fn source_key(source: &str) -> Result<SourceKey> {
+    source.parse().map_err(|error| bad_input(format!("source {source:?}: {error}")))
 }
 
 fn page(
@@ -110,16 +147,9 @@ fn page(
     most: i32,
     cursor: Option<&str>,
 ) -> Result<PageRequest> {
-    let pipeline = visible(ctx, pipeline)?;
-    if ctx.data::<Services>()?.store.newest_revision(&pipeline).is_none() {
-        return Err(error(Error::PipelineNotFound(pipeline)));
-    }
-    let source: Option<SourceKey> = source
-        .map(|source| source.parse().map_err(|error| bad_input(format!("source {source:?}: {error}"))))
-        .transpose()?;
     Ok(PageRequest {
-        pipeline,
-        source,
+        pipeline: known(ctx, pipeline)?,
+        source: source.map(|source| source_key(&source)).transpose()?,
         from: from.map(|from| from.instant("from")).transpose()?,
         to: to.map(|to| to.instant("to")).transpose()?,
         after: after(cursor)?,

@@ -34,7 +34,14 @@ pub(super) const fn dress(
     body: fn(&Payload) -> Vec<u8>,
     ending: fn(&str, &Ending, &mut Vec<u8>),
 ) -> Dress {
-    Dress { slot, body, lead: |_, body, out| chunk_size(body - CHUNK_END.len(), out), ending, ends_connection: true }
+    Dress {
+        slot,
+        body,
+        lead: |_, body, out| chunk_size(body - CHUNK_END.len(), out),
+        alert: None,
+        ending,
+        ends_connection: true,
+    }
 }
 
 /// The same in a body.
@@ -43,7 +50,7 @@ pub(super) const fn dress_in_body(
     body: fn(&Payload) -> Vec<u8>,
     ending: fn(&str, &Ending, &mut Vec<u8>),
 ) -> Dress {
-    Dress { slot, body, lead: |_, _, _| {}, ending, ends_connection: true }
+    Dress { slot, body, lead: |_, _, _| {}, alert: None, ending, ends_connection: true }
 }
 
 /// Appends the line that begins a chunk.

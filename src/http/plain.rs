@@ -15,11 +15,16 @@ use crate::http::streams::{Streams, hash};
 use crate::http::{PlainQuery, Services};
 use crate::live::admission::Permit;
 use crate::live::channel::Watch;
-use crate::live::group::{Key, News, Place, Source, TooManyGroups};
+use crate::live::group::{Key, News, Past, Place, Source, TooManyGroups};
 use crate::live::manner::Manner;
-use crate::live::payload::{Dress, Payload};
+use crate::live::payload::{Dress, Payload, Steps};
 use crate::live::peer::{Peer, Wire};
+use crate::live::plain::alert_step;
 use crate::live::snapshot::{Listing, Snapshot};
+use crate::store::alerts::read::Since;
+
+/// Steps of alerts that are told to who comes back, at most: who was away for longer reads the list of alerts.
+const MOST_MISSED: u64 = 1_000;
 
 /// Somebody who asked for something that there is, and was admitted.
 #[derive(Debug)]
@@ -28,6 +33,8 @@ pub(super) struct Watcher {
     listing: Listing,
     watch: Watch<Snapshot>,
     permit: Permit,
+    /// The steps of alerts that somebody missed who comes back, and the number of the last that there was.
+    missed: Option<(Steps, i64)>,
 }
 
 impl Watcher {
@@ -47,7 +54,12 @@ impl Watcher {
             services.monitor.look_again(&pipeline, seen).await;
         }
         let watch = services.monitor.watch(&pipeline).await?;
-        Ok(Self { pipeline, listing, watch, permit })
+        let missed = match seen {
+            // Watching has begun: what happens from here on is in what comes.
+            Some(seen) => Some(missed(services, &pipeline, seen).await?),
+            None => None,
+        };
+        Ok(Self { pipeline, listing, watch, permit, missed })
     }
 
     /// Puts it on its wire and into its group, in the dress of its transport.
@@ -56,15 +68,29 @@ impl Watcher {
         streams: &Streams,
         wire: Box<dyn Wire>,
         manner: &'static Manner,
-        first: &[u8],
+        mut first: Vec<u8>,
         dress: &'static Dress,
     ) -> (Arc<Peer>, Result<Place, TooManyGroups>) {
-        let Self { pipeline, listing, watch, permit } = self;
-        let peer = streams.connect(wire, manner, permit, first);
-        let least = watch.newest().map(|snapshot| snapshot.revision());
-        let place = streams.groups.join_at(key(&pipeline, listing), || source(watch, listing), &peer, dress, "", least);
+        let Self { pipeline, listing, watch, permit, missed } = self;
+        let mut past = Past { least: watch.newest().map(|snapshot| snapshot.revision()), ..Past::default() };
+        if let Some((steps, last)) = missed {
+            if let Some(alert) = dress.alert {
+                steps.iter().for_each(|(_, json)| alert(json, &mut first));
+            }
+            past.told = last;
+        }
+        let peer = streams.connect(wire, manner, permit, &first);
+        let place = streams.groups.join_at(key(&pipeline, listing), || source(watch, listing), &peer, dress, "", past);
         (peer, place)
     }
+}
+
+/// The steps of alerts of a pipeline that came after a revision, and the number of the last step that there is.
+async fn missed(services: &Services, pipeline: &PipelineKey, seen: Revision) -> Result<(Steps, i64), Problem> {
+    let last = services.store.last_alert_event().await?;
+    let events = services.store.alert_events(Some(pipeline), Since::Revision(seen), MOST_MISSED).await?;
+    let last = events.last().map_or(last, |event| event.id.max(last));
+    Ok((events.iter().map(|event| (event.id, alert_step(event))).collect(), last))
 }
 
 /// The group of those who watch a pipeline's plain status.
@@ -76,7 +102,8 @@ fn key(pipeline: &PipelineKey, listing: Listing) -> Key {
 fn source(watch: Watch<Snapshot>, listing: Listing) -> Source {
     let payload = move |snapshot: Arc<Snapshot>| {
         let json: Bytes = snapshot.rendering(listing).json.clone();
-        News::Payload(Arc::new(Payload::new(json, Some(snapshot.revision()))))
+        let steps = Arc::clone(snapshot.alert_steps());
+        News::Payload(Arc::new(Payload::new(json, Some(snapshot.revision())).after(steps)))
     };
     watch.into_stream().map(payload).boxed()
 }

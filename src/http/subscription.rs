@@ -1,10 +1,13 @@
 //! A subscription as a group: what makes two of them the same, and what a group is told.
 
+use std::sync::Arc;
+
 use async_graphql::{Response, Value};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::{BoxStream, unfold};
 use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
 
 use crate::domain::viewer::Viewer;
 use crate::graphql::Graphql;
@@ -14,7 +17,10 @@ use crate::live::group::{Key, News, Place, Source};
 use crate::live::payload::Payload;
 
 /// The group of those who asked the same: document, operation name, variables and what the viewer may see.
+///
+/// Who follows a log is a group of their own: others who asked the same may be at another place in it.
 pub(super) fn key(parameters: &Parameters, viewer: Viewer) -> Key {
+    let own = if parameters.follows_log() { Uuid::new_v4().into_bytes().to_vec() } else { Vec::new() };
     let mut variables = Vec::new();
     canonical(&serde_json::Value::Object(parameters.variables().clone()), &mut variables);
     let name = parameters.operation_name().map_or(&b"-"[..], |_| b"+");
@@ -25,6 +31,7 @@ pub(super) fn key(parameters: &Parameters, viewer: Viewer) -> Key {
         parameters.operation_name().unwrap_or_default().as_bytes(),
         &variables,
         viewer.scope(),
+        &own,
     ])
 }
 
@@ -81,8 +88,9 @@ pub(super) fn source(graphql: Graphql, operation: Operation, viewer: Viewer) -> 
         Running(BoxStream<'static, Response>),
         Failed,
     }
+    let follows_log = operation.follows_log;
     // The executor is only built when the group's own task asks: whoever founds a group does not wait for it.
-    unfold(State::New(Box::new((graphql, operation, viewer))), |state| async move {
+    unfold(State::New(Box::new((graphql, operation, viewer))), move |state| async move {
         let mut responses = match state {
             State::New(new) => {
                 let (graphql, operation, viewer) = *new;
@@ -97,8 +105,8 @@ pub(super) fn source(graphql: Graphql, operation: Operation, viewer: Viewer) -> 
         if response.is_err() && response.data == Value::Null {
             return Some((News::Errors(json(&response.errors)), State::Failed));
         }
-        let payload = Payload::new(json(&response), None);
-        Some((News::Payload(std::sync::Arc::new(payload)), State::Running(responses)))
+        let payload = Arc::new(Payload::new(json(&response), None));
+        Some((if follows_log { News::Event(payload) } else { News::Payload(payload) }, State::Running(responses)))
     })
     .boxed()
 }

@@ -22,6 +22,7 @@ static STATUS: Dress = Dress {
     slot: 0,
     body: frame,
     lead: |_, _, _| {},
+    alert: None,
     ending: |_, _, out| Close::new(1000, "the pipeline was removed").write(out),
     ends_connection: true,
 };
@@ -48,7 +49,7 @@ pub(super) async fn serve(
     let most = services.limits.message_size;
     Takeover::mark(&mut response, move |wire, already, head| {
         let streams = &services.streams;
-        let (peer, place) = watcher.connect(streams, wire, &MANNER, &head, &STATUS);
+        let (peer, place) = watcher.connect(streams, wire, &MANNER, head, &STATUS);
         streams.tasks.spawn(async move {
             if let Err(too_many) = &place {
                 socket::close(&peer, &Close::new(1013, too_many.to_string()));

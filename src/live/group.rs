@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::revision::Revision;
 use crate::live::payload::{Dress, Ending, Payload};
-use crate::live::peer::{Delivered, Peer, Subscription};
+use crate::live::peer::{Delivered, NEW, Peer, Subscription};
 
 /// Members that one task serves. A larger group has more of them, which the runtime spreads over the cores.
 const ROOM: usize = 1_024;
@@ -28,8 +28,25 @@ pub type Key = [u8; 32];
 pub enum News {
     /// The newest.
     Payload(Arc<Payload>),
+    /// Something that must reach every member, in order.
+    Event(Arc<Payload>),
     /// There will be nothing: the list of errors, as JSON.
     Errors(bytes::Bytes),
+}
+
+/// What somebody who joins has seen before.
+#[derive(Debug, Clone, Copy)]
+pub struct Past {
+    /// Nothing older than this is owed: the source has it already, and gives it to the group next.
+    pub least: Option<Revision>,
+    /// The number of the last step of an alert that was told; [`NEW`] when what there was is past.
+    pub told: i64,
+}
+
+impl Default for Past {
+    fn default() -> Self {
+        Self { least: None, told: NEW }
+    }
 }
 
 /// Where a group's payloads come from.
@@ -125,10 +142,10 @@ impl Groups {
         dress: &'static Dress,
         id: &str,
     ) -> Result<Place, TooManyGroups> {
-        self.join_at(key, source, peer, dress, id, None)
+        self.join_at(key, source, peer, dress, id, Past::default())
     }
 
-    /// The same for who is owed nothing older than `least`: the source has that already, and gives it to the group next.
+    /// The same for who has a past.
     ///
     /// # Errors
     /// When it would be one group too many.
@@ -139,25 +156,28 @@ impl Groups {
         peer: &Arc<Peer>,
         dress: &'static Dress,
         id: &str,
-        least: Option<Revision>,
+        past: Past,
     ) -> Result<Place, TooManyGroups> {
         let mut by_key = lock(&self.shared.by_key);
-        let found = by_key.get(&key).and_then(|group| group.admit(peer, dress, id));
+        let found = by_key.get(&key).and_then(|group| group.admit(peer, dress, id, past.told));
         let place = if let Some(place) = found {
             place
         } else {
             if by_key.len() >= self.shared.most && !by_key.contains_key(&key) {
                 return Err(TooManyGroups(self.shared.most));
             }
-            let group = Group::found(key, source(), &self.shared);
+            let group = Group::new(key, &self.shared);
             by_key.insert(key, Arc::clone(&group));
             gauge!("pipewatch_groups").set(count(by_key.len()));
-            group.admit(peer, dress, id).ok_or(TooManyGroups(self.shared.most))?
+            let place = group.admit(peer, dress, id, past.told).ok_or(TooManyGroups(self.shared.most))?;
+            // Its founder is there for all that comes.
+            tokio::spawn(group.relay(source()));
+            place
         };
         drop(by_key);
         let (version, newest) = place.subscription.group.newest();
         if let Some(payload) = newest
-            && payload.revision >= least
+            && payload.revision >= past.least
         {
             peer.deliver(&place.subscription, version, &payload, &mut Vec::new());
         }
@@ -176,16 +196,14 @@ impl Groups {
 }
 
 impl Group {
-    fn found(key: Key, source: Source, shared: &Arc<Shared>) -> Arc<Self> {
-        let group = Arc::new(Self {
+    fn new(key: Key, shared: &Arc<Shared>) -> Arc<Self> {
+        Arc::new(Self {
             key,
             newest: watch::Sender::new((0, None)),
             members: Mutex::default(),
             left: CancellationToken::new(),
             groups: Arc::downgrade(shared),
-        });
-        tokio::spawn(Arc::clone(&group).relay(source));
-        group
+        })
     }
 
     /// The newest payload and its number, 0 while there is none.
@@ -205,6 +223,7 @@ impl Group {
                         *newest = Some(payload);
                     });
                 }
+                Some(Some(News::Event(payload))) => self.tell(&payload),
                 Some(Some(News::Errors(errors))) => {
                     ending = Ending::Errors(errors);
                     break;
@@ -213,6 +232,18 @@ impl Group {
             }
         }
         self.end(ending).await;
+    }
+
+    /// Sends something to every member, whether or not it keeps up.
+    fn tell(&self, payload: &Payload) {
+        let rooms = lock(&self.members).rooms.clone();
+        let mut scratch = Vec::new();
+        for room in rooms {
+            let members: Vec<Member> = lock(&room.members).iter().map(|(_, member)| member.clone()).collect();
+            for member in members {
+                member.peer.tell(&member.subscription, payload, &mut scratch);
+            }
+        }
     }
 
     async fn end(&self, ending: Ending) {
@@ -236,7 +267,7 @@ impl Group {
     }
 
     /// A place in it; `None` when it has ended.
-    fn admit(self: &Arc<Self>, peer: &Arc<Peer>, dress: &'static Dress, id: &str) -> Option<Place> {
+    fn admit(self: &Arc<Self>, peer: &Arc<Peer>, dress: &'static Dress, id: &str, told: i64) -> Option<Place> {
         let mut members = lock(&self.members);
         if members.ending.is_some() || self.left.is_cancelled() {
             return None;
@@ -250,7 +281,7 @@ impl Group {
             tokio::spawn(serve(Arc::downgrade(self), Arc::clone(&room), self.newest.subscribe(), self.left.clone()));
             room
         });
-        let subscription = Arc::new(Subscription::new(Arc::clone(self), dress, id));
+        let subscription = Arc::new(Subscription::new(Arc::clone(self), dress, id, told));
         peer.subscribe(&subscription);
         let member = Member { peer: Arc::clone(peer), subscription: Arc::clone(&subscription) };
         let index = lock(&room.members).insert(member);

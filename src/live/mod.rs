@@ -14,8 +14,8 @@ pub mod patience;
 pub mod payload;
 /// One connection's outgoing side: the fast path.
 pub mod peer;
-/// The plain JSON of a status.
-mod plain;
+/// The plain JSON of a status, and of a step of an alert.
+pub mod plain;
 /// All connections: kept alive, and ended.
 pub mod registry;
 /// A status with its revision, computed once and shared.

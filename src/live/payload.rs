@@ -1,4 +1,4 @@
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
@@ -14,8 +14,13 @@ pub struct Payload {
     pub json: Bytes,
     /// The revision, where it is a status by itself.
     pub revision: Option<Revision>,
+    /// The last steps of alerts, the oldest first: who has not been told of one is told of it before this.
+    pub alerts: Steps,
     dressed: [OnceLock<Bytes>; DRESSES],
 }
+
+/// Steps of alerts, the oldest first: their numbers and their JSON.
+pub type Steps = Arc<[(i64, Bytes)]>;
 
 /// How a transport wraps what goes out: what is the same for all its subscribers is made once, and what differs leads it.
 #[derive(Debug)]
@@ -26,6 +31,8 @@ pub struct Dress {
     pub body: fn(&Payload) -> Vec<u8>,
     /// What comes before it, for the subscription of this id and a body of so many bytes.
     pub lead: fn(id: &str, body: usize, out: &mut Vec<u8>),
+    /// How a step of an alert is told, where that is told at all.
+    pub alert: Option<fn(json: &[u8], out: &mut Vec<u8>)>,
     /// What is said when there will be no more.
     pub ending: fn(id: &str, ending: &Ending, out: &mut Vec<u8>),
     /// Whether the connection ends with the subscription.
@@ -44,7 +51,13 @@ pub enum Ending {
 impl Payload {
     /// Of a JSON text.
     pub fn new(json: Bytes, revision: Option<Revision>) -> Self {
-        Self { json, revision, dressed: Default::default() }
+        Self { json, revision, alerts: Steps::default(), dressed: Default::default() }
+    }
+
+    /// Before which these steps of alerts are told.
+    #[must_use]
+    pub fn after(self, alerts: Steps) -> Self {
+        Self { alerts, ..self }
     }
 
     /// The shared part in this dress.

@@ -4,7 +4,7 @@
 //! would block gets a task of its own, until it has caught up with the newest; what it missed in between is never sent.
 
 use std::io::{self, IoSlice};
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
@@ -79,7 +79,13 @@ pub struct Subscription {
     id: Box<str>,
     /// The version that it was last sent; [`ENDED`] when no more is owed. Written under the outbox's lock only.
     seen: AtomicU64,
+    /// The number of the last step of an alert that it was told of; [`NEW`] for one that is told of what comes. Written under
+    /// the outbox's lock only.
+    told: AtomicI64,
 }
+
+/// Of a subscription to which the steps so far are past.
+pub const NEW: i64 = -1;
 
 /// No more is owed.
 const ENDED: u64 = u64::MAX;
@@ -94,8 +100,20 @@ pub(super) enum Delivered {
 }
 
 impl Subscription {
-    pub(super) fn new(group: Arc<Group>, dress: &'static Dress, id: &str) -> Self {
-        Self { group, dress, id: id.into(), seen: AtomicU64::new(0) }
+    pub(super) fn new(group: Arc<Group>, dress: &'static Dress, id: &str, told: i64) -> Self {
+        Self { group, dress, id: id.into(), seen: AtomicU64::new(0), told: AtomicI64::new(told) }
+    }
+
+    /// Writes the steps of alerts that it has not been told of; gives the number of the last.
+    fn tell(&self, payload: &Payload, out: &mut Vec<u8>) -> Option<i64> {
+        let (alert, (last, _)) = (self.dress.alert?, payload.alerts.last()?);
+        let told = self.told.load(Ordering::Relaxed);
+        if told != NEW {
+            for (_, json) in payload.alerts.iter().filter(|(number, _)| *number > told) {
+                alert(json, out);
+            }
+        }
+        Some(*last)
     }
 
     /// Whether no more is owed, because it ended or was given up.
@@ -215,6 +233,19 @@ impl Peer {
         self.write_payload(&mut out, subscription, version, payload, scratch)
     }
 
+    /// Sends what must not be skipped: it waits for its turn with a peer that does not read, and drops one that leaves too
+    /// much waiting.
+    pub(super) fn tell(self: &Arc<Self>, subscription: &Subscription, payload: &Payload, scratch: &mut Vec<u8>) {
+        let body = payload.dressed(subscription.dress);
+        scratch.clear();
+        (subscription.dress.lead)(&subscription.id, body.len(), scratch);
+        scratch.extend_from_slice(body);
+        let mut out = self.out();
+        if !subscription.has_ended() {
+            self.write_or_keep(&mut out, scratch);
+        }
+    }
+
     /// Tells a subscription that there will be no more.
     pub(super) fn end(self: &Arc<Self>, subscription: &Arc<Subscription>, ending: &Ending) {
         let mut last = Vec::new();
@@ -241,6 +272,7 @@ impl Peer {
     ) -> Delivered {
         let body = payload.dressed(subscription.dress);
         scratch.clear();
+        let told = subscription.tell(payload, scratch);
         (subscription.dress.lead)(&subscription.id, body.len(), scratch);
         let lead = scratch.len();
         let written = if lead == 0 {
@@ -254,6 +286,8 @@ impl Peer {
         match written {
             Ok(written) => {
                 let seen = subscription.seen.swap(version, Ordering::Release);
+                // With its first payload begins what is news to a subscription, though there was none yet.
+                subscription.told.fetch_max(told.unwrap_or(0), Ordering::Relaxed);
                 if seen > 0 && version > seen + 1 {
                     self.patience.skipped.increment(version - seen - 1);
                 }

@@ -1,9 +1,11 @@
 //! The plain JSON of a status: the names and shapes that the old clients know, and additions beside them.
 
+use bytes::Bytes;
 use serde::Serialize;
+use uuid::Uuid;
 
-use crate::domain::alert::Alert;
-use crate::domain::anomaly::Anomaly;
+use crate::domain::alert::{Alert, AlertEvent, AlertState, AlertType};
+use crate::domain::anomaly::{Anomaly, Severity};
 use crate::domain::check::CheckName;
 use crate::domain::counts::{Counts, shown};
 use crate::domain::health::Health;
@@ -186,4 +188,46 @@ impl<'a> PlainStep<'a> {
             duration_seconds: step.duration.map(seconds),
         }
     }
+}
+
+/// A step of an alert, as one line.
+pub fn alert_step(event: &AlertEvent) -> Bytes {
+    let plain = PlainStepOfAlert {
+        id: event.id.to_string(),
+        alert: event.alert,
+        rule: event.rule.as_str(),
+        kind: event.kind,
+        pipeline: event.subject.pipeline.as_ref(),
+        source: event.subject.source.as_ref(),
+        check: event.subject.check.as_deref(),
+        from: event.from,
+        to: event.to,
+        severity: event.severity,
+        title: &event.title,
+        message: &event.message,
+        reason: event.reason.as_str(),
+        timestamp: rfc3339(event.at),
+        revision: event.revision.map(|revision| revision.to_string()),
+    };
+    serde_json::to_vec(&plain).expect("plain structures always serialise").into()
+}
+
+#[derive(Serialize)]
+struct PlainStepOfAlert<'a> {
+    id: String,
+    alert: Uuid,
+    rule: &'static str,
+    #[serde(rename = "type")]
+    kind: AlertType,
+    pipeline: Option<&'a PipelineKey>,
+    source: Option<&'a SourceKey>,
+    check: Option<&'a str>,
+    from: Option<AlertState>,
+    to: AlertState,
+    severity: Severity,
+    title: &'a str,
+    message: &'a str,
+    reason: &'static str,
+    timestamp: String,
+    revision: Option<String>,
 }

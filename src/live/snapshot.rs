@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use crate::domain::revision::Revision;
 use crate::domain::status::PipelineStatus;
 use crate::domain::time::{Timestamp, rfc3339};
+use crate::live::payload::Steps;
 use crate::live::plain;
 
 /// A status with its revision, computed once and shared by every watcher, and so are its renderings.
@@ -14,6 +15,7 @@ use crate::live::plain;
 pub struct Snapshot {
     status: PipelineStatus,
     computed_at: Instant,
+    alert_steps: Steps,
     renderings: [OnceLock<Rendering>; 3],
 }
 
@@ -57,7 +59,18 @@ pub struct Rendering {
 impl Snapshot {
     /// Of a status that was just computed.
     pub fn new(status: PipelineStatus) -> Self {
-        Self { status, computed_at: Instant::now(), renderings: Default::default() }
+        Self { status, computed_at: Instant::now(), alert_steps: Steps::default(), renderings: Default::default() }
+    }
+
+    /// With the last steps of its alerts.
+    #[must_use]
+    pub fn with_alert_steps(self, alert_steps: Steps) -> Self {
+        Self { alert_steps, ..self }
+    }
+
+    /// The last steps of the pipeline's alerts, of some minutes, the oldest first.
+    pub fn alert_steps(&self) -> &Steps {
+        &self.alert_steps
     }
 
     /// The status.

@@ -125,6 +125,7 @@ static DRESS: Dress = Dress {
     slot: 0,
     body: |payload| [&payload.json, &b";"[..]].concat(),
     lead: |id, _, out| out.extend_from_slice(id.as_bytes()),
+    alert: Some(|json, out| out.extend_from_slice(&[&b"!"[..], json, b";"].concat())),
     ending: |id, ending, out| match ending {
         Ending::Complete => out.extend_from_slice(format!("{id}end;").as_bytes()),
         Ending::Errors(errors) => out.extend_from_slice(format!("{id}{};", String::from_utf8_lossy(errors)).as_bytes()),

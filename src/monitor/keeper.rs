@@ -5,14 +5,18 @@ use chrono::TimeDelta;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
+use crate::domain::alert::AlertEvent;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::revision::Revision;
 use crate::domain::status::evaluate;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::live::channel::Channel;
+use crate::live::payload::Steps;
+use crate::live::plain::alert_step;
 use crate::live::snapshot::Snapshot;
 use crate::monitor::{Request, Shared};
+use crate::store::alerts::read::Since;
 
 /// How long the database may take; after that it counts as one that does not answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -31,6 +35,38 @@ pub(super) struct Keeper {
     revisions: watch::Receiver<Revision>,
     waiting: Vec<Request>,
     last: Option<Instant>,
+    steps: RecentSteps,
+}
+
+/// The last steps of the pipeline's alerts. They go with every snapshot, so that who skips one misses no step.
+#[derive(Default)]
+struct RecentSteps {
+    /// The number of the last that was read.
+    last: Option<i64>,
+    /// The revision up to which they were read.
+    revision: Option<Revision>,
+    recent: Steps,
+    /// When the oldest of them was read.
+    since: Option<Timestamp>,
+}
+
+/// Nobody is behind by so much who is still connected.
+const RECENT: TimeDelta = TimeDelta::minutes(5);
+
+impl RecentSteps {
+    fn add(&mut self, last: i64, events: &[AlertEvent], now: Timestamp) {
+        self.last = Some(events.last().map_or(last, |event| event.id));
+        let is_old = self.since.is_some_and(|since| now - since > RECENT * 2);
+        if is_old && events.is_empty() {
+            self.recent = Steps::default();
+            self.since = None;
+        }
+        if !events.is_empty() {
+            self.since.get_or_insert(now);
+            let kept = self.recent.iter().cloned();
+            self.recent = kept.chain(events.iter().map(|event| (event.id, alert_step(event)))).collect();
+        }
+    }
 }
 
 enum Next {
@@ -50,7 +86,16 @@ impl Keeper {
         asked: mpsc::Receiver<Request>,
         revisions: watch::Receiver<Revision>,
     ) -> Self {
-        Self { shared, pipeline, snapshots, asked, revisions, waiting: Vec::new(), last: None }
+        Self {
+            shared,
+            pipeline,
+            snapshots,
+            asked,
+            revisions,
+            waiting: Vec::new(),
+            last: None,
+            steps: RecentSteps::default(),
+        }
     }
 
     pub(super) async fn run(mut self) {
@@ -164,12 +209,26 @@ impl Keeper {
         Ok(Arc::new(Snapshot::new(last.status().clone().in_trouble(self.now()))))
     }
 
-    async fn snapshot(&self) -> Result<Arc<Snapshot>> {
-        let rules = self.shared.rules.of(&self.pipeline);
+    async fn snapshot(&mut self) -> Result<Arc<Snapshot>> {
+        let shared = Arc::clone(&self.shared);
+        let rules = shared.rules.of(&self.pipeline);
         let now = self.now();
+        // What there is at the beginning is past.
+        let store = &self.shared.store;
+        let last = match self.steps.last {
+            Some(last) => last,
+            None => store.last_alert_event().await?,
+        };
         let facts = self.shared.store.facts(&self.pipeline, now - rules.window).await?;
         let facts = facts.ok_or_else(|| Error::PipelineNotFound(self.pipeline.clone()))?;
-        Ok(Arc::new(Snapshot::new(evaluate(facts, rules, now))))
+        // Read after the facts: whatever step the revision has is among them.
+        if self.steps.revision != Some(facts.revision) {
+            let events = store.alert_events(Some(&self.pipeline), Since::Event(last), u64::MAX >> 1).await?;
+            self.steps.revision = Some(facts.revision);
+            self.steps.add(last, &events, now);
+        }
+        let steps = Arc::clone(&self.steps.recent);
+        Ok(Arc::new(Snapshot::new(evaluate(facts, rules, now)).with_alert_steps(steps)))
     }
 
     /// The instant of the next snapshot: later than that of the last, even when the machine's time is set back, or

@@ -9,6 +9,7 @@ use sea_orm::{
 use crate::domain::alert::{Alert, Tracked};
 use crate::domain::check::Quality;
 use crate::domain::counts::Counts;
+use crate::domain::metric::MetricType;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::revision::Revision;
 use crate::domain::run::{LastRun, RunState};
@@ -205,6 +206,8 @@ async fn metric_sums(
         .expr_as(Expr::col(Column::Timestamp).max(), "last_updated")
         .filter(Column::Pipeline.eq(key.as_str()))
         .filter(Column::Timestamp.gt(since))
+        // Not the hours that the server has summed up itself.
+        .filter(Column::MetricType.ne(MetricType::Hourly.as_str()).or(Column::Digest.is_not_null()))
         .group_by(Column::MetricType)
         .group_by(Expr::col("of_sources"))
         .into_model()

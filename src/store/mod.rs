@@ -4,6 +4,8 @@
 pub mod alerts;
 /// Which revisions are known to be committed.
 mod changes;
+/// The `hourly` rows of closed hours.
+mod closing;
 /// The connections, and how they are tuned for each database.
 mod connect;
 /// The tables.
@@ -18,10 +20,20 @@ pub mod history;
 mod known_ids;
 /// Work that is done by one server at a time.
 pub mod leases;
+/// What is to be told of alerts, until it is delivered.
+pub mod outbox;
+/// Histories of sums, and all sums of a pipeline.
+mod quality_history;
+/// Roll-ups made anew from what they sum.
+mod rebuild;
 /// Writing reports in one transaction.
 mod record;
 /// Pipelines and sources: listing, registering, removing.
 mod registry;
+/// What is kept for how long.
+pub mod retention;
+/// Sums of hours and days, as reports come.
+mod rollups;
 /// The rows that reports come to.
 mod rows;
 /// What stands in a source's row of its newest run.
@@ -47,6 +59,7 @@ use crate::domain::revision::Revision;
 use crate::error::{Error, Result};
 use crate::store::changes::Changes;
 use crate::store::connect::Connections;
+pub use crate::store::quality_history::{SeriesHistory, SeriesHours};
 pub use crate::store::record::{Entry, Receipt, Recorded};
 use crate::store::writer::Writer;
 
@@ -91,8 +104,10 @@ impl Store {
         Ok(Self { connections, clock, changes, writer, writing, last_answer: tokio::sync::Mutex::default() })
     }
 
-    /// Brings the schema up or down. All steps happen or none; servers that start at once do it one after another.
+    /// Brings the schema up or down. All steps happen or none; servers that start at once do it one after another. Rows
+    /// that are older than the roll-ups are summed up.
     pub async fn migrate(&self, direction: Direction) -> Result<()> {
+        let had_rollups = self.has_rollups().await?;
         let steps = async {
             let transaction = self.connections.write().await?;
             if transaction.get_database_backend() == DbBackend::Postgres {
@@ -105,7 +120,18 @@ impl Store {
             }
             transaction.commit().await
         };
-        steps.await.map_err(Error::database)
+        steps.await.map_err(Error::database)?;
+        if !had_rollups && self.has_rollups().await? {
+            for (pipeline, _) in self.pipelines().await? {
+                self.rebuild_rollups(&pipeline).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn has_rollups(&self) -> Result<bool> {
+        let steps = self.steps().await?;
+        Ok(steps.iter().any(|step| step.applied && step.name == "m0007_quality_rollups"))
     }
 
     /// The steps of the schema, and which of them the database has.

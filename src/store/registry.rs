@@ -1,7 +1,7 @@
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, sea_query::Expr,
+    ActiveValue::Set, ColumnTrait as _, DatabaseTransaction, DbErr, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _, sea_query::Expr,
 };
 
 use crate::domain::alert::Labels;
@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::store::entity::{data_quality_metric, pipeline, source, source_run};
 use crate::store::expectations::{expectation, grace};
 use crate::store::facts::last_run;
+use crate::store::rebuild::remove_source_rollups;
 use crate::store::{Store, stored};
 
 impl Store {
@@ -137,6 +138,7 @@ impl Store {
             .exec(&transaction)
             .await
             .map_err(Error::database)?;
+        remove_source_rollups(&transaction, pipeline, key).await.map_err(Error::database)?;
         let removed = source::Entity::delete_by_id((pipeline.as_str().to_owned(), key.as_str().to_owned()))
             .exec(&transaction)
             .await
@@ -161,6 +163,11 @@ impl Store {
         self.changes.removed(key);
         if removed.rows_affected == 0 { Err(Error::PipelineNotFound(key.clone())) } else { Ok(()) }
     }
+}
+
+/// Holds a pipeline's row to the end of the transaction, without a new revision. `false` when there is none.
+pub(super) async fn hold(transaction: &DatabaseTransaction, key: &PipelineKey) -> Result<bool, DbErr> {
+    Ok(pipeline::Entity::find_by_id(key.as_str()).lock_exclusive().one(transaction).await?.is_some())
 }
 
 /// Raises the revision of a pipeline, and holds its row to the end of the transaction.

@@ -11,6 +11,7 @@ use crate::domain::health::Health;
 use crate::domain::metric::MetricType;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::report::{BodyDigest, DataQualityReport, Phase, Report, SourceRunReport};
+use crate::domain::rollup::{RollupBasis, Series};
 use crate::domain::run::{LastRun, RunState};
 use crate::domain::source::SourceKey;
 use crate::domain::step::Step;
@@ -18,6 +19,7 @@ use crate::domain::time::Timestamp;
 use crate::store::entity::{data_quality_metric, metric_check, run_step, source_run};
 use crate::store::known_ids::{Acquaintance, Known, KnownIds};
 use crate::store::record::{Entry, ROWS, Recorded};
+use crate::store::rollups::{Cell, RollupSums};
 use crate::store::source_rows::{self, Newest};
 use crate::store::started_runs;
 
@@ -37,6 +39,7 @@ pub(super) struct Rows {
     /// The steps of a run, in their order.
     steps: BTreeMap<Uuid, Vec<Step>>,
     metrics: Vec<data_quality_metric::ActiveModel>,
+    rollups: RollupSums,
     checks: Vec<metric_check::ActiveModel>,
     /// Each source with what is newest of it here.
     sources: BTreeMap<(PipelineKey, SourceKey), Newest>,
@@ -125,10 +128,18 @@ impl Rows {
         }
         // Its start's steps are out of date.
         self.steps.insert(id, run.steps.clone());
-        if let Some(quality) = run.quality() {
+        let quality = run.quality();
+        // A run that failed and brought nothing says nothing of how much there was: it is not empty, but failed.
+        let volume = |count: Option<u32>| count.filter(|count| *count > 0 || state == RunState::Ok);
+        self.rollups.add(
+            Cell::new(&run.pipeline, Some(&run.source), RollupBasis::SourceSpecific, run.timestamp),
+            quality.as_ref(),
+            &[(Series::ARTICLES, volume(run.articles_collected)), (Series::EVENTS, volume(run.events_extracted))],
+        );
+        if let Some(quality) = quality {
             let source = Some(run.source.as_str());
             let (metric_id, metric_type) = (Uuid::now_v7(), MetricType::SourceSpecific);
-            self.add_checks(metric_id, &quality);
+            self.checks.extend(check_rows(metric_id, &quality));
             self.metrics.push(data_quality_metric::ActiveModel {
                 id: Set(metric_id),
                 pipeline: Set(run.pipeline.as_str().to_owned()),
@@ -159,7 +170,10 @@ impl Rows {
         }
         let source = metric.source.as_ref().map(SourceKey::as_str);
         let quality = metric.quality();
-        self.add_checks(id, &quality);
+        let basis = RollupBasis::of(metric.metric_type, metric.source.is_some());
+        let cell = Cell::new(&metric.pipeline, metric.source.as_ref(), basis, metric.timestamp);
+        self.rollups.add(cell, Some(&quality), &[]);
+        self.checks.extend(check_rows(id, &quality));
         self.metrics.push(data_quality_metric::ActiveModel {
             id: Set(id),
             pipeline: Set(metric.pipeline.as_str().to_owned()),
@@ -167,15 +181,6 @@ impl Rows {
             digest: Set(Some(digest.to_vec())),
             ..metric_row(&quality, metric.metric_type, source, status)
         });
-    }
-
-    fn add_checks(&mut self, metric_id: Uuid, quality: &Quality) {
-        self.checks.extend(quality.others.iter().map(|(name, counts)| metric_check::ActiveModel {
-            metric_id: Set(metric_id),
-            name: Set(name.to_string()),
-            attempts: Set(column(counts.attempts())),
-            passes: Set(column(counts.successes())),
-        }));
     }
 
     /// Writes all of it, at `now`. The pipelines' rows are locked.
@@ -200,7 +205,7 @@ impl Rows {
         for (pipeline, source) in &self.found {
             source_rows::recall_last_run(transaction, pipeline, source).await?;
         }
-        Ok(())
+        self.rollups.write(transaction).await
     }
 }
 
@@ -230,6 +235,16 @@ fn run_row(id: Uuid, run: &SourceRunReport) -> source_run::ActiveModel {
     }
 }
 
+/// The rows of the further checks of a metric.
+pub(super) fn check_rows(metric_id: Uuid, quality: &Quality) -> impl Iterator<Item = metric_check::ActiveModel> {
+    quality.others.iter().map(move |(name, counts)| metric_check::ActiveModel {
+        metric_id: Set(metric_id),
+        name: Set(name.to_string()),
+        attempts: Set(column(counts.attempts())),
+        passes: Set(column(counts.successes())),
+    })
+}
+
 fn step_rows(run: Uuid, steps: &[Step]) -> impl Iterator<Item = run_step::ActiveModel> {
     (0..).zip(steps).map(move |(position, step)| run_step::ActiveModel {
         run_id: Set(run),
@@ -243,7 +258,7 @@ fn step_rows(run: Uuid, steps: &[Step]) -> impl Iterator<Item = run_step::Active
     })
 }
 
-fn metric_row(
+pub(super) fn metric_row(
     quality: &Quality,
     metric_type: MetricType,
     source: Option<&str>,

@@ -5,7 +5,7 @@ use pipewatch::config::Flags;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::watchers::Socket;
+use crate::support::watchers::{Event, Events, Socket};
 use crate::support::{Database, Server, ago, eventually, now, run, with};
 
 const RUNS: &str = "/api/v1/source-runs";
@@ -17,8 +17,8 @@ behaviours! {
     a_pace_is_learned,
     a_disabled_source_is_not_waited_for,
     every_step_reaches_every_watcher_once,
+    event_streams_tell_of_a_step_before_the_status_that_has_it,
     a_run_that_is_never_heard_of_again_is_lost,
-    two_servers_raise_one_alert,
     alerts_are_silenced_until_an_instant,
 }
 
@@ -204,6 +204,53 @@ async fn every_step_reaches_every_watcher_once(database: Database) {
     server.stop().await;
 }
 
+async fn event_streams_tell_of_a_step_before_the_status_that_has_it(database: Database) {
+    let server = start(database).await;
+    let mut events = Events::open(&server, "").await;
+    let first = events.next().await.expect("a status");
+    assert_eq!(first.event, "status");
+    server.store_runs(RUNS, &[quality(50)]).await;
+    let seen = follow(&mut events, "firing").await;
+    let told: Vec<_> = seen.iter().filter(|event| event.event == "alert").map(Event::json).collect();
+    let steps: Vec<_> = told.iter().map(|step| (&step["from"], &step["to"])).collect();
+    assert_eq!(steps, [(&Value::Null, &json!("pending")), (&json!("pending"), &json!("firing"))]);
+    assert!(seen.iter().all(|event| event.event == "status" || event.id.is_empty()), "an alert has no id");
+    for (place, event) in seen.iter().enumerate().filter(|(_, event)| event.event == "alert") {
+        let revision = crate::support::revision(&event.json()["revision"]);
+        let before = seen[..place].iter().filter(|event| event.event == "status");
+        let newest = before.map(|event| crate::support::revision(&event.json()["revision"])).max().unwrap_or(0);
+        assert!(newest < revision, "it comes before the first status of its revision");
+    }
+
+    // Who comes back is told what happened meanwhile, once, before the newest status.
+    let mut back = Events::resume(&server, "", &first.id).await;
+    let missed = follow(&mut back, "firing").await;
+    let again: Vec<_> = missed.iter().filter(|event| event.event == "alert").map(Event::json).collect();
+    assert_eq!(again, told);
+    server
+        .store_runs(RUNS, &[with(quality(0), json!({"geocoding_attempts": 9000, "geocoding_successes": 9000}))])
+        .await;
+    for stream in [&mut events, &mut back] {
+        let seen = follow(stream, "resolved").await;
+        assert_eq!(seen.iter().filter(|event| event.event == "alert").count(), 1, "and of what comes");
+    }
+    server.stop().await;
+}
+
+/// All events up to the status that has the alert's step to this state.
+async fn follow(events: &mut Events, state: &str) -> Vec<Event> {
+    let mut seen = Vec::new();
+    loop {
+        let event = events.next().await.expect("an event");
+        let told = seen.iter().any(|event: &Event| event.event == "alert" && event.json()["to"] == state);
+        let is_status = event.event == "status";
+        seen.push(event);
+        if told && is_status {
+            return seen;
+        }
+    }
+}
+
 async fn a_run_that_is_never_heard_of_again_is_lost(database: Database) {
     let server = start(database).await;
     let id = Uuid::from_u128(1);
@@ -228,7 +275,9 @@ async fn a_run_that_is_never_heard_of_again_is_lost(database: Database) {
     server.stop().await;
 }
 
-async fn two_servers_raise_one_alert(database: Database) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_servers_raise_one_alert() {
+    let database = Database::postgres().await;
     let second = start(Database::existing(database.url.clone())).await;
     let first = start(database).await;
     first.store_runs(RUNS, &[quality(50)]).await;

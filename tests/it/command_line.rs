@@ -151,3 +151,19 @@ async fn the_demo_is_live() {
         text.push_str(std::str::from_utf8(&chunk).expect("text"));
     }
 }
+
+#[tokio::test]
+async fn rollups_are_made_anew() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &[]);
+    let report = client().post(format!("{}/api/v1/source-runs?pipeline=news", server.url));
+    assert_eq!(answer(report.json(&crate::support::run("a"))).await.0, 201);
+    let (code, stdout, stderr) = pipewatch(folder.path(), &["rollups", "rebuild"]);
+    // Four series, of the source and of the whole, by hour and by day.
+    assert_eq!((code, stdout.as_str()), (0, "default: 0 roll-ups\nnews: 16 roll-ups\n"), "{stderr}");
+    let (code, stdout, _) = pipewatch(folder.path(), &["rollups", "rebuild", "--pipeline", "news"]);
+    assert_eq!((code, stdout.as_str()), (0, "news: 16 roll-ups\n"));
+    let (code, _, stderr) = pipewatch(folder.path(), &["rollups", "rebuild", "--pipeline", "none"]);
+    assert!(code == 1 && stderr.contains("none"), "{stderr}");
+    assert_eq!(pipewatch(folder.path(), &["rollups", "rebuild", "--pipeline", "No"]).0, 64);
+}

@@ -10,6 +10,8 @@ mod access;
 mod alerts;
 /// Checks beyond the two.
 mod checks;
+/// The `hourly` rows of closed hours.
+mod closing;
 /// The command line.
 mod command_line;
 /// `kill -9` in the middle of a load.
@@ -30,10 +32,16 @@ mod live;
 mod metrics;
 /// The schema's steps, up and down, with data.
 mod migrations;
+/// Who is told of alerts, by webhook, Slack and e-mail.
+mod notices;
 /// openapi.json is what the program prints, and true.
 mod openapi;
 /// The whole real file.
 mod real_file;
+/// What is removed for its age, and what stays.
+mod retention;
+/// Sums of hours and days.
+mod rollups;
 /// Runs that are reported at their start, and their steps.
 mod runs;
 /// schema.graphql is what the program prints.

@@ -3,9 +3,10 @@ use serde_json::json;
 use pipewatch::clock::Clock;
 use pipewatch::store::{Direction, Store};
 
+use crate::support::timed_store::rollups;
 use crate::support::{Database, Server, run};
 
-behaviours! { the_schema_goes_up_down_and_up_with_data, a_server_without_migrating_finds_no_tables }
+behaviours! { the_schema_goes_up_down_and_up_with_data, a_server_without_migrating_finds_no_tables, rows_that_are_older_than_the_rollups_are_summed }
 
 async fn the_schema_goes_up_down_and_up_with_data(database: Database) {
     let server = Server::start(database).await;
@@ -42,4 +43,19 @@ async fn a_server_without_migrating_finds_no_tables(database: Database) {
     assert!(store.prepare().await.is_err());
     assert!(store.steps().await.expect("steps").iter().all(|step| !step.applied));
     store.close().await.expect("closed");
+}
+
+async fn rows_that_are_older_than_the_rollups_are_summed(database: Database) {
+    let server = Server::start(database).await;
+    server.store_runs("/api/v1/source-runs", &[run("a"), run("b")]).await;
+    let database = server.stop().await;
+    let before = rollups(&database, "default").await;
+    assert!(!before.is_empty());
+    let store = Store::open(&database.url, Clock::system()).await.expect("open");
+    while store.steps().await.expect("steps").iter().any(|step| step.applied && step.name.contains("rollups")) {
+        store.migrate(Direction::Down(1)).await.expect("down");
+    }
+    store.migrate(Direction::Up(None)).await.expect("up");
+    store.close().await.expect("closed");
+    assert_eq!(rollups(&database, "default").await, before);
 }

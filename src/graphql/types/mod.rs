@@ -2,6 +2,8 @@
 pub(super) mod alert;
 /// Sources, runs and metrics.
 pub(super) mod history;
+/// Sums of hours and days.
+pub(super) mod quality_history;
 /// The results of reporting, and what is reported.
 pub(super) mod report;
 /// Scalars of our own.

@@ -42,6 +42,7 @@ static NEXT: Dress = Dress {
         chunk_size(next_head(id).len() + body - CHUNK_END.len(), out);
         out.extend_from_slice(next_head(id).as_bytes());
     },
+    alert: None,
     ending: |id, ending, out| out.extend_from_slice(&chunk(&last_events(id, ending))),
     ends_connection: false,
 };
@@ -49,6 +50,7 @@ static NEXT_IN_BODY: Dress = Dress {
     slot: 4,
     body: next_body,
     lead: |id, _, out| out.extend_from_slice(next_head(id).as_bytes()),
+    alert: None,
     ending: |id, ending, out| out.extend_from_slice(&last_events(id, ending)),
     ends_connection: false,
 };

@@ -37,7 +37,7 @@ pub(super) const PROTOCOL: &str = "graphql-transport-ws";
 static MANNER: Manner = socket::manner("graphql-ws");
 
 /// The result and the brace behind it are the same for everybody; what leads them has the id.
-static NEXT: Dress = Dress { slot: 2, body: next_body, lead: next_lead, ending, ends_connection: false };
+static NEXT: Dress = Dress { slot: 2, body: next_body, lead: next_lead, alert: None, ending, ends_connection: false };
 
 const NEXT_TYPE: &str = ",\"type\":\"next\",\"payload\":";
 

@@ -3,7 +3,7 @@
 /// What is asked for: pages, and the log.
 pub mod read;
 /// Rows as the domain's types.
-mod rows;
+pub(super) mod rows;
 /// Alerts that nobody wants to be told of for a while.
 mod silences;
 

@@ -80,7 +80,7 @@ pub(super) fn event(row: alert_event::Model, alert: &alert::Model) -> Result<Ale
 }
 
 /// A mute as its row has it.
-pub(super) fn mute(row: alert_silence::Model) -> Result<Mute> {
+pub(in crate::store) fn mute(row: alert_silence::Model) -> Result<Mute> {
     use crate::domain::alert::Matcher;
     Ok(Mute {
         id: row.id,

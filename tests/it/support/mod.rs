@@ -1,7 +1,13 @@
 /// Databases: a file or a PostgreSQL of the tests' own.
 pub(crate) mod database;
+/// Those who are told of alerts.
+pub(crate) mod receivers;
 /// A server in this process, and one in a process of its own.
 pub(crate) mod server;
+/// One who tells of alerts.
+pub(crate) mod teller;
+/// A store without a server.
+pub(crate) mod timed_store;
 /// Those who watch.
 pub(crate) mod watchers;
 

@@ -1,0 +1,148 @@
+//! What is kept for how long. Whole days go, in UTC, and in small batches, between which reporters write.
+
+use std::time::Instant;
+
+use chrono::TimeDelta;
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveValue::Set, ConnectionTrait as _, DbBackend, EntityTrait as _, Statement};
+
+use crate::domain::pipeline::PipelineKey;
+use crate::domain::rollup::Bucket;
+use crate::domain::time::Timestamp;
+use crate::error::{Error, Result};
+use crate::store::Store;
+use crate::store::entity::pruned_rows;
+use crate::store::rebuild::pruned_before;
+use crate::store::registry::hold;
+
+/// Rows of one transaction: a few milliseconds.
+const BATCH: u64 = 500;
+
+/// What is kept for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Source runs and data quality metrics. What is known of a source's last run stays.
+    pub raw: TimeDelta,
+    /// The roll-ups of hours; those of days stay.
+    pub hourly: TimeDelta,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { raw: TimeDelta::days(90), hourly: TimeDelta::days(730) }
+    }
+}
+
+/// Rows of one kind that are older than an instant: `$1` is the pipeline, `$2` the instant and `$3` how many.
+#[derive(Debug, Clone, Copy)]
+struct Old {
+    table: &'static str,
+    key: &'static str,
+    select: &'static str,
+}
+
+const OLD_ROWS: [Old; 3] = [
+    Old {
+        table: "source_runs",
+        key: "id",
+        select: "SELECT id FROM source_runs WHERE pipeline = $1 AND finished_at < $2 ORDER BY finished_at LIMIT $3",
+    },
+    // Runs that never ended.
+    Old {
+        table: "source_runs",
+        key: "id",
+        select: "SELECT id FROM source_runs WHERE pipeline = $1 AND finished_at IS NULL AND received_at < $2 LIMIT $3",
+    },
+    Old {
+        table: "data_quality_metrics",
+        key: "id",
+        select: "SELECT id FROM data_quality_metrics WHERE pipeline = $1 AND timestamp < $2 ORDER BY timestamp LIMIT $3",
+    },
+];
+
+const OLD_HOURS: Old = Old {
+    table: "quality_rollups",
+    key: "(pipeline, source, bucket, basis, bucket_start, series)",
+    // By source, so that each stretch of time is looked up by the key.
+    select: "SELECT r.pipeline, r.source, r.bucket, r.basis, r.bucket_start, r.series \
+             FROM (SELECT '' AS key UNION ALL SELECT key FROM sources WHERE pipeline = $1) AS s \
+             CROSS JOIN quality_rollups AS r \
+             WHERE r.pipeline = $1 AND r.source = s.key AND r.bucket = 'hour' AND r.basis IN \
+             ('aggregate', 'source-specific', 'hourly', 'hourly-of-sources') AND r.bucket_start < $2 LIMIT $3",
+};
+
+impl Store {
+    /// Removes what is older than is kept. Gives the number of rows. Nothing that a status shows may be that old.
+    pub async fn prune(&self, retention: &Retention) -> Result<u64> {
+        let now = self.clock.now();
+        let (raw, hourly) = (Bucket::Day.start_of(now - retention.raw), Bucket::Day.start_of(now - retention.hourly));
+        let mut removed = 0;
+        for (pipeline, _) in self.pipelines().await? {
+            for old in OLD_ROWS {
+                if self.has(old, &pipeline, raw).await? {
+                    self.note_pruned(&pipeline, raw).await?;
+                    removed += self.remove(old, &pipeline, raw).await?;
+                }
+            }
+            if self.has(OLD_HOURS, &pipeline, hourly).await? {
+                removed += self.remove(OLD_HOURS, &pipeline, hourly).await?;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Whether there is any such row. Asked of a reader: there mostly is none, and then nobody has to wait.
+    async fn has(&self, old: Old, pipeline: &PipelineKey, before: Timestamp) -> Result<bool> {
+        let reader = self.connections.reader();
+        let values = [pipeline.as_str().into(), before.into(), 1_i64.into()];
+        let statement = Statement::from_sql_and_values(reader.get_database_backend(), old.select, values);
+        Ok(reader.query_one_raw(statement).await.map_err(Error::database)?.is_some())
+    }
+
+    /// Roll-ups of these days can no longer be made anew. Said before the first row goes, and while nobody makes any.
+    async fn note_pruned(&self, pipeline: &PipelineKey, before: Timestamp) -> Result<()> {
+        let transaction = self.write().await?;
+        let note = async {
+            if hold(&transaction, pipeline).await? && pruned_before(&transaction, pipeline).await? < before {
+                let row = pruned_rows::ActiveModel { pipeline: Set(pipeline.as_str().to_owned()), before: Set(before) };
+                pruned_rows::Entity::insert_many([row])
+                    .on_conflict(
+                        OnConflict::column(pruned_rows::Column::Pipeline)
+                            .update_column(pruned_rows::Column::Before)
+                            .to_owned(),
+                    )
+                    .exec_without_returning(&transaction)
+                    .await?;
+            }
+            transaction.commit().await
+        };
+        note.await.map_err(Error::database)
+    }
+
+    async fn remove(&self, old: Old, pipeline: &PipelineKey, before: Timestamp) -> Result<u64> {
+        let backend = self.connections.backend();
+        // Two servers take different rows, and do not wait for each other.
+        let lock = match (backend, old.table) {
+            (DbBackend::Postgres, "quality_rollups") => " FOR UPDATE OF r SKIP LOCKED",
+            (DbBackend::Postgres, _) => " FOR UPDATE SKIP LOCKED",
+            _ => "",
+        };
+        let sql = format!("DELETE FROM {} WHERE {} IN ({}{lock})", old.table, old.key, old.select);
+        let mut removed = 0;
+        loop {
+            let begin = Instant::now();
+            let batch = i64::try_from(BATCH).unwrap_or(i64::MAX);
+            let values = [pipeline.as_str().into(), before.into(), batch.into()];
+            let transaction = self.write().await?;
+            let delete = transaction.execute_raw(Statement::from_sql_and_values(backend, &sql, values));
+            let rows = delete.await.map_err(Error::database)?.rows_affected();
+            transaction.commit().await.map_err(Error::database)?;
+            removed += rows;
+            if rows < BATCH {
+                return Ok(removed);
+            }
+            // Reporters have at least half of the time.
+            tokio::time::sleep(begin.elapsed()).await;
+        }
+    }
+}

@@ -1,0 +1,346 @@
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use chrono::TimeDelta;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use pipewatch::domain::alert::{Label, Matcher, Mute, Verdict};
+use pipewatch::domain::pipeline::PipelineKey;
+use pipewatch::notices::Channel;
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::support::receivers::{MailServer, Receiver, Reply, Taken};
+use crate::support::teller::{BAD, LEASE, Teller};
+use crate::support::{Database, eventually, in_time};
+
+behaviours! {
+    transitions_are_told_together_repeated_and_ended,
+    what_is_acknowledged_or_silenced_is_not_told_but_its_end_is,
+    a_receiver_that_fails_is_told_later_in_order_and_can_verify_it,
+    a_receiver_that_hangs_holds_no_other_up,
+    a_receiver_and_a_server_that_restart_miss_nothing,
+    two_servers_tell_once_and_lose_nothing,
+    each_address_has_a_mail_of_its_own,
+    who_is_told_first_hears_of_what_fires_then,
+    what_cannot_be_delivered_is_given_up_and_forgotten,
+    the_sender_runs_until_it_is_stopped,
+}
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+/// How long a transition waits for others to go with it.
+const WAIT: TimeDelta = TimeDelta::seconds(30);
+
+fn webhook(receiver: &Receiver) -> Channel {
+    Channel::webhook(&receiver.url(), Some(SECRET.parse().expect("a secret"))).expect("an URL")
+}
+
+/// What came since the last look, a notice each: `fired a, fired b`.
+fn told(receiver: &Receiver) -> Vec<String> {
+    receiver.taken().iter().map(said).collect()
+}
+
+fn said(taken: &Taken) -> String {
+    let body: Value = serde_json::from_str(&taken.body).expect("JSON");
+    let lines = body["data"]["alerts"].as_array().expect("alerts");
+    let line = |line: &Value| format!("{} {}", line["event"], line["source"]).replace('"', "");
+    lines.iter().map(line).collect::<Vec<_>>().join(", ")
+}
+
+/// As a receiver does it, with nothing of the server's own.
+fn verify(taken: &Taken) {
+    let header = |name: &str| taken.headers[name].to_str().expect("text");
+    let key = BASE64_STANDARD.decode(SECRET.trim_start_matches("whsec_")).expect("base64");
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(&key).expect("a key");
+    mac.update(format!("{}.{}.{}", header("webhook-id"), header("webhook-timestamp"), taken.body).as_bytes());
+    let signature = header("webhook-signature").strip_prefix("v1,").expect("a version");
+    mac.verify_slice(&BASE64_STANDARD.decode(signature).expect("base64")).expect("signed by the secret");
+}
+
+async fn transitions_are_told_together_repeated_and_ended(database: Database) {
+    let receiver = Receiver::start().await;
+    let slack = Receiver::start().await;
+    let teller = Teller::start(&database, [webhook(&receiver), Channel::slack(&slack.url()).expect("an URL")]).await;
+    teller.evaluate(&[("a", BAD), ("b", Verdict::GOOD)]).await;
+    teller.evaluate(&[("a", BAD), ("b", BAD)]).await;
+    teller.run().await;
+    assert_eq!(told(&receiver), [""; 0], "it waits for others to go with it");
+    teller.evaluate(&[("a", BAD), ("b", BAD)]).await;
+    teller.run().await;
+    assert_eq!(told(&receiver), ["fired a, fired b"]);
+    let posted: Value = serde_json::from_str(&slack.taken()[0].body).expect("JSON");
+    assert_eq!((&posted["text"], &posted["attachments"][1]["color"]), (&"default: 2 firing".into(), &"#ecb22e".into()));
+    teller.run_after(TimeDelta::minutes(239)).await;
+    assert_eq!(told(&receiver), [""; 0]);
+    teller.run_after(TimeDelta::minutes(1)).await;
+    teller.run().await;
+    assert_eq!(told(&receiver), ["repeated a, repeated b"]);
+    teller.evaluate(&[("a", Verdict::GOOD), ("b", Verdict::GOOD)]).await;
+    teller.run_after(WAIT).await;
+    assert_eq!(told(&receiver), ["resolved a, resolved b"]);
+    teller.run_after(TimeDelta::hours(5)).await;
+    assert_eq!(told(&receiver), [""; 0]);
+}
+
+async fn what_is_acknowledged_or_silenced_is_not_told_but_its_end_is(database: Database) {
+    let receiver = Receiver::start().await;
+    let teller = Teller::start(&database, [webhook(&receiver)]).await;
+    let labelled = "INSERT INTO sources (pipeline, \"key\", enabled, labels) \
+        VALUES ('default', 'b', true, '{\"team\":\"maps\"}')";
+    database.execute(labelled).await;
+    let label = Some(Label { name: "team".into(), value: "maps".into() });
+    let silence = |span: TimeDelta, matcher: Matcher| {
+        let now = teller.now();
+        Mute::new(Uuid::new_v4(), matcher, (now, now + span), "Ada", "moving").expect("a mute")
+    };
+    let mute = silence(TimeDelta::hours(1), Matcher { label, ..Matcher::default() });
+    teller.store.silence_alerts(&mute).await.expect("silenced");
+    teller.fire(&["a", "b"]).await;
+    teller.run_after(WAIT).await;
+    assert_eq!(told(&receiver), ["fired a"]);
+    let alert = teller.alert_of("a").await;
+    teller.store.acknowledge_alert(alert, "Ada".into(), None).await.expect("found").expect("firing");
+    teller.run_after(WAIT).await;
+    assert_eq!(told(&receiver), ["acknowledged a"]);
+    teller.run_after(TimeDelta::hours(1)).await;
+    assert_eq!(told(&receiver), ["fired b"], "it still fires when its silence ends");
+    teller.run_after(TimeDelta::hours(4)).await;
+    assert_eq!(told(&receiver), ["repeated b"], "and what is acknowledged is not repeated");
+    let pipeline = Some(PipelineKey::default());
+    let mute = silence(TimeDelta::hours(1), Matcher { pipeline, ..Matcher::default() });
+    teller.store.silence_alerts(&mute).await.expect("silenced");
+    teller.evaluate(&[("a", Verdict::GOOD), ("b", Verdict::GOOD), ("c", BAD)]).await;
+    teller.evaluate(&[("c", BAD)]).await;
+    teller.run_after(WAIT).await;
+    assert_eq!(told(&receiver), ["resolved a, resolved b"], "whoever was told is told of the end");
+    teller.evaluate(&[("c", Verdict::GOOD)]).await;
+    teller.run_after(TimeDelta::hours(2)).await;
+    assert_eq!(told(&receiver), [""; 0], "nobody was told of c");
+}
+
+async fn a_receiver_that_fails_is_told_later_in_order_and_can_verify_it(database: Database) {
+    let receiver = Receiver::start().await;
+    let teller = Teller::start(&database, [webhook(&receiver)]).await;
+    teller.fire(&["a"]).await;
+    receiver.replies(&[Reply::Status(500)]);
+    teller.run_after(WAIT).await;
+    let failed = receiver.taken();
+    assert_eq!(failed.iter().map(said).collect::<Vec<_>>(), ["fired a"]);
+    teller.run().await;
+    assert_eq!(told(&receiver), [""; 0], "it is left alone for a while");
+    teller.evaluate(&[("a", Verdict::GOOD)]).await;
+    teller.advance(WAIT);
+    receiver.replies(&[Reply::Status(302)]);
+    teller.run().await;
+    assert_eq!(told(&receiver), ["fired a"], "the end of it waits for its beginning");
+    teller.run_after(TimeDelta::seconds(10)).await;
+    let taken = receiver.taken();
+    assert_eq!(taken.iter().map(said).collect::<Vec<_>>(), ["fired a", "resolved a"]);
+    for taken in failed.iter().chain(&taken) {
+        verify(taken);
+    }
+    assert_eq!(failed[0].headers["webhook-id"], taken[0].headers["webhook-id"], "a receiver knows it again");
+    assert_ne!(failed[0].headers["webhook-timestamp"], taken[0].headers["webhook-timestamp"]);
+    assert_ne!(taken[0].headers["webhook-id"], taken[1].headers["webhook-id"]);
+}
+
+async fn a_receiver_that_hangs_holds_no_other_up(database: Database) {
+    let (hanging, good) = (Receiver::start().await, Receiver::start().await);
+    let channels = [webhook(&hanging), Channel::slack(&good.url()).expect("an URL")];
+    let teller = Teller::start(&database, channels).await;
+    hanging.replies(&[Reply::Hang]);
+    teller.fire(&["a"]).await;
+    teller.advance(WAIT);
+    let lease = teller.lease().await;
+    let (run, ()) = tokio::join!(teller.notices.run_once(&lease), async {
+        eventually("the other is told meanwhile", async || good.taken().pop()).await;
+    });
+    run.expect("a database");
+    assert_eq!(told(&hanging), ["fired a"]);
+    teller.advance(TimeDelta::minutes(5));
+    assert_eq!(teller.stuck().await, 1);
+    teller.run().await;
+    assert_eq!((told(&hanging), teller.stuck().await), (vec!["fired a".to_owned()], 0));
+    assert!(good.taken().is_empty(), "it had it already");
+}
+
+async fn a_receiver_and_a_server_that_restart_miss_nothing(database: Database) {
+    let receiver = Receiver::start().await;
+    let ahead = Arc::default();
+    let teller = Teller::start_as("a", &database, &ahead, [webhook(&receiver)]).await;
+    teller.fire(&["a"]).await;
+    teller.run_after(WAIT).await;
+    assert_eq!(told(&receiver), ["fired a"]);
+    let channel = webhook(&receiver);
+    let address = receiver.stop().await;
+    teller.evaluate(&[("a", Verdict::GOOD)]).await;
+    teller.run_after(WAIT).await;
+    teller.run_after(TimeDelta::seconds(10)).await;
+    // It dies without a word.
+    drop(teller);
+    let receiver = Receiver::start_at(address).await;
+    let teller = Teller::start_as("a", &database, &ahead, [channel]).await;
+    teller.run_after(TimeDelta::minutes(15)).await;
+    assert_eq!(told(&receiver), ["resolved a"]);
+    teller.run_after(TimeDelta::minutes(15)).await;
+    assert_eq!(told(&receiver), [""; 0]);
+}
+
+async fn two_servers_tell_once_and_lose_nothing(database: Database) {
+    let receiver = Receiver::start().await;
+    let ahead = Arc::default();
+    let a = Teller::start_as("a", &database, &ahead, [webhook(&receiver)]).await;
+    let b = Teller::start_as("b", &database, &ahead, [webhook(&receiver)]).await;
+    a.fire(&["a"]).await;
+    a.advance(WAIT);
+    let of_a = a.lease().await;
+    assert_eq!(b.store.take_lease(LEASE, "b").await.expect("a database"), None, "one holds it");
+    // The same holder twice at once: what is under way is not begun again in the same term.
+    let (first, second) = tokio::join!(a.notices.run_once(&of_a), a.notices.run_once(&of_a));
+    first.and(second).expect("a database");
+    assert_eq!(told(&receiver), ["fired a"]);
+
+    // The lease goes to b while a still believes to have it: both try, and one may.
+    a.evaluate(&[("a", Verdict::GOOD)]).await;
+    a.advance(WAIT);
+    let of_a = a.lease().await;
+    a.store.release_lease(&of_a).await.expect("released");
+    let of_b = b.lease().await;
+    let (first, second) = tokio::join!(a.notices.run_once(&of_a), b.notices.run_once(&of_b));
+    first.and(second).expect("a database");
+    assert_eq!(told(&receiver), ["resolved a"]);
+
+    // b claims, and dies before it sends: a takes it over at once, though b had only just claimed it.
+    b.fire(&["b"]).await;
+    b.advance(WAIT);
+    let of_b = b.lease().await;
+    b.notices.plan(&of_b).await.expect("planned");
+    let names = ["webhook".to_owned()];
+    let claimed = b.store.due_deliveries(&of_b, &names, 9).await.expect("a database");
+    assert_eq!(claimed.len(), 1);
+    assert!(b.store.due_deliveries(&of_b, &names, 9).await.expect("a database").is_empty(), "it is under way");
+    database.execute("UPDATE leases SET expires_at = 0").await;
+    let of_a = a.lease().await;
+    assert!(of_a.term() > of_b.term());
+    assert!(b.store.due_deliveries(&of_b, &names, 9).await.expect("a database").is_empty(), "its time is over");
+    a.notices.run_once(&of_a).await.expect("a database");
+    assert_eq!(told(&receiver), ["fired b"]);
+    // Not dead after all: what b says of its attempt now changes nothing.
+    b.store.delivery_failed(&claimed[0], Some(b.now()), "late").await.expect("a database");
+    a.run().await;
+    assert_eq!(told(&receiver), [""; 0]);
+
+    // One that holds the lease and lost sight of what it claimed takes it again after a while.
+    a.evaluate(&[("b", Verdict::GOOD)]).await;
+    a.advance(WAIT);
+    let of_a = a.lease().await;
+    a.notices.plan(&of_a).await.expect("planned");
+    assert_eq!(a.store.due_deliveries(&of_a, &names, 9).await.expect("a database").len(), 1);
+    a.run_after(TimeDelta::minutes(3)).await;
+    assert_eq!(told(&receiver), ["resolved b"]);
+}
+
+async fn each_address_has_a_mail_of_its_own(database: Database) {
+    let server = MailServer::start("gone@").await;
+    let address = |text: &str| text.parse().expect("an address");
+    let to = ["gone@example.org", "Ada <ada@example.org>"].map(address).to_vec();
+    let url = format!("smtp://{}", server.address);
+    let mail = Channel::mail(&url, address("Pipewatch <pipewatch@example.org>"), to).expect("a server");
+    let teller = Teller::start(&database, [mail]).await;
+    teller.fire(&["Ève"]).await;
+    teller.run_after(WAIT).await;
+    let mails = server.mails();
+    assert_eq!(mails.len(), 1, "{mails:?}");
+    for part in [
+        "RCPT TO:<ada@example.org>\n",
+        "From: Pipewatch <pipewatch@example.org>\r\n",
+        "To: Ada <ada@example.org>\r\n",
+        "Subject: [Pipewatch] Firing (medium): ",
+        "Auto-Submitted: auto-generated\r\n",
+        "Date: Wed, 28 Jan 2026 15:32:15 +0000\r\n",
+        "@example.org>\r\n",
+        "Look at it.",
+    ] {
+        assert!(mails[0].contains(part), "{part} in {}", mails[0]);
+    }
+    teller.advance(TimeDelta::minutes(6));
+    assert_eq!(teller.stuck().await, 1, "the other address is not forgotten");
+}
+
+async fn who_is_told_first_hears_of_what_fires_then(database: Database) {
+    let ahead = Arc::default();
+    let teller = Teller::start_as("a", &database, &ahead, []).await;
+    teller.fire(&["a", "b"]).await;
+    teller.run_after(WAIT).await;
+    teller.evaluate(&[("a", Verdict::GOOD), ("b", BAD)]).await;
+    teller.run_after(WAIT).await;
+    let receiver = Receiver::start().await;
+    let teller = Teller::start_as("a", &database, &ahead, [webhook(&receiver)]).await;
+    teller.run().await;
+    assert_eq!(told(&receiver), ["fired b"]);
+}
+
+async fn what_cannot_be_delivered_is_given_up_and_forgotten(database: Database) {
+    let receiver = Receiver::start().await;
+    let ahead = Arc::default();
+    let teller = Teller::start_as("a", &database, &ahead, [webhook(&receiver)]).await;
+    receiver.replies(&[Reply::Status(500); 3]);
+    let fired = [("a", BAD)];
+    teller.fire(&["a"]).await;
+    teller.run_after(WAIT).await;
+    // So that nothing is repeated meanwhile.
+    let alert = teller.alert_of("a").await;
+    teller.store.acknowledge_alert(alert, "Ada".into(), None).await.expect("found").expect("firing");
+    teller.run_after(TimeDelta::days(3)).await;
+    assert_eq!(told(&receiver), ["fired a", "fired a", "acknowledged a"], "the first is given up, the second waits");
+    assert_eq!(teller.stuck().await, 0, "the second is new");
+    teller.run_after(TimeDelta::minutes(10)).await;
+    assert_eq!(told(&receiver), ["acknowledged a"]);
+    assert_eq!(teller.store.next_delivery().await.expect("a database"), None);
+    teller.evaluate(&fired).await;
+    assert_eq!(rows(&database).await, 2);
+    teller.run_after(TimeDelta::days(8)).await;
+    assert_eq!(rows(&database).await, 0, "after a week nobody asks");
+
+    // A channel that is taken out of the settings.
+    receiver.replies(&[Reply::Status(500)]);
+    teller.evaluate(&[("a", Verdict::GOOD)]).await;
+    teller.run_after(WAIT).await;
+    let teller = Teller::start_as("a", &database, &ahead, []).await;
+    teller.run_after(TimeDelta::minutes(50)).await;
+    assert_eq!(teller.stuck().await, 1);
+    teller.run_after(TimeDelta::minutes(11)).await;
+    assert_eq!(teller.stuck().await, 0);
+}
+
+async fn rows(database: &Database) -> i64 {
+    use sea_orm::ConnectionTrait as _;
+    let connection = database.connect().await;
+    let count = sea_orm::Statement::from_string(connection.get_database_backend(), "SELECT count(*) FROM outbox");
+    let row = connection.query_one_raw(count).await.expect("good SQL").expect("a row");
+    connection.close().await.expect("closed");
+    row.try_get_by_index(0).expect("a number")
+}
+
+async fn the_sender_runs_until_it_is_stopped(database: Database) {
+    let receiver = Receiver::start().await;
+    let teller = Teller::start(&database, [webhook(&receiver)]).await;
+    let (lease, held) = watch::channel(None);
+    let stop = CancellationToken::new();
+    let tell = async {
+        teller.fire(&["a"]).await;
+        teller.advance(WAIT);
+        // Renewed, as its holder does it.
+        eventually("it is told", async || {
+            lease.send_replace(Some(teller.lease().await));
+            teller.notices.evaluated();
+            receiver.taken().pop()
+        })
+        .await;
+        stop.cancel();
+    };
+    let run = in_time("the sender ends", teller.notices.run(held, stop.clone()));
+    tokio::join!(run, tell);
+}

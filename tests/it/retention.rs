@@ -1,0 +1,106 @@
+use chrono::TimeDelta;
+use pipewatch::domain::pipeline::PipelineKey;
+use pipewatch::domain::rollup::{Bucket, Range, Series};
+use pipewatch::domain::status::RuleBook;
+use pipewatch::store::retention::Retention;
+use serde_json::{Value, json};
+
+use crate::support::timed_store::{TimedStore, at, lines, rollups};
+use crate::support::{Database, run, with};
+
+behaviours! {
+    old_rows_go_and_their_sums_stay,
+    what_is_pruned_is_not_made_anew,
+    many_old_rows_go_while_reports_come,
+    sums_of_hours_go_and_those_of_days_stay,
+}
+
+const NOW: &str = "2026-06-15T12:00:00Z";
+const RETENTION: Retention = Retention { raw: TimeDelta::days(90), hourly: TimeDelta::days(730) };
+
+fn timed(source: &str, at: &str) -> Value {
+    with(run(source), json!({"timestamp": at}))
+}
+
+async fn count(database: &Database, table: &str) -> u64 {
+    let lines = lines(database, &format!("SELECT CAST(COUNT(*) AS varchar) FROM {table}")).await;
+    lines[0].parse().expect("a number")
+}
+
+async fn old_rows_go_and_their_sums_stay(database: Database) {
+    let book = TimedStore::open(&database, "2026-03-17T12:00:00Z").await;
+    // 90 days before now it is noon of March 17: days go whole.
+    book.runs(&[timed("a", "2026-03-16T23:59:59Z"), timed("a", "2026-03-17T00:00:00Z")]).await;
+    book.store.close_hours(&RuleBook::default()).await.expect("closed hours");
+    let (before, sources) = (rollups(&database, "default").await, book.store.sources(&PipelineKey::default()).await);
+    assert_eq!(book.store.prune(&RETENTION).await.expect("pruned"), 0);
+    book.set_now(NOW);
+    assert_eq!(book.store.prune(&RETENTION).await.expect("pruned"), 3, "a run, its metric, and the hour");
+    assert_eq!((count(&database, "source_runs").await, count(&database, "data_quality_metrics").await), (1, 2));
+    assert_eq!(rollups(&database, "default").await, before);
+    book.set_now("2026-06-16T12:00:00Z");
+    assert_eq!(book.store.prune(&RETENTION).await.expect("pruned"), 3);
+    assert_eq!(count(&database, "source_runs").await, 0);
+    let kept = book.store.sources(&PipelineKey::default()).await.expect("sources");
+    assert_eq!(kept, sources.expect("sources"), "the last run is known for ever");
+    book.close().await;
+}
+
+async fn what_is_pruned_is_not_made_anew(database: Database) {
+    let pipeline = PipelineKey::default();
+    let book = TimedStore::open(&database, NOW).await;
+    book.runs(&[timed("a", "2026-03-16T10:00:00Z"), timed("a", "2026-03-17T10:00:00Z"), timed("b", NOW)]).await;
+    assert_eq!(book.store.prune(&RETENTION).await.expect("pruned"), 2);
+    // This one comes when its day is gone: it is summed, and stays so.
+    book.runs(&[timed("a", "2026-03-16T11:00:00Z")]).await;
+    let before = rollups(&database, "default").await;
+    for _ in 0..2 {
+        book.store.rebuild_rollups(&pipeline).await.expect("rebuilt");
+        assert_eq!(rollups(&database, "default").await, before);
+        book.store.prune(&RETENTION).await.expect("pruned");
+    }
+    // Nothing is written of an hour of which nobody knows what was reported.
+    book.store.close_hours(&RuleBook::default()).await.expect("closed hours");
+    let hourly = "data_quality_metrics WHERE metric_type = 'hourly'";
+    assert_eq!(count(&database, hourly).await, 1, "that of March 17");
+    assert_eq!(count(&database, "hours_to_close").await, 1, "the present hour");
+    book.store.remove_source(&pipeline, &"a".parse().expect("a source")).await.expect("removed");
+    let left = rollups(&database, "default").await;
+    assert!(!left.is_empty() && left.iter().all(|row| row.contains("2026-06-15")), "{left:?}");
+    book.close().await;
+}
+
+async fn many_old_rows_go_while_reports_come(database: Database) {
+    let book = TimedStore::open(&database, "2026-01-01T12:00:00Z").await;
+    let second = |second: i64| {
+        let at = at("2026-01-01T00:00:00Z") + TimeDelta::seconds(second);
+        with(run("a"), json!({"timestamp": at.to_rfc3339()}))
+    };
+    book.runs(&(0..1_300).map(second).collect::<Vec<_>>()).await;
+    book.set_now(NOW);
+    let reports = async {
+        for _ in 0..20 {
+            book.runs(&[timed("a", NOW)]).await;
+        }
+    };
+    let (removed, ()) = tokio::join!(book.store.prune(&RETENTION), reports);
+    assert_eq!(removed.expect("pruned"), 2_600);
+    assert_eq!((count(&database, "source_runs").await, count(&database, "data_quality_metrics").await), (20, 20));
+    book.close().await;
+}
+
+async fn sums_of_hours_go_and_those_of_days_stay(database: Database) {
+    let pipeline = PipelineKey::default();
+    let book = TimedStore::open(&database, NOW).await;
+    let old = |day: i64| with(run("a"), json!({"timestamp": (at(NOW) - TimeDelta::days(day)).to_rfc3339()}));
+    book.runs(&(725..735).map(old).collect::<Vec<_>>()).await;
+    book.store.prune(&RETENTION).await.expect("pruned");
+    let points = async |bucket| {
+        let range = Range::new(bucket, at(NOW) - TimeDelta::days(740), at(NOW) - TimeDelta::days(720));
+        let series: Series = "articles".parse().expect("a series");
+        let history = book.store.quality_history(&pipeline, None, &series, &range.expect("a range")).await;
+        history.expect("a history").points.len()
+    };
+    assert_eq!((points(Bucket::Hour).await, points(Bucket::Day).await), (6, 10));
+    book.close().await;
+}

@@ -1,0 +1,117 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta};
+use pipewatch::clock::Clock;
+use pipewatch::domain::alert::{AlertType, Finding, Policy, Rule, Subject, Tracked, Verdict, step};
+use pipewatch::domain::anomaly::Severity;
+use pipewatch::domain::pipeline::PipelineKey;
+use pipewatch::domain::time::Timestamp;
+use pipewatch::notices::{Channel, Channels, Notices};
+use pipewatch::store::leases::Lease;
+use pipewatch::store::{Direction, Store};
+use uuid::Uuid;
+
+use crate::support::Database;
+
+/// The lease of who tells.
+pub(crate) const LEASE: &str = "evaluation";
+/// A finding of something bad.
+pub(crate) const BAD: Verdict = Verdict::Known { bad: Some(Severity::Medium), held: Some(Severity::Medium) };
+
+/// A server's part in notices, with a time of its own.
+pub(crate) struct Teller {
+    pub(crate) store: Arc<Store>,
+    ahead: Arc<AtomicI64>,
+    pub(crate) notices: Notices,
+    name: &'static str,
+}
+
+impl Teller {
+    pub(crate) async fn start(database: &Database, channels: impl IntoIterator<Item = Channel>) -> Self {
+        Self::start_as("a", database, &Arc::default(), channels).await
+    }
+
+    pub(crate) async fn start_as(
+        name: &'static str,
+        database: &Database,
+        ahead: &Arc<AtomicI64>,
+        channels: impl IntoIterator<Item = Channel>,
+    ) -> Self {
+        let clock = Clock::new({
+            let ahead = Arc::clone(ahead);
+            move || start() + TimeDelta::seconds(ahead.load(Ordering::Relaxed))
+        });
+        let store = Arc::new(Store::open(&database.url, clock.clone()).await.expect("open"));
+        store.migrate(Direction::Up(None)).await.expect("migrated");
+        store.prepare().await.expect("prepared");
+        let channels: Channels = channels.into_iter().collect();
+        // Its 10 seconds are long for a test, and nothing of the machine's own takes three.
+        let notices = Notices::new(Arc::clone(&store), clock, channels).with_patience(Duration::from_secs(3));
+        Self { store, ahead: Arc::clone(ahead), notices, name }
+    }
+
+    pub(crate) fn advance(&self, span: TimeDelta) {
+        self.ahead.fetch_add(span.num_seconds(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        start() + TimeDelta::seconds(self.ahead.load(Ordering::Relaxed))
+    }
+
+    /// Its lease, renewed or taken.
+    pub(crate) async fn lease(&self) -> Lease {
+        self.store.take_lease(LEASE, self.name).await.expect("a database").expect("the lease")
+    }
+
+    /// What an evaluation finds of sources, in half a minute.
+    pub(crate) async fn evaluate(&self, verdicts: &[(&str, Verdict)]) {
+        self.advance(TimeDelta::seconds(30));
+        let (now, pipeline) = (self.now(), PipelineKey::default());
+        let findings: Vec<_> = verdicts.iter().map(|(source, verdict)| finding(source, *verdict)).collect();
+        let lease = self.lease().await;
+        let change = self
+            .store
+            .change_alerts(Some(&lease), Some(&pipeline), |open| step(open, &findings, &Policy::default(), now));
+        change.await.expect("a database").expect("the lease");
+    }
+
+    /// Lets these fire: an evaluation finds them, and the next again.
+    pub(crate) async fn fire(&self, sources: &[&str]) {
+        let bad: Vec<_> = sources.iter().map(|source| (*source, BAD)).collect();
+        self.evaluate(&bad).await;
+        self.evaluate(&bad).await;
+    }
+
+    pub(crate) async fn run(&self) {
+        self.notices.run_once(&self.lease().await).await.expect("a database");
+    }
+
+    pub(crate) async fn run_after(&self, span: TimeDelta) {
+        self.advance(span);
+        self.run().await;
+    }
+
+    pub(crate) async fn stuck(&self) -> u64 {
+        self.store.stuck_deliveries(self.now()).await.expect("a database").count
+    }
+
+    /// The alert of a source.
+    pub(crate) async fn alert_of(&self, source: &str) -> Uuid {
+        let request = pipewatch::store::alerts::read::AlertRequest { first: 10, ..Default::default() };
+        let alerts = self.store.alerts(&request).await.expect("alerts").rows;
+        let is_of = |alert: &&Tracked| alert.subject.source.as_ref().is_some_and(|key| key.as_str() == source);
+        alerts.iter().find(is_of).expect("an alert").id
+    }
+}
+
+fn start() -> Timestamp {
+    DateTime::from_timestamp(1_769_614_245, 0).expect("an instant")
+}
+
+fn finding(source: &str, verdict: Verdict) -> Finding {
+    let subject = Subject::source(PipelineKey::default(), source.parse().expect("a source"));
+    let (title, message) = (format!("{source} is silent"), "Look at it.".to_owned());
+    Finding { rule: Rule::Silence, kind: AlertType::Silence, subject, verdict, title, message }
+}

@@ -10,6 +10,9 @@ import {
   EndSilenceDocument,
   type EndSilenceMutation,
   type EndSilenceMutationVariables,
+  HistoryDocument,
+  type HistoryQuery,
+  type HistoryQueryVariables,
   RecentRunsDocument,
   type RecentRunsQuery,
   type RecentRunsQueryVariables,
@@ -59,3 +62,4 @@ export const ACKNOWLEDGE: TypedDocumentNode<AcknowledgeMutation, AcknowledgeMuta
   gql(AcknowledgeDocument);
 export const SILENCE: TypedDocumentNode<SilenceMutation, SilenceMutationVariables> = gql(SilenceDocument);
 export const END_SILENCE: TypedDocumentNode<EndSilenceMutation, EndSilenceMutationVariables> = gql(EndSilenceDocument);
+export const HISTORY: TypedDocumentNode<HistoryQuery, HistoryQueryVariables> = gql(HistoryDocument);

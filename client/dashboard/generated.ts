@@ -27,6 +27,13 @@ export type AlertState =
   /** Over. */
   | 'RESOLVED';
 
+/** How long the stretches are whose sums are shown, in UTC. */
+export type HistoryBucket =
+  /** Hours. */
+  | 'HOUR'
+  /** Days. */
+  | 'DAY';
+
 /** Where a run stands. */
 export type RunState =
   /** Begun and not yet ended. */
@@ -105,6 +112,21 @@ export type EndSilenceMutationVariables = Exact<{
 
 export type EndSilenceMutation = { endAlertSilence: boolean };
 
+export type RatesFragment = { points: Array<{ start: string, rate: number | null }> };
+
+export type VolumesFragment = { points: Array<{ start: string, total: number | null }> };
+
+export type HistoryQueryVariables = Exact<{
+  pipeline: string;
+  source?: string | null | undefined;
+  from: string;
+  to: string;
+  bucket: HistoryBucket;
+}>;
+
+
+export type HistoryQuery = { geocoding: { points: Array<{ start: string, rate: number | null }> }, validation: { points: Array<{ start: string, rate: number | null }> }, articles: { points: Array<{ start: string, total: number | null }> }, events: { points: Array<{ start: string, total: number | null }> } };
+
 // Generated from schema.graphql and the operations beside it: npm run codegen.
 export const RecentRunsDocument = 'query RecentRuns($pipeline:String!$first:Int!){sourceRuns(pipeline:$pipeline first:$first){pageInfo{hasNextPage}nodes{id source state finishedAt articlesCollected eventsExtracted geocodingAttempts geocodingSuccesses validationAttempts validationPasses}}}';
 export const RunsOfSourceDocument = 'query RunsOfSource($pipeline:String!$source:String!$first:Int!$after:String){sourceRuns(pipeline:$pipeline source:$source first:$first after:$after){pageInfo{hasNextPage endCursor}nodes{id state startedAt finishedAt backfill articlesCollected eventsExtracted geocodingAttempts geocodingSuccesses validationAttempts validationPasses error}}}';
@@ -112,3 +134,4 @@ export const AlertsDocument = 'query Alerts($states:[AlertState!]$first:Int!){al
 export const AcknowledgeDocument = 'mutation Acknowledge($id:ID!$author:String!$note:String){acknowledgeAlert(id:$id author:$author note:$note){...AlertRow}}fragment AlertRow on AlertRecord{id rule pipeline source check state severity title message startedAt changedAt acknowledgedBy note}';
 export const SilenceDocument = 'mutation Silence($rule:AlertRule$pipeline:String$source:String$until:DateTime!$author:String!$reason:String!){silenceAlerts(rule:$rule pipeline:$pipeline source:$source until:$until author:$author reason:$reason){id}}';
 export const EndSilenceDocument = 'mutation EndSilence($id:ID!){endAlertSilence(id:$id)}';
+export const HistoryDocument = 'query History($pipeline:String!$source:String$from:DateTime!$to:DateTime!$bucket:HistoryBucket!){geocoding:qualityHistory(pipeline:$pipeline source:$source check:"geocoding" from:$from to:$to bucket:$bucket){...Rates}validation:qualityHistory(pipeline:$pipeline source:$source check:"validation" from:$from to:$to bucket:$bucket){...Rates}articles:qualityHistory(pipeline:$pipeline source:$source check:"articles" from:$from to:$to bucket:$bucket){...Volumes}events:qualityHistory(pipeline:$pipeline source:$source check:"events" from:$from to:$to bucket:$bucket){...Volumes}}fragment Rates on QualityHistory{points{start rate}}fragment Volumes on QualityHistory{points{start total}}';

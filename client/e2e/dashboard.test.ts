@@ -155,6 +155,28 @@ describe('a pipeline', () => {
     await page.getByRole('img', { name: 'Rates over time. Last, Geocoding: 95.0 %, Validation: 100.0 %' }).waitFor();
     await page.getByText('all 3 runs').waitFor();
   });
+
+  it('has a history by the hour and by the day, and so has a source', async () => {
+    const pipeline = fresh();
+    const at = (hours: number) => new Date(Date.now() - hours * 3_600_000).toISOString();
+    await server.report(
+      pipeline,
+      { ...GOOD, timestamp: at(3) },
+      { ...GOOD, timestamp: at(0), geocoding_successes: 15 },
+    );
+    const page = await show(pipeline);
+    await page.getByRole('button', { name: '24 h' }).click();
+    await page.getByRole('img', { name: 'Rates over time. Last, Geocoding: 75.0 %, Validation: 100.0 %' }).waitFor();
+    await page.getByRole('button', { name: '90 d' }).click();
+    const volumes = page.getByRole('img', { name: /^Volumes over time\. Last, Articles: (12|24), Events: (20|40)$/ });
+    await volumes.waitFor();
+    expect(await violationsOf(page)).toEqual([]);
+    await page.getByRole('link', { name: 'punch' }).click();
+    await page.getByRole('img', { name: 'Rates over time. Last, Geocoding: 75.0 %, Validation: 100.0 %' }).waitFor();
+    await server.report(pipeline, { ...GOOD, geocoding_successes: 5 });
+    // Of both reports, unless an hour has begun between them.
+    await page.getByRole('img', { name: /Geocoding: (50|25)\.0 %/ }).waitFor();
+  });
 });
 
 describe('the overview', () => {

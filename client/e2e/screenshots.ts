@@ -34,7 +34,7 @@ const PAGES: [name: string, path: string, selector: string, before?: () => Promi
   ['overview', '/', '.card >> nth=1'],
   ['demo', '/#/pipelines/demo', '.chart canvas >> nth=1'],
   ['pipeline', '/#/pipelines/news', '.chart canvas >> nth=1'],
-  ['source', '/#/pipelines/shop/sources/orders', '.sources tbody tr'],
+  ['source', '/#/pipelines/shop/sources/orders', '.chart canvas >> nth=1'],
   ['error', '/#/pipelines/shop', '.chart canvas >> nth=1'],
   ['alerts', '/#/alerts', '.alert'],
   ['kiosk', '/?kiosk#/', '.card >> nth=1'],

@@ -1,5 +1,7 @@
 import './mantine.css';
 import './style.css';
+import './parts/parts.css';
+import './screens.css';
 import { createTheme, MantineProvider } from '@mantine/core';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';

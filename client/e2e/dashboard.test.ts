@@ -211,6 +211,18 @@ describe('the overview', () => {
 });
 
 describe('for everybody', () => {
+  it('nothing is wider than a phone', async () => {
+    const pipeline = fresh();
+    await server.report(pipeline, GOOD, { source: 'b', outcome: 'failed', error: 'no' });
+    const page = await browser.context.newPage();
+    await page.setViewportSize({ width: 360, height: 740 });
+    for (const path of ['', `pipelines/${pipeline}`, `pipelines/${pipeline}/sources/b`, 'pipelines/none', 'alerts']) {
+      await page.goto(`${site.url}/#/${path}`);
+      await page.locator('main h1').first().waitFor();
+      expect(await page.evaluate(() => document.documentElement.scrollWidth), path).toBeLessThanOrEqual(360);
+    }
+  });
+
   it.each(['light', 'dark'] as const)('axe finds nothing in %s colours', async (colorScheme) => {
     const pipeline = fresh();
     const at = (minutes: number) => new Date(Date.now() - minutes * 60_000).toISOString();

@@ -214,6 +214,8 @@ describe('for everybody', () => {
   it('nothing is wider than a phone', async () => {
     const pipeline = fresh();
     await server.report(pipeline, GOOD, { source: 'b', outcome: 'failed', error: 'no' });
+    // More pipelines than fit side by side.
+    for (let others = 0; others < 12; others += 1) await server.report(fresh(), GOOD);
     const page = await browser.context.newPage();
     await page.setViewportSize({ width: 360, height: 740 });
     for (const path of ['', `pipelines/${pipeline}`, `pipelines/${pipeline}/sources/b`, 'pipelines/none', 'alerts']) {

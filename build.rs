@@ -26,14 +26,15 @@ fn main() -> io::Result<()> {
             let bytes = fs::read(&path)?;
             let packed = pack(&bytes)?;
             // Fonts are packed already.
-            let (form, bytes_out) = if packed.len() < bytes.len() { ("Gzip", &packed) } else { ("Plain", &bytes) };
-            let file = out.join(format!("page-{number}"));
-            fs::write(&file, bytes_out)?;
+            let (form, content) = if packed.len() < bytes.len() { ("Gzip", &packed) } else { ("Plain", &bytes) };
+            let file = format!("page-{number}");
+            fs::write(out.join(&file), content)?;
             let name = path.strip_prefix(&dist).map_err(io::Error::other)?;
             let (name, tag) = (name.to_string_lossy().replace('\\', "/"), tag(&bytes));
             writeln!(
                 list,
-                "File {{ path: {name:?}, etag: {tag:?}, content: Content::{form}(include_bytes!({file:?})) }},"
+                "File {{ path: {name:?}, etag: {tag:?}, \
+                 content: Content::{form}(include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{file}\"))) }},"
             )
             .map_err(io::Error::other)?;
             number += 1;

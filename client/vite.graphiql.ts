@@ -35,6 +35,10 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     // Monaco is large, and its page is for few.
     chunkSizeWarningLimit: 5_000,
+    rolldownOptions: {
+      // Directives for React on servers, and for its compiler: nothing that is lost here.
+      onLog: (level, log, handle) => log.code !== 'MODULE_LEVEL_DIRECTIVE' && handle(level, log),
+    },
   },
   worker: { format: 'es' },
 });

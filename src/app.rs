@@ -24,6 +24,7 @@ use crate::live::group::Groups;
 use crate::live::patience::Patience;
 use crate::live::registry::Registry;
 use crate::monitor::{Monitor, Schedule};
+use crate::notices::Notices;
 use crate::store::{Direction, Store};
 use crate::upkeep;
 
@@ -91,10 +92,12 @@ pub async fn run(
         metrics,
     };
     let router = router(services, &config.cors);
+    let notices = Arc::new(Notices::new(Arc::clone(&store), clock.clone(), config.notices));
     let evaluator = Evaluator::new(
         Arc::clone(&store),
         config.rules.clone(),
-        Policy::default(),
+        (Policy::default(), config.anomaly_budget),
+        notices,
         clock.clone(),
         config.evaluation_interval,
     );

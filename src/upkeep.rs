@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use crate::domain::status::RuleBook;
 use crate::error::Result;
@@ -14,6 +14,8 @@ use crate::store::retention::Retention;
 const CLOSING: Duration = Duration::from_secs(30);
 /// How often rows are looked for that are too old.
 const PRUNING: Duration = Duration::from_hours(1);
+/// A server has other things to do when it starts.
+const FIRST_PRUNING: Duration = Duration::from_mins(1);
 
 /// Runs until it is dropped. What fails is tried again the next time.
 pub(crate) async fn run(store: Arc<Store>, rules: Arc<RuleBook>, retention: Retention) {
@@ -22,7 +24,7 @@ pub(crate) async fn run(store: Arc<Store>, rules: Arc<RuleBook>, retention: Rete
 }
 
 async fn close(store: &Store, rules: &RuleBook) {
-    let mut tick = every(CLOSING);
+    let mut tick = every(CLOSING, Duration::ZERO);
     loop {
         tick.tick().await;
         tell("hours closed", store.close_hours(rules).await);
@@ -30,15 +32,15 @@ async fn close(store: &Store, rules: &RuleBook) {
 }
 
 async fn prune(store: &Store, retention: &Retention) {
-    let mut tick = every(PRUNING);
+    let mut tick = every(PRUNING, FIRST_PRUNING);
     loop {
         tick.tick().await;
         tell("old rows removed", store.prune(retention).await);
     }
 }
 
-fn every(period: Duration) -> Interval {
-    let mut tick = interval(period);
+fn every(period: Duration, first: Duration) -> Interval {
+    let mut tick = interval_at(Instant::now() + first, period);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tick
 }

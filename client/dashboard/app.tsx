@@ -1,13 +1,15 @@
 import { Center, Loader, Title } from '@mantine/core';
 import { lazy, Suspense, useEffect, useRef } from 'react';
-import { useOverview } from '../src/react';
+import { useFeeds, useOverview } from '../src/react';
 import { Overview } from './pages/overview';
 import { Pipeline } from './pages/pipeline';
 import { Empty } from './parts/empty';
 import { Gone } from './parts/gone';
 import { Header } from './parts/header';
+import { TokenForm } from './parts/token-form';
 import { hrefs, parseRoute, useHash } from './router';
 
+const Alerts = lazy(() => import('./pages/alerts'));
 const Source = lazy(() => import('./pages/source'));
 
 /** A wall screen: nothing to press, everything larger. */
@@ -16,6 +18,7 @@ const isKiosk = new URLSearchParams(window.location.search).has('kiosk');
 export function App() {
   const hash = useHash();
   const route = parseRoute(hash);
+  const feeds = useFeeds();
   const overview = useOverview();
   const main = useRef<HTMLElement>(null);
   const isFirst = useRef(true);
@@ -41,10 +44,14 @@ export function App() {
       {!isKiosk && <Header route={route} pipelines={pipelines ?? []} />}
       <main ref={main} id="main" tabIndex={-1}>
         <Suspense fallback={<Waiting />}>
-          {route.page === 'pipeline' ? (
+          {overview.connection.error?.kind === 'refused' ? (
+            <TokenForm retry={feeds.overview().refresh} />
+          ) : route.page === 'pipeline' ? (
             <Pipeline key={route.pipeline} pipeline={route.pipeline} isKiosk={isKiosk} />
           ) : route.page === 'source' ? (
             <Source key={hash} pipeline={route.pipeline} source={route.source} />
+          ) : route.page === 'alerts' ? (
+            <Alerts overview={overview} />
           ) : route.page === 'unknown' ? (
             <>
               <Title order={1} size="h2">

@@ -1,10 +1,13 @@
-import '@mantine/core/styles.css';
+import './mantine.css';
 import './style.css';
+import './parts/parts.css';
+import './screens.css';
 import { createTheme, MantineProvider } from '@mantine/core';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { PipewatchProvider } from '../src/react';
 import { App } from './app';
+import { storedToken } from './token';
 
 const theme = createTheme({
   primaryColor: 'dark',
@@ -20,7 +23,7 @@ if (root) {
     <StrictMode>
       {/* Variables and classes come from the style sheet: the policy of the pages allows no style elements. */}
       <MantineProvider theme={theme} defaultColorScheme="auto" withCssVariables={false} withGlobalClasses={false}>
-        <PipewatchProvider sources="all">
+        <PipewatchProvider sources="all" token={storedToken}>
           <App />
         </PipewatchProvider>
       </MantineProvider>

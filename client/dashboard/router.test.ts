@@ -6,6 +6,7 @@ it.each([
   ['#/', { page: 'overview' }],
   ['#/pipelines/news', { page: 'pipeline', pipeline: 'news' }],
   [hrefs.source('news', 'a/b c%'), { page: 'source', pipeline: 'news', source: 'a/b c%' }],
+  ['#/alerts', { page: 'alerts' }],
   ['#/pipelines/', { page: 'unknown' }],
   ['#/pipelines/news/sources', { page: 'unknown' }],
   ['#/pipelines/news/sources/', { page: 'unknown' }],

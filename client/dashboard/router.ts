@@ -5,6 +5,7 @@ export type Route =
   | { readonly page: 'overview' }
   | { readonly page: 'pipeline'; readonly pipeline: string }
   | { readonly page: 'source'; readonly pipeline: string; readonly source: string }
+  | { readonly page: 'alerts' }
   | { readonly page: 'unknown' };
 
 export function parseRoute(hash: string): Route {
@@ -14,6 +15,7 @@ export function parseRoute(hash: string): Route {
     .map(decode);
   const [first = '', pipeline, third, source] = parts;
   if (parts.length === 1 && first === '') return { page: 'overview' };
+  if (parts.length === 1 && first === 'alerts') return { page: 'alerts' };
   if (first !== 'pipelines' || !pipeline) return { page: 'unknown' };
   if (parts.length === 2) return { page: 'pipeline', pipeline };
   if (parts.length === 4 && third === 'sources' && source) return { page: 'source', pipeline, source };
@@ -30,6 +32,7 @@ function decode(part: string): string {
 
 export const hrefs = {
   overview: '#/',
+  alerts: '#/alerts',
   pipeline: (pipeline: string) => `#/pipelines/${encodeURIComponent(pipeline)}`,
   source: (pipeline: string, source: string) =>
     `#/pipelines/${encodeURIComponent(pipeline)}/sources/${encodeURIComponent(source)}`,

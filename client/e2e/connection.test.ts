@@ -122,6 +122,21 @@ it('follows a server that restarts by itself', async () => {
   await waitForArticles(page, await report());
 });
 
+it('a server that hangs is given up, and found again', async () => {
+  const { path, report } = await watched();
+  const page = await browser.open(path);
+  await label(page, 'Real-time updates').waitFor();
+  server.signal('SIGSTOP');
+  try {
+    // Three intervals of silence.
+    await label(page, 'Reconnecting…').waitFor({ timeout: 25_000 });
+  } finally {
+    server.signal('SIGCONT');
+  }
+  await label(page, 'Real-time updates').waitFor(FALL);
+  await waitForArticles(page, await report());
+});
+
 it('two tabs show the same', async () => {
   const { path, report } = await watched();
   const tabs = [await browser.open(path), await browser.open(path)];

@@ -14,7 +14,11 @@ let browser: Browser;
 
 beforeAll(async () => {
   await mkdir(FOLDER, { recursive: true });
-  server = await PipewatchServer.start({ PIPEWATCH_DEMO: 'true', PIPEWATCH_INTERVAL: '1s' });
+  server = await PipewatchServer.start({
+    PIPEWATCH_DEMO: 'true',
+    PIPEWATCH_INTERVAL: '1s',
+    PIPEWATCH_EVALUATION_INTERVAL: '500ms',
+  });
   site = await Site.start(server.url);
   browser = await Browser.start();
 });
@@ -30,8 +34,9 @@ const PAGES: [name: string, path: string, selector: string, before?: () => Promi
   ['overview', '/', '.card >> nth=1'],
   ['demo', '/#/pipelines/demo', '.chart canvas >> nth=1'],
   ['pipeline', '/#/pipelines/news', '.chart canvas >> nth=1'],
-  ['source', '/#/pipelines/shop/sources/orders', '.sources tbody tr'],
+  ['source', '/#/pipelines/shop/sources/orders', '.chart canvas >> nth=1'],
   ['error', '/#/pipelines/shop', '.chart canvas >> nth=1'],
+  ['alerts', '/#/alerts', '.alert'],
   ['kiosk', '/?kiosk#/', '.card >> nth=1'],
   ['graphiql', '/graphiql', '.graphiql-query-editor .view-lines'],
 ];
@@ -84,6 +89,20 @@ async function fill() {
     source: 'orders',
     outcome: 'failed',
     error: 'connection to the database timed out after 30 s',
+  });
+  const end = at(2);
+  await server.report('news', {
+    source: 'punch',
+    timestamp: end,
+    articles_collected: 31,
+    events_extracted: 12,
+    checks: [{ name: 'deduplication', attempts: 120, passes: 117 }],
+    steps: [
+      { name: 'collection', state: 'ok', items_out: 31, started_at: at(8), ended_at: at(5) },
+      { name: 'content-processing', state: 'ok', items_in: 31, items_out: 31, started_at: at(5), ended_at: at(4) },
+      { name: 'extraction', state: 'ok', items_in: 31, items_out: 12, started_at: at(4), ended_at: at(3) },
+      { name: 'geocoding', state: 'ok', items_in: 12, items_out: 11, started_at: at(3), ended_at: end },
+    ],
   });
   await server.report('weather', ...runs(['stations', 'radar'], 0.75));
 }

@@ -20,6 +20,15 @@ export interface Run {
   validation_attempts?: number;
   validation_passes?: number;
   error?: string;
+  checks?: { name: string; attempts: number; passes: number }[];
+  steps?: {
+    name: string;
+    state: string;
+    items_in?: number;
+    items_out?: number;
+    started_at?: string;
+    ended_at?: string;
+  }[];
 }
 
 /** The real program, in a process, a folder and a database of its own. */
@@ -70,6 +79,10 @@ export class PipewatchServer {
     await end;
   }
 
+  signal(signal: NodeJS.Signals) {
+    this.#child?.kill(signal);
+  }
+
   async stop() {
     await this.kill();
     await rm(this.folder, { recursive: true, force: true });
@@ -77,9 +90,10 @@ export class PipewatchServer {
 
   async report(pipeline: string, ...runs: Run[]) {
     const timestamp = new Date().toISOString();
+    const token = this.settings.PIPEWATCH_TOKENS;
     const response = await fetch(`${this.url}/api/v1/source-runs?pipeline=${pipeline}`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json' },
+      headers: { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) },
       body: JSON.stringify(runs.map((run) => ({ source: 'punch', timestamp, ...run }))),
     });
     if (response.status !== 201) throw new Error(`${response.status}: ${await response.text()}`);

@@ -22,10 +22,11 @@ export function status(change: Partial<PipelineStatus> = {}): PipelineStatus {
           status: 'HEALTHY',
           stale: false,
           successRate: 95,
+          running: 1,
           runs: 20,
           lastRun: '2026-01-28T15:30:00Z',
         },
-        { source: 'vanguard', status: 'PENDING', stale: false, successRate: null, runs: 0, lastRun: null },
+        { source: 'vanguard', status: 'PENDING', stale: false, successRate: null, running: 0, runs: 0, lastRun: null },
       ],
     },
     dataQuality: {
@@ -36,9 +37,23 @@ export function status(change: Partial<PipelineStatus> = {}): PipelineStatus {
       geocodingSuccesses: 42,
       validationAttempts: 0,
       validationPasses: 0,
+      checks: [{ name: 'geocoding', status: 'HEALTHY', attempts: 48, passes: 42, rate: 87.5 }],
       basis: 'SOURCE_SPECIFIC',
       lastUpdated: '2026-01-28T15:30:00Z',
     },
+    steps: [
+      {
+        name: 'collection',
+        state: 'OK',
+        sources: 1,
+        failed: 0,
+        itemsIn: null,
+        itemsOut: 12,
+        startedAt: null,
+        endedAt: null,
+        durationSeconds: 90,
+      },
+    ],
     anomalies: [],
     alerts: [
       {
@@ -77,10 +92,11 @@ export const PLAIN = {
         status: 'healthy',
         stale: false,
         success_rate: 95.0,
+        running: 1,
         runs: 20,
         last_run: '2026-01-28T15:30:00Z',
       },
-      { source: 'vanguard', status: 'pending', stale: false, success_rate: 0, runs: 0, last_run: null },
+      { source: 'vanguard', status: 'pending', stale: false, success_rate: 0, running: 0, runs: 0, last_run: null },
     ],
   },
   data_quality: {
@@ -91,9 +107,23 @@ export const PLAIN = {
     geocoding_successes: 42,
     validation_attempts: 0,
     validation_passes: 0,
+    checks: [{ name: 'geocoding', status: 'healthy', attempts: 48, passes: 42, rate: 87.5 }],
     basis: 'source-specific',
     last_updated: '2026-01-28T15:30:00Z',
   },
+  steps: [
+    {
+      name: 'collection',
+      state: 'ok',
+      sources: 1,
+      failed: 0,
+      items_in: null,
+      items_out: 12,
+      started_at: null,
+      ended_at: null,
+      duration_seconds: 90,
+    },
+  ],
   anomalies: [],
   alerts: [
     {

@@ -14,6 +14,7 @@ pub(super) struct File {
     pub(super) no_migrate: Option<bool>,
     pub(super) interval: Option<String>,
     pub(super) evaluation_interval: Option<String>,
+    pub(super) anomaly_alerts_a_month: Option<f64>,
     pub(super) window: Option<String>,
     pub(super) staleness: Option<String>,
     #[serde(default)]

@@ -42,6 +42,9 @@ pub struct Flags {
     /// How often silence, anomalies and alerts are evaluated, from 100ms to 1h [default: 30s]
     #[arg(long, env = "PIPEWATCH_EVALUATION_INTERVAL", value_name = "DURATION")]
     pub evaluation_interval: Option<String>,
+    /// How many false alerts the statistics may raise a month, over all pipelines [default: 1]
+    #[arg(long, env = "PIPEWATCH_ANOMALY_ALERTS_A_MONTH", value_name = "N")]
+    pub anomaly_alerts_a_month: Option<f64>,
     /// How far back a status looks [default: 24h]
     #[arg(long, env = "PIPEWATCH_WINDOW", value_name = "DURATION")]
     pub window: Option<String>,

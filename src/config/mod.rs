@@ -20,6 +20,7 @@ use crate::config::file::File;
 pub use crate::config::flags::{DatabaseFlags, Flags};
 pub use crate::config::notices::NoticeSettings;
 pub use crate::config::secret::Secret;
+use crate::domain::anomaly::Budget;
 use crate::domain::check::{CheckName, Threshold};
 use crate::domain::status::{RuleBook, Rules};
 use crate::graphql;
@@ -49,6 +50,8 @@ pub struct Config {
     pub interval: Duration,
     /// How often silence, anomalies and alerts are evaluated.
     pub evaluation_interval: Duration,
+    /// How many false alerts the statistics may raise.
+    pub anomaly_budget: Budget,
     /// Windows, staleness and thresholds.
     pub rules: RuleBook,
     /// What is kept for how long.
@@ -142,6 +145,7 @@ impl Config {
             database_url: database_url(flags.database.database_url.or(file.database_url))?,
             migrate: !(flags.no_migrate || file.no_migrate.unwrap_or(false)),
             interval,
+            anomaly_budget: anomaly_budget(flags.anomaly_alerts_a_month.or(file.anomaly_alerts_a_month))?,
             evaluation_interval: evaluation_interval(flags.evaluation_interval.or(file.evaluation_interval))?,
             retention: retention(
                 flags.retention.or(file.retention),
@@ -291,6 +295,11 @@ fn duration(key: &str, set: Option<String>, default: Duration) -> Result<Duratio
         humantime::parse_duration(&text)
             .map_err(|_| BadSetting::new(key, format!("{text:?}; expected a duration such as 5s or 100ms")))
     })
+}
+
+fn anomaly_budget(set: Option<f64>) -> Result<Budget, BadSetting> {
+    set.map_or(Some(Budget::default()), Budget::new)
+        .ok_or_else(|| BadSetting::new("anomaly_alerts_a_month", "expected a number that is not negative, such as 1"))
 }
 
 fn evaluation_interval(set: Option<String>) -> Result<Duration, BadSetting> {

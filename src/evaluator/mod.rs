@@ -1,6 +1,8 @@
 //! What finds trouble that no report tells of: one server at a time looks at everything, again and again, and raises or
 //! resolves alerts. What is found is a function of rows and an instant; only the instant is the clock's.
 
+/// What the statistics find.
+mod anomalies;
 /// Runs that are never heard of again.
 mod lost;
 /// Sources that do not report.
@@ -10,18 +12,22 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::domain::alert::{self, Finding, Policy};
+use crate::domain::alert::{self, Finding, Policy, Trouble};
+use crate::domain::anomaly::Budget;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::revision::Revision;
 use crate::domain::status::{RuleBook, evaluate};
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Timestamp, rfc3339};
 use crate::error::{Error, Result};
+use crate::evaluator::anomalies::Memory;
 use crate::evaluator::silence::Paces;
+use crate::notices::Notices;
 use crate::store::Store;
 use crate::store::leases::{Lease, RENEWAL};
 
@@ -33,11 +39,14 @@ pub struct Evaluator {
     store: Arc<Store>,
     rules: RuleBook,
     policy: Policy,
+    budget: Budget,
+    notices: Arc<Notices>,
     clock: Clock,
     /// This server among those on the same database.
     name: String,
     every: Duration,
     paces: Paces,
+    memory: Memory,
     /// Pipelines with a source that is found silent, at the revision at which it was: a run that comes is looked at at
     /// once.
     silent: HashMap<PipelineKey, Revision>,
@@ -47,15 +56,25 @@ pub struct Evaluator {
 
 impl Evaluator {
     /// Evaluates all pipelines this often.
-    pub fn new(store: Arc<Store>, rules: RuleBook, policy: Policy, clock: Clock, every: Duration) -> Self {
+    pub fn new(
+        store: Arc<Store>,
+        rules: RuleBook,
+        (policy, budget): (Policy, Budget),
+        notices: Arc<Notices>,
+        clock: Clock,
+        every: Duration,
+    ) -> Self {
         Self {
             store,
             rules,
             policy,
+            budget,
+            notices,
             clock,
             name: Uuid::new_v4().to_string(),
             every,
             paces: Paces::default(),
+            memory: Memory::default(),
             silent: HashMap::new(),
             term: None,
         }
@@ -63,22 +82,35 @@ impl Evaluator {
 
     /// Takes the lease whenever nobody has it, and evaluates while it does; until it is told to stop.
     pub async fn run(mut self, stop: CancellationToken) {
+        let (holds, holding) = watch::channel(None);
+        let notices = Arc::clone(&self.notices);
+        // What is being delivered is ended before another may take it over.
+        let ((), lease) = tokio::join!(notices.run(holding, stop.clone()), self.hold(&holds, stop));
+        if let Some(lease) = lease
+            && let Err(error) = self.store.release_lease(&lease).await
+        {
+            tracing::debug!(error = &error as &dyn std::error::Error, "the lease runs out by itself");
+        }
+    }
+
+    async fn hold(&mut self, holds: &watch::Sender<Option<Lease>>, stop: CancellationToken) -> Option<Lease> {
         let mut changes = self.store.any_change();
         let mut tick = interval(RENEWAL.min(self.every));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut lease: Option<Lease> = None;
         let mut due = Instant::now();
         loop {
-            let changed = tokio::select! {
-                () = stop.cancelled() => break,
+            let has_changed = tokio::select! {
+                () = stop.cancelled() => return lease,
                 _ = tick.tick() => false,
-                changed = changes.changed(), if !self.silent.is_empty() => changed.is_ok(),
+                told = changes.changed(), if !self.silent.is_empty() => told.is_ok(),
             };
-            let done = if changed {
+            let done = if has_changed {
                 self.look_at_the_silent(lease.as_ref()).await
             } else {
                 self.turn(&mut lease, &mut due).await
             };
+            holds.send_if_modified(|held| std::mem::replace(held, lease.clone()) != lease);
             if let Err(error) = done {
                 metrics::counter!("pipewatch_evaluation_errors_total").increment(1);
                 tracing::warn!(
@@ -86,11 +118,6 @@ impl Evaluator {
                     "the pipelines could not be evaluated; it is tried again"
                 );
             }
-        }
-        if let Some(lease) = &lease
-            && let Err(error) = self.store.release_lease(lease).await
-        {
-            tracing::debug!(error = &error as &dyn std::error::Error, "the lease runs out by itself");
         }
     }
 
@@ -102,6 +129,7 @@ impl Evaluator {
             let begun = Instant::now();
             self.evaluate(held, self.clock.now()).await?;
             metrics::histogram!("pipewatch_evaluation_seconds").record(begun.elapsed());
+            self.notices.evaluated();
         }
         Ok(())
     }
@@ -112,9 +140,13 @@ impl Evaluator {
         if self.term != Some(lease.term()) {
             self.term = Some(lease.term());
             self.paces = Paces::default();
+            self.memory = Memory::default();
             self.silent.clear();
         }
         self.give_up_lost_runs(now).await?;
+        if !self.judge_closed_hours(lease, now).await? {
+            return Ok(());
+        }
         let outages = self.outages(now).await?;
         let mut renewed = Instant::now();
         for (pipeline, _) in self.store.pipelines().await? {
@@ -138,7 +170,21 @@ impl Evaluator {
                 changed => drop(changed?),
             }
         }
-        Ok(())
+        self.look_at_the_server(lease, now).await
+    }
+
+    /// What is wrong with this server itself.
+    async fn look_at_the_server(&self, lease: &Lease, now: Timestamp) -> Result<()> {
+        let stuck = self.store.stuck_deliveries(now).await?;
+        let since = stuck.since.map(|since| format!(", the oldest since {}", rfc3339(since))).unwrap_or_default();
+        let wrong = (stuck.count > 0).then(|| {
+            let count = stuck.count;
+            format!("{count} notices could not be delivered{since}. See the log for what the receivers answer.")
+        });
+        let trouble = Trouble { part: "notices".into(), wrong };
+        let findings = [Finding::server(trouble, &self.policy)];
+        let decide = |open: &[alert::Tracked]| alert::step(open, &findings, &self.policy, now);
+        self.store.change_alerts(Some(lease), None, decide).await.map(drop)
     }
 
     /// All that can be said of a pipeline.
@@ -150,6 +196,7 @@ impl Evaluator {
     ) -> Result<Vec<Finding>> {
         let mut findings = self.thresholds(pipeline, now).await?;
         findings.extend(self.silences(pipeline, outages, now).await?);
+        findings.extend(self.anomalies(pipeline, now));
         Ok(findings)
     }
 

@@ -105,6 +105,7 @@ impl ReportMutation {
 }
 
 /// What is said of an argument: nothing, that it is unset, or a value.
+#[allow(clippy::option_option, reason = "nothing, null, or a value: three cases")]
 fn given<T: std::str::FromStr<Err: std::fmt::Display>>(
     name: &str,
     argument: MaybeUndefined<String>,

@@ -8,6 +8,7 @@ use crate::domain::source::SourceKey;
 use crate::domain::viewer::Viewer;
 use crate::error::Error;
 use crate::graphql::connection::{Cursor, after, connection, first};
+use crate::graphql::types::anomaly::Anomaly;
 use crate::graphql::types::history::{DataQualityMetric, MetricTypeValue, OutcomeValue, Source, SourceRun};
 use crate::graphql::types::quality_history::{BucketValue, QualityHistory};
 use crate::graphql::types::scalar::DateTime;
@@ -72,6 +73,29 @@ impl StatusQuery {
         let store = &ctx.data::<Services>()?.store;
         let page = store.data_quality_metrics(&request, metric_type.map(Into::into)).await.map_err(error)?;
         Ok(connection(page, request.after.is_none(), |metric| Position { at: metric.timestamp, id: metric.id }))
+    }
+
+    /// What the statistics found, the newest hours first: hours that began at or after `from`, before `to`, at most 500 a
+    /// page.
+    #[graphql(complexity = "10 + child_complexity")]
+    #[allow(clippy::too_many_arguments, reason = "they are the field's arguments")]
+    async fn anomalies(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(default = "default")] pipeline: String,
+        source: Option<String>,
+        from: Option<DateTime>,
+        to: Option<DateTime>,
+        #[graphql(name = "first", default = 50)] most: i32,
+        #[graphql(name = "after")] cursor: Option<String>,
+    ) -> Result<Connection<Cursor, Anomaly>> {
+        let request = page(ctx, &pipeline, source, from, to, most, cursor.as_deref())?;
+        let page = ctx.data::<Services>()?.store.anomalies(&request).await.map_err(error)?;
+        Ok(connection(page, request.after.is_none(), |anomaly| Position {
+            at: anomaly.timestamp,
+            // Ids are UUIDs where they are stored.
+            id: anomaly.id.parse().unwrap_or_default(),
+        }))
     }
 
     /// Source runs, at most 500 a page: finished ones, the last to end first, ended at or after `from`, before `to`; or,

@@ -74,13 +74,11 @@ pub(super) fn to_graphiql() -> Response {
 }
 
 fn page(path: &str, policy: HeaderValue, headers: &HeaderMap) -> Response {
-    match find(path) {
-        Some(file) => file.respond(policy, REVALIDATED, headers),
-        None => {
-            let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
-            secured((headers, NOT_BUILT).into_response(), policy)
-        }
+    if let Some(file) = find(path) {
+        return file.respond(policy, REVALIDATED, headers);
     }
+    let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
+    secured((headers, NOT_BUILT).into_response(), policy)
 }
 
 async fn asset(path: &str, policy: HeaderValue, uri: Uri, headers: &HeaderMap) -> Response {
@@ -173,7 +171,7 @@ mod tests {
 
     use super::*;
 
-    fn headers(name: HeaderName, values: &[&'static str]) -> HeaderMap {
+    fn headers(name: &HeaderName, values: &[&'static str]) -> HeaderMap {
         values.iter().map(|value| (name.clone(), HeaderValue::from_static(value))).collect()
     }
 
@@ -190,7 +188,7 @@ mod tests {
             (&["identity"], false),
             (&["br, x-gzip"], false),
         ] {
-            assert_eq!(takes_gzip(&headers(header::ACCEPT_ENCODING, values)), expect, "{values:?}");
+            assert_eq!(takes_gzip(&headers(&header::ACCEPT_ENCODING, values)), expect, "{values:?}");
         }
     }
 
@@ -204,7 +202,7 @@ mod tests {
         const PACKED: &[u8] =
             b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x2b\x48\x4c\x4f\x2d\x06\x00\x75\xe5\x74\x20\x05\x00\x00\x00";
         let file = File { path: "a/b.js", etag: "W/\"1\"", content: Content::Gzip(PACKED) };
-        let gzip = headers(header::ACCEPT_ENCODING, &["gzip"]);
+        let gzip = headers(&header::ACCEPT_ENCODING, &["gzip"]);
         let packed = file.respond(POLICY, IMMUTABLE, &gzip);
         assert_eq!(packed.headers()[header::CONTENT_ENCODING], "gzip");
         assert_eq!(body(packed).await, PACKED);
@@ -219,7 +217,7 @@ mod tests {
             assert_eq!(plain.headers()[name], expect);
         }
         assert_eq!(body(plain).await, "pages");
-        let known = file.respond(POLICY, IMMUTABLE, &headers(header::IF_NONE_MATCH, &["W/\"1\""]));
+        let known = file.respond(POLICY, IMMUTABLE, &headers(&header::IF_NONE_MATCH, &["W/\"1\""]));
         assert_eq!(known.status(), StatusCode::NOT_MODIFIED);
         assert_eq!(known.headers()[header::CACHE_CONTROL], IMMUTABLE);
         assert_eq!(body(known).await, "");

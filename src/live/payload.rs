@@ -22,6 +22,9 @@ pub struct Payload {
 /// Steps of alerts, the oldest first: their numbers and their JSON.
 pub type Steps = Arc<[(i64, Bytes)]>;
 
+/// Writes a step of an alert, given as JSON.
+pub type Tell = fn(json: &[u8], out: &mut Vec<u8>);
+
 /// How a transport wraps what goes out: what is the same for all its subscribers is made once, and what differs leads it.
 #[derive(Debug)]
 pub struct Dress {
@@ -32,7 +35,7 @@ pub struct Dress {
     /// What comes before it, for the subscription of this id and a body of so many bytes.
     pub lead: fn(id: &str, body: usize, out: &mut Vec<u8>),
     /// How a step of an alert is told, where that is told at all.
-    pub alert: Option<fn(json: &[u8], out: &mut Vec<u8>)>,
+    pub alert: Option<Tell>,
     /// What is said when there will be no more.
     pub ending: fn(id: &str, ending: &Ending, out: &mut Vec<u8>),
     /// Whether the connection ends with the subscription.

@@ -17,6 +17,7 @@ use crate::domain::status::{Facts, MetricSums, QualitySums, SourceFacts};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::alerts::open_alerts;
+use crate::store::anomalies::recent_anomalies;
 use crate::store::entity::{conflict_event, data_quality_metric, metric_check, pipeline, source, source_run};
 use crate::store::steps::last_cycle;
 use crate::store::{Store, stored};
@@ -101,7 +102,7 @@ async fn facts(
         events_extracted: unsigned(events),
         steps: last_cycle(transaction, key, since).await?,
         alerts: active_alerts(transaction, key).await?,
-        anomalies: Vec::new(),
+        anomalies: recent_anomalies(transaction, key, since).await?,
         metrics,
         conflict_events,
     }))

@@ -2,6 +2,8 @@
 
 /// Alerts, and the log of their steps.
 pub mod alerts;
+/// What the statistics found.
+mod anomalies;
 /// Which revisions are known to be committed.
 mod changes;
 /// The `hourly` rows of closed hours.

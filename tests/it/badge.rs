@@ -19,13 +19,13 @@ async fn a_badge_shows_the_overall_status() {
         with(run("a"), json!({"timestamp": now(), "geocoding_attempts": 100, "geocoding_successes": successes}))
     };
     let mut etags: Vec<String> = vec![];
-    let states: [(Option<Value>, &str, &str); 4] = [
+    let shown: [(Option<Value>, &str, &str); 4] = [
         (None, "pending", "#57606a"),
         (Some(geocoded(90)), "healthy", "#116329"),
         (Some(geocoded(50)), "warning", "#8a4600"),
         (Some(geocoded(0)), "error", "#b3261e"),
     ];
-    for (run, word, colour) in states {
+    for (run, word, colour) in shown {
         if let Some(run) = run {
             server.store_runs("/api/v1/source-runs", &[run]).await;
         }

@@ -28,6 +28,10 @@ fn assets(text: &str, below: &str) -> BTreeSet<String> {
     named.map(str::to_owned).collect()
 }
 
+fn ending(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or_default()
+}
+
 /// Whether this program was built before the pages were: then there is a page that says how.
 fn is_without_pages(page: &str) -> bool {
     page.contains("npm ci &amp;&amp; npm run build") && page.contains("make run")
@@ -52,9 +56,11 @@ async fn the_pages_are_open_and_keep_to_themselves_and_so_are_their_assets() {
             continue;
         }
         assert_eq!(headers[CACHE_CONTROL], "no-cache", "{path}");
-        assert!(found.iter().any(|asset| asset.ends_with(".js")) && found.iter().any(|asset| asset.ends_with(".css")));
+        for kind in ["js", "css"] {
+            assert!(found.iter().any(|asset| ending(asset) == kind), "{path} {kind} {found:?}");
+        }
         // A style sheet names fonts.
-        for sheet in found.iter().filter(|asset| asset.ends_with(".css")).cloned().collect::<Vec<_>>() {
+        for sheet in found.iter().filter(|asset| ending(asset) == "css").cloned().collect::<Vec<_>>() {
             let (_, _, text) = get(&server, &sheet).await;
             let fonts = text.split("url(./").skip(1).filter_map(|rest| rest.split(')').next());
             found.extend(fonts.map(|font| format!("{below}{font}")));
@@ -65,8 +71,7 @@ async fn the_pages_are_open_and_keep_to_themselves_and_so_are_their_assets() {
             assert_eq!(headers[CACHE_CONTROL], "public, max-age=31536000, immutable", "{asset}");
             assert_eq!(headers[X_CONTENT_TYPE_OPTIONS], "nosniff", "{asset}");
             assert_eq!(headers[REFERRER_POLICY], "same-origin", "{asset}");
-            let ending = asset.rsplit('.').next().expect("an ending");
-            let expect = match ending {
+            let expect = match ending(&asset) {
                 "js" => "text/javascript; charset=utf-8",
                 "css" => "text/css; charset=utf-8",
                 "svg" => "image/svg+xml",

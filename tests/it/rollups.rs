@@ -39,11 +39,10 @@ async fn reports_are_summed_by_hour_and_day(database: Database) {
     book.metrics(&[json!({"metric_type": "aggregate", "timestamp": "2026-03-02T00:10:00Z",
         "validation_attempts": 7, "validation_passes": 6})])
         .await;
+    // That `a` failed on the second and brought nothing says nothing of how much there was.
     let expect = [
         "a|source-specific|articles|day|2026-03-01T00:00:00|1 3 0",
-        "a|source-specific|articles|day|2026-03-02T00:00:00|1 0 0",
         "a|source-specific|articles|hour|2026-03-01T23:00:00|1 3 0",
-        "a|source-specific|articles|hour|2026-03-02T00:00:00|1 0 0",
         "a|source-specific|geocoding|day|2026-03-01T00:00:00|1 10 9",
         "a|source-specific|geocoding|hour|2026-03-01T23:00:00|1 10 9",
         "b|source-specific|geocoding|day|2026-03-02T00:00:00|1 5 5",
@@ -51,9 +50,7 @@ async fn reports_are_summed_by_hour_and_day(database: Database) {
         "|aggregate|validation|day|2026-03-02T00:00:00|1 7 6",
         "|aggregate|validation|hour|2026-03-02T00:00:00|1 7 6",
         "|source-specific|articles|day|2026-03-01T00:00:00|1 3 0",
-        "|source-specific|articles|day|2026-03-02T00:00:00|1 0 0",
         "|source-specific|articles|hour|2026-03-01T23:00:00|1 3 0",
-        "|source-specific|articles|hour|2026-03-02T00:00:00|1 0 0",
         "|source-specific|geocoding|day|2026-03-01T00:00:00|1 10 9",
         "|source-specific|geocoding|day|2026-03-02T00:00:00|1 5 5",
         "|source-specific|geocoding|hour|2026-03-01T23:00:00|1 10 9",

@@ -11,6 +11,7 @@ import { Gone } from '../parts/gone';
 import { HealthMark } from '../parts/health';
 import { Notices } from '../parts/notices';
 import { type RunsBySource, SourcesTable } from '../parts/sources-table';
+import { Steps } from '../parts/steps';
 import { hrefs } from '../router';
 import { useTitle } from '../title';
 
@@ -21,8 +22,10 @@ const Trend = lazy(() => import('../parts/trend'));
 export const Pipeline = memo(({ pipeline, isKiosk }: { pipeline: string; isKiosk: boolean }) => {
   const { status, receivedAt, connection, refresh } = useStatusFeed({ pipeline });
   useTitle(pipeline, status?.overallStatus ?? null, connection.state);
-  const isMissing = status === null && connection.error?.kind === 'missing';
-  if (isMissing) return <Empty pipeline={pipeline} title={`There is no pipeline “${pipeline}” yet`} />;
+  // One that was removed is gone, however much was known of it.
+  if (connection.error?.kind === 'missing') {
+    return <Empty pipeline={pipeline} title={`There is no pipeline “${pipeline}”${status ? ' any more' : ' yet'}`} />;
+  }
   return (
     <>
       <div className="heading">
@@ -64,6 +67,7 @@ function Details({ status, isKiosk }: { status: PipelineStatus; isKiosk: boolean
         <Figure name="Failed sources">{count(health.failedSources)}</Figure>
         <Figure name="Silent sources">{count(health.staleSources)}</Figure>
       </dl>
+      <Steps steps={status.steps} />
       <Checks quality={status.dataQuality} />
       <Suspense fallback={<Skeleton height={280} radius="md" />}>
         <Trend pipeline={status.pipeline} revision={status.revision} timestamp={status.timestamp} onRuns={setRuns} />

@@ -8,12 +8,16 @@ import type { RunsOfSourceQuery } from '../generated';
 import { ConnectionPill } from '../parts/connection-pill';
 import { Gone } from '../parts/gone';
 import { HealthMark } from '../parts/health';
+import { History } from '../parts/history';
+import { SpanChoice } from '../parts/span-choice';
+import type { Span } from '../parts/spans';
 import { hrefs } from '../router';
 import { useTitle } from '../title';
 
 type Run = RunsOfSourceQuery['sourceRuns']['nodes'][number];
 
 const PAGE = 50;
+const SPANS: readonly Span[] = ['24 h', '7 d', '90 d'];
 const STATE = { RUNNING: 'PENDING', OK: 'HEALTHY', FAILED: 'ERROR', ABORTED: 'WARNING', LOST: 'ERROR' } as const;
 
 /** One source: its runs, and what went wrong in them. */
@@ -27,6 +31,7 @@ export default function Source({ pipeline, source }: { pipeline: string; source:
     fetchPolicy: 'cache-and-network',
   });
   const [isLoading, setLoading] = useState(false);
+  const [span, setSpan] = useState<Span>('24 h');
   const runs = data?.sourceRuns.nodes ?? [];
   const more = async () => {
     setLoading(true);
@@ -59,6 +64,22 @@ export default function Source({ pipeline, source }: { pipeline: string; source:
       <Gone connection={connection} receivedAt={receivedAt} hasData={status !== null} />
       {error && !data && <p role="alert">The runs could not be loaded: {error.message}</p>}
       {data && runs.length === 0 && <p>No run of this source is known.</p>}
+      {status && (
+        <section aria-labelledby="history">
+          <div className="heading">
+            <Title order={2} size="h4" id="history">
+              History
+            </Title>
+            <SpanChoice spans={SPANS} chosen={span} onChoose={setSpan} />
+          </div>
+          <History pipeline={pipeline} source={source} span={span} revision={status.revision} />
+        </section>
+      )}
+      {runs.length > 0 && (
+        <Title order={2} size="h4" mt="xl" mb="sm">
+          Runs
+        </Title>
+      )}
       {runs.length > 0 && <Runs runs={runs} />}
       {data?.sourceRuns.pageInfo.hasNextPage && (
         <Button variant="default" onClick={more} loading={isLoading}>

@@ -10,12 +10,14 @@ export interface ChartProps {
   lines: readonly { readonly name: string; readonly values: readonly (number | null)[]; readonly color: 1 | 2 }[];
   /** `%` fixes the axis from 0 to 100. */
   unit?: '%';
+  /** Nothing between two points means something. */
+  hasGaps?: boolean;
 }
 
 const HEIGHT = 200;
 
 /** Lines over time, drawn on a canvas, with what they say last in words. */
-export function Chart({ title, from, lines, unit }: ChartProps) {
+export function Chart({ title, from, lines, unit, hasGaps = false }: ChartProps) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot>(null);
   const scheme = useComputedColorScheme('light');
@@ -51,7 +53,7 @@ export function Chart({ title, from, lines, unit }: ChartProps) {
             label: name,
             stroke: style.getPropertyValue(`--chart-${color}`),
             width: 2,
-            spanGaps: true,
+            spanGaps: !hasGaps,
             points: { size: 5 },
             value: (_: uPlot, value: number | null) => show(value),
           })),
@@ -67,7 +69,7 @@ export function Chart({ title, from, lines, unit }: ChartProps) {
       plot.current?.destroy();
       plot.current = null;
     };
-  }, [scheme, names, unit]);
+  }, [scheme, names, unit, hasGaps]);
 
   useEffect(() => {
     plot.current?.setData([[...from], ...lines.map((it) => [...it.values])]);

@@ -1,5 +1,5 @@
 import { Card, Progress, Title } from '@mantine/core';
-import type { PipelineStatus } from '../../src/feed';
+import type { CheckStatus, PipelineStatus } from '../../src/feed';
 import { count, percent } from '../../src/react/words';
 import { HealthMark } from './health';
 
@@ -13,7 +13,7 @@ const BASIS: Record<Quality['basis'], string> = {
   NONE: '',
 };
 
-/** The checks of the window. The schema has two of them by name, and their worst as one status. */
+/** The checks of the window, those that a reporter named too. */
 export function Checks({ quality }: { quality: Quality }) {
   return (
     <section aria-labelledby="checks">
@@ -26,34 +26,28 @@ export function Checks({ quality }: { quality: Quality }) {
         </span>
       </div>
       <div className="checks">
-        <Check
-          name="Geocoding"
-          rate={quality.geocodingSuccessRate}
-          good={quality.geocodingSuccesses}
-          all={quality.geocodingAttempts}
-        />
-        <Check
-          name="Validation"
-          rate={quality.validationPassRate}
-          good={quality.validationPasses}
-          all={quality.validationAttempts}
-        />
+        {quality.checks.map((check) => (
+          <Check key={check.name} {...check} />
+        ))}
       </div>
     </section>
   );
 }
 
-function Check({ name, rate, good, all }: { name: string; rate: number | null; good: number; all: number }) {
+function Check({ name, status, rate, attempts, passes }: CheckStatus) {
   return (
     <Card withBorder padding="md">
       <div className="heading">
-        <Title order={3} size="h5">
+        <Title order={3} size="h5" tt="capitalize">
           {name}
         </Title>
+        <HealthMark health={status} isWordless={status === 'HEALTHY'} />
         <span className="value figures">{percent(rate)}</span>
       </div>
       <Progress value={rate ?? 0} color="gray" size="sm" aria-label={`${name} rate`} />
-      <p className="dim figures">{all > 0 ? `${count(good)} of ${count(all)}` : 'Nothing to check in the window'}</p>
+      <p className="dim figures">
+        {attempts > 0 ? `${count(passes)} of ${count(attempts)}` : 'Nothing to check in the window'}
+      </p>
     </Card>
   );
 }

@@ -24,7 +24,10 @@ export function Header({ route, pipelines }: { route: Route; pipelines: readonly
           ))}
         </ul>
       </nav>
-      <Group gap="xs" wrap="nowrap">
+      <Group gap="md" wrap="nowrap">
+        <a href={hrefs.alerts} className="dim" aria-current={route.page === 'alerts' ? 'page' : undefined}>
+          Alerts
+        </a>
         <a href="/graphiql" className="dim">
           GraphiQL
         </a>

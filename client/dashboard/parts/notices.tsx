@@ -1,5 +1,6 @@
 import { Alert as Notice } from '@mantine/core';
 import type { Alert, Anomaly } from '../../src/feed';
+import { hrefs } from '../router';
 
 const COLOR = { HIGH: 'red', MEDIUM: 'orange', LOW: 'gray' } as const;
 
@@ -27,6 +28,11 @@ export function Notices({ alerts, anomalies }: { alerts: readonly Alert[]; anoma
           {it.description} {it.source && <span className="dim">{it.source}</span>}
         </Notice>
       ))}
+      {alerts.length > 0 && (
+        <a href={hrefs.alerts} className="dim">
+          All alerts
+        </a>
+      )}
     </section>
   );
 }

@@ -1,15 +1,19 @@
 import { useQuery } from '@apollo/client/react';
 import { Title } from '@mantine/core';
-import { useEffect, useMemo, useRef } from 'react';
+import { useEffect, useMemo, useState } from 'react';
 import { client, RECENT_RUNS } from '../apollo';
 import type { RecentRunsQuery } from '../generated';
 import { bucketsOf } from './buckets';
-import { Chart } from './chart';
+import { Charts } from './charts';
+import { useFollowing } from './following';
+import { History } from './history';
+import { SpanChoice } from './span-choice';
+import type { Span } from './spans';
 
 /** As many as the server gives in a page: the history of roll-ups will go further back. */
 const RUNS = 500;
-/** A pipeline that changes all the time is asked for its runs no more often. */
-const PAUSE = 5_000;
+const RUNS_SHOWN = 'Last runs';
+const CHOICES = [RUNS_SHOWN, '24 h', '7 d', '90 d'] as const satisfies readonly (Span | string)[];
 
 type Run = RecentRunsQuery['sourceRuns']['nodes'][number];
 
@@ -31,6 +35,7 @@ export default function Trend({ pipeline, revision, timestamp, onRuns }: TrendPr
   });
   // What failed is asked for again with the next status, whatever its revision.
   useFollowing(error ? `${revision} ${timestamp}` : revision, refetch);
+  const [choice, setChoice] = useState<(typeof CHOICES)[number]>(RUNS_SHOWN);
   const runs = data?.sourceRuns.nodes;
   const buckets = useMemo(() => bucketsOf(runs ?? []), [runs]);
   useEffect(() => {
@@ -46,30 +51,17 @@ export default function Trend({ pipeline, revision, timestamp, onRuns }: TrendPr
         <Title order={2} size="h4" id="trend">
           Trend
         </Title>
-        <span className="dim">{runs && (isPart ? `the last ${runs.length} runs` : `all ${runs.length} runs`)}</span>
+        <SpanChoice spans={CHOICES} chosen={choice} onChoose={setChoice} />
+        <span className="dim">
+          {choice === RUNS_SHOWN && runs && (isPart ? `the last ${runs.length} runs` : `all ${runs.length} runs`)}
+        </span>
       </div>
-      {buckets.from.length < 2 ? (
+      {choice !== RUNS_SHOWN ? (
+        <History pipeline={pipeline} span={choice} revision={revision} />
+      ) : buckets.from.length < 2 ? (
         <p className="dim">{runs ? 'Too few runs for a trend yet.' : 'Loading…'}</p>
       ) : (
-        <div className="charts">
-          <Chart
-            title="Rates"
-            from={buckets.from}
-            unit="%"
-            lines={[
-              { name: 'Geocoding', values: buckets.geocoding, color: 1 },
-              { name: 'Validation', values: buckets.validation, color: 2 },
-            ]}
-          />
-          <Chart
-            title="Volumes"
-            from={buckets.from}
-            lines={[
-              { name: 'Articles', values: buckets.articles, color: 1 },
-              { name: 'Events', values: buckets.events, color: 2 },
-            ]}
-          />
-        </div>
+        <Charts buckets={buckets} />
       )}
     </section>
   );
@@ -79,21 +71,4 @@ function group(runs: readonly Run[]): Map<string, Run[]> {
   const groups = new Map<string, Run[]>();
   for (const run of runs) groups.set(run.source, [...(groups.get(run.source) ?? []), run]);
   return groups;
-}
-
-/** Asks again after a change, and not more often than with a pause. */
-function useFollowing(revision: string, refetch: () => Promise<unknown>) {
-  const shown = useRef(revision);
-  const asked = useRef(0);
-  useEffect(() => {
-    if (shown.current === revision) return;
-    const wait = Math.max(0, asked.current + PAUSE - Date.now());
-    const timer = setTimeout(() => {
-      shown.current = revision;
-      asked.current = Date.now();
-      // What is shown stays; the connection says what is wrong.
-      refetch().catch(() => {});
-    }, wait);
-    return () => clearTimeout(timer);
-  }, [revision, refetch]);
 }

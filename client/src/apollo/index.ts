@@ -33,6 +33,8 @@ export const typePolicies: TypePolicies = {
   PipelineStatus: { keyFields: false, fields: { scrapingHealth: { merge: true }, dataQuality: { merge: true } } },
   ScrapingHealth: { fields: { sources: { keyArgs: (args) => (args?.all ? 'all' : 'worst'), merge: false } } },
   SourceStatus: { keyFields: false },
+  CheckStatus: { keyFields: false },
+  PipelineStep: { keyFields: false },
   PipelineSummary: { keyFields: false },
   // Their ids are those of a pipeline's, and a status has them whole.
   Alert: { keyFields: false },
@@ -79,7 +81,7 @@ function follow<T>(feed: Feed<T>, write: (value: T) => void) {
 
 /** The feed does not ask for the names of types, which it knows; Apollo reads nothing without them. */
 function named(status: PipelineStatus) {
-  const { scrapingHealth, dataQuality, anomalies, alerts } = status;
+  const { scrapingHealth, dataQuality, steps, anomalies, alerts } = status;
   const all = <T extends object>(__typename: string, list: readonly T[]) => list.map((it) => ({ __typename, ...it }));
   return {
     __typename: 'PipelineStatus',
@@ -89,7 +91,8 @@ function named(status: PipelineStatus) {
       ...scrapingHealth,
       sources: all('SourceStatus', scrapingHealth.sources),
     },
-    dataQuality: { __typename: 'DataQuality', ...dataQuality },
+    dataQuality: { __typename: 'DataQuality', ...dataQuality, checks: all('CheckStatus', dataQuality.checks) },
+    steps: all('PipelineStep', steps),
     anomalies: all('Anomaly', anomalies),
     alerts: all('Alert', alerts),
   };

@@ -236,6 +236,8 @@ export function createFeed<T>(
     getSnapshot: () => snapshot,
     refresh() {
       if (state.phase === 'closed') return Promise.reject(new FeedError(problem('unavailable', 'the feed is closed')));
+      // By now there may be another token, without the server having been asked with the last.
+      if (state.error?.kind === 'refused') granted = undefined;
       const answer = ask();
       emit({ type: 'refresh' });
       return answer;

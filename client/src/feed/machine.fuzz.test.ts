@@ -1,15 +1,8 @@
 import { expect, it } from 'vitest';
-import { begin, type Effect, type Event, live, type Settings, type State, step } from './machine';
+import { SETTINGS } from '../../test/rig';
+import { begin, type Effect, type Event, live, type State, step } from './machine';
 import { type ProblemKind, problem } from './problem';
 
-const SETTINGS: Settings = {
-  interval: 5_000,
-  renewals: 5,
-  streams: [
-    { limit: 15_000, pings: true },
-    { limit: 20_000, pings: false },
-  ],
-};
 const KINDS: ProblemKind[] = ['network', 'silent', 'restart', 'refused', 'missing', 'fatal', 'unavailable'];
 
 /** Mulberry32: the same events with each run. */

@@ -276,6 +276,7 @@ export function step(before: State, event: Event, settings: Settings, { now, ran
   const start = () => {
     s.phase = 'on';
     s.error = null;
+    s.refusals = 0;
     aim(s.home);
     if (!s.isPolling) timer('bridge', PATIENCE);
   };
@@ -290,6 +291,8 @@ export function step(before: State, event: Event, settings: Settings, { now, ran
     if (s.phase === 'stopped') start();
     else if (s.phase === 'on' && live(s) !== 0) wake(true);
   } else if (s.phase === 'idle' && event.type === 'start') start();
+  // Who listens anew does so because something may have changed.
+  else if (s.phase === 'stopped' && event.type === 'pause') halt('idle', null);
   else if (s.phase === 'on') {
     if (event.type === 'pause') halt('idle', null);
     else if (event.type === 'data') onData(event.rank);

@@ -6,3 +6,7 @@ export type Alert = PipelineStatus['alerts'][number];
 export type Anomaly = PipelineStatus['anomalies'][number];
 /** How one source does. */
 export type SourceStatus = PipelineStatus['scrapingHealth']['sources'][number];
+/** How one check does. */
+export type CheckStatus = PipelineStatus['dataQuality']['checks'][number];
+/** A step of the last cycle, all sources together. */
+export type PipelineStep = PipelineStatus['steps'][number];

@@ -21,7 +21,9 @@ export type AlertType =
   /** A volume. */
   | 'VOLUME'
   /** A source that should have reported. */
-  | 'SILENCE';
+  | 'SILENCE'
+  /** Pipewatch itself. */
+  | 'SERVER';
 
 /** What is unusual. */
 export type AnomalyType =
@@ -63,7 +65,20 @@ export type Severity =
   /** Worth waking somebody. */
   | 'HIGH';
 
-export type StatusFragment = { pipeline: string, revision: string, timestamp: string, overallStatus: Health, scrapingHealth: { status: Health, sourcesProcessed: number, totalSources: number, failedSources: number, staleSources: number, articlesCollected: number, eventsExtracted: number, sourcesOmitted: number, sources: Array<{ source: string, status: Health, stale: boolean, successRate: number | null, runs: number, lastRun: string | null }> }, dataQuality: { status: Health, geocodingSuccessRate: number | null, validationPassRate: number | null, geocodingAttempts: number, geocodingSuccesses: number, validationAttempts: number, validationPasses: number, basis: QualityBasis, lastUpdated: string | null }, anomalies: Array<{ id: string, type: AnomalyType, severity: Severity, description: string, timestamp: string, source: string | null, check: string | null }>, alerts: Array<{ id: string, type: AlertType, severity: Severity, title: string, message: string, timestamp: string, state: AlertState, source: string | null }> };
+/** Where a step stands. */
+export type StepState =
+  /** Not yet begun. */
+  | 'PENDING'
+  /** Begun and not yet ended. */
+  | 'RUNNING'
+  /** Ended well. */
+  | 'OK'
+  /** Ended in failure. */
+  | 'FAILED'
+  /** Left out. */
+  | 'SKIPPED';
+
+export type StatusFragment = { pipeline: string, revision: string, timestamp: string, overallStatus: Health, scrapingHealth: { status: Health, sourcesProcessed: number, totalSources: number, failedSources: number, staleSources: number, articlesCollected: number, eventsExtracted: number, sourcesOmitted: number, sources: Array<{ source: string, status: Health, stale: boolean, successRate: number | null, runs: number, running: number, lastRun: string | null }> }, dataQuality: { status: Health, geocodingSuccessRate: number | null, validationPassRate: number | null, geocodingAttempts: number, geocodingSuccesses: number, validationAttempts: number, validationPasses: number, basis: QualityBasis, lastUpdated: string | null, checks: Array<{ name: string, status: Health, attempts: number, passes: number, rate: number | null }> }, steps: Array<{ name: string, state: StepState, sources: number, failed: number, itemsIn: number | null, itemsOut: number | null, startedAt: string | null, endedAt: string | null, durationSeconds: number | null }>, anomalies: Array<{ id: string, type: AnomalyType, severity: Severity, description: string, timestamp: string, source: string | null, check: string | null }>, alerts: Array<{ id: string, type: AlertType, severity: Severity, title: string, message: string, timestamp: string, state: AlertState, source: string | null }> };
 
 export type PipelineStatusQueryVariables = Exact<{
   pipeline: string;
@@ -71,7 +86,7 @@ export type PipelineStatusQueryVariables = Exact<{
 }>;
 
 
-export type PipelineStatusQuery = { pipelineStatus: { pipeline: string, revision: string, timestamp: string, overallStatus: Health, scrapingHealth: { status: Health, sourcesProcessed: number, totalSources: number, failedSources: number, staleSources: number, articlesCollected: number, eventsExtracted: number, sourcesOmitted: number, sources: Array<{ source: string, status: Health, stale: boolean, successRate: number | null, runs: number, lastRun: string | null }> }, dataQuality: { status: Health, geocodingSuccessRate: number | null, validationPassRate: number | null, geocodingAttempts: number, geocodingSuccesses: number, validationAttempts: number, validationPasses: number, basis: QualityBasis, lastUpdated: string | null }, anomalies: Array<{ id: string, type: AnomalyType, severity: Severity, description: string, timestamp: string, source: string | null, check: string | null }>, alerts: Array<{ id: string, type: AlertType, severity: Severity, title: string, message: string, timestamp: string, state: AlertState, source: string | null }> } };
+export type PipelineStatusQuery = { pipelineStatus: { pipeline: string, revision: string, timestamp: string, overallStatus: Health, scrapingHealth: { status: Health, sourcesProcessed: number, totalSources: number, failedSources: number, staleSources: number, articlesCollected: number, eventsExtracted: number, sourcesOmitted: number, sources: Array<{ source: string, status: Health, stale: boolean, successRate: number | null, runs: number, running: number, lastRun: string | null }> }, dataQuality: { status: Health, geocodingSuccessRate: number | null, validationPassRate: number | null, geocodingAttempts: number, geocodingSuccesses: number, validationAttempts: number, validationPasses: number, basis: QualityBasis, lastUpdated: string | null, checks: Array<{ name: string, status: Health, attempts: number, passes: number, rate: number | null }> }, steps: Array<{ name: string, state: StepState, sources: number, failed: number, itemsIn: number | null, itemsOut: number | null, startedAt: string | null, endedAt: string | null, durationSeconds: number | null }>, anomalies: Array<{ id: string, type: AnomalyType, severity: Severity, description: string, timestamp: string, source: string | null, check: string | null }>, alerts: Array<{ id: string, type: AlertType, severity: Severity, title: string, message: string, timestamp: string, state: AlertState, source: string | null }> } };
 
 export type PipelineStatusUpdatesSubscriptionVariables = Exact<{
   pipeline: string;
@@ -79,7 +94,7 @@ export type PipelineStatusUpdatesSubscriptionVariables = Exact<{
 }>;
 
 
-export type PipelineStatusUpdatesSubscription = { pipelineStatusUpdates: { pipeline: string, revision: string, timestamp: string, overallStatus: Health, scrapingHealth: { status: Health, sourcesProcessed: number, totalSources: number, failedSources: number, staleSources: number, articlesCollected: number, eventsExtracted: number, sourcesOmitted: number, sources: Array<{ source: string, status: Health, stale: boolean, successRate: number | null, runs: number, lastRun: string | null }> }, dataQuality: { status: Health, geocodingSuccessRate: number | null, validationPassRate: number | null, geocodingAttempts: number, geocodingSuccesses: number, validationAttempts: number, validationPasses: number, basis: QualityBasis, lastUpdated: string | null }, anomalies: Array<{ id: string, type: AnomalyType, severity: Severity, description: string, timestamp: string, source: string | null, check: string | null }>, alerts: Array<{ id: string, type: AlertType, severity: Severity, title: string, message: string, timestamp: string, state: AlertState, source: string | null }> } };
+export type PipelineStatusUpdatesSubscription = { pipelineStatusUpdates: { pipeline: string, revision: string, timestamp: string, overallStatus: Health, scrapingHealth: { status: Health, sourcesProcessed: number, totalSources: number, failedSources: number, staleSources: number, articlesCollected: number, eventsExtracted: number, sourcesOmitted: number, sources: Array<{ source: string, status: Health, stale: boolean, successRate: number | null, runs: number, running: number, lastRun: string | null }> }, dataQuality: { status: Health, geocodingSuccessRate: number | null, validationPassRate: number | null, geocodingAttempts: number, geocodingSuccesses: number, validationAttempts: number, validationPasses: number, basis: QualityBasis, lastUpdated: string | null, checks: Array<{ name: string, status: Health, attempts: number, passes: number, rate: number | null }> }, steps: Array<{ name: string, state: StepState, sources: number, failed: number, itemsIn: number | null, itemsOut: number | null, startedAt: string | null, endedAt: string | null, durationSeconds: number | null }>, anomalies: Array<{ id: string, type: AnomalyType, severity: Severity, description: string, timestamp: string, source: string | null, check: string | null }>, alerts: Array<{ id: string, type: AlertType, severity: Severity, title: string, message: string, timestamp: string, state: AlertState, source: string | null }> } };
 
 export type SummaryFragment = { key: string, overallStatus: Health, revision: string, timestamp: string, sourcesProcessed: number, totalSources: number, failedSources: number, staleSources: number, articlesCollected: number, eventsExtracted: number };
 

@@ -9,4 +9,11 @@ export {
   useStatusFeed,
 } from './hooks';
 export { PipelineMonitor, type PipelineMonitorProps } from './monitor';
-export { createFeeds, type Feeds, PipewatchProvider, type PipewatchProviderProps, type Watched } from './provider';
+export {
+  createFeeds,
+  type Feeds,
+  PipewatchProvider,
+  type PipewatchProviderProps,
+  useFeeds,
+  type Watched,
+} from './provider';

@@ -69,8 +69,9 @@ pub enum AnomalyType {
 }
 
 /// How it was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, strum::EnumString)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Method {
     /// One point of a rate, beside the beta-binomial distribution of those before it.
     Rate,
@@ -80,6 +81,13 @@ pub enum Method {
     Drift,
     /// Runs that bring nothing.
     DeadFeed,
+}
+
+impl AnomalyType {
+    /// As it stands in JSON and in the database: `volume`.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
 }
 
 impl Method {

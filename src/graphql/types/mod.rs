@@ -1,5 +1,7 @@
 /// Alerts and their steps.
 pub(super) mod alert;
+/// Anomalies.
+pub(super) mod anomaly;
 /// Sources, runs and metrics.
 pub(super) mod history;
 /// Sums of hours and days.

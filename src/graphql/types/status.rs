@@ -2,13 +2,14 @@ use std::sync::Arc;
 
 use async_graphql::{Enum, Object, SimpleObject};
 
-use crate::domain::anomaly::{self, AnomalyType, Severity};
+use crate::domain::anomaly::Severity;
 use crate::domain::counts::{Counts, shown};
 use crate::domain::health::Health;
 use crate::domain::status::{Basis, CheckStatus, DataQuality, ScrapingHealth, SourceStatus};
 use crate::domain::step::PipelineStep;
 use crate::domain::time::seconds;
 use crate::graphql::types::alert::Alert;
+use crate::graphql::types::anomaly::Anomaly;
 use crate::graphql::types::history::StepStateValue;
 use crate::graphql::types::scalar::{Count, DateTime};
 use crate::live::snapshot::{Listing, Snapshot};
@@ -53,16 +54,6 @@ pub(crate) enum SeverityValue {
     Medium,
     /// Worth waking somebody.
     High,
-}
-
-/// What is unusual.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "AnomalyType", name = "AnomalyType")]
-pub(crate) enum AnomalyTypeValue {
-    /// How much came.
-    Volume,
-    /// How good it was.
-    Quality,
 }
 
 /// The status of a pipeline at an instant.
@@ -321,40 +312,6 @@ impl From<&CheckStatus> for CheckStatusObject {
             rate: check.counts.rate().map(shown),
             warning_below: check.threshold.warning(),
             error_below: check.threshold.error(),
-        }
-    }
-}
-
-/// Something that the statistics find unusual.
-#[derive(SimpleObject)]
-pub(crate) struct Anomaly {
-    /// Its id.
-    id: async_graphql::ID,
-    /// What is unusual.
-    #[graphql(name = "type")]
-    kind: AnomalyTypeValue,
-    /// How grave it is.
-    severity: SeverityValue,
-    /// What was seen and what was expected, in a sentence.
-    description: String,
-    /// When.
-    timestamp: DateTime,
-    /// Where, unless it is the whole pipeline.
-    source: Option<String>,
-    /// The check, where it is about one.
-    check: Option<String>,
-}
-
-impl From<anomaly::Anomaly> for Anomaly {
-    fn from(anomaly: anomaly::Anomaly) -> Self {
-        Self {
-            id: anomaly.id.into(),
-            kind: anomaly.kind.into(),
-            severity: anomaly.severity.into(),
-            description: anomaly.description,
-            timestamp: anomaly.timestamp.into(),
-            source: anomaly.source.map(|source| source.to_string()),
-            check: anomaly.check,
         }
     }
 }

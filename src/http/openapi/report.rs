@@ -1,11 +1,13 @@
-#![allow(dead_code, reason = "these types are described, never made")]
+#![allow(dead_code, clippy::large_enum_variant, reason = "these types are described, never made")]
 
 use std::collections::BTreeMap;
 
 use utoipa::ToSchema;
+
+use crate::http::openapi::status::StepState;
 use uuid::Uuid;
 
-/// A finished run of a source.
+/// A run of a source: its start, or its end.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
@@ -22,11 +24,14 @@ pub(super) struct SourceRun {
     /// The source.
     #[schema(min_length = 1)]
     source: String,
-    /// When the run finished; at most five minutes from now.
+    /// When the run finished or, at its start, when it started; at most five minutes from now.
     #[schema(format = DateTime)]
     timestamp: String,
-    /// How it ended; `ok` where it is not said.
+    /// How it ended, `ok` where it is not said; or `running`: it has begun, and its end is reported under the same id.
     outcome: Option<Outcome>,
+    /// When it started, at its end.
+    #[schema(format = DateTime)]
+    started_at: Option<String>,
     #[schema(maximum = 2_147_483_647)]
     articles_collected: Option<u32>,
     #[schema(maximum = 2_147_483_647)]
@@ -45,14 +50,50 @@ pub(super) struct SourceRun {
     validation_passes: Option<u32>,
     /// Percent; it must agree with the counts within 0.1.
     validation_pass_rate: Option<f64>,
+    /// Further checks, each once.
+    #[schema(max_items = 50)]
+    checks: Option<Vec<Check>>,
+    /// Its steps, in their order, each once.
+    #[schema(max_items = 50)]
+    steps: Option<Vec<Step>>,
     /// What went wrong.
     #[schema(max_length = 65_536)]
     error: Option<String>,
 }
 
+/// The counts of a check beyond the two that have fields of their own.
+#[derive(ToSchema)]
+struct Check {
+    #[schema(pattern = "^[a-z0-9][a-z0-9_-]{0,63}$")]
+    name: String,
+    #[schema(maximum = 2_147_483_647)]
+    attempts: u32,
+    /// At most as many as the attempts.
+    #[schema(maximum = 2_147_483_647)]
+    passes: u32,
+}
+
+/// A step of a run.
+#[derive(ToSchema)]
+struct Step {
+    #[schema(pattern = "^[a-z0-9][a-z0-9_-]{0,63}$")]
+    name: String,
+    /// When the run has ended none is running.
+    state: StepState,
+    #[schema(maximum = 2_147_483_647)]
+    items_in: Option<u32>,
+    #[schema(maximum = 2_147_483_647)]
+    items_out: Option<u32>,
+    #[schema(format = DateTime)]
+    started_at: Option<String>,
+    #[schema(format = DateTime)]
+    ended_at: Option<String>,
+}
+
 #[derive(ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Outcome {
+    Running,
     Ok,
     Failed,
     Aborted,
@@ -90,6 +131,9 @@ pub(super) struct DataQualityMetric {
     validation_passes: Option<u32>,
     /// Percent; it must agree with the counts within 0.1.
     validation_pass_rate: Option<f64>,
+    /// Further checks, each once.
+    #[schema(max_items = 50)]
+    checks: Option<Vec<Check>>,
 }
 
 #[derive(ToSchema)]

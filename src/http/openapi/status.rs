@@ -19,9 +19,9 @@ pub(super) struct PipelineStatus {
     timestamp: String,
     scraping_health: ScrapingHealth,
     data_quality: DataQuality,
-    /// The steps of the last cycle: the newest run of each source that told of its steps, taken together.
-    steps: Vec<Step>,
-    /// What is unusual.
+    /// The steps of the last cycle: of the newest run of each source that told of its steps.
+    steps: Vec<PipelineStep>,
+    /// What is unusual in the window: at most 50.
     anomalies: Vec<Anomaly>,
     /// What somebody should know.
     alerts: Vec<Alert>,
@@ -98,17 +98,17 @@ struct DataQuality {
     geocoding_successes: u64,
     validation_attempts: u64,
     validation_passes: u64,
-    /// All checks, the two among them.
-    checks: Vec<Check>,
+    /// Every check, those two and the further ones.
+    checks: Vec<CheckStatus>,
     basis: Basis,
     /// The newest moment in the counts.
     #[schema(format = DateTime, required)]
     last_updated: Option<String>,
 }
 
-/// One check: how often it was attempted and passed.
+/// How one check does.
 #[derive(ToSchema)]
-struct Check {
+struct CheckStatus {
     name: String,
     status: Health,
     attempts: u64,
@@ -118,32 +118,37 @@ struct Check {
     rate: Option<f64>,
 }
 
-/// One step of the last cycle.
+/// A step of the last cycle, all sources together.
 #[derive(ToSchema)]
-struct Step {
+struct PipelineStep {
     name: String,
+    /// Failed when it failed anywhere; running while it runs anywhere, or is done here and still to come there.
     state: StepState,
-    /// Sources that told of it.
+    /// In how many sources' runs it is.
     sources: u64,
-    /// Those in which it failed.
+    /// In how many of them it failed.
     failed: u64,
-    /// Items it was given, if they were counted.
+    /// Items it was given; null when they were not counted.
     #[schema(required)]
     items_in: Option<u64>,
-    /// Items it gave on, if they were counted.
+    /// Items it gave on; null when they were not counted.
     #[schema(required)]
     items_out: Option<u64>,
+    /// When the first of them began.
     #[schema(format = DateTime, required)]
     started_at: Option<String>,
+    /// When the last of them ended; null while one has not.
     #[schema(format = DateTime, required)]
     ended_at: Option<String>,
+    /// The time that was spent in it, all sources together; null when it is not known.
     #[schema(required)]
     duration_seconds: Option<f64>,
 }
 
+/// Where a step stands.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
-enum StepState {
+pub(super) enum StepState {
     Pending,
     Running,
     Ok,
@@ -192,6 +197,33 @@ struct Anomaly {
     /// The check, where it is about one.
     #[schema(required)]
     check: Option<String>,
+    /// What was counted: the check's name, `articles` or `events`.
+    subject: String,
+    method: AnomalyMethod,
+    /// What was seen: percent of a check, the count of a volume.
+    observed: f64,
+    /// What was expected.
+    expected: f64,
+    /// Between this and `upper` it would not have been recorded.
+    lower: f64,
+    /// Between `lower` and this it would not have been recorded.
+    upper: f64,
+    /// What the expectation was made of: attempts of a rate, hours of a volume.
+    sample_size: u64,
+    /// How likely something at least as unusual is while nothing is wrong.
+    p_value: f64,
+    /// Below this a p-value is an alert.
+    alpha: f64,
+}
+
+/// How an anomaly was found.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+enum AnomalyMethod {
+    Rate,
+    Volume,
+    Drift,
+    DeadFeed,
 }
 
 #[derive(ToSchema)]
@@ -247,26 +279,29 @@ pub(super) fn example() -> Value {
             "status": "healthy", "sources_processed": 5, "total_sources": 8, "failed_sources": 0, "stale_sources": 0,
             "articles_collected": 125, "events_extracted": 42, "sources_omitted": 7,
             "sources": [{
-                "source": "punch", "status": "healthy", "stale": false, "success_rate": 95.0, "running": 0, "runs": 20,
+                "source": "punch", "status": "healthy", "stale": false, "success_rate": 95.0, "running": 0,
+                "runs": 20,
                 "last_run": "2026-01-28T15:28:02Z"
             }]
         },
         "data_quality": {
             "status": "healthy", "geocoding_success_rate": 87.5, "validation_pass_rate": 92.3, "geocoding_attempts": 48,
-            "geocoding_successes": 42, "validation_attempts": 39, "validation_passes": 36, "basis": "source-specific",
+            "geocoding_successes": 42, "validation_attempts": 39, "validation_passes": 36,
             "checks": [
                 {"name": "geocoding", "status": "healthy", "attempts": 48, "passes": 42, "rate": 87.5},
                 {"name": "validation", "status": "healthy", "attempts": 39, "passes": 36, "rate": 92.3}
             ],
-            "last_updated": "2026-01-28T15:28:02Z"
+            "basis": "source-specific", "last_updated": "2026-01-28T15:28:02Z"
         },
         "steps": [{
-            "name": "geocode", "state": "ok", "sources": 5, "failed": 0, "items_in": 48, "items_out": 42,
-            "started_at": "2026-01-28T15:27:31Z", "ended_at": "2026-01-28T15:28:02Z", "duration_seconds": 31.0
+            "name": "collection", "state": "ok", "sources": 5, "failed": 0, "items_in": null, "items_out": 125,
+            "started_at": "2026-01-28T15:20:00Z", "ended_at": "2026-01-28T15:28:02Z", "duration_seconds": 482.0
         }],
         "anomalies": [{
-            "id": "a1", "type": "volume", "severity": "medium", "description": "41 articles, where 160 are usual",
-            "timestamp": "2026-01-28T15:28:02Z", "source": "punch", "check": null
+            "id": "4b6a2c1e-93d4-8f10-a1b2-c3d4e5f60718", "type": "volume", "severity": "low",
+            "description": "articles of punch: 41 where 160.0 was expected", "timestamp": "2026-01-28T14:00:00Z",
+            "source": "punch", "check": null, "subject": "articles", "method": "volume", "observed": 41.0,
+            "expected": 160.0, "lower": 62.0, "upper": 301.0, "sample_size": 42, "p_value": 0.004, "alpha": 0.00002
         }],
         "alerts": [{
             "id": "server", "type": "server", "severity": "high", "title": "The status cannot be worked out",

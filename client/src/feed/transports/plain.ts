@@ -50,13 +50,17 @@ export function plainSocket(url: string, implementation?: unknown): Transport<Pi
     quiet: 0,
     open(given, token) {
       const sink = once(given);
-      // A page cannot give a WebSocket a header.
       const Socket = (implementation ?? globalThis.WebSocket) as typeof WebSocket | undefined;
-      if (!Socket || token) {
-        queueMicrotask(() => sink.closed(problem('unavailable', 'a plain WebSocket takes no token')));
+      if (!Socket) {
+        queueMicrotask(() => sink.closed(problem('unavailable', 'there is no WebSocket here')));
         return { close: sink.end };
       }
-      const socket = new Socket(url.replace(/^http/, 'ws'));
+      // A page cannot give a WebSocket a header, so the server takes the token here too.
+      const access = token ? `&access_token=${encodeURIComponent(token)}` : '';
+      const address = url.replace(/^http/, 'ws') + access;
+      const socket = new Socket(address);
+      // `close` comes after it; npm `ws` throws what nobody listens to.
+      socket.onerror = () => {};
       socket.onmessage = ({ data }) => sink.data(read(JSON.parse(data)));
       socket.onclose = ({ code, reason }) => sink.closed(ofClose(code, reason));
       return {
@@ -105,16 +109,17 @@ export function plainStreams(token: string | null, alive: () => void): Streams {
 }
 
 export function plainPolling(url: string): Poll<PipelineStatus> {
-  const ask = tagged(url, 'application/json');
   let last: PipelineStatus | null = null;
-  return async (token, signal) => {
-    const response = await ask(token, signal);
+  const ask = tagged(url, 'application/json', async (response) => {
     if (response.status === 404) throw new FeedError(problem('missing', 'there is no such pipeline', 404));
-    // The same, and as of a later instant.
-    if (response.status === 304)
-      return last && { ...last, timestamp: response.headers.get('x-status-timestamp') ?? last.timestamp };
     if (!response.ok) throw new FeedError(ofStatus(response.status));
-    last = read(await response.json());
+    return read(await response.json());
+  });
+  return async (token, signal) => {
+    const { response, value } = await ask(token, signal);
+    // The same, and as of a later instant.
+    const timestamp = response.headers.get('x-status-timestamp') ?? last?.timestamp;
+    last = value ?? (last && timestamp ? { ...last, timestamp } : last);
     return last;
   };
 }

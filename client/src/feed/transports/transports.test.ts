@@ -170,6 +170,22 @@ it('polls by GET with the tag of before', async () => {
   expect(asked).toEqual([undefined, '"a"']);
 });
 
+it('an answer that was wrong is not taken for the value of before when it comes again', async () => {
+  const { url } = await serve((request, response) => {
+    if (request.headers['if-none-match']) response.writeHead(304).end();
+    else {
+      response.writeHead(200, { etag: '"e"', 'content-type': 'application/json' });
+      response.end(
+        JSON.stringify({ data: null, errors: [{ message: 'none', extensions: { code: 'PIPELINE_NOT_FOUND' } }] }),
+      );
+    }
+  });
+  const poll = polling(url, operation);
+  for (let polls = 0; polls < 2; polls += 1) {
+    await expect(poll(null, signal)).rejects.toMatchObject({ problem: { kind: 'missing' } });
+  }
+});
+
 it.each([
   [200, { errors: [{ message: 'no', extensions: { code: 'PIPELINE_NOT_FOUND' } }] }, 'missing'],
   [400, { errors: [{ message: 'no' }] }, 'fatal'],

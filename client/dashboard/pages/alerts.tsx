@@ -1,0 +1,139 @@
+import { useQuery } from '@apollo/client/react';
+import { Button, Card, Title } from '@mantine/core';
+import { useEffect, useState } from 'react';
+import type { AlertState, FeedSnapshot, PipelineSummary } from '../../src/feed';
+import { ago, duration } from '../../src/react/words';
+import { ALERTS, client, END_SILENCE } from '../apollo';
+import type { AlertsQuery } from '../generated';
+import { AlertActions } from '../parts/alert-actions';
+import { ConnectionPill } from '../parts/connection-pill';
+import { Gone } from '../parts/gone';
+import { hrefs } from '../router';
+import { useTitle, worst } from '../title';
+
+type Alert = AlertsQuery['alerts']['nodes'][number];
+
+const GROUPS: readonly { readonly state: AlertState; readonly title: string; readonly none: string | null }[] = [
+  { state: 'FIRING', title: 'Firing', none: 'Nothing fires.' },
+  { state: 'ACKNOWLEDGED', title: 'Acknowledged', none: null },
+  { state: 'PENDING', title: 'Seen, and not yet for long enough', none: null },
+  { state: 'RESOLVED', title: 'Resolved', none: null },
+];
+const SEVERITY = { HIGH: 'high', MEDIUM: 'medium', LOW: 'low' } as const;
+/** Alerts of the server itself raise no pipeline's revision. */
+const POLL = 30_000;
+
+/** What somebody should look at, who does, and what is over. */
+export default function Alerts({ overview }: { overview: FeedSnapshot<readonly PipelineSummary[]> }) {
+  const { value, connection, receivedAt } = overview;
+  useTitle('Alerts', worst(value?.map((it) => it.overallStatus) ?? []), connection.state);
+  const { data, error, refetch } = useQuery(ALERTS, {
+    client,
+    variables: { states: null, first: 100 },
+    fetchPolicy: 'cache-and-network',
+    pollInterval: POLL,
+  });
+  // Every step of an alert raises its pipeline's revision, which the overview brings at once.
+  const revisions = value?.map((it) => it.revision).join() ?? '';
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the revisions are what it waits for
+  useEffect(() => {
+    refetch().catch(() => {});
+  }, [revisions, refetch]);
+  const alerts = data?.alerts.nodes ?? [];
+  return (
+    <>
+      <div className="heading">
+        <Title order={1} size="h2">
+          Alerts
+        </Title>
+        <ConnectionPill connection={connection} receivedAt={receivedAt} refresh={refetch} />
+      </div>
+      <Gone connection={connection} receivedAt={receivedAt} hasData={data !== undefined} />
+      {error && !data && <p role="alert">The alerts could not be loaded: {error.message}</p>}
+      {data && <Silences silences={data.alertSilences} onEnded={refetch} />}
+      {data &&
+        GROUPS.map(({ state, title, none }) => {
+          const group = alerts.filter((it) => it.state === state);
+          if (group.length === 0 && none === null) return null;
+          return (
+            <section key={state} aria-labelledby={state}>
+              <Title order={2} size="h4" id={state} mb="sm">
+                {title}
+              </Title>
+              {group.length === 0 && <p className="dim">{none}</p>}
+              <ul className="notices">
+                {group.map((alert) => (
+                  <Row key={alert.id} alert={alert} onChanged={refetch} />
+                ))}
+              </ul>
+            </section>
+          );
+        })}
+    </>
+  );
+}
+
+function Row({ alert, onChanged }: { alert: Alert; onChanged: () => Promise<unknown> }) {
+  const { pipeline, source, severity, title, message, state, startedAt, changedAt } = alert;
+  const now = Date.now();
+  const isOver = state === 'RESOLVED';
+  return (
+    <Card component="li" withBorder padding="md" className="alert" data-severity={isOver ? undefined : severity}>
+      <div className="heading">
+        <Title order={3} size="h5">
+          {title}
+        </Title>
+        <span className="dim figures">
+          {isOver
+            ? `over ${ago(changedAt, now)}, lasted ${duration(Math.round((Date.parse(changedAt) - Date.parse(startedAt)) / 1_000))}`
+            : `${SEVERITY[severity]}, began ${ago(startedAt, now)}`}
+        </span>
+      </div>
+      <p>{message}</p>
+      <p className="dim">
+        {pipeline && (
+          <a href={source ? hrefs.source(pipeline, source) : hrefs.pipeline(pipeline)}>
+            {source ? `${pipeline}, ${source}` : pipeline}
+          </a>
+        )}
+        {alert.acknowledgedBy && ` ${alert.acknowledgedBy} looks${alert.note ? `: ${alert.note}` : ''}`}
+      </p>
+      {!isOver && <AlertActions alert={alert} onChanged={onChanged} />}
+    </Card>
+  );
+}
+
+function Silences({ silences, onEnded }: { silences: AlertsQuery['alertSilences']; onEnded: () => Promise<unknown> }) {
+  const [isBusy, setBusy] = useState(false);
+  if (silences.length === 0) return null;
+  const end = async (id: string) => {
+    setBusy(true);
+    await client.mutate({ mutation: END_SILENCE, variables: { id } }).catch(() => {});
+    await onEnded().catch(() => {});
+    setBusy(false);
+  };
+  return (
+    <section aria-labelledby="silences">
+      <Title order={2} size="h4" id="silences" mb="sm">
+        Silenced
+      </Title>
+      <ul className="notices">
+        {silences.map((it) => (
+          <Card key={it.id} component="li" withBorder padding="sm">
+            <div className="heading">
+              <span>
+                {[it.rule?.toLowerCase().replace('_', ' '), it.pipeline, it.source, it.label]
+                  .filter(Boolean)
+                  .join(', ') || 'Everything'}{' '}
+                until {new Date(it.until).toLocaleString()} by {it.author}: {it.reason}
+              </span>
+              <Button size="xs" variant="default" disabled={isBusy} onClick={() => void end(it.id)}>
+                End it
+              </Button>
+            </div>
+          </Card>
+        ))}
+      </ul>
+    </section>
+  );
+}

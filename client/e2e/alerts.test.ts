@@ -1,0 +1,103 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { violationsOf } from './axe';
+import { Browser, ofNetwork } from './browser';
+import { PipewatchServer } from './server';
+import { Site } from './site';
+
+const TOKEN = 'a-long-random-text-for-the-tests';
+
+let server: PipewatchServer;
+let site: Site;
+let browser: Browser;
+
+beforeAll(async () => {
+  server = await PipewatchServer.start({ PIPEWATCH_EVALUATION_INTERVAL: '200ms' });
+  site = await Site.start(server.url);
+});
+afterAll(async () => {
+  await site?.stop();
+  await server?.stop();
+});
+beforeEach(async () => {
+  browser = await Browser.start();
+});
+afterEach(async () => {
+  const { complaints } = browser;
+  await browser.stop();
+  expect(complaints, 'on the consoles').toEqual([]);
+});
+
+it('an alert shows by itself, is acknowledged and silenced from the page, and is resolved', async () => {
+  const page = await browser.open(`${site.url}/#/alerts`);
+  await page.getByText('Nothing fires.').waitFor();
+  await server.report('news', { geocoding_attempts: 40, geocoding_successes: 2 });
+  const alert = page.locator('.alert', { hasText: 'geocoding' });
+  await page.getByRole('region', { name: 'Firing' }).getByText('geocoding of news is below its threshold').waitFor();
+  expect(await alert.textContent()).toContain('2 of 40');
+
+  await alert.getByRole('button', { name: 'Acknowledge' }).click();
+  await alert.getByLabel('Your name').fill('Ada');
+  await alert.getByLabel('Note').fill('the maps are down');
+  await alert.getByRole('button', { name: 'I look at it' }).click();
+  await page.getByRole('region', { name: 'Acknowledged' }).getByText('Ada looks: the maps are down').waitFor();
+
+  await alert.getByRole('button', { name: 'Silence' }).click();
+  expect(await violationsOf(page)).toEqual([]);
+  await alert.getByLabel('Why').fill('until it is repaired');
+  await alert.getByRole('button', { name: 'Silence it' }).click();
+  await page.getByText(/threshold, news until .* by Ada: until it is repaired/).waitFor();
+  await page.getByRole('button', { name: 'End it' }).click();
+  await page.getByText(/until it is repaired/).waitFor({ state: 'detached' });
+
+  await server.report('news', { source: 'other', geocoding_attempts: 4_000, geocoding_successes: 4_000 });
+  await page.getByRole('region', { name: 'Resolved' }).getByText('geocoding of news is below its threshold').waitFor();
+});
+
+it("a pipeline's page shows its alerts, checks of any name, and the steps of the last cycle", async () => {
+  const timestamp = new Date();
+  const steps = [
+    {
+      name: 'collection',
+      state: 'ok',
+      items_out: 12,
+      started_at: new Date(timestamp.getTime() - 90_000).toISOString(),
+      ended_at: timestamp.toISOString(),
+    },
+    { name: 'extraction', state: 'failed', items_in: 12, items_out: 3 },
+  ];
+  const checks = [{ name: 'deduplication', attempts: 40, passes: 2 }];
+  await server.report('shop', { timestamp: timestamp.toISOString(), steps, checks });
+  const page = await browser.open(`${site.url}/#/pipelines/shop`);
+  await page
+    .getByRole('region', { name: 'Alerts and anomalies' })
+    .getByText('deduplication of shop is below')
+    .waitFor();
+  await page.locator('.steps li', { hasText: 'collection' }).getByText('1 min').waitFor();
+  expect(await page.locator('.steps li', { hasText: 'extraction' }).textContent()).toBe(
+    'extractionfailed in 1 of 112 in, 3 out',
+  );
+  await page.locator('.checks').getByText('2 of 40').waitFor();
+  expect(await violationsOf(page)).toEqual([]);
+});
+
+it('a server with tokens lets in who has one', async () => {
+  const locked = await PipewatchServer.start({ PIPEWATCH_TOKENS: TOKEN });
+  const door = await Site.start(locked.url);
+  try {
+    await locked.report('news', { articles_collected: 7 });
+    const page = await browser.open(`${door.url}/#/pipelines/news`);
+    await page.getByText('This server asks for a token').waitFor();
+    expect(await violationsOf(page)).toEqual([]);
+    await page.getByLabel('Token').fill(TOKEN);
+    await page.getByRole('button', { name: 'Show the status' }).click();
+    await page.locator('.figure', { hasText: 'Articles' }).getByText('7', { exact: true }).waitFor();
+    await page.locator('.pill [role=status]').getByText('Real-time updates', { exact: true }).waitFor();
+    await page.getByText('all 1 runs').waitFor();
+    await page.close();
+    // The browser tells of every 401 itself.
+    browser.complaints.splice(0, Number.POSITIVE_INFINITY, ...browser.complaints.filter((it) => !ofNetwork(it)));
+  } finally {
+    await door.stop();
+    await locked.stop();
+  }
+});

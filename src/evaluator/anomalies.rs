@@ -1,0 +1,165 @@
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::TimeDelta;
+
+use crate::domain::alert::{AnomalousSeries, DeadFeed, Finding};
+use crate::domain::anomaly::{self, Anomaly, Bucket, HISTORY, Hour, Method, Series, Subject, tests_a_month};
+use crate::domain::pipeline::PipelineKey;
+use crate::domain::rollup::{self, RollupBasis};
+use crate::domain::source::SourceKey;
+use crate::domain::time::Timestamp;
+use crate::error::{Error, Result};
+use crate::evaluator::Evaluator;
+use crate::store::leases::Lease;
+
+/// Hours that are read again: what comes later than a day is backfill, and judges nothing.
+const READ_AGAIN: TimeDelta = TimeDelta::hours(48);
+/// Of a pipeline that was never judged only what is younger than this can be news.
+const FIRST_LOOK: TimeDelta = TimeDelta::hours(24);
+
+/// The series of every pipeline, and what was gravely wrong with them: kept, because all of it is needed again each hour.
+#[derive(Debug, Default)]
+pub(super) struct Memory(HashMap<PipelineKey, Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    series: BTreeMap<(Option<SourceKey>, rollup::Series), Series>,
+    /// The oldest first.
+    grave: Vec<Anomaly>,
+    /// Up to which hour the series were read, and judged.
+    judged: Option<Hour>,
+}
+
+impl Evaluator {
+    /// Judges the hours that have closed since the last time, in all pipelines. Whether the lease still holds.
+    pub(super) async fn judge_closed_hours(&mut self, lease: &Lease, now: Timestamp) -> Result<bool> {
+        let last_closed = Hour::last_closed(now);
+        let mut due = Vec::new();
+        for (pipeline, _) in self.store.pipelines().await? {
+            if self.memory.0.get(&pipeline).and_then(|known| known.judged) < Some(last_closed) {
+                self.read_series(&pipeline, last_closed, now).await?;
+                due.push(pipeline);
+            }
+        }
+        if due.is_empty() {
+            return Ok(true);
+        }
+        // One budget for all: every test of a month has its share.
+        let all = self.memory.0.values().flat_map(|known| known.series.values());
+        let alpha = self.budget.alpha(all.map(|series| tests_a_month(series, last_closed)).sum());
+        for pipeline in due {
+            let Some(known) = self.memory.0.get_mut(&pipeline) else { continue };
+            let mut findings = Vec::new();
+            for series in known.series.values() {
+                findings.extend(anomaly::evaluate(std::slice::from_ref(series), now, alpha));
+            }
+            let judged_to = last_closed.start() + TimeDelta::hours(1);
+            match self.store.keep_anomalies(lease, &pipeline, &findings, judged_to).await {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                // It was removed meanwhile.
+                Err(Error::PipelineNotFound(_)) => {
+                    self.memory.0.remove(&pipeline);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            known.judged = Some(last_closed);
+            known.series.values_mut().for_each(|series| series.judged_to(last_closed));
+            let grave = findings.into_iter().map(|finding| finding.anomaly);
+            known.grave.extend(grave.filter(|anomaly| anomaly.severity == anomaly::Severity::High));
+        }
+        Ok(true)
+    }
+
+    /// Reads what is new of a pipeline's series; all of it the first time.
+    async fn read_series(&mut self, pipeline: &PipelineKey, last_closed: Hour, now: Timestamp) -> Result<()> {
+        let oldest = now - HISTORY;
+        let known = self.memory.0.entry(pipeline.clone()).or_default();
+        let since = known.judged.map_or(oldest, |judged| judged.start() - READ_AGAIN);
+        let judged = if let Some(judged) = known.judged {
+            judged
+        } else {
+            known.grave = self.store.grave_anomalies(pipeline, oldest).await?;
+            let judged_to = self.store.judged_to(pipeline).await?;
+            Hour::of(judged_to.unwrap_or(now - FIRST_LOOK)).minus(1).min(last_closed)
+        };
+        for read in self.store.series_since(pipeline, since).await? {
+            // The whole pipeline is judged by what was reported of it; the sums of its sources are judged by source.
+            if read.source.is_none() && read.basis != RollupBasis::Aggregate || read.basis == RollupBasis::Hourly {
+                continue;
+            }
+            let subject = match read.series.as_str() {
+                rollup::Series::ARTICLES => Subject::Articles,
+                rollup::Series::EVENTS => Subject::Events,
+                check => Subject::Check(check.into()),
+            };
+            let key = (read.source.clone(), read.series.clone());
+            let series = known.series.entry(key).or_insert_with(|| {
+                Series::new(pipeline.clone(), read.source.clone(), subject, Vec::new(), Some(judged))
+            });
+            for hour in read.hours {
+                series.record(Bucket {
+                    hour: Hour::of(hour.start),
+                    runs: u32::try_from(hour.runs).unwrap_or(u32::MAX),
+                    total: hour.total,
+                    passes: hour.passes,
+                });
+            }
+            series.forget_before(Hour::of(oldest));
+        }
+        known.grave.retain(|anomaly| anomaly.timestamp >= oldest);
+        Ok(())
+    }
+
+    /// What the statistics say of a pipeline's series now.
+    pub(super) fn anomalies(&self, pipeline: &PipelineKey, now: Timestamp) -> Vec<Finding> {
+        let Some(known) = self.memory.0.get(pipeline) else { return Vec::new() };
+        let mut findings = Vec::new();
+        for ((source, name), series) in &known.series {
+            let of_this = |anomaly: &&Anomaly| anomaly.source == *source && anomaly.subject == *series.subject();
+            let mut newest_first = known.grave.iter().rev().filter(of_this);
+            // An hour that is empty is no anomaly of its own beside the feed that is dead.
+            let is_dead = |anomaly: &Anomaly| anomaly.method == Method::DeadFeed;
+            let dead = known.grave.iter().rev().filter(of_this).find(|anomaly| is_dead(anomaly));
+            if let Some(source) = source
+                && *series.subject() == Subject::Articles
+            {
+                let dead = dead.and_then(|anomaly| still_dead(series, anomaly));
+                findings.push(Finding::dead_feed(pipeline.clone(), source.clone(), dead, &self.policy));
+            }
+            if let Some(anomaly) = newest_first.find(|anomaly| !is_dead(anomaly)) {
+                let at = anomaly.timestamp + TimeDelta::hours(1);
+                let after = series.buckets().iter().filter(|bucket| bucket.hour.start() >= at);
+                let judged = after.filter(|bucket| known.judged.is_some_and(|judged| bucket.hour <= judged));
+                let anomalous = AnomalousSeries {
+                    kind: anomaly.kind,
+                    source: source.clone(),
+                    series: name.to_string(),
+                    severity: anomaly.severity,
+                    description: anomaly.description.clone(),
+                    at,
+                    normal_since: u32::try_from(judged.count()).unwrap_or(u32::MAX),
+                };
+                findings.push(Finding::anomaly(pipeline.clone(), anomalous, now));
+            }
+        }
+        findings
+    }
+}
+
+/// What there is to say of a feed that was found dead, unless something has come since.
+fn still_dead(series: &Series, anomaly: &Anomaly) -> Option<DeadFeed> {
+    let found = Hour::of(anomaly.timestamp);
+    if series.buckets().iter().any(|bucket| bucket.hour >= found && bucket.total > 0) {
+        return None;
+    }
+    let last = series.buckets().iter().rev().find(|bucket| bucket.total > 0);
+    let since = last.map(|bucket| bucket.hour);
+    let empty = series.buckets().iter().filter(|bucket| Some(bucket.hour) > since);
+    Some(DeadFeed {
+        last_non_empty: since.map(Hour::start),
+        runs: empty.map(|bucket| u64::from(bucket.runs)).sum(),
+        expected: anomaly.expected,
+    })
+}

@@ -1,0 +1,188 @@
+//! What the statistics found, and up to where they have looked.
+
+use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
+};
+use uuid::Uuid;
+
+use crate::domain::anomaly::{Anomaly, Finding, Severity, Subject};
+use crate::domain::pipeline::PipelineKey;
+use crate::domain::rollup::Series;
+use crate::domain::source::SourceKey;
+use crate::domain::time::Timestamp;
+use crate::error::{Error, Result};
+use crate::store::entity::{anomaly, judgement};
+use crate::store::history::{Page, PageRequest, page};
+use crate::store::leases::{Lease, is_held};
+use crate::store::record::ROWS;
+use crate::store::registry::raise;
+use crate::store::{Store, stored};
+
+/// Anomalies that a status shows, at most.
+const SHOWN: u64 = 50;
+
+impl Store {
+    /// Keeps what was found in a pipeline, and that its hours before `judged_to` are judged. What was found before is kept
+    /// once. Whether the lease still holds; if not, nothing is kept.
+    pub async fn keep_anomalies(
+        &self,
+        lease: &Lease,
+        pipeline: &PipelineKey,
+        findings: &[Finding],
+        judged_to: Timestamp,
+    ) -> Result<bool> {
+        let transaction = self.write().await?;
+        if !is_held(&transaction, lease).await? {
+            return Ok(false);
+        }
+        // Something that is found is something new to see.
+        let revision = if findings.is_empty() { None } else { Some(raise(&transaction, pipeline, self).await?) };
+        let now = self.clock.now();
+        let rows = findings.iter().map(|finding| row(finding, now)).collect::<Result<Vec<_>>>()?;
+        let write = async {
+            for rows in rows.chunks(ROWS) {
+                anomaly::Entity::insert_many(rows.iter().cloned())
+                    .on_conflict(OnConflict::column(anomaly::Column::Id).do_nothing().to_owned())
+                    .exec_without_returning(&transaction)
+                    .await?;
+            }
+            let judged =
+                judgement::ActiveModel { pipeline: Set(pipeline.as_str().to_owned()), judged_to: Set(judged_to) };
+            judgement::Entity::insert_many([judged])
+                .on_conflict(
+                    OnConflict::column(judgement::Column::Pipeline)
+                        .update_column(judgement::Column::JudgedTo)
+                        .to_owned(),
+                )
+                .exec_without_returning(&transaction)
+                .await?;
+            transaction.commit().await
+        };
+        write.await.map_err(|error: DbErr| Error::database(error))?;
+        if let Some(revision) = revision {
+            self.changes.committed(pipeline, revision);
+        }
+        Ok(true)
+    }
+
+    /// The instant before which all hours of a pipeline are judged; `None` when none ever was.
+    pub async fn judged_to(&self, pipeline: &PipelineKey) -> Result<Option<Timestamp>> {
+        let found = judgement::Entity::find_by_id(pipeline.as_str()).one(self.connections.reader()).await;
+        Ok(found.map_err(Error::database)?.map(|row| row.judged_to))
+    }
+
+    /// What alerts of a pipeline are about: its grave anomalies since an instant, the oldest first.
+    pub async fn grave_anomalies(&self, pipeline: &PipelineKey, since: Timestamp) -> Result<Vec<Anomaly>> {
+        let rows = anomaly::Entity::find()
+            .filter(anomaly::Column::Pipeline.eq(pipeline.as_str()))
+            .filter(anomaly::Column::Severity.eq(Severity::High.as_str()))
+            .filter(anomaly::Column::BucketStart.gte(since))
+            .order_by_asc(anomaly::Column::BucketStart)
+            .order_by_asc(anomaly::Column::Id)
+            .all(self.connections.reader())
+            .await
+            .map_err(Error::database)?;
+        rows.into_iter().map(found).collect()
+    }
+
+    /// A page of anomalies, the newest hours first.
+    pub async fn anomalies(&self, request: &PageRequest) -> Result<Page<Anomaly>> {
+        use anomaly::Column;
+        let mut select = anomaly::Entity::find().filter(Column::Pipeline.eq(request.pipeline.as_str()));
+        if let Some(source) = &request.source {
+            select = select.filter(Column::Source.eq(source.as_str()));
+        }
+        if let Some(from) = request.from {
+            select = select.filter(Column::BucketStart.gte(from));
+        }
+        if let Some(to) = request.to {
+            select = select.filter(Column::BucketStart.lt(to));
+        }
+        if let Some(position) = request.after {
+            let place = Expr::tuple([Expr::col(Column::BucketStart), Expr::col(Column::Id)]);
+            select = select.filter(place.lt(Expr::tuple([Expr::value(position.at), Expr::value(position.id)])));
+        }
+        let rows = select
+            .order_by_desc(Column::BucketStart)
+            .order_by_desc(Column::Id)
+            .limit(request.first + 1)
+            .all(self.connections.reader())
+            .await
+            .map_err(Error::database)?;
+        page(rows, request.first, found)
+    }
+}
+
+/// What is unusual in a pipeline since an instant: the gravest first, then the newest.
+pub(super) async fn recent_anomalies(
+    connection: &impl ConnectionTrait,
+    pipeline: &PipelineKey,
+    since: Timestamp,
+) -> Result<Vec<Anomaly>> {
+    let rows = anomaly::Entity::find()
+        .filter(anomaly::Column::Pipeline.eq(pipeline.as_str()))
+        .filter(anomaly::Column::BucketStart.gt(since))
+        .order_by_desc(anomaly::Column::BucketStart)
+        .order_by_asc(anomaly::Column::Id)
+        .limit(SHOWN)
+        .all(connection)
+        .await
+        .map_err(Error::database)?;
+    let mut anomalies = rows.into_iter().map(found).collect::<Result<Vec<_>>>()?;
+    anomalies.sort_by_key(|anomaly| std::cmp::Reverse(anomaly.severity));
+    Ok(anomalies)
+}
+
+fn row(finding: &Finding, now: Timestamp) -> Result<anomaly::ActiveModel> {
+    let anomaly = &finding.anomaly;
+    Ok(anomaly::ActiveModel {
+        id: Set(stored("the id of an anomaly", &anomaly.id)?),
+        pipeline: Set(finding.pipeline.as_str().to_owned()),
+        source: Set(anomaly.source.as_ref().map(SourceKey::to_string).unwrap_or_default()),
+        series: Set(anomaly.subject.to_string()),
+        method: Set(anomaly.method.name().to_owned()),
+        kind: Set(anomaly.kind.as_str().to_owned()),
+        severity: Set(anomaly.severity.as_str().to_owned()),
+        bucket_start: Set(anomaly.timestamp),
+        observed: Set(anomaly.observed),
+        expected: Set(anomaly.expected),
+        lower: Set(anomaly.lower),
+        upper: Set(anomaly.upper),
+        sample_size: Set(i64::try_from(anomaly.sample_size).unwrap_or(i64::MAX)),
+        p_value: Set(anomaly.p_value),
+        alpha: Set(anomaly.alpha),
+        description: Set(anomaly.description.clone()),
+        found_at: Set(now),
+    })
+}
+
+fn found(row: anomaly::Model) -> Result<Anomaly> {
+    let subject = match row.series.as_str() {
+        Series::ARTICLES => Subject::Articles,
+        Series::EVENTS => Subject::Events,
+        check => Subject::Check(check.into()),
+    };
+    Ok(Anomaly {
+        id: Uuid::to_string(&row.id),
+        kind: stored("the type of an anomaly", &row.kind)?,
+        severity: stored("the severity", &row.severity)?,
+        description: row.description,
+        timestamp: row.bucket_start,
+        source: if row.source.is_empty() { None } else { Some(stored("the source", &row.source)?) },
+        check: match &subject {
+            Subject::Check(name) => Some(name.to_string()),
+            Subject::Articles | Subject::Events => None,
+        },
+        subject,
+        method: stored("the method of an anomaly", &row.method)?,
+        observed: row.observed,
+        expected: row.expected,
+        lower: row.lower,
+        upper: row.upper,
+        sample_size: u64::try_from(row.sample_size).unwrap_or(0),
+        p_value: row.p_value,
+        alpha: row.alpha,
+    })
+}

@@ -1,9 +1,11 @@
 import { mkdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Browser } from './browser';
 import { PipewatchServer } from './server';
 import { Site } from './site';
+import { weeks } from './weeks';
 
 const FOLDER = fileURLToPath(new URL('../screenshots/', import.meta.url));
 const SIZES = { desktop: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } } as const;
@@ -28,13 +30,22 @@ afterAll(async () => {
   await server?.stop();
 });
 
-/** Each page: its address, what must be there, and what is done before. */
-const PAGES: [name: string, path: string, selector: string, before?: () => Promise<unknown>][] = [
+/** Each page: its address, what must be there, and what is done then. */
+const PAGES: [name: string, path: string, selector: string, then?: (page: Page) => Promise<unknown>][] = [
   ['empty', '/#/pipelines/none', '.empty pre'],
   ['overview', '/', '.card >> nth=1'],
   ['demo', '/#/pipelines/demo', '.chart canvas >> nth=1'],
   ['pipeline', '/#/pipelines/news', '.chart canvas >> nth=1'],
   ['source', '/#/pipelines/shop/sources/orders', '.chart canvas >> nth=1'],
+  [
+    'history',
+    '/#/pipelines/trade/sources/customs',
+    '.chart canvas >> nth=1',
+    async (page) => {
+      await page.getByRole('button', { name: '7 d' }).click();
+      await page.locator('.anomalies').first().waitFor();
+    },
+  ],
   ['error', '/#/pipelines/shop', '.chart canvas >> nth=1'],
   ['alerts', '/#/alerts', '.alert'],
   ['kiosk', '/?kiosk#/', '.card >> nth=1'],
@@ -45,12 +56,13 @@ it('every page in every form', async () => {
   await fill();
   for (const scheme of ['light', 'dark'] as const) {
     for (const [form, viewport] of Object.entries(SIZES)) {
-      for (const [name, path, selector] of PAGES) {
+      for (const [name, path, selector, then] of PAGES) {
         const page = await browser.context.newPage();
         await page.emulateMedia({ colorScheme: scheme });
         await page.setViewportSize(viewport);
         await page.goto(site.url + path);
         await page.locator(selector).first().waitFor();
+        await then?.(page);
         await page.screenshot({
           path: `${FOLDER}${name}-${form}-${scheme}.png`,
           fullPage: name !== 'kiosk' && name !== 'graphiql',
@@ -104,5 +116,13 @@ async function fill() {
       { name: 'geocoding', state: 'ok', items_in: 12, items_out: 11, started_at: at(3), ended_at: end },
     ],
   });
+  await server.report(
+    'trade',
+    ...weeks('customs', {
+      6: { articles_collected: 3, events_extracted: 1 },
+      9: { geocoding_successes: 24 },
+      14: { geocoding_successes: 33 },
+    }),
+  );
   await server.report('weather', ...runs(['stations', 'radar'], 0.75));
 }

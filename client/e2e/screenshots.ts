@@ -44,6 +44,10 @@ const PAGES: [name: string, path: string, selector: string, then?: (page: Page) 
     async (page) => {
       await page.getByRole('button', { name: '7 d' }).click();
       await page.locator('.anomalies').first().waitFor();
+      const chart = page.locator('.u-over').last();
+      const box = await chart.boundingBox();
+      // The run of six hours ago, of a week of hours.
+      if (box) await chart.hover({ position: { x: (box.width * 161) / 167, y: box.height / 2 } });
     },
   ],
   ['error', '/#/pipelines/shop', '.chart canvas >> nth=1'],
@@ -71,6 +75,7 @@ it('every page in every form', async () => {
       }
     }
   }
+  await inReadme();
   const page = await browser.open(`${site.url}/#/pipelines/news`);
   await page.locator('.sources tbody tr').first().waitFor();
   await server.kill();
@@ -78,6 +83,26 @@ it('every page in every form', async () => {
   await page.screenshot({ path: `${FOLDER}gone-desktop-light.png`, fullPage: true });
   expect(browser.complaints.filter((it) => !/ERR_CONNECTION|502|WebSocket/.test(it))).toEqual([]);
 });
+
+/** What the README shows, no higher than there is something to see. */
+async function inReadme() {
+  for (const [name, scheme, height] of [
+    ['overview', 'light', 480],
+    ['pipeline', 'dark', 970],
+    ['history', 'light', 790],
+    ['alerts', 'dark', 560],
+  ] as const) {
+    const [, path = '', selector = '', then] = PAGES.find(([it]) => it === name) ?? [];
+    const page = await browser.context.newPage();
+    await page.emulateMedia({ colorScheme: scheme });
+    await page.setViewportSize({ width: 1_200, height });
+    await page.goto(site.url + path);
+    await page.locator(selector).first().waitFor();
+    await then?.(page);
+    await page.screenshot({ path: `${FOLDER}readme-${name}.png` });
+    await page.close();
+  }
+}
 
 /** Pipelines in each state, with runs of some hours. */
 async function fill() {

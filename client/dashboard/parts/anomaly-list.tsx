@@ -15,7 +15,10 @@ export interface AnomalyListProps {
 export function AnomalyList({ marks, label, onPoint }: AnomalyListProps) {
   const [isWhole, setWhole] = useState(false);
   if (marks.length === 0) return null;
-  const sorted = marks.toSorted((a, b) => b.anomaly.timestamp.localeCompare(a.anomaly.timestamp));
+  const sorted = marks.toSorted(
+    (a, b) =>
+      b.anomaly.timestamp.localeCompare(a.anomaly.timestamp) || Number(isGrave(b.anomaly)) - Number(isGrave(a.anomaly)),
+  );
   return (
     <>
       <ul className="anomalies" aria-label={label}>

@@ -115,6 +115,18 @@ it('explains it under the pointer', () => {
   expect(tip?.hidden).toBe(true);
 });
 
+it('of many at one place explains the grave ones, and says that there are more', () => {
+  const slight = { ...SLIGHT, timestamp: GRAVE.timestamp, series: 'geocoding' };
+  show(foundIn([slight, { ...slight, id: 'another' }, GRAVE], 'punch', RANGE));
+  plots[0]?.point(19);
+  const lines = [...(plots[0]?.over.querySelector('.tip')?.children ?? [])].map((it) => it.textContent);
+  expect(lines).toEqual([
+    'geocoding of punch: 40 % (p = 0.00001, alert below 0.0002)',
+    'articles of punch: 0 (p = 0.01, alert below 0.0002)',
+    'and 1 more, listed below',
+  ]);
+});
+
 it('lists it in words, and shows on the chart what is focused', () => {
   show(foundIn([GRAVE, SLIGHT], 'punch', RANGE));
   const list = screen.getByRole('list', { name: 'Anomalies of volumes' });

@@ -15,6 +15,10 @@ export interface MarksOptions {
 }
 
 const RADIUS = 5;
+/** So many are explained over the chart; the list has them all. */
+const MOST = 2;
+/** In pixels: more would hide the chart. */
+const WIDEST = 320;
 
 /** Rings on the lines where something was unusual, and what it was under the pointer. */
 export function marksPlugin({ marks, chosen, color, ground }: MarksOptions): uPlot.Plugin {
@@ -33,12 +37,17 @@ export function marksPlugin({ marks, chosen, color, ground }: MarksOptions): uPl
         tip.hidden = near.length === 0;
         const [first] = near;
         if (!first) return;
-        tip.replaceChildren(...near.map(({ anomaly }) => line(`${sentence(anomaly)} (${sureness(anomaly)})`)));
+        const texts = near
+          .toSorted((a, b) => Number(isGrave(b.anomaly)) - Number(isGrave(a.anomaly)))
+          .slice(0, MOST)
+          .map(({ anomaly }) => `${sentence(anomaly)} (${sureness(anomaly)})`);
+        if (near.length > MOST) texts.push(`and ${near.length - MOST} more, listed below`);
+        tip.replaceChildren(...texts.map(line));
         const place = plot.valToPos(first.at, 'x');
         const isRight = place > plot.over.clientWidth / 2;
         tip.style.left = isRight ? '' : `${place + 10}px`;
         tip.style.right = isRight ? `${plot.over.clientWidth - place + 10}px` : '';
-        tip.style.maxWidth = `${Math.max(isRight ? place : plot.over.clientWidth - place, 120) - 10}px`;
+        tip.style.maxWidth = `${Math.min(isRight ? place - 10 : plot.over.clientWidth - place - 10, WIDEST)}px`;
       },
     },
   };

@@ -23,7 +23,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           provide: { react: '19.' },
-          include: ['src/**/*.test.{ts,tsx}', 'test/**/*.test.ts', 'dashboard/**/*.test.ts'],
+          include: ['src/**/*.test.{ts,tsx}', 'test/**/*.test.ts', 'dashboard/**/*.test.{ts,tsx}'],
           typecheck: { enabled: true, include: ['src/**/*.test-d.ts'] },
           // One copy of graphql for all: it refuses schemas of another.
           server: { deps: { inline: [/graphql/] } },

@@ -116,6 +116,8 @@ export type RatesFragment = { points: Array<{ start: string, rate: number | null
 
 export type VolumesFragment = { points: Array<{ start: string, total: number | null }> };
 
+export type UnusualFragment = { id: string, severity: Severity, description: string, timestamp: string, source: string | null, series: string, pValue: number, alpha: number };
+
 export type HistoryQueryVariables = Exact<{
   pipeline: string;
   source?: string | null | undefined;
@@ -125,7 +127,7 @@ export type HistoryQueryVariables = Exact<{
 }>;
 
 
-export type HistoryQuery = { geocoding: { points: Array<{ start: string, rate: number | null }> }, validation: { points: Array<{ start: string, rate: number | null }> }, articles: { points: Array<{ start: string, total: number | null }> }, events: { points: Array<{ start: string, total: number | null }> } };
+export type HistoryQuery = { geocoding: { points: Array<{ start: string, rate: number | null }> }, validation: { points: Array<{ start: string, rate: number | null }> }, articles: { points: Array<{ start: string, total: number | null }> }, events: { points: Array<{ start: string, total: number | null }> }, anomalies: { pageInfo: { hasNextPage: boolean }, nodes: Array<{ id: string, severity: Severity, description: string, timestamp: string, source: string | null, series: string, pValue: number, alpha: number }> } };
 
 // Generated from schema.graphql and the operations beside it: npm run codegen.
 export const RecentRunsDocument = 'query RecentRuns($pipeline:String!$first:Int!){sourceRuns(pipeline:$pipeline first:$first){pageInfo{hasNextPage}nodes{id source state finishedAt articlesCollected eventsExtracted geocodingAttempts geocodingSuccesses validationAttempts validationPasses}}}';
@@ -134,4 +136,4 @@ export const AlertsDocument = 'query Alerts($states:[AlertState!]$first:Int!){al
 export const AcknowledgeDocument = 'mutation Acknowledge($id:ID!$author:String!$note:String){acknowledgeAlert(id:$id author:$author note:$note){...AlertRow}}fragment AlertRow on AlertRecord{id rule pipeline source check state severity title message startedAt changedAt acknowledgedBy note}';
 export const SilenceDocument = 'mutation Silence($rule:AlertRule$pipeline:String$source:String$until:DateTime!$author:String!$reason:String!){silenceAlerts(rule:$rule pipeline:$pipeline source:$source until:$until author:$author reason:$reason){id}}';
 export const EndSilenceDocument = 'mutation EndSilence($id:ID!){endAlertSilence(id:$id)}';
-export const HistoryDocument = 'query History($pipeline:String!$source:String$from:DateTime!$to:DateTime!$bucket:HistoryBucket!){geocoding:qualityHistory(pipeline:$pipeline source:$source check:"geocoding" from:$from to:$to bucket:$bucket){...Rates}validation:qualityHistory(pipeline:$pipeline source:$source check:"validation" from:$from to:$to bucket:$bucket){...Rates}articles:qualityHistory(pipeline:$pipeline source:$source check:"articles" from:$from to:$to bucket:$bucket){...Volumes}events:qualityHistory(pipeline:$pipeline source:$source check:"events" from:$from to:$to bucket:$bucket){...Volumes}}fragment Rates on QualityHistory{points{start rate}}fragment Volumes on QualityHistory{points{start total}}';
+export const HistoryDocument = 'query History($pipeline:String!$source:String$from:DateTime!$to:DateTime!$bucket:HistoryBucket!){geocoding:qualityHistory(pipeline:$pipeline source:$source check:"geocoding" from:$from to:$to bucket:$bucket){...Rates}validation:qualityHistory(pipeline:$pipeline source:$source check:"validation" from:$from to:$to bucket:$bucket){...Rates}articles:qualityHistory(pipeline:$pipeline source:$source check:"articles" from:$from to:$to bucket:$bucket){...Volumes}events:qualityHistory(pipeline:$pipeline source:$source check:"events" from:$from to:$to bucket:$bucket){...Volumes}anomalies(pipeline:$pipeline source:$source from:$from to:$to first:500){pageInfo{hasNextPage}nodes{...Unusual}}}fragment Rates on QualityHistory{points{start rate}}fragment Volumes on QualityHistory{points{start total}}fragment Unusual on Anomaly{id severity description timestamp source series pValue alpha}';

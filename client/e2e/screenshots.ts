@@ -1,9 +1,11 @@
 import { mkdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Browser } from './browser';
 import { PipewatchServer } from './server';
 import { Site } from './site';
+import { weeks } from './weeks';
 
 const FOLDER = fileURLToPath(new URL('../screenshots/', import.meta.url));
 const SIZES = { desktop: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } } as const;
@@ -28,13 +30,26 @@ afterAll(async () => {
   await server?.stop();
 });
 
-/** Each page: its address, what must be there, and what is done before. */
-const PAGES: [name: string, path: string, selector: string, before?: () => Promise<unknown>][] = [
+/** Each page: its address, what must be there, and what is done then. */
+const PAGES: [name: string, path: string, selector: string, then?: (page: Page) => Promise<unknown>][] = [
   ['empty', '/#/pipelines/none', '.empty pre'],
   ['overview', '/', '.card >> nth=1'],
   ['demo', '/#/pipelines/demo', '.chart canvas >> nth=1'],
   ['pipeline', '/#/pipelines/news', '.chart canvas >> nth=1'],
   ['source', '/#/pipelines/shop/sources/orders', '.chart canvas >> nth=1'],
+  [
+    'history',
+    '/#/pipelines/trade/sources/customs',
+    '.chart canvas >> nth=1',
+    async (page) => {
+      await page.getByRole('button', { name: '7 d' }).click();
+      await page.locator('.anomalies').first().waitFor();
+      const chart = page.locator('.u-over').last();
+      const box = await chart.boundingBox();
+      // The run of six hours ago, of a week of hours.
+      if (box) await chart.hover({ position: { x: (box.width * 161) / 167, y: box.height / 2 } });
+    },
+  ],
   ['error', '/#/pipelines/shop', '.chart canvas >> nth=1'],
   ['alerts', '/#/alerts', '.alert'],
   ['kiosk', '/?kiosk#/', '.card >> nth=1'],
@@ -45,12 +60,13 @@ it('every page in every form', async () => {
   await fill();
   for (const scheme of ['light', 'dark'] as const) {
     for (const [form, viewport] of Object.entries(SIZES)) {
-      for (const [name, path, selector] of PAGES) {
+      for (const [name, path, selector, then] of PAGES) {
         const page = await browser.context.newPage();
         await page.emulateMedia({ colorScheme: scheme });
         await page.setViewportSize(viewport);
         await page.goto(site.url + path);
         await page.locator(selector).first().waitFor();
+        await then?.(page);
         await page.screenshot({
           path: `${FOLDER}${name}-${form}-${scheme}.png`,
           fullPage: name !== 'kiosk' && name !== 'graphiql',
@@ -59,6 +75,7 @@ it('every page in every form', async () => {
       }
     }
   }
+  await inReadme();
   const page = await browser.open(`${site.url}/#/pipelines/news`);
   await page.locator('.sources tbody tr').first().waitFor();
   await server.kill();
@@ -66,6 +83,26 @@ it('every page in every form', async () => {
   await page.screenshot({ path: `${FOLDER}gone-desktop-light.png`, fullPage: true });
   expect(browser.complaints.filter((it) => !/ERR_CONNECTION|502|WebSocket/.test(it))).toEqual([]);
 });
+
+/** What the README shows, no higher than there is something to see. */
+async function inReadme() {
+  for (const [name, scheme, height] of [
+    ['overview', 'light', 480],
+    ['pipeline', 'dark', 970],
+    ['history', 'light', 790],
+    ['alerts', 'dark', 560],
+  ] as const) {
+    const [, path = '', selector = '', then] = PAGES.find(([it]) => it === name) ?? [];
+    const page = await browser.context.newPage();
+    await page.emulateMedia({ colorScheme: scheme });
+    await page.setViewportSize({ width: 1_200, height });
+    await page.goto(site.url + path);
+    await page.locator(selector).first().waitFor();
+    await then?.(page);
+    await page.screenshot({ path: `${FOLDER}readme-${name}.png` });
+    await page.close();
+  }
+}
 
 /** Pipelines in each state, with runs of some hours. */
 async function fill() {
@@ -104,5 +141,13 @@ async function fill() {
       { name: 'geocoding', state: 'ok', items_in: 12, items_out: 11, started_at: at(3), ended_at: end },
     ],
   });
+  await server.report(
+    'trade',
+    ...weeks('customs', {
+      6: { articles_collected: 3, events_extracted: 1 },
+      9: { geocoding_successes: 24 },
+      14: { geocoding_successes: 33 },
+    }),
+  );
   await server.report('weather', ...runs(['stations', 'radar'], 0.75));
 }

@@ -13,6 +13,7 @@ import { useTitle, worst } from '../title';
 
 type Alert = AlertsQuery['alerts']['nodes'][number];
 
+const GRAVITY = { HIGH: 0, MEDIUM: 1, LOW: 2 } as const;
 const GROUPS: readonly { readonly state: AlertState; readonly title: string; readonly none: string | null }[] = [
   { state: 'FIRING', title: 'Firing', none: 'Nothing fires.' },
   { state: 'ACKNOWLEDGED', title: 'Acknowledged', none: null },
@@ -53,7 +54,10 @@ export default function Alerts({ overview }: { overview: FeedSnapshot<readonly P
       {data && <Silences silences={data.alertSilences} onEnded={refetch} />}
       {data &&
         GROUPS.map(({ state, title, none }) => {
-          const group = alerts.filter((it) => it.state === state);
+          const group = alerts
+            .filter((it) => it.state === state)
+            // The gravest first, as long as there is something to do.
+            .sort((a, b) => (state === 'RESOLVED' ? 0 : GRAVITY[a.severity] - GRAVITY[b.severity]));
           if (group.length === 0 && none === null) return null;
           return (
             <section key={state} aria-labelledby={state}>

@@ -111,7 +111,7 @@ function Runs({ runs }: { runs: readonly Run[] }) {
           {runs.map((run) => (
             <Table.Tr key={run.id}>
               <Table.Td className="figures">
-                {run.finishedAt ? new Date(run.finishedAt).toLocaleString() : '–'}{' '}
+                <span className="whole">{run.finishedAt ? new Date(run.finishedAt).toLocaleString() : '–'}</span>{' '}
                 {run.backfill && <span className="dim">reported late</span>}
               </Table.Td>
               <Table.Td>

@@ -1,13 +1,22 @@
 import 'uplot/dist/uPlot.min.css';
 import { useComputedColorScheme } from '@mantine/core';
-import { useEffect, useRef } from 'react';
+import { useEffect, useMemo, useRef, useState } from 'react';
 import uPlot from 'uplot';
+import type { Mark } from './anomalies';
+import { AnomalyList } from './anomaly-list';
+import { marksPlugin, type Placed } from './marks';
 
 export interface ChartProps {
   title: string;
   /** Seconds since 1970. */
   from: readonly number[];
-  lines: readonly { readonly name: string; readonly values: readonly (number | null)[]; readonly color: 1 | 2 }[];
+  lines: readonly {
+    readonly name: string;
+    readonly values: readonly (number | null)[];
+    readonly color: 1 | 2;
+    /** What was unusual about it. */
+    readonly marks?: readonly Mark[];
+  }[];
   /** `%` fixes the axis from 0 to 100. */
   unit?: '%';
   /** Nothing between two points means something. */
@@ -22,6 +31,14 @@ export function Chart({ title, from, lines, unit, hasGaps = false }: ChartProps)
   const plot = useRef<uPlot>(null);
   const scheme = useComputedColorScheme('light');
   const names = lines.map((it) => it.name).join();
+  const marks = useMemo(
+    () => lines.flatMap(({ marks = [] }, index): Placed[] => marks.map((it) => ({ ...it, line: index + 1 }))),
+    [lines],
+  );
+  const [chosen, setChosen] = useState<string | null>(null);
+  // For what is drawn without rendering.
+  const drawn = useRef({ marks, chosen });
+  drawn.current = { marks, chosen };
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: the chart is made for its form and colours; data follows below
   useEffect(() => {
@@ -29,13 +46,27 @@ export function Chart({ title, from, lines, unit, hasGaps = false }: ChartProps)
     if (!element) return;
     const style = getComputedStyle(document.documentElement);
     const [text, grid] = [style.getPropertyValue('--dim'), style.getPropertyValue('--line')];
-    const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 } };
+    const font = `12px ${getComputedStyle(element).fontFamily}`;
+    const axis = {
+      font,
+      stroke: text,
+      grid: { stroke: grid, width: 1 },
+      ticks: { stroke: grid, width: 1 },
+    };
     const show = (value: number | null) =>
       value === null ? '–' : unit ? `${value.toFixed(1)} %` : value.toLocaleString('en');
     plot.current = new uPlot(
       {
         width: element.clientWidth,
         height: HEIGHT,
+        plugins: [
+          marksPlugin({
+            marks: () => drawn.current.marks,
+            chosen: () => drawn.current.chosen,
+            color: style.getPropertyValue('--error'),
+            ground: style.getPropertyValue('--panel'),
+          }),
+        ],
         cursor: { drag: { x: false, y: false } },
         scales: { y: { range: unit ? [0, 104] : (_, __, max) => [0, Math.max(max * 1.05, 1)] } },
         axes: [
@@ -75,6 +106,9 @@ export function Chart({ title, from, lines, unit, hasGaps = false }: ChartProps)
     plot.current?.setData([[...from], ...lines.map((it) => [...it.values])]);
   }, [from, lines]);
 
+  // biome-ignore lint/correctness/useExhaustiveDependencies: it is drawn again for what the marks' plugin then reads
+  useEffect(() => plot.current?.redraw(false), [marks, chosen]);
+
   const said = lines
     .map(
       ({ name, values }) =>
@@ -88,6 +122,7 @@ export function Chart({ title, from, lines, unit, hasGaps = false }: ChartProps)
     <figure className="chart">
       <figcaption>{title}</figcaption>
       <div ref={box} role="img" aria-label={`${title} over time. Last, ${said}`} />
+      <AnomalyList marks={marks} label={`Anomalies of ${title.toLowerCase()}`} onPoint={setChosen} />
     </figure>
   );
 }

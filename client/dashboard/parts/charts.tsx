@@ -1,29 +1,26 @@
+import { useMemo } from 'react';
+import type { Found } from './anomalies';
 import type { Buckets } from './buckets';
 import { Chart } from './chart';
 
-/** Rates and volumes side by side. */
-export function Charts({ buckets, hasGaps = false }: { buckets: Buckets; hasGaps?: boolean }) {
+/** Rates and volumes side by side, and what was unusual about them. */
+export function Charts({ buckets, found, hasGaps = false }: { buckets: Buckets; found?: Found; hasGaps?: boolean }) {
+  const [rates, volumes] = useMemo(() => {
+    const line = (name: string, series: Exclude<keyof Buckets, 'from'>, color: 1 | 2) => ({
+      name,
+      values: buckets[series],
+      color,
+      marks: found?.marks.get(series) ?? [],
+    });
+    return [
+      [line('Geocoding', 'geocoding', 1), line('Validation', 'validation', 2)],
+      [line('Articles', 'articles', 1), line('Events', 'events', 2)],
+    ] as const;
+  }, [buckets, found]);
   return (
     <div className="charts">
-      <Chart
-        title="Rates"
-        from={buckets.from}
-        unit="%"
-        hasGaps={hasGaps}
-        lines={[
-          { name: 'Geocoding', values: buckets.geocoding, color: 1 },
-          { name: 'Validation', values: buckets.validation, color: 2 },
-        ]}
-      />
-      <Chart
-        title="Volumes"
-        from={buckets.from}
-        hasGaps={hasGaps}
-        lines={[
-          { name: 'Articles', values: buckets.articles, color: 1 },
-          { name: 'Events', values: buckets.events, color: 2 },
-        ]}
-      />
+      <Chart title="Rates" from={buckets.from} unit="%" hasGaps={hasGaps} lines={rates} />
+      <Chart title="Volumes" from={buckets.from} hasGaps={hasGaps} lines={volumes} />
     </div>
   );
 }

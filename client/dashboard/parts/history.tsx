@@ -1,6 +1,9 @@
 import { useQuery } from '@apollo/client/react';
 import { useMemo } from 'react';
 import { client, HISTORY } from '../apollo';
+import type { HistoryQuery } from '../generated';
+import { hrefs } from '../router';
+import { type Found, foundIn } from './anomalies';
 import { Charts } from './charts';
 import { useFollowing } from './following';
 import { historyOf, rangeOf, type Span } from './spans';
@@ -25,8 +28,43 @@ export function History({ pipeline, source, span, revision }: HistoryProps) {
     fetchPolicy: 'no-cache',
   });
   useFollowing(error ? `${revision} ${Boolean(error)}` : revision, refetch);
-  const buckets = useMemo(() => data && historyOf(data as Parameters<typeof historyOf>[0], range), [data, range]);
-  if (error && !data) return <p className="dim">The history could not be loaded: {error.message}</p>;
-  if (!buckets) return <p className="dim">Loading…</p>;
-  return <Charts buckets={buckets} hasGaps />;
+  // All of it: what is asked for has no parts that come later.
+  const answer = data as HistoryQuery | undefined;
+  const buckets = useMemo(() => answer && historyOf(answer, range), [answer, range]);
+  const found = useMemo(
+    () => answer && foundIn(answer.anomalies.nodes, source ?? null, range),
+    [answer, source, range],
+  );
+  if (error && !answer) return <p className="dim">The history could not be loaded: {error.message}</p>;
+  if (!answer || !buckets || !found) return <p className="dim">Loading…</p>;
+  return (
+    <>
+      <Charts buckets={buckets} found={found} hasGaps />
+      <Elsewhere pipeline={pipeline} found={found} isPart={answer.anomalies.pageInfo.hasNextPage} />
+    </>
+  );
 }
+
+/** What is unusual about single sources is on their own pages. */
+export function Elsewhere({ pipeline, found, isPart }: { pipeline: string; found: Found; isPart: boolean }) {
+  const { elsewhere } = found;
+  return (
+    <>
+      {elsewhere.length > 0 && (
+        <p className="dim">
+          Anomalies of single sources:{' '}
+          {elsewhere.slice(0, MOST).map(([source, count], index) => (
+            <span key={source}>
+              {index > 0 && ', '}
+              <a href={hrefs.source(pipeline, source)}>{source}</a> ({count})
+            </span>
+          ))}
+          {elsewhere.length > MOST && ` and of ${elsewhere.length - MOST} more`}
+        </p>
+      )}
+      {isPart && <p className="dim">There are more anomalies than the newest 500, which are shown.</p>}
+    </>
+  );
+}
+
+const MOST = 10;

@@ -29,7 +29,7 @@ export function rangeOf(span: Span, now: number): Range {
 }
 
 /** As a chart takes them: an hour or day of which nothing was reported is a gap and no zero. */
-export function historyOf(data: HistoryQuery, { from, to, step }: Range): Buckets {
+export function historyOf(data: Omit<HistoryQuery, 'anomalies'>, { from, to, step }: Range): Buckets {
   const starts = Array.from({ length: Math.ceil((to - from) / step) }, (_, index) => from + index * step);
   const column = <P extends { start: string }>(points: readonly P[], value: (point: P) => number | null) => {
     const known = new Map(points.map((point) => [Date.parse(point.start) / 1_000, value(point)]));

@@ -48,13 +48,15 @@ export default function Trend({ pipeline, revision, timestamp, onRuns }: TrendPr
   return (
     <section aria-labelledby="trend">
       <div className="heading">
-        <Title order={2} size="h4" id="trend">
-          Trend
-        </Title>
+        <div className="name">
+          <Title order={2} size="h4" id="trend">
+            Trend
+          </Title>
+          <span className="dim">
+            {choice === RUNS_SHOWN && runs && (isPart ? `the last ${runs.length} runs` : `all ${runs.length} runs`)}
+          </span>
+        </div>
         <SpanChoice spans={CHOICES} chosen={choice} onChoose={setChoice} />
-        <span className="dim">
-          {choice === RUNS_SHOWN && runs && (isPart ? `the last ${runs.length} runs` : `all ${runs.length} runs`)}
-        </span>
       </div>
       {choice !== RUNS_SHOWN ? (
         <History pipeline={pipeline} span={choice} revision={revision} />

@@ -22,6 +22,8 @@ mod graphql;
 mod groups;
 /// `/api/health` and its parts.
 mod health;
+/// What alerts would have said of the real file while it happened.
+mod history;
 /// Reports: what is stored, what is refused, and what is answered.
 mod ingest;
 /// Limits on connections, operations and patience.

@@ -8,6 +8,8 @@ mod support;
 mod access;
 /// Alerts: how they are raised, and how they end.
 mod alerts;
+/// What the statistics find, and what becomes of it.
+mod anomalies;
 /// Checks beyond the two.
 mod checks;
 /// The `hourly` rows of closed hours.

@@ -10,6 +10,7 @@ use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::evaluator::Evaluator;
+use crate::store::SeriesHours;
 use crate::store::leases::Lease;
 
 /// Hours that are read again: what comes later than a day is backfill, and judges nothing.
@@ -84,11 +85,15 @@ impl Evaluator {
             let judged_to = self.store.judged_to(pipeline).await?;
             Hour::of(judged_to.unwrap_or(now - FIRST_LOOK)).minus(1).min(last_closed)
         };
-        for read in self.store.series_since(pipeline, since).await? {
-            // The whole pipeline is judged by what was reported of it; the sums of its sources are judged by source.
-            if read.source.is_none() && read.basis != RollupBasis::Aggregate || read.basis == RollupBasis::Hourly {
-                continue;
-            }
+        let mut all = self.store.series_since(pipeline, since).await?;
+        // What is new may have a past, which was imported.
+        let is_new = |read: &SeriesHours| {
+            is_judged(read) && !known.series.contains_key(&(read.source.clone(), read.series.clone()))
+        };
+        if since > oldest && all.iter().any(is_new) {
+            all = self.store.series_since(pipeline, oldest).await?;
+        }
+        for read in all.into_iter().filter(is_judged) {
             let subject = match read.series.as_str() {
                 rollup::Series::ARTICLES => Subject::Articles,
                 rollup::Series::EVENTS => Subject::Events,
@@ -146,6 +151,12 @@ impl Evaluator {
         }
         findings
     }
+}
+
+/// The whole pipeline is judged by what was reported of it; the sums of its sources are judged by source.
+fn is_judged(read: &SeriesHours) -> bool {
+    let is_of_sources = read.source.is_none() && read.basis != RollupBasis::Aggregate;
+    !is_of_sources && read.basis != RollupBasis::Hourly
 }
 
 /// What there is to say of a feed that was found dead, unless something has come since.

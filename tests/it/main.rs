@@ -8,6 +8,8 @@ mod support;
 mod access;
 /// Alerts: how they are raised, and how they end.
 mod alerts;
+/// What the statistics find, and what becomes of it.
+mod anomalies;
 /// Badges.
 mod badge;
 /// Checks beyond the two.
@@ -24,6 +26,8 @@ mod graphql;
 mod groups;
 /// `/api/health` and its parts.
 mod health;
+/// What alerts would have said of the real file while it happened.
+mod history;
 /// Reports: what is stored, what is refused, and what is answered.
 mod ingest;
 /// Limits on connections, operations and patience.

@@ -8,6 +8,8 @@ pub(crate) mod server;
 pub(crate) mod teller;
 /// A store without a server.
 pub(crate) mod timed_store;
+/// An evaluator without a server.
+pub(crate) mod watch;
 /// Those who watch.
 pub(crate) mod watchers;
 

@@ -4,7 +4,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use pipewatch::app;
 use pipewatch::clock::Clock;
 use pipewatch::config::{Config, DatabaseFlags, Flags};
@@ -32,12 +32,18 @@ impl Server {
     }
 
     pub(crate) async fn start_with(database: Database, flags: Flags) -> Self {
+        Self::start_at(database, flags, Utc::now()).await
+    }
+
+    /// At another time than the machine's, from the beginning.
+    pub(crate) async fn start_at(database: Database, flags: Flags, now: DateTime<Utc>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let file = DatabaseFlags { config: Some("/dev/null".into()), ..DatabaseFlags::default() };
         let flags = Flags { database: DatabaseFlags { database_url: Some(database.url.clone()), ..file }, ..flags };
         let config = Config::load(flags, None).expect("good settings");
-        let ahead = Arc::new(AtomicI64::new(0));
+        let ahead = (now - Utc::now()).num_microseconds().expect("a short time");
+        let ahead = Arc::new(AtomicI64::new(ahead));
         let clock = Clock::new({
             let ahead = Arc::clone(&ahead);
             move || Utc::now() + TimeDelta::microseconds(ahead.load(Ordering::Relaxed))

@@ -1,0 +1,239 @@
+//! What the statistics find, from the report to the alert and back.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use pipewatch::config::Flags;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use rand_distr::{Binomial, Distribution as _, Poisson};
+use serde_json::{Value, json};
+
+use crate::support::server::answer;
+use crate::support::timed_store::{at, lines};
+use crate::support::{Database, Server, eventually, with};
+
+behaviours! {
+    a_feed_that_runs_and_brings_nothing_is_dead,
+    a_drop_and_a_surge_are_found_once,
+    imported_history_is_a_baseline_at_once,
+}
+
+/// A Monday. What is generated depends on nothing else.
+const BEGIN: &str = "2031-01-06T00:00:00Z";
+const DAYS: i64 = 21;
+
+fn begin() -> DateTime<Utc> {
+    at(BEGIN)
+}
+
+async fn start(database: Database, now: DateTime<Utc>) -> Server {
+    let flags = Flags { evaluation_interval: Some("100ms".into()), ..Flags::default() };
+    Server::start_at(database, flags, now).await
+}
+
+/// A run that ended within an hour, counted from the beginning.
+fn run(source: &str, hour: i64, counts: Value) -> Value {
+    let ended = begin() + TimeDelta::hours(hour) + TimeDelta::minutes(3);
+    with(
+        json!({"source": source, "timestamp": ended.to_rfc3339(), "articles_collected": 0, "events_extracted": 0}),
+        counts,
+    )
+}
+
+/// Reports to a pipeline in one transaction, so that whoever evaluates sees all of it or nothing.
+async fn store(server: &Server, pipeline: &str, runs: &[Value]) {
+    let body: String = runs.iter().map(|run| format!("{run}\n")).collect();
+    let request = server.post(&format!("/api/v1/source-runs?pipeline={pipeline}"));
+    let (status, answer) = answer(request.header("content-type", "application/x-ndjson").body(body)).await;
+    assert_eq!(status, 201, "{answer}");
+}
+
+/// Waits until all hours of a pipeline before this one are judged.
+async fn judged(database: &Database, pipeline: &str, hour: i64) {
+    let to = if database.is_postgres() {
+        "to_char(judged_to AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')"
+    } else {
+        "replace(substr(judged_to, 1, 19), 'T', ' ')"
+    };
+    let sql = format!("SELECT {to} FROM judgements WHERE pipeline = '{pipeline}'");
+    let expected = (begin() + TimeDelta::hours(hour)).format("%Y-%m-%d %H:%M:%S").to_string();
+    eventually("the hours are judged", || async {
+        lines(database, &sql).await.first().is_some_and(|judged| *judged >= expected).then_some(())
+    })
+    .await;
+}
+
+/// The anomalies of the hours since the beginning, the newest first.
+async fn anomalies(server: &Server, pipeline: &str) -> Vec<Value> {
+    let query = "query($pipeline: String!, $from: DateTime) { anomalies(pipeline: $pipeline, from: $from) { nodes {
+        id type severity description timestamp source check series method observed expected lower upper sampleSize
+        pValue alpha } } }";
+    let data = server.data(query, json!({"pipeline": pipeline, "from": BEGIN})).await;
+    data["anomalies"]["nodes"].as_array().expect("a list").clone()
+}
+
+async fn alerts(server: &Server) -> Vec<Value> {
+    let query = "{ alerts { nodes { id rule pipeline source check state severity message } } }";
+    server.data(query, json!({})).await["alerts"]["nodes"].as_array().expect("a list").clone()
+}
+
+async fn alert(server: &Server, rule: &str, source: &str, state: &str) -> Value {
+    eventually(&format!("{rule} of {source} {state}"), || async {
+        let is_it = |alert: &Value| alert["rule"] == rule && alert["source"] == source && alert["state"] == state;
+        alerts(server).await.into_iter().find(is_it)
+    })
+    .await
+}
+
+async fn a_feed_that_runs_and_brings_nothing_is_dead(database: Database) {
+    let server = start(database, begin() + TimeDelta::minutes(10)).await;
+    let mut random = StdRng::seed_from_u64(1);
+    let five = Poisson::new(5.0).expect("a mean");
+    let mut runs = Vec::new();
+    // One brings five articles an hour, the other one a day.
+    for hour in -24 * DAYS..0 {
+        let articles = five.sample(&mut random) as u64;
+        runs.push(run("punch", hour, json!({"articles_collected": articles})));
+        runs.push(run("sparse", hour, json!({"articles_collected": u8::from(random.random_bool(0.04))})));
+    }
+    store(&server, "news", &runs).await;
+    judged(&server.database, "news", 0).await;
+
+    // For two days both say that all is well, and bring nothing.
+    for half_day in 0..4 {
+        server.advance(TimeDelta::hours(12));
+        let hours = 12 * half_day..12 * (half_day + 1);
+        let empty: Vec<Value> =
+            hours.flat_map(|hour| [run("punch", hour, json!({})), run("sparse", hour, json!({}))]).collect();
+        store(&server, "news", &empty).await;
+    }
+    judged(&server.database, "news", 48).await;
+    let dead = alert(&server, "DEAD_FEED", "punch", "FIRING").await;
+    assert!(dead["message"].as_str().expect("a text").contains("nothing in them"), "{dead}");
+    let found = anomalies(&server, "news").await;
+    let of_dead: Vec<&Value> =
+        found.iter().filter(|one| one["method"] == "DEAD_FEED" && one["severity"] == "HIGH").collect();
+    assert!(of_dead.iter().all(|one| one["source"] == "punch"), "{of_dead:#?}");
+    assert_eq!(of_dead.len(), 1, "{of_dead:#?}");
+    let status = server.status("?pipeline=news").await;
+    assert!(status["alerts"].as_array().expect("alerts").iter().any(|alert| alert["id"] == dead["id"]), "{status}");
+
+    server.advance(TimeDelta::hours(1));
+    let back = [run("punch", 48, json!({"articles_collected": 4})), run("sparse", 48, json!({}))];
+    store(&server, "news", &back).await;
+    assert_eq!(alert(&server, "DEAD_FEED", "punch", "RESOLVED").await["id"], dead["id"]);
+    let all = alerts(&server).await;
+    assert!(all.iter().all(|alert| alert["source"] != "sparse"), "{all:#?}");
+    server.stop().await;
+}
+
+/// A run of an hourly source, of 50 attempts and about 20 articles.
+fn usual(source: &str, hour: i64, random: &mut StdRng) -> Value {
+    let (fifty, twenty) = (Binomial::new(50, 0.9).expect("a rate"), Poisson::new(20.0).expect("a mean"));
+    let counts = json!({"articles_collected": twenty.sample(random) as u64,
+        "geocoding_attempts": 50, "geocoding_successes": fifty.sample(random)});
+    run(source, hour, counts)
+}
+
+async fn a_drop_and_a_surge_are_found_once(database: Database) {
+    let now = begin() + TimeDelta::minutes(10);
+    let server = start(database, now).await;
+    let mut random = StdRng::seed_from_u64(2);
+    for (pipeline, sources) in [("news", &["punch", "vanguard"][..]), ("other", &["the-sun"])] {
+        let hours = -24 * DAYS..0;
+        let runs: Vec<Value> = hours
+            .flat_map(|hour| sources.iter().map(move |source| (hour, source)))
+            .map(|(hour, source)| usual(source, hour, &mut random))
+            .collect();
+        store(&server, pipeline, &runs).await;
+        judged(&server.database, pipeline, 0).await;
+    }
+    let drop = json!({"geocoding_attempts": 50, "geocoding_successes": 25, "articles_collected": 20});
+    let surge = json!({"geocoding_attempts": 50, "geocoding_successes": 45, "articles_collected": 150});
+    let low = json!({"geocoding_attempts": 50, "geocoding_successes": 37, "articles_collected": 20});
+    store(&server, "news", &[run("punch", 0, drop), run("vanguard", 0, surge)]).await;
+    store(&server, "other", &[run("the-sun", 0, low)]).await;
+    server.advance(TimeDelta::hours(1));
+
+    let rate = alert(&server, "ANOMALY", "punch", "FIRING").await;
+    let volume = alert(&server, "ANOMALY", "vanguard", "FIRING").await;
+    assert_eq!((&rate["check"], &volume["check"]), (&json!("geocoding"), &json!("articles")));
+    let status = server.status("?pipeline=news").await;
+    assert_eq!(status["overall_status"], "error", "{status}");
+    for alert in [&rate, &volume] {
+        assert!(status["alerts"].as_array().expect("alerts").iter().any(|one| one["id"] == alert["id"]), "{status}");
+    }
+    let found = anomalies(&server, "news").await;
+    for (source, method, series, observed) in
+        [("punch", "RATE", "geocoding", 50.0), ("vanguard", "VOLUME", "articles", 150.0)]
+    {
+        let of_it: Vec<&Value> =
+            found.iter().filter(|one| one["source"] == source && one["method"] == method).collect();
+        let [one] = of_it[..] else { panic!("{of_it:#?}") };
+        let number = |name: &str| one[name].as_f64().unwrap_or_else(|| panic!("{name}: {one}"));
+        assert_eq!((&one["series"], &one["severity"]), (&json!(series), &json!("HIGH")), "{one}");
+        assert_eq!(number("observed"), observed);
+        assert!(number("lower") <= number("expected") && number("expected") <= number("upper"), "{one}");
+        assert!(number("pValue") < number("alpha") && number("alpha") < 0.01, "{one}");
+        let size = one["sampleSize"].as_u64().unwrap_or_else(|| panic!("{one}"));
+        assert!(size >= 14, "{one}");
+    }
+
+    // A low one is shown, and that is all.
+    judged(&server.database, "other", 1).await;
+    let lows = anomalies(&server, "other").await;
+    assert!(lows.iter().any(|one| one["method"] == "RATE"), "{lows:#?}");
+    assert!(lows.iter().all(|one| one["severity"] == "LOW"), "{lows:#?}");
+    let other = server.status("?pipeline=other").await;
+    assert_eq!((&other["overall_status"], &other["alerts"]), (&json!("healthy"), &json!([])), "{other}");
+    assert!(other["anomalies"].as_array().is_some_and(|shown| shown.len() >= lows.len()), "{other}");
+
+    // Another server, with a term of its own and without any memory, finds nothing that is not known.
+    let before = alerts(&server).await;
+    let server = start(server.stop().await, now + TimeDelta::hours(1)).await;
+    let hour: Vec<Value> = ["punch", "vanguard"].iter().map(|source| normal(source, 1)).collect();
+    store(&server, "news", &hour).await;
+    server.advance(TimeDelta::hours(1));
+    judged(&server.database, "news", 2).await;
+    let first_hour = "2031-01-06T00";
+    let again: Vec<Value> = anomalies(&server, "news").await;
+    let again: Vec<&Value> =
+        again.iter().filter(|one| one["timestamp"].as_str().expect("an instant").starts_with(first_hour)).collect();
+    assert_eq!(again, found.iter().collect::<Vec<_>>());
+    let ids = |alerts: &[Value]| {
+        let mut ids: Vec<String> = alerts.iter().map(|alert| alert["id"].to_string()).collect();
+        ids.sort_unstable();
+        ids
+    };
+    assert_eq!(ids(&alerts(&server).await), ids(&before), "one alert each");
+
+    // Two normal hours end it.
+    let hour: Vec<Value> = ["punch", "vanguard"].iter().map(|source| normal(source, 2)).collect();
+    store(&server, "news", &hour).await;
+    server.advance(TimeDelta::hours(1));
+    assert_eq!(alert(&server, "ANOMALY", "punch", "RESOLVED").await["id"], rate["id"]);
+    assert_eq!(alert(&server, "ANOMALY", "vanguard", "RESOLVED").await["id"], volume["id"]);
+    server.stop().await;
+}
+
+fn normal(source: &str, hour: i64) -> Value {
+    run(source, hour, json!({"geocoding_attempts": 50, "geocoding_successes": 45, "articles_collected": 20}))
+}
+
+/// A server that knows the pipeline is given its past: older than what it reads again each hour.
+async fn imported_history_is_a_baseline_at_once(database: Database) {
+    let server = start(database, begin() + TimeDelta::minutes(10)).await;
+    assert!(anomalies(&server, "default").await.is_empty(), "it serves");
+    judged(&server.database, "default", 0).await;
+    let mut random = StdRng::seed_from_u64(3);
+    let runs: Vec<Value> = (-24 * 10..-72).map(|hour| usual("punch", hour, &mut random)).collect();
+    store(&server, "default", &runs).await;
+    server.advance(TimeDelta::hours(1));
+    judged(&server.database, "default", 1).await;
+    let drop = json!({"geocoding_attempts": 50, "geocoding_successes": 25, "articles_collected": 20});
+    store(&server, "default", &[run("punch", 1, drop)]).await;
+    server.advance(TimeDelta::hours(1));
+    judged(&server.database, "default", 2).await;
+    let found = anomalies(&server, "default").await;
+    assert!(found.iter().any(|one| one["method"] == "RATE" && one["severity"] == "HIGH"), "{found:#?}");
+    server.stop().await;
+}

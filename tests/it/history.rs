@@ -1,0 +1,165 @@
+//! The real file as history: what the alerts would have said while it happened.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+
+use crate::support::Database;
+use crate::support::timed_store::{at, lines};
+use crate::support::watch::Watch;
+
+const FILE: &str = include_str!("../../examples/nigeria-events-quality.ndjson");
+
+behaviours! {
+    the_file_as_history,
+    time_without_a_server_is_not_held_against_a_source,
+}
+
+/// What may be found changes at a few instants of a day only: all runs end at 18:00, their hour is closed at 19:05, and a
+/// learned deadline (three times a whole or half number of days) is at 18:00 or 06:00. Evaluating every 30 seconds gives
+/// the same as evaluating twice (for that long something has to be found) after each of these.
+const EVALUATIONS: [&str; 4] = ["06:00:30", "06:01:00", "19:05:30", "19:06:00"];
+
+/// A source, its newest run before a gap that is long beside its pace, and the run that ended the gap.
+const SILENCES: [(&str, &str, &str); 3] = [
+    // It came every 6 days, and then for 86 days not.
+    ("daily-trust", "2021-10-21", "2022-01-15"),
+    // Every 4 days, and then for 79 days not.
+    ("the-nation", "2022-06-30", "2022-09-17"),
+    // Every other day, and then for 66 days not.
+    ("sahara-reporters", "2022-07-09", "2022-09-13"),
+];
+
+/// From the first to the last day of it nothing is raised.
+const HEALTHY: (&str, &str) = ("2021-02-16", "2021-03-10");
+
+/// What is evaluated, from and to; every run is stored when it came. `PIPEWATCH_WHOLE_HISTORY=1` is all days of the file.
+const EVALUATED: [(&str, &str); 3] =
+    [("2021-02-10", "2021-03-10"), ("2021-10-20", "2022-01-16"), ("2022-06-29", "2022-09-18")];
+
+async fn the_file_as_history(database: Database) {
+    let is_whole = std::env::var_os("PIPEWATCH_WHOLE_HISTORY").is_some();
+    let mut days: BTreeMap<DateTime<Utc>, Vec<Value>> = BTreeMap::new();
+    for line in FILE.lines() {
+        let row: Value = serde_json::from_str(line).expect("a row");
+        days.entry(at(row["timestamp"].as_str().expect("an instant"))).or_default().push(row);
+    }
+    let mut day = at("2020-06-01T00:00:00Z");
+    let mut watch = Watch::start(&database, day).await;
+    while day < at("2024-01-01T00:00:00Z") {
+        let date = day.date_naive().to_string();
+        let is_evaluated = is_whole || EVALUATED.iter().any(|(from, to)| (*from..=*to).contains(&date.as_str()));
+        for time in EVALUATIONS {
+            let now = at(&format!("{date}T{time}Z"));
+            if let Some(due) = days.first_entry().filter(|due| *due.key() <= now) {
+                watch.runs(*due.key(), &due.remove()).await;
+            }
+            if is_evaluated {
+                watch.evaluate(now).await;
+            }
+        }
+        watch.lease().await;
+        day += TimeDelta::days(1);
+    }
+    assert!(days.is_empty(), "all of the file");
+
+    let steps = steps(&database).await;
+    let fired: Vec<&AlertStep> = steps.iter().filter(|step| step.fires).collect();
+    for (source, last, back) in SILENCES {
+        let of_it = |step: &&&AlertStep| (step.rule.as_str(), step.source.as_str()) == ("silence", source);
+        let raised: Vec<&str> =
+            fired.iter().filter(of_it).map(|step| &step.at[..10]).filter(|day| *day > last && *day < back).collect();
+        assert_eq!(raised.len(), 1, "{source} after {last} is one alert: {raised:?}");
+        let resolved = steps.iter().any(|step| of_it(&&step) && step.to == "resolved" && step.at.starts_with(back));
+        assert!(resolved, "{source} is back at {back}");
+    }
+    let in_health: Vec<_> = fired.iter().filter(|step| (HEALTHY.0..=HEALTHY.1).contains(&&step.at[..10])).collect();
+    assert!(in_health.is_empty(), "{in_health:?}");
+
+    let mut months: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
+    for step in fired {
+        *months.entry(&step.at[..7]).or_default().entry(&step.rule).or_default() += 1;
+    }
+    for (month, rules) in &months {
+        println!("{month} {rules:?}");
+    }
+    let mut rules: BTreeMap<&str, usize> = BTreeMap::new();
+    for (rule, count) in months.values().flatten() {
+        *rules.entry(rule).or_default() += count;
+    }
+    println!("in all {rules:?}");
+    if is_whole {
+        assert_eq!(rules, BTreeMap::from([("silence", 341), ("threshold", 3)]), "as the README says");
+    }
+}
+
+#[derive(Debug)]
+struct AlertStep {
+    at: String,
+    rule: String,
+    source: String,
+    to: String,
+    /// It did not before, not even with another severity.
+    fires: bool,
+}
+
+/// All steps of all alerts, in their order.
+async fn steps(database: &Database) -> Vec<AlertStep> {
+    let at = if database.is_postgres() {
+        "to_char(e.at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')"
+    } else {
+        "replace(substr(e.at, 1, 19), 'T', ' ')"
+    };
+    let sql = format!(
+        "SELECT {at} || '|' || a.rule || '|' || coalesce(a.source, '') || '|' || e.to_state \
+         || '|' || coalesce(e.from_state, '') FROM alert_events e \
+         JOIN alerts a ON a.id = e.alert_id ORDER BY e.id"
+    );
+    let step = |line: &String| {
+        let parts: Vec<String> = line.split('|').map(str::to_owned).collect();
+        let [at, rule, source, to, from] = parts.try_into().expect("five parts");
+        AlertStep { at, rule, source, fires: to == "firing" && from != "firing", to }
+    };
+    lines(database, &sql).await.iter().map(step).collect()
+}
+
+async fn time_without_a_server_is_not_held_against_a_source(database: Database) {
+    let first = at("2026-03-02T00:00:00Z");
+    let mut watch = Watch::start(&database, first).await;
+    let run = |at: DateTime<Utc>| json!({"source": "punch", "timestamp": at.to_rfc3339(), "articles_collected": 3, "events_extracted": 2});
+    let mut last = first;
+    for number in 0..12 {
+        last = first + TimeDelta::hours(6 * number);
+        watch.runs(last, &[run(last)]).await;
+        watch.evaluate(last + TimeDelta::minutes(1)).await;
+    }
+    let down = last + TimeDelta::hours(1);
+    watch.evaluate(down).await;
+    watch.renew().await;
+    watch.release().await;
+
+    // Twelve hours later another server takes it up, that knows nothing but the database.
+    let up = down + TimeDelta::hours(12);
+    let mut watch = Watch::start(&database, up).await;
+    assert!(watch.store.outages(first).await.expect("a database").contains(&(down, up)), "the outage is known");
+    // Without it the source would have been late 18 hours after its last run.
+    let deadline = last + TimeDelta::hours(18 + 12);
+    let mut now = up;
+    while now <= deadline {
+        watch.evaluate(now).await;
+        now += TimeDelta::minutes(30);
+    }
+    watch.evaluate(deadline).await;
+    assert_eq!(fired(&database).await, Vec::<String>::new());
+    watch.evaluate(deadline + TimeDelta::seconds(30)).await;
+    assert_eq!(fired(&database).await, Vec::<String>::new(), "found once");
+    watch.evaluate(deadline + TimeDelta::seconds(60)).await;
+    assert_eq!(fired(&database).await, ["silence of punch"]);
+}
+
+async fn fired(database: &Database) -> Vec<String> {
+    let steps = steps(database).await;
+    let firing = steps.iter().filter(|step| step.fires);
+    firing.map(|step| format!("{} of {}", step.rule, step.source)).collect()
+}

@@ -1,0 +1,93 @@
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use pipewatch::clock::Clock;
+use pipewatch::domain::alert::Policy;
+use pipewatch::domain::anomaly::Budget;
+use pipewatch::domain::health::Health;
+use pipewatch::domain::pipeline::PipelineKey;
+use pipewatch::domain::report::{Arrival, Report, ReportKind};
+use pipewatch::domain::status::RuleBook;
+use pipewatch::evaluator::Evaluator;
+use pipewatch::notices::{Channels, Notices};
+use pipewatch::store::leases::Lease;
+use pipewatch::store::{Direction, Entry, Recorded, Store};
+use serde_json::Value;
+
+use crate::support::Database;
+
+/// Well before the lease runs out, by the machine's time.
+const RENEW_AFTER: Duration = Duration::from_secs(1);
+
+/// An evaluator with a time of its own, and the lease.
+pub(crate) struct Watch {
+    pub(crate) store: Arc<Store>,
+    evaluator: Evaluator,
+    now: Arc<Mutex<DateTime<Utc>>>,
+    lease: Option<(Instant, Lease)>,
+}
+
+impl Watch {
+    pub(crate) async fn start(database: &Database, at: DateTime<Utc>) -> Self {
+        let now = Arc::new(Mutex::new(at));
+        let clock = Clock::new({
+            let now = Arc::clone(&now);
+            move || *now.lock().expect("no panic")
+        });
+        let store = Arc::new(Store::open(&database.url, clock.clone()).await.expect("open"));
+        store.migrate(Direction::Up(None)).await.expect("migrated");
+        store.prepare().await.expect("prepared");
+        let notices = Arc::new(Notices::new(Arc::clone(&store), clock.clone(), Channels::default()));
+        let how = (Policy::default(), Budget::default());
+        let every = Duration::from_secs(30);
+        let evaluator = Evaluator::new(Arc::clone(&store), RuleBook::default(), how, notices, clock, every);
+        let mut watch = Self { store, evaluator, now, lease: None };
+        watch.lease().await;
+        watch
+    }
+
+    pub(crate) fn set_now(&self, at: DateTime<Utc>) {
+        *self.now.lock().expect("no panic") = at;
+    }
+
+    pub(crate) async fn lease(&mut self) -> Lease {
+        if let Some((renewed, lease)) = &self.lease
+            && renewed.elapsed() < RENEW_AFTER
+        {
+            return lease.clone();
+        }
+        self.renew().await
+    }
+
+    /// The lease, seen to be held at this instant.
+    pub(crate) async fn renew(&mut self) -> Lease {
+        let lease = self.store.take_lease("evaluation", "test").await.expect("a database").expect("the lease");
+        self.lease = Some((Instant::now(), lease.clone()));
+        lease
+    }
+
+    pub(crate) async fn release(&mut self) {
+        if let Some((_, lease)) = self.lease.take() {
+            self.store.release_lease(&lease).await.expect("released");
+        }
+    }
+
+    pub(crate) async fn evaluate(&mut self, at: DateTime<Utc>) {
+        self.set_now(at);
+        let lease = self.lease().await;
+        self.evaluator.evaluate(&lease, at).await.expect("evaluated");
+    }
+
+    /// Stores runs that are received at an instant.
+    pub(crate) async fn runs(&self, at: DateTime<Utc>, runs: &[Value]) {
+        self.set_now(at);
+        let arrival = Arrival { received_at: at, pipeline: Ok(PipelineKey::default()) };
+        let entries = runs.iter().map(|run| {
+            let report = Report::parse(ReportKind::SourceRun, run.clone(), &arrival);
+            Entry { report: report.unwrap_or_else(|faults| panic!("{faults:?}")), status: Health::Healthy }
+        });
+        let receipt = self.store.record(entries.collect()).await.expect("recorded");
+        assert!(receipt.results.iter().all(|result| matches!(result, Recorded::Stored(_))), "{receipt:?}");
+    }
+}

@@ -1,7 +1,7 @@
 //! Alerts: from what an evaluation finds to what somebody is told.
 //!
-//! An evaluation brings [`Finding`]s, one for each rule and what it watches. [`step`] compares them with the open
-//! alerts and returns the [`Transition`]s; [`notice::plan`] decides which of them are told to whom and when.
+//! An evaluation brings `Finding`s, one for each rule and what it watches. `step` compares them with the open
+//! alerts and returns the `Transition`s; `notice::plan` decides which of them are told to whom and when.
 
 use serde::Serialize;
 

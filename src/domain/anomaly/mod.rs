@@ -1,7 +1,7 @@
 //! Anomalies: what the statistics find unusual, and how unusual it is.
 //!
 //! Each series (a check or a volume of a source, or of a whole pipeline) is judged hour by hour, each hour only by those
-//! before it. Everything is a function of rows and an instant; see [`evaluate`].
+//! before it. Everything is a function of rows and an instant; see `evaluate`.
 
 use serde::{Serialize, Serializer};
 

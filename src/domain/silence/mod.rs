@@ -1,7 +1,7 @@
 //! Whether a source has been silent for too long.
 //!
 //! Freshness is judged by data time: by when the newest run ended that was no backfill, whenever it was reported. Time
-//! in which no server ran is not held against a source, see [`Outages`].
+//! in which no server ran is not held against a source, see `Outages`.
 
 use chrono::TimeDelta;
 

@@ -121,7 +121,7 @@ mod tests {
             "fill=\"#116329\"",
             ">news</text>",
             ">healthy</text>",
-            "width=\"90\"",
+            "width=\"91\"",
         ] {
             assert!(badge.contains(part), "{part}: {badge}");
         }

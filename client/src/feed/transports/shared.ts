@@ -25,6 +25,7 @@ export function share<T>(
   const { key, subscription, variables } = operation;
   const want: Want = { want: key, what: { subscription, variables } };
   let isOver = false;
+  let seen: string | undefined;
   let release: (() => void) | undefined;
   const leave = () => {
     if (isOver) return;
@@ -43,7 +44,11 @@ export function share<T>(
       if (message.closed) {
         sink.closed(message.closed);
         leave();
-      } else if (message.data) sink.data(operation.pick(message.data));
+      } else if (message.data && message.stamp !== seen) {
+        // The newest is told again whenever a tab comes, to all.
+        seen = message.stamp;
+        sink.data(operation.pick(message.data));
+      }
     }
   };
   channel.onmessage = ({ data }) => receive(data);
@@ -70,7 +75,13 @@ type Message =
   | { readonly from: 'leader' }
   | Want
   /** Without data or an end it says that the stream lives. */
-  | { readonly key: string | null; readonly data?: Record<string, unknown>; readonly closed?: Problem };
+  | {
+      readonly key: string | null;
+      readonly data?: Record<string, unknown>;
+      /** Tells what is told again from what is new. */
+      readonly stamp?: string;
+      readonly closed?: Problem;
+    };
 
 interface Want {
   readonly want: string;
@@ -88,7 +99,10 @@ function lead(
   receive: (message: Message) => void,
   connect: (alive: () => void) => Streams,
 ): () => void {
-  const running = new Map<string, { link: Link; latest?: Record<string, unknown>; idle: number }>();
+  type Running = { link: Link; latest?: { data: Record<string, unknown>; stamp: string }; idle: number };
+  const running = new Map<string, Running>();
+  const leader = Math.random().toString(36).slice(2);
+  let told = 0;
   const tell = (message: Message) => {
     if (isOver) return;
     channel.postMessage(message);
@@ -102,15 +116,16 @@ function lead(
     const before = running.get(key);
     if (before) {
       before.idle = 0;
-      if (before.latest) tell({ key, data: before.latest });
+      if (before.latest) tell({ key, ...before.latest });
       return;
     }
-    const operation: { link: Link; latest?: Record<string, unknown>; idle: number } = {
+    const operation: Running = {
       idle: 0,
       link: streams.start(what, {
         data(data) {
-          operation.latest = data;
-          tell({ key, data });
+          told += 1;
+          operation.latest = { data, stamp: `${leader} ${told}` };
+          tell({ key, ...operation.latest });
         },
         alive() {},
         closed(why) {

@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 use pipewatch::config::Flags;
+use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -24,7 +25,20 @@ behaviours! {
 
 /// A server that evaluates all the time.
 async fn start(database: Database) -> Server {
-    Server::start_with(database, quick()).await
+    let server = Server::start_with(database, quick()).await;
+    // The time before it first evaluates is one without a server, which is held against nobody: only then the time is put
+    // ahead.
+    server.status("").await;
+    let connection = server.database.connect().await;
+    let sql = "SELECT count(*) FROM leases WHERE term > 0";
+    eventually("an evaluator", || async {
+        let statement = Statement::from_string(connection.get_database_backend(), sql);
+        let row = connection.query_one_raw(statement).await.ok()??;
+        (row.try_get_by_index::<i64>(0).ok()? > 0).then_some(())
+    })
+    .await;
+    connection.close().await.expect("closed");
+    server
 }
 
 fn quick() -> Flags {

@@ -79,6 +79,8 @@ get() {
 # A client on the other machine: sends the head of a request, and then only listens.
 connect() {
     local name=$1 head=$2
+    # What the one before heard is no sign of this one.
+    rm -f "$folder/$name"
     # shellcheck disable=SC2016 # the variables are the inner shell's
     ip netns exec "$namespace" bash -c 'exec 3<>"/dev/tcp/$0/$1" && printf "%b" "$2" >&3 && exec cat <&3 >"$3"' \
         "$host" "$port" "$head" "$folder/$name" &

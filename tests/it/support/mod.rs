@@ -79,9 +79,10 @@ pub(crate) fn now() -> String {
     ago(chrono::TimeDelta::zero())
 }
 
-/// An instant of the past, as reports have it.
+/// An instant of the past, written as the server writes it: to the microsecond, without zeros at the end.
 pub(crate) fn ago(span: chrono::TimeDelta) -> String {
-    (chrono::Utc::now() - span).to_rfc3339_opts(chrono::SecondsFormat::Micros, true)
+    use pipewatch::domain::time::{rfc3339, to_micros};
+    rfc3339(to_micros(chrono::Utc::now() - span))
 }
 
 /// A revision as a number.

@@ -66,7 +66,7 @@ pub struct Flags {
     /// How long source runs and data quality metrics are kept, in whole days of UTC [default: 90d]
     #[arg(long, env = "PIPEWATCH_RETENTION", value_name = "DURATION")]
     pub retention: Option<String>,
-    /// How long the sums of hours are kept; those of days stay [default: 730d]
+    /// How long the sums of hours, anomalies and past alerts are kept; the sums of days stay [default: 730d]
     #[arg(long, env = "PIPEWATCH_RETENTION_HOURLY", value_name = "DURATION")]
     pub retention_hourly: Option<String>,
     /// How long open requests and streams may take to end when the server stops [default: 10s]

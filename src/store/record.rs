@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, DatabaseTransaction, DbErr, EntityTrait as _, QueryFilter as _,
-    QuerySelect as _, SqlErr,
+    QueryOrder as _, QuerySelect as _, SqlErr,
 };
 use uuid::Uuid;
 
@@ -133,7 +133,7 @@ async fn lock_pipelines(
     }
     let rows = pipeline::Entity::find()
         .filter(pipeline::Column::Key.is_in(touched.iter().map(PipelineKey::as_str)))
-        .order_by_key()
+        .order_by_asc(pipeline::Column::Key)
         .lock_exclusive()
         .all(transaction)
         .await?;
@@ -143,14 +143,4 @@ async fn lock_pipelines(
             Ok((key, Revision::from_stored(row.revision)))
         })
         .collect()
-}
-
-trait OrderByKey {
-    fn order_by_key(self) -> Self;
-}
-
-impl OrderByKey for sea_orm::Select<pipeline::Entity> {
-    fn order_by_key(self) -> Self {
-        sea_orm::QueryOrder::order_by_asc(self, pipeline::Column::Key)
-    }
 }

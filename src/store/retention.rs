@@ -4,14 +4,19 @@ use std::time::Instant;
 
 use chrono::TimeDelta;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, ConnectionTrait as _, DbBackend, EntityTrait as _, Statement};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, DbBackend, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _, Statement,
+};
+use uuid::Uuid;
 
+use crate::domain::alert::AlertState;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::rollup::Bucket;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::Store;
-use crate::store::entity::pruned_rows;
+use crate::store::entity::{alert, pruned_rows};
 use crate::store::rebuild::pruned_before;
 use crate::store::registry::hold;
 
@@ -23,7 +28,7 @@ const BATCH: u64 = 500;
 pub struct Retention {
     /// Source runs and data quality metrics. What is known of a source's last run stays.
     pub raw: TimeDelta,
-    /// The roll-ups of hours; those of days stay.
+    /// The roll-ups of hours, the anomalies found in them, and alerts that are over; the roll-ups of days stay.
     pub hourly: TimeDelta,
 }
 
@@ -71,6 +76,12 @@ const OLD_HOURS: Old = Old {
              ('aggregate', 'source-specific', 'hourly', 'hourly-of-sources') AND r.bucket_start < $2 LIMIT $3",
 };
 
+const OLD_ANOMALIES: Old = Old {
+    table: "anomalies",
+    key: "id",
+    select: "SELECT id FROM anomalies WHERE pipeline = $1 AND bucket_start < $2 ORDER BY bucket_start LIMIT $3",
+};
+
 impl Store {
     /// Removes what is older than is kept. Gives the number of rows. Nothing that a status shows may be that old.
     pub async fn prune(&self, retention: &Retention) -> Result<u64> {
@@ -84,11 +95,13 @@ impl Store {
                     removed += self.remove(old, &pipeline, raw).await?;
                 }
             }
-            if self.has(OLD_HOURS, &pipeline, hourly).await? {
-                removed += self.remove(OLD_HOURS, &pipeline, hourly).await?;
+            for old in [OLD_HOURS, OLD_ANOMALIES] {
+                if self.has(old, &pipeline, hourly).await? {
+                    removed += self.remove(old, &pipeline, hourly).await?;
+                }
             }
         }
-        Ok(removed)
+        Ok(removed + self.remove_ended_alerts(hourly).await?)
     }
 
     /// Whether there is any such row. Asked of a reader: there mostly is none, and then nobody has to wait.
@@ -142,6 +155,34 @@ impl Store {
                 return Ok(removed);
             }
             // Reporters have at least half of the time.
+            tokio::time::sleep(begin.elapsed()).await;
+        }
+    }
+
+    /// Alerts that were over before this, of all pipelines and of the server itself, and their steps with them.
+    async fn remove_ended_alerts(&self, before: Timestamp) -> Result<u64> {
+        let mut removed = 0;
+        loop {
+            let begin = Instant::now();
+            let ended: Vec<Uuid> = alert::Entity::find()
+                .select_only()
+                .column(alert::Column::Id)
+                .filter(alert::Column::State.eq(AlertState::Resolved.as_str()))
+                .filter(alert::Column::ChangedAt.lt(before))
+                .order_by_asc(alert::Column::ChangedAt)
+                .limit(BATCH)
+                .into_tuple()
+                .all(self.connections.reader())
+                .await
+                .map_err(Error::database)?;
+            if ended.is_empty() {
+                return Ok(removed);
+            }
+            let transaction = self.write().await?;
+            // What is over does not begin again.
+            let delete = alert::Entity::delete_many().filter(alert::Column::Id.is_in(ended));
+            removed += delete.exec(&transaction).await.map_err(Error::database)?.rows_affected;
+            transaction.commit().await.map_err(Error::database)?;
             tokio::time::sleep(begin.elapsed()).await;
         }
     }

@@ -1,4 +1,6 @@
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
+use pipewatch::domain::alert::{Finding, Policy, Tracked, Trouble, step};
+use pipewatch::domain::anomaly::{self, Anomaly, AnomalyType, Method, Severity, Subject};
 use pipewatch::domain::pipeline::PipelineKey;
 use pipewatch::domain::rollup::{Bucket, Range, Series};
 use pipewatch::domain::status::RuleBook;
@@ -13,6 +15,7 @@ behaviours! {
     what_is_pruned_is_not_made_anew,
     many_old_rows_go_while_reports_come,
     sums_of_hours_go_and_those_of_days_stay,
+    past_alerts_and_anomalies_go,
 }
 
 const NOW: &str = "2026-06-15T12:00:00Z";
@@ -103,4 +106,55 @@ async fn sums_of_hours_go_and_those_of_days_stay(database: Database) {
     };
     assert_eq!((points(Bucket::Hour).await, points(Bucket::Day).await), (6, 10));
     book.close().await;
+}
+
+async fn past_alerts_and_anomalies_go(database: Database) {
+    let pipeline = PipelineKey::default();
+    let book = TimedStore::open(&database, NOW).await;
+    book.runs(&[timed("a", NOW)]).await;
+    let finding = |part: &str, wrong: bool| {
+        let wrong = wrong.then(|| "it is broken".to_owned());
+        Finding::server(Trouble { part: part.into(), wrong }, &Policy::default())
+    };
+    // Two begin, and one of them ends.
+    for wrong in [true, true, false, false] {
+        let findings = [finding("over", wrong), finding("lasting", true)];
+        let decide = |open: &[Tracked]| step(open, &findings, &Policy::default(), at(NOW));
+        book.store.change_alerts(None, None, decide).await.expect("changed");
+    }
+    let lease = book.store.take_lease("evaluation", "this").await.expect("a lease").expect("free");
+    let found = anomaly::Finding { pipeline: pipeline.clone(), anomaly: unusual(at(NOW)) };
+    assert!(book.store.keep_anomalies(&lease, &pipeline, &[found], at(NOW)).await.expect("kept"));
+    let kept = async || {
+        [count(&database, "alerts").await, count(&database, "alert_events").await, count(&database, "anomalies").await]
+    };
+    assert_eq!(kept().await, [2, 5, 1]);
+    book.set_now("2028-06-14T12:00:00Z");
+    book.store.prune(&RETENTION).await.expect("pruned");
+    assert_eq!(kept().await, [2, 5, 1], "two years have not passed");
+    book.set_now("2028-06-16T12:00:00Z");
+    book.store.prune(&RETENTION).await.expect("pruned");
+    assert_eq!(kept().await, [1, 2, 0], "what lasts stays, with its steps");
+    book.close().await;
+}
+
+fn unusual(hour: DateTime<Utc>) -> Anomaly {
+    Anomaly {
+        id: uuid::Uuid::from_u128(1).to_string(),
+        kind: AnomalyType::Volume,
+        severity: Severity::Low,
+        description: "2 articles, where 30 were expected".into(),
+        timestamp: hour,
+        source: None,
+        check: None,
+        subject: Subject::Articles,
+        method: Method::Volume,
+        observed: 2.0,
+        expected: 30.0,
+        lower: 10.0,
+        upper: 60.0,
+        sample_size: 40,
+        p_value: 0.001,
+        alpha: 0.0001,
+    }
 }

@@ -8,7 +8,7 @@ mod lost;
 /// Sources that do not report.
 mod silence;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::domain::alert::{self, Finding, Policy, Trouble};
 use crate::domain::anomaly::Budget;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::revision::Revision;
-use crate::domain::status::{RuleBook, evaluate};
+use crate::domain::status::{Facts, RuleBook, evaluate};
 use crate::domain::time::{Timestamp, rfc3339};
 use crate::error::{Error, Result};
 use crate::evaluator::anomalies::Memory;
@@ -143,13 +143,15 @@ impl Evaluator {
             self.memory = Memory::default();
             self.silent.clear();
         }
+        let pipelines: Vec<PipelineKey> = self.store.pipelines().await?.into_iter().map(|(key, _)| key).collect();
+        self.forget_removed(&pipelines);
         self.give_up_lost_runs(now).await?;
-        if !self.judge_closed_hours(lease, now).await? {
+        if !self.judge_closed_hours(lease, &pipelines, now).await? {
             return Ok(());
         }
         let outages = self.outages(now).await?;
         let mut renewed = Instant::now();
-        for (pipeline, _) in self.store.pipelines().await? {
+        for pipeline in pipelines {
             if renewed.elapsed() > RENEWAL {
                 renewed = Instant::now();
                 if self.store.take_lease(LEASE, &self.name).await?.as_ref() != Some(lease) {
@@ -187,6 +189,14 @@ impl Evaluator {
         self.store.change_alerts(Some(lease), None, decide).await.map(drop)
     }
 
+    /// What is kept of pipelines that are no more.
+    fn forget_removed(&mut self, pipelines: &[PipelineKey]) {
+        let are_there: HashSet<&PipelineKey> = pipelines.iter().collect();
+        self.memory.keep_pipelines(&are_there);
+        self.paces.keep_pipelines(&are_there);
+        self.silent.retain(|pipeline, _| are_there.contains(pipeline));
+    }
+
     /// All that can be said of a pipeline.
     async fn findings(
         &mut self,
@@ -194,24 +204,25 @@ impl Evaluator {
         outages: &crate::domain::silence::Outages,
         now: Timestamp,
     ) -> Result<Vec<Finding>> {
-        let mut findings = self.thresholds(pipeline, now).await?;
+        let rules = self.rules.of(pipeline);
+        let facts = self.store.facts(pipeline, now - rules.window).await?;
+        let facts = facts.ok_or_else(|| Error::PipelineNotFound(pipeline.clone()))?;
+        self.memory.keep_sources(pipeline, &facts.sources.iter().map(|source| &source.key).collect());
+        let mut findings = self.thresholds(pipeline, facts, now);
         findings.extend(self.silences(pipeline, outages, now).await?);
         findings.extend(self.anomalies(pipeline, now));
         Ok(findings)
     }
 
     /// The checks, judged as for the status.
-    async fn thresholds(&self, pipeline: &PipelineKey, now: Timestamp) -> Result<Vec<Finding>> {
-        let rules = self.rules.of(pipeline);
-        let facts = self.store.facts(pipeline, now - rules.window).await?;
-        let facts = facts.ok_or_else(|| Error::PipelineNotFound(pipeline.clone()))?;
-        let status = evaluate(facts, rules, now);
+    fn thresholds(&self, pipeline: &PipelineKey, facts: Facts, now: Timestamp) -> Vec<Finding> {
+        let status = evaluate(facts, self.rules.of(pipeline), now);
         let checks = status.data_quality.checks.iter();
-        Ok(checks
+        checks
             .map(|check| {
                 let (pipeline, name) = (pipeline.clone(), check.name.as_str());
                 Finding::threshold(pipeline, name, check.threshold, check.counts, &self.policy)
             })
-            .collect())
+            .collect()
     }
 }

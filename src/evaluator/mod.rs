@@ -145,8 +145,7 @@ impl Evaluator {
         }
         let pipelines: Vec<PipelineKey> = self.store.pipelines().await?.into_iter().map(|(key, _)| key).collect();
         self.forget_removed(&pipelines);
-        self.give_up_lost_runs(now).await?;
-        if !self.judge_closed_hours(lease, &pipelines, now).await? {
+        if !self.give_up_lost_runs(lease, now).await? || !self.judge_closed_hours(lease, &pipelines, now).await? {
             return Ok(());
         }
         let outages = self.outages(now).await?;

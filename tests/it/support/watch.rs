@@ -74,9 +74,14 @@ impl Watch {
     }
 
     pub(crate) async fn evaluate(&mut self, at: DateTime<Utc>) {
-        self.set_now(at);
         let lease = self.lease().await;
-        self.evaluator.evaluate(&lease, at).await.expect("evaluated");
+        self.evaluate_under(&lease, at).await;
+    }
+
+    /// The same under a lease that may be lost.
+    pub(crate) async fn evaluate_under(&mut self, lease: &Lease, at: DateTime<Utc>) {
+        self.set_now(at);
+        self.evaluator.evaluate(lease, at).await.expect("evaluated");
     }
 
     /// Stores runs that are received at an instant.

@@ -8,7 +8,7 @@ use crate::domain::pipeline::PipelineKey;
 use crate::domain::rollup::{self, RollupBasis};
 use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::evaluator::Evaluator;
 use crate::store::leases::Lease;
 use crate::store::{DaysSums, SeriesHours};
@@ -54,43 +54,53 @@ impl Evaluator {
         lease: &Lease,
         pipelines: &[PipelineKey],
         now: Timestamp,
-    ) -> Result<bool> {
+    ) -> bool {
         let last_closed = Hour::last_closed(now);
         let mut due = Vec::new();
         for pipeline in pipelines {
             if self.memory.0.get(pipeline).and_then(|known| known.judged) < Some(last_closed) {
-                self.read_series(pipeline, last_closed, now).await?;
-                due.push(pipeline);
+                let read = self.read_series(pipeline, last_closed, now).await;
+                let is_read = read.is_ok();
+                self.goes_on(pipeline.as_str(), read.map(|()| true));
+                due.extend(is_read.then_some(pipeline));
             }
         }
         if due.is_empty() {
-            return Ok(true);
+            return true;
         }
         // One budget for all: every test of a month has its share.
         let all = self.memory.0.values().flat_map(|known| known.series.values());
         let alpha = self.budget.alpha(all.map(|series| tests_a_month(series, last_closed)).sum());
         for pipeline in due {
-            let Some(known) = self.memory.0.get_mut(pipeline) else { continue };
-            let mut findings = Vec::new();
-            for series in known.series.values() {
-                findings.extend(anomaly::evaluate(std::slice::from_ref(series), now, alpha));
+            let judged = self.judge(lease, pipeline, (last_closed, alpha), now).await;
+            if !self.goes_on(pipeline.as_str(), judged) {
+                return false;
             }
-            let judged_to = last_closed.start() + TimeDelta::hours(1);
-            match self.store.keep_anomalies(lease, pipeline, &findings, judged_to).await {
-                Ok(true) => {}
-                Ok(false) => return Ok(false),
-                // It was removed meanwhile.
-                Err(Error::PipelineNotFound(_)) => {
-                    self.memory.0.remove(pipeline);
-                    continue;
-                }
-                Err(error) => return Err(error),
-            }
-            known.judged = Some(last_closed);
-            known.series.values_mut().for_each(|series| series.judged_to(last_closed));
-            let grave = findings.into_iter().map(|finding| finding.anomaly);
-            known.grave.extend(grave.filter(|anomaly| anomaly.severity == anomaly::Severity::High));
         }
+        true
+    }
+
+    /// Judges the hours of a pipeline up to the last closed. Whether the lease still holds.
+    async fn judge(
+        &mut self,
+        lease: &Lease,
+        pipeline: &PipelineKey,
+        (last_closed, alpha): (Hour, f64),
+        now: Timestamp,
+    ) -> Result<bool> {
+        let Some(known) = self.memory.0.get_mut(pipeline) else { return Ok(true) };
+        let mut findings = Vec::new();
+        for series in known.series.values() {
+            findings.extend(anomaly::evaluate(std::slice::from_ref(series), now, alpha));
+        }
+        let judged_to = last_closed.start() + TimeDelta::hours(1);
+        if !self.store.keep_anomalies(lease, pipeline, &findings, judged_to).await? {
+            return Ok(false);
+        }
+        known.judged = Some(last_closed);
+        known.series.values_mut().for_each(|series| series.judged_to(last_closed));
+        let grave = findings.into_iter().map(|finding| finding.anomaly);
+        known.grave.extend(grave.filter(|anomaly| anomaly.severity == anomaly::Severity::High));
         Ok(true)
     }
 

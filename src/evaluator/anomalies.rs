@@ -54,10 +54,14 @@ impl Evaluator {
         lease: &Lease,
         pipelines: &[PipelineKey],
         now: Timestamp,
-    ) -> bool {
+    ) -> Result<bool> {
         let last_closed = Hour::last_closed(now);
         let mut due = Vec::new();
         for pipeline in pipelines {
+            // What was imported may be much to read.
+            if !self.still_holds(lease).await? {
+                return Ok(false);
+            }
             if self.memory.0.get(pipeline).and_then(|known| known.judged) < Some(last_closed) {
                 let read = self.read_series(pipeline, last_closed, now).await;
                 let is_read = read.is_ok();
@@ -66,7 +70,7 @@ impl Evaluator {
             }
         }
         if due.is_empty() {
-            return true;
+            return Ok(true);
         }
         // One budget for all: every test of a month has its share.
         let all = self.memory.0.values().flat_map(|known| known.series.values());
@@ -74,10 +78,10 @@ impl Evaluator {
         for pipeline in due {
             let judged = self.judge(lease, pipeline, (last_closed, alpha), now).await;
             if !self.goes_on(pipeline.as_str(), judged) {
-                return false;
+                return Ok(false);
             }
         }
-        true
+        Ok(true)
     }
 
     /// Judges the hours of a pipeline up to the last closed. Whether the lease still holds.

@@ -59,6 +59,8 @@ pub struct Evaluator {
     failing: Failing,
     /// Of the lease under which all this was learned.
     term: Option<i64>,
+    /// When it was last renewed, within an evaluation.
+    renewed: Instant,
 }
 
 impl Evaluator {
@@ -87,6 +89,7 @@ impl Evaluator {
             failed: BTreeSet::new(),
             failing: Failing::default(),
             term: None,
+            renewed: Instant::now(),
         }
     }
 
@@ -155,6 +158,7 @@ impl Evaluator {
             self.failing = Failing::default();
         }
         let begun = Instant::now();
+        self.renewed = begun;
         self.failed.clear();
         let looked = self.look_at_the_pipelines(lease, now).await;
         if matches!(looked, Ok(false)) {
@@ -172,17 +176,13 @@ impl Evaluator {
         let pipelines: Vec<PipelineKey> = self.store.pipelines().await?.into_iter().map(|(key, _)| key).collect();
         self.forget_removed(&pipelines);
         let given_up = self.give_up_lost_runs(lease, now).await;
-        if !self.goes_on("lost runs", given_up) || !self.judge_closed_hours(lease, &pipelines, now).await {
+        if !self.goes_on("lost runs", given_up) || !self.judge_closed_hours(lease, &pipelines, now).await? {
             return Ok(false);
         }
         let outages = self.outages(now).await?;
-        let mut renewed = Instant::now();
         for pipeline in pipelines {
-            if renewed.elapsed() > RENEWAL {
-                renewed = Instant::now();
-                if self.store.take_lease(LEASE, &self.name).await?.as_ref() != Some(lease) {
-                    return Ok(false);
-                }
+            if !self.still_holds(lease).await? {
+                return Ok(false);
             }
             let looked = self.look_at(&pipeline, lease, &outages, now).await;
             if !self.goes_on(pipeline.as_str(), looked) {
@@ -190,6 +190,15 @@ impl Evaluator {
             }
         }
         Ok(true)
+    }
+
+    /// Whether the lease still holds in an evaluation that takes long. It is renewed when that is due.
+    async fn still_holds(&mut self, lease: &Lease) -> Result<bool> {
+        if self.renewed.elapsed() <= RENEWAL {
+            return Ok(true);
+        }
+        self.renewed = Instant::now();
+        self.store.renew_lease(lease).await
     }
 
     /// Whether the lease still holds, as far as is known: what fails is noted, and tried again in the next evaluation.

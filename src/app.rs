@@ -26,7 +26,7 @@ use crate::live::registry::Registry;
 use crate::monitor::{Monitor, Schedule};
 use crate::notices::Notices;
 use crate::store::{Direction, Store};
-use crate::upkeep;
+use crate::upkeep::Upkeep;
 
 /// A comment goes out on an event stream after so many seconds without an event.
 const HEARTBEAT: u16 = 15;
@@ -58,8 +58,10 @@ pub async fn run(
     let rules = config.rules.clone();
     let monitor = Monitor::new(Arc::clone(&store), rules, schedule, clock.clone(), background.clone(), halt.clone());
     let rules = Arc::new(config.rules.clone());
-    let upkeep = upkeep::run(Arc::clone(&store), Arc::clone(&rules), config.retention);
-    background.spawn(halt.clone().run_until_cancelled_owned(upkeep));
+    let upkeep = Upkeep::new(Arc::clone(&store), Arc::clone(&rules), config.retention, clock.clone());
+    let upkeep = Arc::new(upkeep);
+    let keeping_up = Arc::clone(&upkeep);
+    background.spawn(halt.clone().run_until_cancelled_owned(async move { keeping_up.run().await }));
     let ingest = Ingest::new(Arc::clone(&store), rules, clock.clone());
     let max_connections = files::fit(config.max_connections, HEADROOM);
     let ping_after = u16::try_from(config.ping_after.as_secs()).unwrap_or(u16::MAX);
@@ -97,7 +99,7 @@ pub async fn run(
         Arc::clone(&store),
         config.rules.clone(),
         (Policy::default(), config.anomaly_budget),
-        notices,
+        (notices, upkeep),
         clock.clone(),
         config.evaluation_interval,
     );

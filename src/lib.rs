@@ -1,7 +1,7 @@
 //! Pipewatch: data pipelines report their runs and quality counts, and everyone who watches sees the one true status.
 //!
-//! Dependencies run one way: `domain` ← `store`, `live` ← `ingest`, `monitor`, `notices`, `evaluator` ← `graphql`, `http` ←
-//! `app`.
+//! Dependencies run one way: `domain` ← `store`, `live` ← `ingest`, `monitor`, `notices`, `upkeep` ← `evaluator`, `graphql`,
+//! `http` ← `app`.
 
 /// Puts the parts together.
 pub mod app;
@@ -36,4 +36,4 @@ pub mod replay;
 /// The only place that speaks SQL.
 pub mod store;
 /// What the server does by itself.
-mod upkeep;
+pub mod upkeep;

@@ -1,11 +1,14 @@
 //! What the server does by itself, whoever watches: it closes hours, and removes what is too old.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+use tokio::time::sleep;
 
+use crate::clock::Clock;
+use crate::domain::alert::{Failing, Trouble};
 use crate::domain::status::RuleBook;
+use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::store::Store;
 use crate::store::retention::Retention;
@@ -14,41 +17,82 @@ use crate::store::retention::Retention;
 const CLOSING: Duration = Duration::from_secs(30);
 /// How often rows are looked for that are too old.
 const PRUNING: Duration = Duration::from_hours(1);
-/// A server has other things to do when it starts.
+/// A server has other things to do when it starts; and so long after a failure it is tried again.
 const FIRST_PRUNING: Duration = Duration::from_mins(1);
 
-/// Runs until it is dropped. What fails is tried again the next time.
-pub(crate) async fn run(store: Arc<Store>, rules: Arc<RuleBook>, retention: Retention) {
-    // Two loops: a long removal must not keep hours open.
-    tokio::join!(close(&store, &rules), prune(&store, &retention));
+/// Does it, and knows since when it fails.
+#[derive(Debug)]
+pub struct Upkeep {
+    store: Arc<Store>,
+    rules: Arc<RuleBook>,
+    retention: Retention,
+    clock: Clock,
+    // Std mutexes: never held across an await.
+    closing: Mutex<Failing>,
+    pruning: Mutex<Failing>,
 }
 
-async fn close(store: &Store, rules: &RuleBook) {
-    let mut tick = every(CLOSING, Duration::ZERO);
-    loop {
-        tick.tick().await;
-        tell("hours closed", store.close_hours(rules).await);
+impl Upkeep {
+    /// For this store.
+    pub fn new(store: Arc<Store>, rules: Arc<RuleBook>, retention: Retention, clock: Clock) -> Self {
+        Self { store, rules, retention, clock, closing: Mutex::default(), pruning: Mutex::default() }
+    }
+
+    /// Runs until it is dropped. What fails is tried again.
+    pub async fn run(&self) {
+        // Two loops: a long removal must not keep hours open.
+        tokio::join!(self.close_on(), self.prune_on());
+    }
+
+    /// Closes the hours that are due. Whether that succeeded.
+    pub async fn close_hours(&self) -> bool {
+        let done = self.store.close_hours(&self.rules).await;
+        self.note("hours closed", &self.closing, done)
+    }
+
+    /// Removes what is too old. Whether that succeeded.
+    pub async fn prune(&self) -> bool {
+        let done = self.store.prune(&self.retention).await;
+        self.note("old rows removed", &self.pruning, done)
+    }
+
+    /// What there is to say of both.
+    pub fn troubles(&self, now: Timestamp) -> [Trouble; 2] {
+        [Trouble::closing(*lock(&self.closing), now), Trouble::pruning(*lock(&self.pruning), now)]
+    }
+
+    async fn close_on(&self) {
+        loop {
+            self.close_hours().await;
+            sleep(CLOSING).await;
+        }
+    }
+
+    async fn prune_on(&self) {
+        let mut wait = FIRST_PRUNING;
+        loop {
+            sleep(wait).await;
+            wait = if self.prune().await { PRUNING } else { FIRST_PRUNING };
+        }
+    }
+
+    fn note(&self, what: &str, failing: &Mutex<Failing>, done: Result<u64>) -> bool {
+        lock(failing).tried(done.is_ok(), self.clock.now());
+        match done {
+            Ok(0) => true,
+            Ok(number) => {
+                tracing::debug!(number, what);
+                true
+            }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, what, "it failed, and is tried again");
+                false
+            }
+        }
     }
 }
 
-async fn prune(store: &Store, retention: &Retention) {
-    let mut tick = every(PRUNING, FIRST_PRUNING);
-    loop {
-        tick.tick().await;
-        tell("old rows removed", store.prune(retention).await);
-    }
-}
-
-fn every(period: Duration, first: Duration) -> Interval {
-    let mut tick = interval_at(Instant::now() + first, period);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    tick
-}
-
-fn tell(what: &str, done: Result<u64>) {
-    match done {
-        Ok(0) => {}
-        Ok(number) => tracing::debug!(number, what),
-        Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, what, "it failed, and is tried again"),
-    }
+fn lock(failing: &Mutex<Failing>) -> std::sync::MutexGuard<'_, Failing> {
+    failing.lock().unwrap_or_else(PoisonError::into_inner)
 }

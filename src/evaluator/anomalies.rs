@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::TimeDelta;
 
@@ -8,13 +8,11 @@ use crate::domain::pipeline::PipelineKey;
 use crate::domain::rollup::{self, RollupBasis};
 use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::evaluator::Evaluator;
-use crate::store::SeriesHours;
 use crate::store::leases::Lease;
+use crate::store::{DaysSums, SeriesHours};
 
-/// Hours that are read again: what comes later than a day is backfill, and judges nothing.
-const READ_AGAIN: TimeDelta = TimeDelta::hours(48);
 /// Of a pipeline that was never judged only what is younger than this can be news.
 const FIRST_LOOK: TimeDelta = TimeDelta::hours(24);
 
@@ -22,8 +20,26 @@ const FIRST_LOOK: TimeDelta = TimeDelta::hours(24);
 #[derive(Debug, Default)]
 pub(super) struct Memory(HashMap<PipelineKey, Known>);
 
+impl Memory {
+    /// Forgets the pipelines that are not among these.
+    pub(super) fn keep_pipelines(&mut self, are_there: &HashSet<&PipelineKey>) {
+        self.0.retain(|pipeline, _| are_there.contains(pipeline));
+    }
+
+    /// Forgets the sources of a pipeline that are not among these.
+    pub(super) fn keep_sources(&mut self, pipeline: &PipelineKey, are_there: &HashSet<&SourceKey>) {
+        if let Some(known) = self.0.get_mut(pipeline) {
+            let is_there = |source: Option<&SourceKey>| source.is_none_or(|source| are_there.contains(source));
+            known.series.retain(|(source, _), _| is_there(source.as_ref()));
+            known.grave.retain(|anomaly| is_there(anomaly.source.as_ref()));
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Known {
+    /// As they were when the series were read: a day that has changed since is read again, however long ago it was.
+    days: DaysSums,
     series: BTreeMap<(Option<SourceKey>, rollup::Series), Series>,
     /// The oldest first.
     grave: Vec<Anomaly>,
@@ -33,13 +49,24 @@ struct Known {
 
 impl Evaluator {
     /// Judges the hours that have closed since the last time, in all pipelines. Whether the lease still holds.
-    pub(super) async fn judge_closed_hours(&mut self, lease: &Lease, now: Timestamp) -> Result<bool> {
+    pub(super) async fn judge_closed_hours(
+        &mut self,
+        lease: &Lease,
+        pipelines: &[PipelineKey],
+        now: Timestamp,
+    ) -> Result<bool> {
         let last_closed = Hour::last_closed(now);
         let mut due = Vec::new();
-        for (pipeline, _) in self.store.pipelines().await? {
-            if self.memory.0.get(&pipeline).and_then(|known| known.judged) < Some(last_closed) {
-                self.read_series(&pipeline, last_closed, now).await?;
-                due.push(pipeline);
+        for pipeline in pipelines {
+            // What was imported may be much to read.
+            if !self.still_holds(lease).await? {
+                return Ok(false);
+            }
+            if self.memory.0.get(pipeline).and_then(|known| known.judged) < Some(last_closed) {
+                let read = self.read_series(pipeline, last_closed, now).await;
+                let is_read = read.is_ok();
+                self.goes_on(pipeline.as_str(), read.map(|()| true));
+                due.extend(is_read.then_some(pipeline));
             }
         }
         if due.is_empty() {
@@ -49,35 +76,45 @@ impl Evaluator {
         let all = self.memory.0.values().flat_map(|known| known.series.values());
         let alpha = self.budget.alpha(all.map(|series| tests_a_month(series, last_closed)).sum());
         for pipeline in due {
-            let Some(known) = self.memory.0.get_mut(&pipeline) else { continue };
-            let mut findings = Vec::new();
-            for series in known.series.values() {
-                findings.extend(anomaly::evaluate(std::slice::from_ref(series), now, alpha));
+            let judged = self.judge(lease, pipeline, (last_closed, alpha), now).await;
+            if !self.goes_on(pipeline.as_str(), judged) {
+                return Ok(false);
             }
-            let judged_to = last_closed.start() + TimeDelta::hours(1);
-            match self.store.keep_anomalies(lease, &pipeline, &findings, judged_to).await {
-                Ok(true) => {}
-                Ok(false) => return Ok(false),
-                // It was removed meanwhile.
-                Err(Error::PipelineNotFound(_)) => {
-                    self.memory.0.remove(&pipeline);
-                    continue;
-                }
-                Err(error) => return Err(error),
-            }
-            known.judged = Some(last_closed);
-            known.series.values_mut().for_each(|series| series.judged_to(last_closed));
-            let grave = findings.into_iter().map(|finding| finding.anomaly);
-            known.grave.extend(grave.filter(|anomaly| anomaly.severity == anomaly::Severity::High));
         }
         Ok(true)
     }
 
-    /// Reads what is new of a pipeline's series; all of it the first time.
+    /// Judges the hours of a pipeline up to the last closed. Whether the lease still holds.
+    async fn judge(
+        &mut self,
+        lease: &Lease,
+        pipeline: &PipelineKey,
+        (last_closed, alpha): (Hour, f64),
+        now: Timestamp,
+    ) -> Result<bool> {
+        let Some(known) = self.memory.0.get_mut(pipeline) else { return Ok(true) };
+        let mut findings = Vec::new();
+        for series in known.series.values() {
+            findings.extend(anomaly::evaluate(std::slice::from_ref(series), now, alpha));
+        }
+        let judged_to = last_closed.start() + TimeDelta::hours(1);
+        if !self.store.keep_anomalies(lease, pipeline, &findings, judged_to).await? {
+            return Ok(false);
+        }
+        known.judged = Some(last_closed);
+        known.series.values_mut().for_each(|series| series.judged_to(last_closed));
+        let grave = findings.into_iter().map(|finding| finding.anomaly);
+        known.grave.extend(grave.filter(|anomaly| anomaly.severity == anomaly::Severity::High));
+        Ok(true)
+    }
+
+    /// Reads what is new of a pipeline's series, and what has changed: all of it the first time, then mostly today.
     async fn read_series(&mut self, pipeline: &PipelineKey, last_closed: Hour, now: Timestamp) -> Result<()> {
         let oldest = now - HISTORY;
+        let first_day = rollup::Bucket::Day.start_of(oldest);
+        // Before the hours: what comes in between is a change the next time.
+        let days = self.store.days_since(pipeline, first_day).await?;
         let known = self.memory.0.entry(pipeline.clone()).or_default();
-        let since = known.judged.map_or(oldest, |judged| judged.start() - READ_AGAIN);
         let judged = if let Some(judged) = known.judged {
             judged
         } else {
@@ -85,14 +122,12 @@ impl Evaluator {
             let judged_to = self.store.judged_to(pipeline).await?;
             Hour::of(judged_to.unwrap_or(now - FIRST_LOOK)).minus(1).min(last_closed)
         };
-        let mut all = self.store.series_since(pipeline, since).await?;
-        // What is new may have a past, which was imported.
-        let is_new = |read: &SeriesHours| {
-            is_judged(read) && !known.series.contains_key(&(read.source.clone(), read.series.clone()))
-        };
-        if since > oldest && all.iter().any(is_new) {
-            all = self.store.series_since(pipeline, oldest).await?;
-        }
+        known.grave.retain(|anomaly| anomaly.timestamp >= oldest);
+        known.days.forget_before(first_day);
+        let Some(since) = days.first_change(&known.days).map(|day| day.max(oldest)) else { return Ok(()) };
+        let all = self.store.series_since(pipeline, since).await?;
+        // An hour may be gone, with its source or by a correction.
+        known.series.values_mut().for_each(|series| series.forget_since(Hour::of(since)));
         for read in all.into_iter().filter(is_judged) {
             let subject = match read.series.as_str() {
                 rollup::Series::ARTICLES => Subject::Articles,
@@ -111,9 +146,10 @@ impl Evaluator {
                     passes: hour.passes,
                 });
             }
-            series.forget_before(Hour::of(oldest));
         }
-        known.grave.retain(|anomaly| anomaly.timestamp >= oldest);
+        known.series.values_mut().for_each(|series| series.forget_before(Hour::of(oldest)));
+        known.series.retain(|_, series| !series.buckets().is_empty());
+        known.days = days;
         Ok(())
     }
 

@@ -5,10 +5,11 @@ use crate::domain::run::RunningRun;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::evaluator::Evaluator;
+use crate::store::leases::Lease;
 
 impl Evaluator {
-    /// Gives up runs that outlive what is usual by far.
-    pub(super) async fn give_up_lost_runs(&self, now: Timestamp) -> Result<()> {
+    /// Gives up runs that outlive what is usual by far. Whether the lease still holds.
+    pub(super) async fn give_up_lost_runs(&self, lease: &Lease, now: Timestamp) -> Result<bool> {
         let mut lost: BTreeMap<PipelineKey, Vec<RunningRun>> = BTreeMap::new();
         for (run, mut durations) in self.store.running_runs().await? {
             if run.is_lost(&mut durations, now) {
@@ -16,12 +17,13 @@ impl Evaluator {
             }
         }
         for (pipeline, runs) in lost {
-            match self.store.give_up(&pipeline, &runs, now).await {
+            match self.store.give_up(lease, &pipeline, &runs, now).await {
                 // It was removed meanwhile.
-                Err(Error::PipelineNotFound(_)) => {}
-                given_up => given_up?,
+                Ok(true) | Err(Error::PipelineNotFound(_)) => {}
+                Ok(false) => return Ok(false),
+                Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(true)
     }
 }

@@ -8,28 +8,31 @@ mod lost;
 /// Sources that do not report.
 mod silence;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::domain::alert::{self, Finding, Policy, Trouble};
+use crate::domain::alert::{self, Failing, Finding, Policy, Trouble};
 use crate::domain::anomaly::Budget;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::revision::Revision;
-use crate::domain::status::{RuleBook, evaluate};
-use crate::domain::time::{Timestamp, rfc3339};
+use crate::domain::silence::Outages;
+use crate::domain::status::{Facts, RuleBook, evaluate};
+use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::evaluator::anomalies::Memory;
 use crate::evaluator::silence::Paces;
 use crate::notices::Notices;
 use crate::store::Store;
 use crate::store::leases::{Lease, RENEWAL};
+use crate::upkeep::Upkeep;
 
 /// The lease of who evaluates.
 const LEASE: &str = "evaluation";
@@ -41,6 +44,7 @@ pub struct Evaluator {
     policy: Policy,
     budget: Budget,
     notices: Arc<Notices>,
+    upkeep: Arc<Upkeep>,
     clock: Clock,
     /// This server among those on the same database.
     name: String,
@@ -50,8 +54,13 @@ pub struct Evaluator {
     /// Pipelines with a source that is found silent, at the revision at which it was: a run that comes is looked at at
     /// once.
     silent: HashMap<PipelineKey, Revision>,
+    /// What the last evaluation did not succeed in, and since when there is such.
+    failed: BTreeSet<String>,
+    failing: Failing,
     /// Of the lease under which all this was learned.
     term: Option<i64>,
+    /// When it was last renewed, within an evaluation.
+    renewed: Instant,
 }
 
 impl Evaluator {
@@ -60,7 +69,7 @@ impl Evaluator {
         store: Arc<Store>,
         rules: RuleBook,
         (policy, budget): (Policy, Budget),
-        notices: Arc<Notices>,
+        (notices, upkeep): (Arc<Notices>, Arc<Upkeep>),
         clock: Clock,
         every: Duration,
     ) -> Self {
@@ -70,13 +79,17 @@ impl Evaluator {
             policy,
             budget,
             notices,
+            upkeep,
             clock,
             name: Uuid::new_v4().to_string(),
             every,
             paces: Paces::default(),
             memory: Memory::default(),
             silent: HashMap::new(),
+            failed: BTreeSet::new(),
+            failing: Failing::default(),
             term: None,
+            renewed: Instant::now(),
         }
     }
 
@@ -142,76 +155,129 @@ impl Evaluator {
             self.paces = Paces::default();
             self.memory = Memory::default();
             self.silent.clear();
+            self.failing = Failing::default();
         }
-        self.give_up_lost_runs(now).await?;
-        if !self.judge_closed_hours(lease, now).await? {
+        let begun = Instant::now();
+        self.renewed = begun;
+        self.failed.clear();
+        let looked = self.look_at_the_pipelines(lease, now).await;
+        if matches!(looked, Ok(false)) {
             return Ok(());
         }
-        let outages = self.outages(now).await?;
-        let mut renewed = Instant::now();
-        for (pipeline, _) in self.store.pipelines().await? {
-            if renewed.elapsed() > RENEWAL {
-                renewed = Instant::now();
-                if self.store.take_lease(LEASE, &self.name).await?.as_ref() != Some(lease) {
-                    return Ok(());
-                }
-            }
-            let findings = match self.findings(&pipeline, &outages, now).await {
-                // It was removed meanwhile.
-                Err(Error::PipelineNotFound(_)) => continue,
-                findings => findings?,
-            };
-            self.remember_silence(&pipeline, &findings);
-            let policy = self.policy;
-            let decide = |open: &[alert::Tracked]| alert::step(open, &findings, &policy, now);
-            match self.store.change_alerts(Some(lease), Some(&pipeline), decide).await {
-                Err(Error::PipelineNotFound(_)) => {}
-                Ok(None) => return Ok(()),
-                changed => drop(changed?),
-            }
-        }
-        self.look_at_the_server(lease, now).await
+        self.failing.tried(looked.is_ok() && self.failed.is_empty(), now);
+        // That pipelines cannot be looked at is what there is to say of the server.
+        let told = self.look_at_the_server(lease, begun.elapsed(), now).await;
+        looked.and(told)
     }
 
-    /// What is wrong with this server itself.
-    async fn look_at_the_server(&self, lease: &Lease, now: Timestamp) -> Result<()> {
+    /// Looks at all pipelines: what fails for one must not hide what is wrong with the others. Whether the lease still
+    /// holds.
+    async fn look_at_the_pipelines(&mut self, lease: &Lease, now: Timestamp) -> Result<bool> {
+        let pipelines: Vec<PipelineKey> = self.store.pipelines().await?.into_iter().map(|(key, _)| key).collect();
+        self.forget_removed(&pipelines);
+        let given_up = self.give_up_lost_runs(lease, now).await;
+        if !self.goes_on("lost runs", given_up) || !self.judge_closed_hours(lease, &pipelines, now).await? {
+            return Ok(false);
+        }
+        let outages = self.outages(now).await?;
+        for pipeline in pipelines {
+            if !self.still_holds(lease).await? {
+                return Ok(false);
+            }
+            let looked = self.look_at(&pipeline, lease, &outages, now).await;
+            if !self.goes_on(pipeline.as_str(), looked) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether the lease still holds in an evaluation that takes long. It is renewed when that is due.
+    async fn still_holds(&mut self, lease: &Lease) -> Result<bool> {
+        if self.renewed.elapsed() <= RENEWAL {
+            return Ok(true);
+        }
+        self.renewed = Instant::now();
+        self.store.renew_lease(lease).await
+    }
+
+    /// Whether the lease still holds, as far as is known: what fails is noted, and tried again in the next evaluation.
+    fn goes_on(&mut self, what: &str, done: Result<bool>) -> bool {
+        match done {
+            Ok(holds) => holds,
+            // It was removed meanwhile.
+            Err(Error::PipelineNotFound(_)) => true,
+            Err(error) => {
+                metrics::counter!("pipewatch_evaluation_errors_total").increment(1);
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, what, "it could not be evaluated; it is tried again");
+                self.failed.insert(what.to_owned());
+                true
+            }
+        }
+    }
+
+    /// Finds what there is to find of a pipeline. Whether the lease still holds.
+    async fn look_at(
+        &mut self,
+        pipeline: &PipelineKey,
+        lease: &Lease,
+        outages: &Outages,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let findings = self.findings(pipeline, outages, now).await?;
+        self.remember_silence(pipeline, &findings);
+        let decide = |open: &[alert::Tracked]| alert::step(open, &findings, &self.policy, now);
+        Ok(self.store.change_alerts(Some(lease), Some(pipeline), decide).await?.is_some())
+    }
+
+    /// What is wrong with this server itself, whose evaluation of the pipelines took so long.
+    async fn look_at_the_server(&self, lease: &Lease, took: Duration, now: Timestamp) -> Result<()> {
         let stuck = self.store.stuck_deliveries(now).await?;
-        let since = stuck.since.map(|since| format!(", the oldest since {}", rfc3339(since))).unwrap_or_default();
-        let wrong = (stuck.count > 0).then(|| {
-            let count = stuck.count;
-            format!("{count} notices could not be delivered{since}. See the log for what the receivers answer.")
-        });
-        let trouble = Trouble { part: "notices".into(), wrong };
-        let findings = [Finding::server(trouble, &self.policy)];
+        let outages = self.outages(now).await?;
+        let span = |span| TimeDelta::from_std(span).unwrap_or(TimeDelta::MAX);
+        let [closing, pruning] = self.upkeep.troubles(now);
+        let troubles = [
+            Trouble::notices(stuck.count, stuck.since),
+            Trouble::evaluation(self.failing, &self.failed, span(took), span(self.every), now),
+            Trouble::outage(outages.last(), now),
+            closing,
+            pruning,
+        ];
+        let findings = troubles.map(|trouble| Finding::server(trouble, &self.policy));
         let decide = |open: &[alert::Tracked]| alert::step(open, &findings, &self.policy, now);
         self.store.change_alerts(Some(lease), None, decide).await.map(drop)
     }
 
+    /// What is kept of pipelines that are no more.
+    fn forget_removed(&mut self, pipelines: &[PipelineKey]) {
+        let are_there: HashSet<&PipelineKey> = pipelines.iter().collect();
+        self.memory.keep_pipelines(&are_there);
+        self.paces.keep_pipelines(&are_there);
+        self.silent.retain(|pipeline, _| are_there.contains(pipeline));
+    }
+
     /// All that can be said of a pipeline.
-    async fn findings(
-        &mut self,
-        pipeline: &PipelineKey,
-        outages: &crate::domain::silence::Outages,
-        now: Timestamp,
-    ) -> Result<Vec<Finding>> {
-        let mut findings = self.thresholds(pipeline, now).await?;
+    async fn findings(&mut self, pipeline: &PipelineKey, outages: &Outages, now: Timestamp) -> Result<Vec<Finding>> {
+        let rules = self.rules.of(pipeline);
+        let facts = self.store.facts(pipeline, now - rules.window).await?;
+        let facts = facts.ok_or_else(|| Error::PipelineNotFound(pipeline.clone()))?;
+        self.memory.keep_sources(pipeline, &facts.sources.iter().map(|source| &source.key).collect());
+        let mut findings = self.thresholds(pipeline, facts, now);
         findings.extend(self.silences(pipeline, outages, now).await?);
         findings.extend(self.anomalies(pipeline, now));
         Ok(findings)
     }
 
     /// The checks, judged as for the status.
-    async fn thresholds(&self, pipeline: &PipelineKey, now: Timestamp) -> Result<Vec<Finding>> {
-        let rules = self.rules.of(pipeline);
-        let facts = self.store.facts(pipeline, now - rules.window).await?;
-        let facts = facts.ok_or_else(|| Error::PipelineNotFound(pipeline.clone()))?;
-        let status = evaluate(facts, rules, now);
+    fn thresholds(&self, pipeline: &PipelineKey, facts: Facts, now: Timestamp) -> Vec<Finding> {
+        let status = evaluate(facts, self.rules.of(pipeline), now);
         let checks = status.data_quality.checks.iter();
-        Ok(checks
+        checks
             .map(|check| {
                 let (pipeline, name) = (pipeline.clone(), check.name.as_str());
                 Finding::threshold(pipeline, name, check.threshold, check.counts, &self.policy)
             })
-            .collect())
+            .collect()
     }
 }

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::domain::alert::{self, AlertState, Finding, Rule};
 use crate::domain::pipeline::PipelineKey;
@@ -12,6 +12,13 @@ use crate::store::leases::Lease;
 /// What was learned from a source's runs, and up to which of them: nothing new is learned before the next.
 #[derive(Debug, Default)]
 pub(super) struct Paces(HashMap<(PipelineKey, SourceKey), (Option<Timestamp>, Option<chrono::TimeDelta>)>);
+
+impl Paces {
+    /// Forgets the pipelines that are not among these.
+    pub(super) fn keep_pipelines(&mut self, are_there: &HashSet<&PipelineKey>) {
+        self.0.retain(|(pipeline, _), _| are_there.contains(pipeline));
+    }
+}
 
 /// Outages that ended longer ago say nothing of any deadline: no grace is longer.
 const LONG_AGO: chrono::TimeDelta = chrono::TimeDelta::days(1_200);

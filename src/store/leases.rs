@@ -45,6 +45,11 @@ impl Store {
         Ok(taken)
     }
 
+    /// Renews a lease that is held. Whether it still is.
+    pub async fn renew_lease(&self, lease: &Lease) -> Result<bool> {
+        Ok(self.take_lease(lease.name, &lease.holder).await?.as_ref() == Some(lease))
+    }
+
     /// Gives a lease back, so that the next need not wait for its end.
     pub async fn release_lease(&self, lease: &Lease) -> Result<()> {
         let transaction = self.write().await?;

@@ -61,7 +61,7 @@ use crate::domain::revision::Revision;
 use crate::error::{Error, Result};
 use crate::store::changes::Changes;
 use crate::store::connect::Connections;
-pub use crate::store::quality_history::{SeriesHistory, SeriesHours};
+pub use crate::store::quality_history::{DaysSums, SeriesHistory, SeriesHours};
 pub use crate::store::record::{Entry, Receipt, Recorded};
 use crate::store::writer::Writer;
 

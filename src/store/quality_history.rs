@@ -1,5 +1,7 @@
 //! What is read from roll-ups. Raw rows are never asked.
 
+use std::collections::BTreeMap;
+
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait as _, DatabaseTransaction, DbErr, EntityTrait as _, QueryFilter as _,
@@ -8,7 +10,7 @@ use sea_orm::{
 use strum::IntoEnumIterator as _;
 
 use crate::domain::pipeline::PipelineKey;
-use crate::domain::rollup::{BucketSums, Range, RollupBasis, Series};
+use crate::domain::rollup::{Bucket, BucketSums, Range, RollupBasis, Series};
 use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
@@ -37,6 +39,24 @@ pub struct SeriesHours {
     pub hours: Vec<BucketSums>,
 }
 
+/// The sums of a pipeline's days, all series together. Nothing can be reported, imported or removed without a change in
+/// those of its day, and they are few beside the hours of all series.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DaysSums(BTreeMap<Timestamp, Vec<(RollupBasis, Series, BucketSums)>>);
+
+impl DaysSums {
+    /// The first day whose sums are others than they were.
+    pub fn first_change(&self, before: &Self) -> Option<Timestamp> {
+        let days = self.0.keys().chain(before.0.keys());
+        days.filter(|day| self.0.get(day) != before.0.get(day)).min().copied()
+    }
+
+    /// Forgets the days before this one.
+    pub fn forget_before(&mut self, day: Timestamp) {
+        self.0 = self.0.split_off(&day);
+    }
+}
+
 impl Store {
     /// The sums of one series, of a source or of the whole pipeline: of the first basis that has an attempt in the
     /// range, for all checks together. Volumes are those of source runs.
@@ -51,6 +71,32 @@ impl Store {
         let history = history(&transaction, pipeline, source, series, range).await.map_err(Error::database)?;
         transaction.commit().await.map_err(Error::database)?;
         Ok(history)
+    }
+
+    /// The sums of a pipeline's days that begin at or after an instant.
+    pub async fn days_since(&self, pipeline: &PipelineKey, since: Timestamp) -> Result<DaysSums> {
+        // Those of the whole pipeline, in which those of its sources are.
+        let rows: Vec<(String, String, Timestamp, i64, i64, i64)> = Entity::find()
+            .select_only()
+            .columns([Column::Basis, Column::Series, Column::BucketStart, Column::Runs, Column::Total, Column::Passes])
+            .filter(Column::Pipeline.eq(pipeline.as_str()))
+            .filter(Column::Source.eq(""))
+            .filter(Column::Bucket.eq(Bucket::Day.as_str()))
+            .filter(Column::Basis.is_in(RollupBasis::iter().map(RollupBasis::as_str)))
+            .filter(Column::BucketStart.gte(since))
+            .order_by_asc(Column::Basis)
+            .order_by_asc(Column::BucketStart)
+            .order_by_asc(Column::Series)
+            .into_tuple()
+            .all(self.connections.reader())
+            .await
+            .map_err(Error::database)?;
+        let mut days = DaysSums::default();
+        for (basis, series, start, runs, total, passes) in rows {
+            let (basis, series) = (stored("the basis", &basis)?, stored("the series", &series)?);
+            days.0.entry(start).or_default().push((basis, series, bucket(start, runs, total, passes)));
+        }
+        Ok(days)
     }
 
     /// All hours at or after an instant, of every series of a pipeline; in the order of sources (the whole pipeline

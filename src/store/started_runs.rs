@@ -16,6 +16,7 @@ use crate::domain::run::{RunState, RunningRun};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::entity::{run_step, source_run};
+use crate::store::leases::{Lease, is_held};
 use crate::store::record::ROWS;
 use crate::store::registry::raise;
 use crate::store::source_rows::recall_last_run;
@@ -128,9 +129,19 @@ impl Store {
         Ok(runs.into_iter().filter_map(|(started, finished)| Some(finished? - started?)).collect())
     }
 
-    /// Gives up runs of one pipeline, at `now`; those that have ended in the meantime stay as they are.
-    pub async fn give_up(&self, pipeline: &PipelineKey, runs: &[RunningRun], now: Timestamp) -> Result<()> {
+    /// Gives up runs of one pipeline, at `now`; those that have ended in the meantime stay as they are. Whether the lease
+    /// still holds; if not, none is given up.
+    pub async fn give_up(
+        &self,
+        lease: &Lease,
+        pipeline: &PipelineKey,
+        runs: &[RunningRun],
+        now: Timestamp,
+    ) -> Result<bool> {
         let transaction = self.write().await?;
+        if !is_held(&transaction, lease).await? {
+            return Ok(false);
+        }
         let revision = raise(&transaction, pipeline, self).await?;
         for run in runs {
             source_run::Entity::update_many()
@@ -148,6 +159,6 @@ impl Store {
         }
         transaction.commit().await.map_err(Error::database)?;
         self.changes.committed(pipeline, revision);
-        Ok(())
+        Ok(true)
     }
 }

@@ -6,6 +6,8 @@ use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::support::timed_store::{at, lines};
+use crate::support::watch::Watch;
 use crate::support::watchers::{Event, Events, Socket};
 use crate::support::{Database, Server, ago, eventually, now, run, with};
 
@@ -20,6 +22,7 @@ behaviours! {
     every_step_reaches_every_watcher_once,
     event_streams_tell_of_a_step_before_the_status_that_has_it,
     a_run_that_is_never_heard_of_again_is_lost,
+    who_has_lost_the_lease_writes_nothing,
     alerts_are_silenced_until_an_instant,
 }
 
@@ -287,6 +290,28 @@ async fn a_run_that_is_never_heard_of_again_is_lost(database: Database) {
     assert_eq!((&source["status"], &source["runs"]), (&json!("healthy"), &json!(1)), "{source}");
     assert_eq!(server.data(state, json!({})).await["sourceRuns"]["nodes"], json!([{"state": "OK"}]));
     server.stop().await;
+}
+
+async fn who_has_lost_the_lease_writes_nothing(database: Database) {
+    let begin = at("2026-03-02T00:00:00Z");
+    let later = begin + TimeDelta::hours(3);
+    let mut watch = Watch::start(&database, begin).await;
+    let start =
+        json!({"id": Uuid::from_u128(1), "source": "punch", "timestamp": begin.to_rfc3339(), "outcome": "running"});
+    let bad = json!({"source": "punch", "timestamp": begin.to_rfc3339(), "geocoding_attempts": 100, "geocoding_successes": 1});
+    watch.runs(begin, &[start, bad]).await;
+    let lost = watch.lease().await;
+    watch.release().await;
+    let held = watch.store.take_lease("evaluation", "another").await.expect("a database").expect("the lease");
+    let before = watch.store.pipelines().await.expect("a database");
+    let written = "SELECT 'run ' || state FROM source_runs WHERE end_digest IS NULL UNION ALL \
+                   SELECT 'alert ' || rule FROM alerts UNION ALL SELECT 'judged ' || pipeline FROM judgements";
+
+    watch.evaluate_under(&lost, later).await;
+    assert_eq!(lines(&database, written).await, ["run running"]);
+    assert_eq!(watch.store.pipelines().await.expect("a database"), before, "the revision has not risen");
+    watch.evaluate_under(&held, later).await;
+    assert_eq!(lines(&database, written).await, ["run lost", "alert threshold", "judged default"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -15,6 +15,8 @@ behaviours! {
     a_feed_that_runs_and_brings_nothing_is_dead,
     a_drop_and_a_surge_are_found_once,
     imported_history_is_a_baseline_at_once,
+    the_past_of_a_known_source_corrects_its_baseline,
+    what_is_removed_has_no_alert_and_no_share,
 }
 
 /// A Monday. What is generated depends on nothing else.
@@ -236,5 +238,54 @@ async fn imported_history_is_a_baseline_at_once(database: Database) {
     judged(&server.database, "default", 2).await;
     let found = anomalies(&server, "default").await;
     assert!(found.iter().any(|one| one["method"] == "RATE" && one["severity"] == "HIGH"), "{found:#?}");
+    server.stop().await;
+}
+
+/// The source is known, and not for long enough to be judged; then its past is imported, older than what comes late.
+async fn the_past_of_a_known_source_corrects_its_baseline(database: Database) {
+    let server = start(database, begin() + TimeDelta::minutes(10)).await;
+    let mut random = StdRng::seed_from_u64(5);
+    let known: Vec<Value> = (-10..0).map(|hour| usual("punch", hour, &mut random)).collect();
+    store(&server, "news", &known).await;
+    judged(&server.database, "news", 0).await;
+    let past: Vec<Value> = (-24 * 10..-72).map(|hour| usual("punch", hour, &mut random)).collect();
+    store(&server, "news", &past).await;
+    store(&server, "news", &[run("punch", 0, json!({"geocoding_attempts": 50, "geocoding_successes": 25}))]).await;
+    server.advance(TimeDelta::hours(1));
+    judged(&server.database, "news", 1).await;
+    let found = anomalies(&server, "news").await;
+    assert!(found.iter().any(|one| one["method"] == "RATE" && one["severity"] == "HIGH"), "{found:#?}");
+    server.stop().await;
+}
+
+async fn what_is_removed_has_no_alert_and_no_share(database: Database) {
+    let server = start(database, begin() + TimeDelta::minutes(10)).await;
+    let mut random = StdRng::seed_from_u64(6);
+    for (pipeline, sources) in [("news", &["punch", "vanguard"][..]), ("other", &["the-sun"])] {
+        for source in sources {
+            let runs: Vec<Value> = (-24 * DAYS..0).map(|hour| usual(source, hour, &mut random)).collect();
+            store(&server, pipeline, &runs).await;
+        }
+        judged(&server.database, pipeline, 0).await;
+    }
+    let drop = json!({"geocoding_attempts": 50, "geocoding_successes": 25, "articles_collected": 20});
+    store(&server, "news", &[run("punch", 0, drop.clone()), run("vanguard", 0, drop.clone())]).await;
+    server.advance(TimeDelta::hours(1));
+    let of_vanguard = alert(&server, "ANOMALY", "vanguard", "FIRING").await;
+
+    // Nothing more is said of a source that is not there, at the next evaluation and not at the end of the hour.
+    server.data("mutation { removeSource(pipeline: \"news\", source: \"vanguard\") }", json!({})).await;
+    assert_eq!(alert(&server, "ANOMALY", "vanguard", "RESOLVED").await["id"], of_vanguard["id"]);
+    server.data("mutation { removePipeline(pipeline: \"other\") }", json!({})).await;
+    store(&server, "news", &[run("punch", 1, drop)]).await;
+    server.advance(TimeDelta::hours(1));
+    judged(&server.database, "news", 2).await;
+    let found = anomalies(&server, "news").await;
+    let newest = found.iter().find(|one| one["method"] == "RATE" && one["source"] == "punch").expect("the drop");
+    assert!(newest["timestamp"].as_str().expect("an instant").starts_with("2031-01-06T01"), "{newest}");
+    // One false alert a month, shared by the hours of one source: two detectors of its rate, three of each volume.
+    let share = 1.0 / (8.0 * 24.0 * 30.4375);
+    let alpha = newest["alpha"].as_f64().expect("a number");
+    assert!((alpha / share - 1.0).abs() < 1e-9, "{alpha} is {share}");
     server.stop().await;
 }

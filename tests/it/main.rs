@@ -42,6 +42,8 @@ mod migrations;
 mod notices;
 /// openapi.json is what the program prints, and true.
 mod openapi;
+/// What is wrong with the server itself, as an alert.
+mod own_trouble;
 /// The dashboard and GraphiQL, which are in the program.
 mod pages;
 /// The whole real file.

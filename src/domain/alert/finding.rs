@@ -2,6 +2,7 @@ use chrono::TimeDelta;
 
 use crate::domain::alert::AlertType;
 use crate::domain::alert::rule::{Fingerprint, Policy, Rule, Subject};
+use crate::domain::alert::trouble::Trouble;
 use crate::domain::anomaly::{AnomalyType, Severity};
 use crate::domain::check::Threshold;
 use crate::domain::counts::{Counts, shown};
@@ -111,15 +112,6 @@ pub struct AnomalousSeries {
     pub at: Timestamp,
     /// How many buckets after it were judged and found normal.
     pub normal_since: u32,
-}
-
-/// What can be wrong with the server itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
-    /// The part: `notices`, `database`, …
-    pub part: String,
-    /// What is wrong with it, unless it is well.
-    pub wrong: Option<String>,
 }
 
 impl Finding {

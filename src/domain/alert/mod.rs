@@ -22,12 +22,15 @@ mod mute;
 pub mod notice;
 /// The rules, what they watch, and what tells their alerts apart.
 mod rule;
+/// What can be wrong with the server itself.
+mod trouble;
 
 pub use event::AlertEvent;
-pub use finding::{AnomalousSeries, DeadFeed, Finding, Trouble, Verdict};
+pub use finding::{AnomalousSeries, DeadFeed, Finding, Verdict};
 pub use machine::{Acknowledgement, CannotAcknowledge, Reason, Step, Streaks, Tracked, Transition, acknowledge, step};
 pub use mute::{BadMute, Label, Labels, Matcher, Mute};
 pub use rule::{Fingerprint, Policy, Rule, Subject};
+pub use trouble::{Failing, Trouble};
 
 /// What an alert is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::EnumString, strum::IntoStaticStr)]

@@ -277,7 +277,7 @@ fn other_rules_find_what_they_are_told() {
     assert_eq!(Finding::dead_feed(pipeline(), source("punch"), None, &policy).verdict, Verdict::GOOD);
     let unknown = Finding::silence(pipeline(), source("punch"), Punctuality::Unknown, &policy);
     assert_eq!(unknown.verdict, Verdict::GOOD);
-    let notices = |wrong: Option<&str>| Trouble { part: "notices".into(), wrong: wrong.map(Into::into) };
+    let notices = |wrong: Option<&str>| Trouble { part: "notices", wrong: wrong.map(Into::into) };
     let trouble = Finding::server(notices(Some("3 receivers fail")), &policy);
     assert_eq!((trouble.verdict, trouble.kind), (Verdict::bad(Low), AlertType::Server));
     assert_eq!(Finding::server(notices(None), &policy).verdict, Verdict::GOOD);

@@ -159,6 +159,11 @@ impl Series {
         self.judged = self.judged.max(Some(hour));
     }
 
+    /// Forgets the hours from this one on, so that they can be put in anew: without those that are gone.
+    pub fn forget_since(&mut self, hour: Hour) {
+        self.buckets.truncate(self.buckets.partition_point(|bucket| bucket.hour < hour));
+    }
+
     /// Forgets the hours before this one; see [`HISTORY`].
     pub fn forget_before(&mut self, hour: Hour) {
         self.buckets.drain(..self.buckets.partition_point(|bucket| bucket.hour < hour));

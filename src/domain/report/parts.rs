@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::domain::check::CheckName;
 use crate::domain::counts::Counts;
 use crate::domain::name::Name;
+use crate::domain::report::Arrival;
 use crate::domain::report::fields::{self, Fields};
-use crate::domain::report::{Arrival, instant};
+use crate::domain::report::origin::instant;
 use crate::domain::step::{Step, StepState};
 
 /// Further checks of one report.

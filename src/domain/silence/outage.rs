@@ -43,6 +43,11 @@ impl Outages {
         Self { outages: Vec::new(), startup_grace: TimeDelta::zero() }
     }
 
+    /// The last one, unless it is the time before the first start.
+    pub fn last(&self) -> Option<Outage> {
+        self.outages.last().copied().filter(|outage| outage.from > Timestamp::UNIX_EPOCH)
+    }
+
     /// The instant at which `span` of running time has passed since `from`.
     ///
     /// The clock stands still while no server runs, and a deadline that had not passed when the server stopped does
@@ -97,6 +102,13 @@ mod tests {
         let ever = Outage { from: Timestamp::MIN_UTC, to: at(300) };
         let before_the_first_start = Outages::new([ever], TimeDelta::minutes(5));
         assert_eq!(before_the_first_start.deadline(at(100), TimeDelta::minutes(60)), at(360));
+    }
+
+    #[test]
+    fn the_time_before_the_first_start_is_nobodys_failure() {
+        assert_eq!(outages(&[(0, 300)], 5).last(), None);
+        let last = Outage { from: at(400), to: at(420) };
+        assert_eq!(outages(&[(400, 420), (0, 300)], 5).last(), Some(last));
     }
 
     proptest! {

@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use pipewatch::clock::Clock;
 use pipewatch::domain::alert::Policy;
 use pipewatch::domain::anomaly::Budget;
@@ -12,7 +12,9 @@ use pipewatch::domain::status::RuleBook;
 use pipewatch::evaluator::Evaluator;
 use pipewatch::notices::{Channels, Notices};
 use pipewatch::store::leases::Lease;
+use pipewatch::store::retention::Retention;
 use pipewatch::store::{Direction, Entry, Recorded, Store};
+use pipewatch::upkeep::Upkeep;
 use serde_json::Value;
 
 use crate::support::Database;
@@ -23,6 +25,7 @@ const RENEW_AFTER: Duration = Duration::from_secs(1);
 /// An evaluator with a time of its own, and the lease.
 pub(crate) struct Watch {
     pub(crate) store: Arc<Store>,
+    pub(crate) upkeep: Arc<Upkeep>,
     evaluator: Evaluator,
     now: Arc<Mutex<DateTime<Utc>>>,
     lease: Option<(Instant, Lease)>,
@@ -39,10 +42,13 @@ impl Watch {
         store.migrate(Direction::Up(None)).await.expect("migrated");
         store.prepare().await.expect("prepared");
         let notices = Arc::new(Notices::new(Arc::clone(&store), clock.clone(), Channels::default()));
+        let rules = Arc::new(RuleBook::default());
+        let upkeep = Arc::new(Upkeep::new(Arc::clone(&store), rules, Retention::default(), clock.clone()));
+        let with = (notices, Arc::clone(&upkeep));
         let how = (Policy::default(), Budget::default());
         let every = Duration::from_secs(30);
-        let evaluator = Evaluator::new(Arc::clone(&store), RuleBook::default(), how, notices, clock, every);
-        let mut watch = Self { store, evaluator, now, lease: None };
+        let evaluator = Evaluator::new(Arc::clone(&store), RuleBook::default(), how, with, clock, every);
+        let mut watch = Self { store, upkeep, evaluator, now, lease: None };
         watch.lease().await;
         watch
     }
@@ -74,9 +80,20 @@ impl Watch {
     }
 
     pub(crate) async fn evaluate(&mut self, at: DateTime<Utc>) {
-        self.set_now(at);
         let lease = self.lease().await;
-        self.evaluator.evaluate(&lease, at).await.expect("evaluated");
+        self.evaluate_under(&lease, at).await;
+    }
+
+    /// The same under a lease that may be lost.
+    pub(crate) async fn evaluate_under(&mut self, lease: &Lease, at: DateTime<Utc>) {
+        self.set_now(at);
+        self.evaluator.evaluate(lease, at).await.expect("evaluated");
+    }
+
+    /// Evaluates as often as something has to be found, or to be found well, before its alert changes.
+    pub(crate) async fn evaluate_twice(&mut self, at: DateTime<Utc>) {
+        self.evaluate(at).await;
+        self.evaluate(at + TimeDelta::seconds(30)).await;
     }
 
     /// Stores runs that are received at an instant.

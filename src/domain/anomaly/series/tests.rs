@@ -45,6 +45,9 @@ fn hours_are_ordered_and_the_later_word_holds() {
     assert_eq!(of_articles.buckets(), [bucket(0, 1, 4), bucket(1, 1, 0)]);
     of_articles.forget_before(hour(1));
     assert_eq!(of_articles.buckets(), [bucket(1, 1, 0)]);
+    of_articles.record(bucket(3, 1, 7));
+    of_articles.forget_since(hour(2));
+    assert_eq!(of_articles.buckets(), [bucket(1, 1, 0)]);
 
     let of_check = series(Subject::Check("geocoding".into()), buckets);
     let passes: Vec<(u64, u64)> = of_check.buckets().iter().map(|bucket| (bucket.total, bucket.passes)).collect();

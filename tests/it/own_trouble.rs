@@ -1,0 +1,94 @@
+use chrono::{DateTime, TimeDelta, Utc};
+use pipewatch::domain::source::SourceChange;
+use serde_json::json;
+
+use crate::support::Database;
+use crate::support::timed_store::{at, lines};
+use crate::support::watch::Watch;
+
+behaviours! {
+    upkeep_that_fails_is_an_alert,
+    a_pipeline_that_cannot_be_evaluated_hides_no_other,
+    a_time_without_an_evaluation_is_told_afterwards,
+}
+
+fn begin() -> DateTime<Utc> {
+    at("2026-03-02T00:00:00Z")
+}
+
+/// The alerts, with their parts or checks and what they say.
+async fn alerts(database: &Database) -> Vec<String> {
+    let sql = "SELECT rule || ' ' || check_name || ' ' || state || ': ' || message FROM alerts ORDER BY started_at, check_name";
+    lines(database, sql).await
+}
+
+fn check(alerts: &[String], expect: &[(&str, &str)]) {
+    let is_so = |(alert, (start, text)): (&String, &(&str, &str))| alert.starts_with(start) && alert.contains(text);
+    assert!(alerts.len() == expect.len() && alerts.iter().zip(expect).all(is_so), "{alerts:#?} is not {expect:#?}");
+}
+
+async fn upkeep_that_fails_is_an_alert(database: Database) {
+    let mut watch = Watch::start(&database, begin()).await;
+    let hide = |table: &str| format!("ALTER TABLE {table} RENAME TO hidden_{table}");
+    let show = |table: &str| format!("ALTER TABLE hidden_{table} RENAME TO {table}");
+    let old = json!({"source": "punch", "timestamp": "2025-03-02T00:00:00Z", "articles_collected": 1});
+    watch.runs(begin(), &[old]).await;
+    for table in ["hours_to_close", "pruned_rows"] {
+        database.execute(&hide(table)).await;
+    }
+    assert!(!watch.upkeep.close_hours().await && !watch.upkeep.prune().await, "both fail");
+    watch.evaluate_twice(begin()).await;
+    check(&alerts(&database).await, &[]);
+
+    let later = begin() + TimeDelta::minutes(5);
+    watch.set_now(later);
+    assert!(!watch.upkeep.close_hours().await && !watch.upkeep.prune().await, "both still fail");
+    watch.evaluate_twice(later).await;
+    let since = "since 2026-03-02T00:00:00Z";
+    check(&alerts(&database).await, &[("server hourly rows firing", since), ("server retention firing", since)]);
+
+    for table in ["hours_to_close", "pruned_rows"] {
+        database.execute(&show(table)).await;
+    }
+    assert!(watch.upkeep.close_hours().await && watch.upkeep.prune().await, "both are mended");
+    watch.evaluate_twice(later + TimeDelta::minutes(1)).await;
+    check(&alerts(&database).await, &[("server hourly rows resolved", since), ("server retention resolved", since)]);
+}
+
+async fn a_pipeline_that_cannot_be_evaluated_hides_no_other(database: Database) {
+    let mut watch = Watch::start(&database, begin()).await;
+    // It comes before the default one.
+    let (broken, source) = ("broken".parse().expect("a key"), "a".parse().expect("a key"));
+    watch.store.upsert_source(&broken, &source, &SourceChange::default()).await.expect("registered");
+    database.execute("UPDATE sources SET expected_every = 'often' WHERE pipeline = 'broken'").await;
+    let bad = json!({"source": "punch", "timestamp": begin().to_rfc3339(), "geocoding_attempts": 100, "geocoding_successes": 1});
+    watch.runs(begin(), &[bad]).await;
+    watch.evaluate_twice(begin()).await;
+    let of_default = ("threshold geocoding firing", "1");
+    check(&alerts(&database).await, &[of_default]);
+
+    watch.evaluate_twice(begin() + TimeDelta::minutes(5)).await;
+    let of_server = "fails since 2026-03-02T00:00:00Z of broken: alerts may";
+    check(&alerts(&database).await, &[of_default, ("server evaluation firing", of_server)]);
+
+    database.execute("UPDATE sources SET expected_every = NULL WHERE pipeline = 'broken'").await;
+    watch.evaluate_twice(begin() + TimeDelta::minutes(6)).await;
+    check(&alerts(&database).await, &[of_default, ("server evaluation resolved", of_server)]);
+}
+
+async fn a_time_without_an_evaluation_is_told_afterwards(database: Database) {
+    let mut watch = Watch::start(&database, begin()).await;
+    watch.evaluate_twice(begin()).await;
+    check(&alerts(&database).await, &[]);
+    watch.set_now(begin() + TimeDelta::hours(1));
+    watch.renew().await;
+    watch.release().await;
+
+    let back = begin() + TimeDelta::hours(3);
+    let mut watch = Watch::start(&database, back).await;
+    watch.evaluate_twice(back).await;
+    let span = "from 2026-03-02T01:00:00Z to 2026-03-02T03:00:00Z";
+    check(&alerts(&database).await, &[("server outage firing", span)]);
+    watch.evaluate_twice(back + TimeDelta::minutes(15)).await;
+    check(&alerts(&database).await, &[("server outage resolved", span)]);
+}

@@ -112,9 +112,9 @@ async fn past_alerts_and_anomalies_go(database: Database) {
     let pipeline = PipelineKey::default();
     let book = TimedStore::open(&database, NOW).await;
     book.runs(&[timed("a", NOW)]).await;
-    let finding = |part: &str, wrong: bool| {
+    let finding = |part: &'static str, wrong: bool| {
         let wrong = wrong.then(|| "it is broken".to_owned());
-        Finding::server(Trouble { part: part.into(), wrong }, &Policy::default())
+        Finding::server(Trouble { part, wrong }, &Policy::default())
     };
     // Two begin, and one of them ends.
     for wrong in [true, true, false, false] {

@@ -1,4 +1,4 @@
-//! Several servers on one PostgreSQL, which tell each other. Looking for changes is put off, so that only telling counts.
+//! Several servers on one PostgreSQL, which tell each other. Where only that is to count, looking for changes is put off.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -188,11 +188,16 @@ async fn a_server_whose_listening_is_cut_off_listens_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_finds_what_it_was_not_told_of_listens_anew() {
-    let server = Server::start(Database::postgres().await).await;
+async fn a_server_finds_what_it_was_not_told_of_and_listens_anew() {
+    let flags = Flags { interval: Some("1h".into()), ..Flags::default() };
+    let server = Server::start_with(Database::postgres().await, flags).await;
     let deaf = listeners(&server.database, 1, &BTreeSet::new()).await;
+    let mut plain = Socket::plain(&server, "").await;
+    let before = plain.next().await;
     server.database.execute("UPDATE pipelines SET revision = revision + 1").await;
+    while plain.next().await["revision"] == before["revision"] {}
     listeners(&server.database, 1, &deaf).await;
+    drop(plain);
     server.stop().await;
 }
 

@@ -54,7 +54,11 @@ pub async fn run(
 
     // Two stops: streams, sockets and requests end first, and what they work with goes on until they have.
     let (background, halt) = (TaskTracker::new(), CancellationToken::new());
-    let schedule = Schedule { interval: config.interval, debounce: DEBOUNCE.min(config.interval) };
+    let schedule = Schedule {
+        interval: config.interval,
+        debounce: DEBOUNCE.min(config.interval),
+        look_around: config.look_around,
+    };
     let rules = config.rules.clone();
     let monitor = Monitor::new(Arc::clone(&store), rules, schedule, clock.clone(), background.clone(), halt.clone());
     let rules = Arc::new(config.rules.clone());

@@ -2,6 +2,7 @@
 #![allow(clippy::doc_markdown, rustdoc::bare_urls)]
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -39,6 +40,9 @@ pub struct Flags {
     /// How often a watched pipeline is computed without a change, from 100ms to 1h [default: 5s]
     #[arg(long, env = "PIPEWATCH_INTERVAL", value_name = "DURATION")]
     pub interval: Option<String>,
+    /// How often a server on a PostgreSQL looks for what others changed: a second, which only tests put off.
+    #[arg(skip)]
+    pub look_around: Option<Duration>,
     /// How often silence, anomalies and alerts are evaluated, from 100ms to 1h [default: 30s]
     #[arg(long, env = "PIPEWATCH_EVALUATION_INTERVAL", value_name = "DURATION")]
     pub evaluation_interval: Option<String>,

@@ -26,8 +26,8 @@ use crate::store::history::Position;
 
 /// Steps of alerts that are read at a time.
 const BATCH: u64 = 500;
-/// How often the log is looked at though nothing was told.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// How soon the log is read again when that failed and nothing changes.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
 
 /// What is asked once.
 #[derive(Default)]
@@ -170,11 +170,8 @@ fn steps(log: Log) -> impl Stream<Item = Event> + Send {
                 log.last = event.id;
                 return Some((event, log));
             }
-            if !std::mem::take(&mut log.has_more) {
-                // What concerns the server itself raises no pipeline's revision, and other servers tell nothing of it.
-                if let Ok(Err(_)) = timeout(LOOK_AGAIN, log.changes.changed()).await {
-                    return None;
-                }
+            if !std::mem::take(&mut log.has_more) && log.changes.changed().await.is_err() {
+                return None;
             }
             log.changes.mark_unchanged();
             match log.store.alert_events(log.pipeline.as_ref(), Since::Event(log.last), BATCH).await {
@@ -182,9 +179,10 @@ fn steps(log: Log) -> impl Stream<Item = Event> + Send {
                     log.has_more = events.len() as u64 == BATCH;
                     log.read = events.into();
                 }
-                // What was missed is read the next time.
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "alert events could not be read");
+                    drop(timeout(TRY_AGAIN, log.changes.changed()).await);
+                    log.has_more = true;
                 }
             }
         }

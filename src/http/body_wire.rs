@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use http_body::Frame;
 
-use crate::live::peer::Wire;
+use crate::live::wire::Wire;
 
 /// Bytes that may wait for hyper; more would block, as a full socket does.
 const CAPACITY: usize = 64 * 1024;

@@ -10,7 +10,7 @@ use crate::http::body_wire;
 use crate::http::takeover::Takeover;
 use crate::live::manner::Manner;
 use crate::live::payload::{Dress, Ending, Payload};
-use crate::live::peer::Wire;
+use crate::live::wire::Wire;
 
 /// The end of a chunk. In a body without chunks it is an empty line more, which means nothing there.
 pub(super) const CHUNK_END: &[u8] = b"\r\n";

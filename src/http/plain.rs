@@ -18,9 +18,10 @@ use crate::live::channel::Watch;
 use crate::live::group::{Key, News, Past, Place, Source, TooManyGroups};
 use crate::live::manner::Manner;
 use crate::live::payload::{Dress, Payload, Steps};
-use crate::live::peer::{Peer, Wire};
+use crate::live::peer::Peer;
 use crate::live::plain::alert_step;
 use crate::live::snapshot::{Listing, Snapshot};
+use crate::live::wire::Wire;
 use crate::store::alerts::read::Since;
 
 /// Steps of alerts that are told to who comes back, at most: who was away for longer reads the list of alerts.

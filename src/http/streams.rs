@@ -15,8 +15,9 @@ use crate::live::admission::{Admission, Permit};
 use crate::live::group::{Groups, Key};
 use crate::live::manner::Manner;
 use crate::live::patience::Patience;
-use crate::live::peer::{Peer, Wire};
+use crate::live::peer::Peer;
 use crate::live::registry::Registry;
+use crate::live::wire::Wire;
 
 /// What streams and sockets share.
 #[derive(Debug, Clone)]

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, Response, StatusCode, header};
 use bytes::Bytes;
 use tokio::net::TcpStream;
 
-use crate::live::peer::Wire;
+use crate::live::wire::Wire;
 
 /// What goes on: given the wire, the bytes that were read behind the request, and the response's head, to be sent first.
 type Continuation = Box<dyn FnOnce(Box<dyn Wire>, Bytes, Vec<u8>) + Send>;

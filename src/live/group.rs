@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::revision::Revision;
 use crate::live::payload::{Dress, Ending, Payload};
-use crate::live::peer::{Delivered, NEW, Peer, Subscription};
+use crate::live::peer::{Delivered, Peer};
+use crate::live::subscription::{NEW, Subscription};
 
 /// Members that one task serves. A larger group has more of them, which the runtime spreads over the cores.
 const ROOM: usize = 1_024;

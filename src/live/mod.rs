@@ -20,6 +20,10 @@ pub mod plain;
 pub mod registry;
 /// A status with its revision, computed once and shared.
 pub mod snapshot;
+/// What one connection is subscribed to, and what it has seen of it.
+pub mod subscription;
+/// A connection as the fast path sees it.
+pub mod wire;
 
 #[cfg(test)]
 mod tests;

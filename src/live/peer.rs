@@ -4,39 +4,23 @@
 //! would block gets a task of its own, until it has caught up with the newest; what it missed in between is never sent.
 
 use std::io::{self, IoSlice};
-use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll};
 
 use tokio::time::timeout;
 
 use crate::live::admission::Permit;
-use crate::live::group::Group;
 use crate::live::manner::Manner;
 use crate::live::patience::Patience;
-use crate::live::payload::{Dress, Ending, Payload};
+use crate::live::payload::{Ending, Payload};
 use crate::live::registry::Registered;
+use crate::live::subscription::Subscription;
+use crate::live::wire::{Wire, is_would_block};
 
 /// Control messages that may wait for a peer that does not read, in bytes; a peer with more is dropped.
 const MAX_WAITING: usize = 64 * 1024;
 /// Up to this size it is cheaper to copy a payload behind its lead than to have the kernel gather two slices.
 const MAX_COPIED: usize = 16 * 1024;
-
-/// A connection as the fast path sees it. TCP is one; another may encrypt.
-pub trait Wire: Send + Sync + std::fmt::Debug {
-    /// Writes what goes without waiting.
-    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
-    /// Reads what is there.
-    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize>;
-    /// Whether a write may go on.
-    fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
-    /// Whether a read may go on.
-    fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
-    /// Ends writing; what was written still arrives.
-    fn finish(&self);
-    /// Ends both directions at once; a read sees the end.
-    fn abort(&self);
-}
 
 /// One connection's outgoing side.
 #[derive(Debug)]
@@ -71,25 +55,6 @@ struct Outbox {
     subscriptions: Vec<Arc<Subscription>>,
 }
 
-/// What one connection is subscribed to: a group, in the dress of its transport.
-#[derive(Debug)]
-pub struct Subscription {
-    pub(super) group: Arc<Group>,
-    dress: &'static Dress,
-    id: Box<str>,
-    /// The version that it was last sent; [`ENDED`] when no more is owed. Written under the outbox's lock only.
-    seen: AtomicU64,
-    /// The number of the last step of an alert that it was told of; [`NEW`] for one that is told of what comes. Written under
-    /// the outbox's lock only.
-    told: AtomicI64,
-}
-
-/// Of a subscription to which the steps so far are past.
-pub const NEW: i64 = -1;
-
-/// No more is owed.
-const ENDED: u64 = u64::MAX;
-
 /// What became of a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Delivered {
@@ -97,29 +62,6 @@ pub(super) enum Delivered {
     Sent,
     /// It is not owed, or the socket blocks: it comes later, or a newer one in its place.
     Not,
-}
-
-impl Subscription {
-    pub(super) fn new(group: Arc<Group>, dress: &'static Dress, id: &str, told: i64) -> Self {
-        Self { group, dress, id: id.into(), seen: AtomicU64::new(0), told: AtomicI64::new(told) }
-    }
-
-    /// Writes the steps of alerts that it has not been told of; gives the number of the last.
-    fn tell(&self, payload: &Payload, out: &mut Vec<u8>) -> Option<i64> {
-        let (alert, (last, _)) = (self.dress.alert?, payload.alerts.last()?);
-        let told = self.told.load(Ordering::Relaxed);
-        if told != NEW {
-            for (_, json) in payload.alerts.iter().filter(|(number, _)| *number > told) {
-                alert(json, out);
-            }
-        }
-        Some(*last)
-    }
-
-    /// Whether no more is owed, because it ended or was given up.
-    pub fn has_ended(&self) -> bool {
-        self.seen.load(Ordering::Acquire) == ENDED
-    }
 }
 
 impl Peer {
@@ -214,7 +156,7 @@ impl Peer {
     /// After this nothing more is sent for it.
     pub(super) fn unsubscribe(&self, subscription: &Arc<Subscription>) {
         let mut out = self.out();
-        subscription.seen.store(ENDED, Ordering::Release);
+        subscription.end();
         out.subscriptions.retain(|one| !Arc::ptr_eq(one, subscription));
     }
 
@@ -227,7 +169,7 @@ impl Peer {
         scratch: &mut Vec<u8>,
     ) -> Delivered {
         let mut out = self.out();
-        if out.is_blocked || out.is_closed || subscription.seen.load(Ordering::Relaxed) >= version {
+        if out.is_blocked || out.is_closed || subscription.has_seen(version) {
             return Delivered::Not;
         }
         self.write_payload(&mut out, subscription, version, payload, scratch)
@@ -251,7 +193,7 @@ impl Peer {
         let mut last = Vec::new();
         (subscription.dress.ending)(&subscription.id, ending, &mut last);
         let mut out = self.out();
-        if subscription.seen.swap(ENDED, Ordering::AcqRel) == ENDED {
+        if !subscription.end() {
             return;
         }
         out.subscriptions.retain(|one| !Arc::ptr_eq(one, subscription));
@@ -285,11 +227,9 @@ impl Peer {
         };
         match written {
             Ok(written) => {
-                let seen = subscription.seen.swap(version, Ordering::Release);
-                // With its first payload begins what is news to a subscription, though there was none yet.
-                subscription.told.fetch_max(told.unwrap_or(0), Ordering::Relaxed);
-                if seen > 0 && version > seen + 1 {
-                    self.patience.skipped.increment(version - seen - 1);
+                let skipped = subscription.saw(version, told);
+                if skipped > 0 {
+                    self.patience.skipped.increment(skipped);
                 }
                 if !self.manner.answers {
                     self.quiet.store(0, Ordering::Relaxed);
@@ -393,7 +333,7 @@ impl Peer {
         for subscription in out.subscriptions.clone() {
             let (version, newest) = subscription.group.newest();
             if let Some(payload) = newest
-                && subscription.seen.load(Ordering::Relaxed) < version
+                && !subscription.has_seen(version)
                 && !out.is_closed
             {
                 let delivered = self.write_payload(&mut out, &subscription, version, &payload, &mut scratch);
@@ -413,8 +353,4 @@ impl Peer {
     fn out(&self) -> MutexGuard<'_, Outbox> {
         self.out.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn is_would_block(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::WouldBlock || error.kind() == io::ErrorKind::Interrupted
 }

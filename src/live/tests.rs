@@ -16,8 +16,9 @@ use crate::live::group::{Groups, Key, News, Place, Source};
 use crate::live::manner::Manner;
 use crate::live::patience::Patience;
 use crate::live::payload::{Dress, Ending, Payload};
-use crate::live::peer::{Peer, Wire};
+use crate::live::peer::Peer;
 use crate::live::registry::Registry;
+use crate::live::wire::Wire;
 
 /// A wire that takes as many bytes as there is room for, and keeps them.
 #[derive(Debug, Clone, Default)]

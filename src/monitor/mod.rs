@@ -3,6 +3,8 @@
 
 /// One pipeline's task: the only place where its status is computed.
 mod keeper;
+/// What other servers on the same database change.
+mod neighbours;
 /// All pipelines in one stream.
 mod overview;
 
@@ -27,9 +29,6 @@ use crate::store::Store;
 /// All pipelines, by their keys.
 pub type Overview = Vec<Arc<Snapshot>>;
 
-/// How often a server that shares its database looks for what the others changed.
-const LOOK_AROUND: Duration = Duration::from_secs(1);
-
 /// When to compute.
 #[derive(Debug, Clone)]
 pub struct Schedule {
@@ -37,6 +36,8 @@ pub struct Schedule {
     pub interval: Duration,
     /// How long after a computation the next change may have to wait, so that a burst costs one computation.
     pub debounce: Duration,
+    /// How often a server that shares its database looks for what the others changed, told of it or not.
+    pub look_around: Duration,
 }
 
 /// Computes and publishes the snapshots of every pipeline that somebody watches or asks for.
@@ -94,7 +95,8 @@ impl Monitor {
             published: watch::Sender::new(()),
         });
         if shared.store.is_shared() {
-            shared.tasks.spawn(look_around(Arc::clone(&shared)));
+            let follow = neighbours::follow(Arc::clone(&shared.store), shared.schedule.look_around);
+            shared.tasks.spawn(shared.stop.clone().run_until_cancelled_owned(follow));
         }
         Self { shared }
     }
@@ -140,7 +142,7 @@ impl Monitor {
         let store = &self.shared.store;
         if store.is_shared()
             && store.newest_revision(pipeline).is_none_or(|newest| newest < seen)
-            && let Err(error) = store.refresh_pipeline(pipeline).await
+            && let Err(error) = store.refresh_these(std::slice::from_ref(pipeline)).await
         {
             tracing::warn!(%pipeline, error = &error as &dyn std::error::Error, "its revision could not be read");
         }
@@ -206,16 +208,5 @@ impl Shared {
 
     fn desks(&self) -> MutexGuard<'_, HashMap<PipelineKey, Desk>> {
         self.desks.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Learns what other servers on the same database changed.
-async fn look_around(shared: Arc<Shared>) {
-    let mut tick = tokio::time::interval(LOOK_AROUND);
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    while shared.stop.run_until_cancelled(tick.tick()).await.is_some() {
-        if let Err(error) = shared.store.refresh().await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the revisions could not be read");
-        }
     }
 }

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use sea_orm::sqlx;
+use sea_orm::sqlx::postgres::{PgListener, PgPoolOptions};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     AccessMode, ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, IsolationLevel,
@@ -75,6 +77,18 @@ impl Connections {
     /// For a single query, which sees one state of the data by itself.
     pub(super) fn reader(&self) -> &DatabaseConnection {
         &self.read
+    }
+
+    /// A connection to a PostgreSQL to listen on. It is none of the pool's: it is never given back, and one that has died
+    /// without a word must not be waited for when the pool is closed.
+    pub(super) async fn listener(&self) -> Result<PgListener, sqlx::Error> {
+        let options = self.read.get_postgres_connection_pool().connect_options();
+        let pool =
+            PgPoolOptions::new().max_connections(1).acquire_timeout(PATIENCE).idle_timeout(None).max_lifetime(None);
+        let mut listener = PgListener::connect_with(&pool.connect_lazy_with((*options).clone())).await?;
+        // What comes while there is no connection is lost, so whoever listens must know of it before it is made anew.
+        listener.eager_reconnect(false);
+        Ok(listener)
     }
 
     pub(super) async fn close(self) -> Result<(), DbErr> {

@@ -22,6 +22,8 @@ pub mod history;
 mod known_ids;
 /// Work that is done by one server at a time.
 pub mod leases;
+/// What servers on one database tell each other.
+mod neighbours;
 /// What is to be told of alerts, until it is delivered.
 pub mod outbox;
 /// Histories of sums, and all sums of a pipeline.
@@ -61,6 +63,8 @@ use crate::domain::revision::Revision;
 use crate::error::{Error, Result};
 use crate::store::changes::Changes;
 use crate::store::connect::Connections;
+pub use crate::store::neighbours::Listener;
+use crate::store::neighbours::Teller;
 pub use crate::store::quality_history::{DaysSums, SeriesHistory, SeriesHours};
 pub use crate::store::record::{Entry, Receipt, Recorded};
 use crate::store::writer::Writer;
@@ -73,6 +77,7 @@ pub struct Store {
     changes: Arc<Changes>,
     writer: Writer,
     writing: JoinHandle<()>,
+    telling: Option<JoinHandle<()>>,
     last_answer: tokio::sync::Mutex<Option<(Instant, bool)>>,
 }
 
@@ -101,9 +106,11 @@ impl Store {
     /// Opens the database; creates the file of a SQLite one that is not there.
     pub async fn open(url: &str, clock: Clock) -> Result<Self> {
         let connections = Connections::open(url).await.map_err(Error::database)?;
-        let changes = Arc::new(Changes::new());
+        let (teller, telling) = is_shared(&connections).then(|| Teller::start(connections.clone())).unzip();
+        let changes = Arc::new(Changes::new(teller));
         let (writer, writing) = Writer::start(connections.clone(), clock.clone(), Arc::clone(&changes));
-        Ok(Self { connections, clock, changes, writer, writing, last_answer: tokio::sync::Mutex::default() })
+        let last_answer = tokio::sync::Mutex::default();
+        Ok(Self { connections, clock, changes, writer, writing, telling, last_answer })
     }
 
     /// Brings the schema up or down. All steps happen or none; servers that start at once do it one after another. Rows
@@ -150,7 +157,7 @@ impl Store {
     /// Makes sure of what must always be there, and learns which pipelines there are. Call it once the schema stands.
     pub async fn prepare(&self) -> Result<()> {
         self.register_pipeline(&PipelineKey::default()).await?;
-        self.refresh().await
+        self.refresh().await.map(drop)
     }
 
     /// Whether the database answers. However many ask, it is asked once a second.
@@ -174,7 +181,7 @@ impl Store {
 
     /// Whether other servers may write to the same database.
     pub fn is_shared(&self) -> bool {
-        self.connections.backend() == DbBackend::Postgres
+        is_shared(&self.connections)
     }
 
     /// `sqlite` or `postgres`.
@@ -211,10 +218,14 @@ impl Store {
         self.writer.record(entries).await
     }
 
-    /// Ends writing, once all that was handed in is committed, and closes the connections.
+    /// Ends writing, once all that was handed in is committed and told, and closes the connections.
     pub async fn close(self) -> Result<()> {
         drop(self.writer);
         self.writing.await.map_err(Error::database)?;
+        drop(self.changes);
+        if let Some(telling) = self.telling {
+            telling.await.map_err(Error::database)?;
+        }
         self.connections.close().await.map_err(Error::database)
     }
 
@@ -225,6 +236,10 @@ impl Store {
     async fn write(&self) -> Result<DatabaseTransaction> {
         self.connections.write().await.map_err(Error::database)
     }
+}
+
+fn is_shared(connections: &Connections) -> bool {
+    connections.backend() == DbBackend::Postgres
 }
 
 /// What the database says must be one of ours; anything else was written by somebody else.

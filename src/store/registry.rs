@@ -1,7 +1,9 @@
+use std::collections::HashMap;
+
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, DatabaseTransaction, DbErr, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, sea_query::Expr,
+    QueryOrder as _, QuerySelect as _, Select, sea_query::Expr,
 };
 
 use crate::domain::alert::Labels;
@@ -18,7 +20,11 @@ use crate::store::{Store, stored};
 impl Store {
     /// All pipelines, by their keys.
     pub async fn pipelines(&self) -> Result<Vec<(PipelineKey, Revision)>> {
-        let rows = pipeline::Entity::find()
+        self.revisions_of(pipeline::Entity::find()).await
+    }
+
+    async fn revisions_of(&self, pipelines: Select<pipeline::Entity>) -> Result<Vec<(PipelineKey, Revision)>> {
+        let rows = pipelines
             .order_by_asc(pipeline::Column::Key)
             .all(self.connections.reader())
             .await
@@ -28,21 +34,36 @@ impl Store {
             .collect()
     }
 
-    /// Learns which pipelines there are now, those that other servers made among them.
-    pub async fn refresh(&self) -> Result<()> {
-        for (pipeline, revision) in self.pipelines().await? {
-            self.changes.committed(&pipeline, revision);
-        }
+    /// Learns what other servers have changed: pipelines, and steps of alerts. Whether a pipeline is newer than was known.
+    pub async fn refresh(&self) -> Result<bool> {
+        let known = self.changes.known();
+        let found = self.pipelines().await?;
+        let step = self.last_alert_event().await?;
+        let is_news = self.learn(known, found);
+        self.changes.learned_step(step);
+        Ok(is_news)
+    }
+
+    /// Learns what other servers have changed of these pipelines.
+    pub async fn refresh_these(&self, pipelines: &[PipelineKey]) -> Result<()> {
+        let known = pipelines.iter().filter_map(|key| Some((key.clone(), self.changes.newest(key)?))).collect();
+        let keys = pipelines.iter().map(PipelineKey::as_str);
+        let found = self.revisions_of(pipeline::Entity::find().filter(pipeline::Column::Key.is_in(keys))).await?;
+        self.learn(known, found);
         Ok(())
     }
 
-    /// Learns the newest revision of one pipeline, which another server may have committed.
-    pub async fn refresh_pipeline(&self, key: &PipelineKey) -> Result<()> {
-        let found = pipeline::Entity::find_by_id(key.as_str()).one(self.connections.reader()).await;
-        if let Some(row) = found.map_err(Error::database)? {
-            self.changes.committed(key, Revision::from_stored(row.revision));
+    /// Of what was known before and is not found, another server has removed it.
+    fn learn(&self, mut known: HashMap<PipelineKey, Revision>, found: Vec<(PipelineKey, Revision)>) -> bool {
+        let mut is_news = false;
+        for (pipeline, revision) in found {
+            is_news |= self.changes.learned(&pipeline, revision);
+            known.remove(&pipeline);
         }
-        Ok(())
+        for (pipeline, revision) in known {
+            self.changes.vanished(&pipeline, Some(revision));
+        }
+        is_news
     }
 
     /// Makes a pipeline exist.

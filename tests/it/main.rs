@@ -38,6 +38,8 @@ mod live;
 mod metrics;
 /// The schema's steps, up and down, with data.
 mod migrations;
+/// Several servers on one database, which tell each other.
+mod neighbours;
 /// Who is told of alerts, by webhook, Slack and e-mail.
 mod notices;
 /// openapi.json is what the program prints, and true.

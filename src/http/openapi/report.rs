@@ -7,58 +7,71 @@ use utoipa::ToSchema;
 use crate::http::openapi::status::StepState;
 use uuid::Uuid;
 
-/// A run of a source: its start, or its end.
-#[derive(ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({
-    "id": "0194aef2-6b1e-7c3a-9a51-0f6f1d1e9d11", "source": "punch", "timestamp": "2026-01-28T15:28:02Z",
-    "articles_collected": 12, "events_extracted": 9, "geocoding_attempts": 9, "geocoding_successes": 8,
-    "validation_attempts": 9, "validation_passes": 9
-}))]
-pub(super) struct SourceRun {
-    /// The reporter's id, so that the same can be reported again without harm.
-    id: Option<Uuid>,
-    /// The pipeline; that of the query where it is not said.
-    #[schema(pattern = "^[a-z0-9][a-z0-9._-]{0,63}$")]
-    pipeline: Option<String>,
-    /// The source.
-    #[schema(min_length = 1)]
-    source: String,
-    /// When the run finished or, at its start, when it started; at most five minutes from now.
-    #[schema(format = DateTime)]
-    timestamp: String,
-    /// How it ended, `ok` where it is not said; or `running`: it has begun, and its end is reported under the same id.
-    outcome: Option<Outcome>,
-    /// When it started, at its end.
-    #[schema(format = DateTime)]
-    started_at: Option<String>,
-    #[schema(maximum = 2_147_483_647)]
-    articles_collected: Option<u32>,
-    #[schema(maximum = 2_147_483_647)]
-    events_extracted: Option<u32>,
-    #[schema(maximum = 2_147_483_647)]
-    geocoding_attempts: Option<u32>,
-    /// At most as many as the attempts.
-    #[schema(maximum = 2_147_483_647)]
-    geocoding_successes: Option<u32>,
-    /// Percent; it must agree with the counts within 0.1.
-    geocoding_success_rate: Option<f64>,
-    #[schema(maximum = 2_147_483_647)]
-    validation_attempts: Option<u32>,
-    /// At most as many as the attempts.
-    #[schema(maximum = 2_147_483_647)]
-    validation_passes: Option<u32>,
-    /// Percent; it must agree with the counts within 0.1.
-    validation_pass_rate: Option<f64>,
-    /// Further checks, each once.
-    #[schema(max_items = 50)]
-    checks: Option<Vec<Check>>,
-    /// Its steps, in their order, each once.
-    #[schema(max_items = 50)]
-    steps: Option<Vec<Step>>,
-    /// What went wrong.
-    #[schema(max_length = 65_536)]
-    error: Option<String>,
+/// A kind of report: its own fields and those of both. No type that both flatten: that would be described as a part of each,
+/// and where one part allows no further properties it forbids those of the other.
+macro_rules! report {
+    ($(#[$about:meta])* $name:ident { $($own:tt)* }) => {
+        #[derive(ToSchema)]
+        #[serde(deny_unknown_fields)]
+        $(#[$about])*
+        pub(super) struct $name {
+            $($own)*
+            /// The reporter's id, so that the same can be reported again without harm.
+            id: Option<Uuid>,
+            /// The pipeline; that of the query where it is not said.
+            #[schema(pattern = "^[a-z0-9][a-z0-9._-]{0,63}$")]
+            pipeline: Option<String>,
+            #[schema(maximum = 2_147_483_647)]
+            geocoding_attempts: Option<u32>,
+            /// At most as many as the attempts.
+            #[schema(maximum = 2_147_483_647)]
+            geocoding_successes: Option<u32>,
+            /// Percent; it must agree with the counts within 0.1.
+            geocoding_success_rate: Option<f64>,
+            #[schema(maximum = 2_147_483_647)]
+            validation_attempts: Option<u32>,
+            /// At most as many as the attempts.
+            #[schema(maximum = 2_147_483_647)]
+            validation_passes: Option<u32>,
+            /// Percent; it must agree with the counts within 0.1.
+            validation_pass_rate: Option<f64>,
+            /// Further checks, each once.
+            #[schema(max_items = 50)]
+            checks: Option<Vec<Check>>,
+        }
+    };
+}
+
+report! {
+    /// A run of a source: its start, or its end.
+    #[schema(example = json!({
+        "id": "0194aef2-6b1e-7c3a-9a51-0f6f1d1e9d11", "source": "punch", "timestamp": "2026-01-28T15:28:02Z",
+        "articles_collected": 12, "events_extracted": 9, "geocoding_attempts": 9, "geocoding_successes": 8,
+        "validation_attempts": 9, "validation_passes": 9
+    }))]
+    SourceRun {
+        /// The source.
+        #[schema(min_length = 1)]
+        source: String,
+        /// When the run finished or, at its start, when it started; at most five minutes from now.
+        #[schema(format = DateTime)]
+        timestamp: String,
+        /// How it ended, `ok` where it is not said; or `running`: it has begun, and its end is reported under the same id.
+        outcome: Option<Outcome>,
+        /// When it started, at its end.
+        #[schema(format = DateTime)]
+        started_at: Option<String>,
+        #[schema(maximum = 2_147_483_647)]
+        articles_collected: Option<u32>,
+        #[schema(maximum = 2_147_483_647)]
+        events_extracted: Option<u32>,
+        /// Its steps, in their order, each once.
+        #[schema(max_items = 50)]
+        steps: Option<Vec<Step>>,
+        /// What went wrong.
+        #[schema(max_length = 65_536)]
+        error: Option<String>,
+    }
 }
 
 /// The counts of a check beyond the two that have fields of their own.
@@ -99,41 +112,19 @@ enum Outcome {
     Aborted,
 }
 
-/// The quality counts of a moment; at least one of the two checks must be counted.
-#[derive(ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({
-    "timestamp": "2026-01-28T15:00:00Z", "metric_type": "hourly", "geocoding_attempts": 48, "geocoding_successes": 42
-}))]
-pub(super) struct DataQualityMetric {
-    /// The reporter's id, so that the same can be reported again without harm.
-    id: Option<Uuid>,
-    /// The pipeline; that of the query where it is not said.
-    #[schema(pattern = "^[a-z0-9][a-z0-9._-]{0,63}$")]
-    pipeline: Option<String>,
-    /// The moment; at most five minutes from now.
-    #[schema(format = DateTime)]
-    timestamp: String,
-    metric_type: MetricType,
-    /// The source: required of `source-specific` metrics, and not allowed of `aggregate` ones.
-    source: Option<String>,
-    #[schema(maximum = 2_147_483_647)]
-    geocoding_attempts: Option<u32>,
-    /// At most as many as the attempts.
-    #[schema(maximum = 2_147_483_647)]
-    geocoding_successes: Option<u32>,
-    /// Percent; it must agree with the counts within 0.1.
-    geocoding_success_rate: Option<f64>,
-    #[schema(maximum = 2_147_483_647)]
-    validation_attempts: Option<u32>,
-    /// At most as many as the attempts.
-    #[schema(maximum = 2_147_483_647)]
-    validation_passes: Option<u32>,
-    /// Percent; it must agree with the counts within 0.1.
-    validation_pass_rate: Option<f64>,
-    /// Further checks, each once.
-    #[schema(max_items = 50)]
-    checks: Option<Vec<Check>>,
+report! {
+    /// The quality counts of a moment; at least one of the two checks must be counted.
+    #[schema(example = json!({
+        "timestamp": "2026-01-28T15:00:00Z", "metric_type": "hourly", "geocoding_attempts": 48, "geocoding_successes": 42
+    }))]
+    DataQualityMetric {
+        /// The moment; at most five minutes from now.
+        #[schema(format = DateTime)]
+        timestamp: String,
+        metric_type: MetricType,
+        /// The source: required of `source-specific` metrics, and not allowed of `aggregate` ones.
+        source: Option<String>,
+    }
 }
 
 #[derive(ToSchema)]

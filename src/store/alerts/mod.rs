@@ -58,7 +58,9 @@ impl Store {
         transaction.commit().await.map_err(Error::database)?;
         match pipeline.zip(revision) {
             Some((pipeline, revision)) => self.changes.committed(pipeline, revision),
-            None => self.changes.told(),
+            None if !step.transitions.is_empty() => self.changes.stepped(),
+            // The log is as it was.
+            None => {}
         }
         Ok(Some(step))
     }

@@ -1,0 +1,218 @@
+//! Several servers on one PostgreSQL, which tell each other. Where only that is to count, looking for changes is put off.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use pipewatch::clock::Clock;
+use pipewatch::config::Flags;
+use pipewatch::domain::alert::{AlertType, Finding, Policy, Rule, Subject, Tracked, Verdict, step};
+use pipewatch::domain::anomaly::Severity;
+use pipewatch::store::Store;
+use sea_orm::{ConnectionTrait as _, Statement};
+use serde_json::{Value, json};
+
+use crate::support::server::{Process, answer};
+use crate::support::watchers::{Events, Socket};
+use crate::support::{Database, Server, eventually, run, with};
+
+const RUNS: &str = "/api/v1/source-runs";
+const NEWS: &str = "/api/v1/source-runs?pipeline=news";
+
+fn told_only() -> Flags {
+    let never = || Some("1h".into());
+    Flags {
+        look_around: Some(Duration::from_hours(1)),
+        interval: never(),
+        evaluation_interval: never(),
+        ..Flags::default()
+    }
+}
+
+/// The connections that listen, once there are so many and none of the others.
+async fn listeners(database: &Database, number: usize, others: &BTreeSet<i32>) -> BTreeSet<i32> {
+    let connection = database.connect().await;
+    let sql = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+    let listeners = eventually("listeners", || async {
+        let rows = connection.query_all_raw(Statement::from_string(connection.get_database_backend(), sql)).await;
+        let pids = rows.ok()?.iter().map(|row| row.try_get_by_index(0)).collect::<Result<BTreeSet<i32>, _>>().ok()?;
+        (pids.len() == number && pids.is_disjoint(others)).then_some(pids)
+    })
+    .await;
+    connection.close().await.expect("closed");
+    listeners
+}
+
+/// Two servers that listen.
+async fn pair(one: Flags, two: Flags) -> (Server, Server, BTreeSet<i32>) {
+    let one = Server::start_with(Database::postgres().await, one).await;
+    let first = listeners(&one.database, 1, &BTreeSet::new()).await;
+    let two = Server::start_with(Database::existing(one.database.url.clone()), two).await;
+    let both = listeners(&one.database, 2, &BTreeSet::new()).await;
+    assert!(both.is_superset(&first), "the first goes on");
+    (one, two, both)
+}
+
+/// Waits for a revision, or a newer one, of a plain watcher.
+async fn reaches(watcher: &mut Socket, revision: &Value) {
+    while crate::support::revision(&watcher.next().await["revision"]) < crate::support::revision(revision) {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_to_one_server_reaches_who_watches_at_another() {
+    let (one, two, _) = pair(told_only(), told_only()).await;
+    let mut plain = Socket::plain(&two, "").await;
+    let mut events = Events::open(&two, "").await;
+    let mut graphql = Socket::graphql(&two).await;
+    graphql.subscribe("1", "subscription { pipelinesUpdates { key } }").await;
+    for _ in 0..3 {
+        let answer = one.store_runs(RUNS, &[run("a")]).await;
+        let revision = &answer["revisions"]["default"];
+        reaches(&mut plain, revision).await;
+        while events.next().await.expect("an event").id != revision.as_str().expect("digits") {}
+    }
+
+    // A pipeline that one server makes is there at the other, and gone when it is removed.
+    one.store_runs(NEWS, &[run("a")]).await;
+    let has_news = |message: &Value| message["payload"]["data"]["pipelinesUpdates"].as_array().map(Vec::len) == Some(2);
+    while !has_news(&graphql.next().await) {}
+    let mut news = Socket::plain(&two, "?pipeline=news").await;
+    assert_eq!(news.next().await["pipeline"], "news");
+    one.data("mutation { removePipeline(pipeline: \"news\") }", json!({})).await;
+    assert_eq!(news.end().await, Some(1000));
+    while has_news(&graphql.next().await) {}
+    drop((plain, events, graphql));
+    two.stop().await;
+    one.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pipeline_of_many_that_changed_at_once_reaches_the_other_server() {
+    let (one, two, _) = pair(told_only(), told_only()).await;
+    let runs: Vec<_> = (0..300).map(|number| with(run("a"), json!({"pipeline": format!("p{number}")}))).collect();
+    one.store_runs(RUNS, &runs).await;
+    eventually("the last of them", || async {
+        let path = "/api/v1/monitoring/pipeline-status?pipeline=p299";
+        (answer(two.get(path)).await.0 == 200).then_some(())
+    })
+    .await;
+    two.stop().await;
+    one.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn steps_of_alerts_reach_who_follows_them_at_another_server() {
+    // The first server to come evaluates as long as it is there.
+    let evaluates = Flags { evaluation_interval: Some("100ms".into()), ..told_only() };
+    let (one, two, _) = pair(evaluates, told_only()).await;
+    let mut events = Events::open(&two, "").await;
+    assert_eq!(events.next().await.expect("a status").event, "status");
+    let mut graphql = Socket::graphql(&two).await;
+    graphql.subscribe("1", "subscription { alertEvents(since: \"0\") { to } }").await;
+    let bad = json!({"geocoding_attempts": 100, "geocoding_successes": 50});
+    one.store_runs(RUNS, &[with(run("a"), bad)]).await;
+    for expect in ["PENDING", "FIRING"] {
+        assert_eq!(graphql.next().await["payload"]["data"]["alertEvents"]["to"], expect);
+    }
+    for expect in ["pending", "firing"] {
+        let step = loop {
+            let event = events.next().await.expect("an event");
+            if event.event == "alert" {
+                break event.json();
+            }
+        };
+        assert_eq!(step["to"], expect);
+    }
+    drop((events, graphql));
+    two.stop().await;
+    one.stop().await;
+}
+
+/// A step of an alert of the server itself, which no pipeline's revision tells of, is committed by another server.
+async fn trouble_elsewhere(database: &Database) {
+    let store = Store::open(&database.url, Clock::system()).await.expect("open");
+    let finding = Finding {
+        rule: Rule::Server,
+        kind: AlertType::Server,
+        subject: Subject::server("test"),
+        verdict: Verdict::bad(Severity::High),
+        title: "It is in trouble".into(),
+        message: "Look at it.".into(),
+    };
+    let change = |open: &[Tracked]| step(open, &[finding], &Policy::default(), chrono::Utc::now());
+    store.change_alerts(None, None, change).await.expect("a database").expect("no lease is needed");
+    store.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn steps_of_another_servers_own_alerts_are_told_or_found() {
+    let server = Server::start_with(Database::postgres().await, told_only()).await;
+    listeners(&server.database, 1, &BTreeSet::new()).await;
+    let mut graphql = Socket::graphql(&server).await;
+    graphql.subscribe("1", "subscription { alertEvents(since: \"0\") { id rule } }").await;
+    trouble_elsewhere(&server.database).await;
+    assert_eq!(graphql.next().await["payload"]["data"]["alertEvents"], json!({"id": "1", "rule": "SERVER"}));
+    drop(graphql);
+    server.stop().await;
+
+    // And one that nobody tells of.
+    let server = Server::start(Database::postgres().await).await;
+    let mut graphql = Socket::graphql(&server).await;
+    graphql.subscribe("1", "subscription { alertEvents(since: \"500\") { id } }").await;
+    trouble_elsewhere(&server.database).await;
+    let later = "jsonb_build_object('id', event.id + 1000)";
+    let copy = format!("SELECT (jsonb_populate_record(event, {later})).* FROM alert_events AS event WHERE id = 1");
+    server.database.execute(&format!("INSERT INTO alert_events {copy}")).await;
+    assert_eq!(graphql.next().await["payload"]["data"]["alertEvents"]["id"], "1001");
+    drop(graphql);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_whose_listening_is_cut_off_listens_again() {
+    let (one, two, mut listening) = pair(told_only(), told_only()).await;
+    let mut plain = Socket::plain(&two, "").await;
+    for _ in 0..2 {
+        let pids: Vec<String> = listening.iter().map(i32::to_string).collect();
+        let cut = format!("SELECT pg_terminate_backend(pid) FROM unnest(ARRAY[{}]) AS pid", pids.join(","));
+        one.database.administer(&cut).await;
+        // It may be told while nobody listens: what was missed is looked for when that begins again.
+        let answer = one.store_runs(RUNS, &[run("a")]).await;
+        reaches(&mut plain, &answer["revisions"]["default"]).await;
+        listening = listeners(&one.database, 2, &listening).await;
+        let answer = one.store_runs(RUNS, &[run("a")]).await;
+        reaches(&mut plain, &answer["revisions"]["default"]).await;
+    }
+    drop(plain);
+    two.stop().await;
+    one.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_finds_what_it_was_not_told_of_and_listens_anew() {
+    let flags = Flags { interval: Some("1h".into()), ..Flags::default() };
+    let server = Server::start_with(Database::postgres().await, flags).await;
+    let deaf = listeners(&server.database, 1, &BTreeSet::new()).await;
+    let mut plain = Socket::plain(&server, "").await;
+    let before = plain.next().await;
+    server.database.execute("UPDATE pipelines SET revision = revision + 1").await;
+    while plain.next().await["revision"] == before["revision"] {}
+    listeners(&server.database, 1, &deaf).await;
+    drop(plain);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_show_whether_a_server_listens() {
+    let (database, folder) = (Database::postgres().await, tempfile::tempdir().expect("a folder"));
+    let server = Process::serve(folder.path(), &database.url, &[]);
+    let listens = async || server.metric("pipewatch_listening").await > 0.5;
+    eventually("it listens", || async { listens().await.then_some(()) }).await;
+    let name = database.name();
+    database.administer(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
+    let cut = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+    database.administer(&cut).await;
+    eventually("it does not", || async { (!listens().await).then_some(()) }).await;
+    database.administer(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
+    eventually("it does again", || async { listens().await.then_some(()) }).await;
+    assert_eq!(server.signal("TERM").code(), Some(0));
+}

@@ -176,6 +176,11 @@ impl NegativeBinomial {
         }
     }
 
+    /// By how much its kurtosis is above that of a normal variable.
+    pub(super) fn kurtosis(self) -> f64 {
+        (6.0 * (self.dispersion - 1.0) + 1.0 / self.dispersion) / self.mean
+    }
+
     /// The smallest x with P(X ≤ x) ≥ p.
     pub(super) fn quantile(self, p: f64) -> u64 {
         let mut most = 16;

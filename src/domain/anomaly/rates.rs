@@ -26,7 +26,7 @@ const LEAST_DRIFT: f64 = 1.0;
 /// A drift that is not as low as this, in standard deviations, is none when it is reckoned exactly either.
 const ROUGHLY_LOW: f64 = -1.2;
 /// Where one estimate of the spread makes a tail this heavy, it is no finding under any other.
-const SUSPICIOUS: f64 = 0.1;
+const SUSPICIOUS: f64 = 0.05;
 
 /// Consecutive hours that have enough attempts together.
 #[derive(Debug, Clone, Copy, PartialEq)]

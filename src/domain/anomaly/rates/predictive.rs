@@ -6,14 +6,14 @@
 //! its likelihood and by what was likely beforehand: Gelman et al., "Bayesian Data Analysis", 3rd edition (2013), 5.3.
 //!
 //! Beforehand the rate has Jeffreys' prior, and ρ is as likely here as there up to ½, besides a chance that there is
-//! nothing but chance. That one is the balance between false alarms and power, see [`CHANCE_ALONE`].
+//! nothing but chance. That one is the balance between false alarms and power, see `CHANCE_ALONE`.
 
 use super::{BetaBinomial, Point, number, percent, real, smallest};
 
 /// How likely it is that points differ by chance alone, as so long a stretch of ρ, × the attempts of a point: of those
-/// before, or of the new one where it has more and would show a ρ that they hide. With 14 some settings of the
+/// before, or of the new one where it has more and would show a ρ that they hide. With 20 some settings of the
 /// simulations pass twice the nominal false alarms, with less a fall is seen less often.
-const CHANCE_ALONE: f64 = 12.0;
+const CHANCE_ALONE: f64 = 14.0;
 /// ρ × those attempts that adds nothing to chance.
 const NEARLY_NONE: f64 = 0.01;
 /// ρ × the mean attempts of a point: so small is the first that is tried, and each next is twice as large. Each so stands
@@ -22,8 +22,9 @@ const LEAST_SPREAD: f64 = 0.25;
 const MOST_CORRELATION: f64 = 0.5;
 /// The rates that are tried beside each ρ: so many standard deviations of its logit from the likeliest.
 const RATES: [f64; 5] = [-2.4, -1.2, 0.0, 1.2, 2.4];
-/// What weighs less than this is left out.
+/// What weighs less than this is left out, of a p-value and of a bound, which stands for 1 %.
 const LEAST_SHARE: f64 = 1e-9;
+const LEAST_SHARE_OF_BOUND: f64 = 1e-5;
 
 /// The distribution of a new point's passes: a mixture of beta-binomial ones, with their shares.
 pub(super) struct Predictive(Vec<(f64, BetaBinomial)>);
@@ -50,18 +51,21 @@ impl Predictive {
             .collect();
         let most = candidates.iter().map(|(weight, _)| *weight).fold(f64::NEG_INFINITY, f64::max);
         let sum: f64 = candidates.iter().map(|(weight, _)| (weight - most).exp()).sum();
-        let shares = candidates.into_iter().map(|(weight, ahead)| ((weight - most).exp() / sum, ahead));
-        Self(shares.filter(|(share, _)| *share >= LEAST_SHARE).collect())
+        Self(candidates.into_iter().map(|(weight, ahead)| ((weight - most).exp() / sum, ahead)).collect())
     }
 
     /// The probability of so few passes or fewer.
     pub(super) fn to(&self, passes: u64) -> f64 {
-        self.0.iter().map(|(share, ahead)| share * ahead.to(passes)).sum()
+        self.sum(passes, LEAST_SHARE)
     }
 
     /// The rate that has the probability `p` below it, in percent.
     pub(super) fn bound(&self, attempts: u64, p: f64) -> f64 {
-        percent(smallest(attempts, |passes| self.to(passes) >= p), attempts)
+        percent(smallest(attempts, |passes| self.sum(passes, LEAST_SHARE_OF_BOUND) >= p), attempts)
+    }
+
+    fn sum(&self, passes: u64, least: f64) -> f64 {
+        self.0.iter().filter(|(share, _)| *share >= least).map(|(share, ahead)| share * ahead.to(passes)).sum()
     }
 }
 

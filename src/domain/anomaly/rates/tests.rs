@@ -129,7 +129,7 @@ fn below(passes: u64, attempts: u64, mean: f64, correlation: f64) -> f64 {
 fn no_setting_gives_more_than_twice_the_nominal_false_alarms() {
     let mut rng = StdRng::seed_from_u64(4);
     let mixed: &[u64] = &[20, 1_000, 50, 350, 120, 30, 600, 80, 200];
-    let baselines = 250;
+    let baselines = 400;
     for (before, points, newest, mean, correlation) in [
         (&[50][..], 28, 50, 0.95, 0.05),
         (&[50], 28, 50, 0.7, 0.02),
@@ -160,16 +160,16 @@ fn no_setting_gives_more_than_twice_the_nominal_false_alarms() {
 /// and that points differ by chance alone: the binomial test, whose level is the largest possible one below α. One that
 /// must find the rate sees less, and one that must find out about chance, too, less again.
 #[test]
-fn a_fall_is_seen_nearly_as_often_as_it_can_be() {
+fn a_fall_is_seen_as_often_as_the_past_allows() {
     let mut rng = StdRng::seed_from_u64(4);
     let baselines = 250;
     for (mean, level, best, least) in [
-        (0.95, 0.000_756, 0.982, 0.91),
-        (0.9, 0.000_285, 0.884, 0.81),
-        (0.85, 0.000_661, 0.844, 0.72),
-        (0.82, 0.000_683, 0.804, 0.67),
-        (0.8, 0.000_932, 0.803, 0.64),
-        (0.7, 0.000_933, 0.716, 0.55),
+        (0.95, 0.000_756, 0.982, 0.92),
+        (0.9, 0.000_285, 0.884, 0.82),
+        (0.85, 0.000_661, 0.844, 0.73),
+        (0.82, 0.000_683, 0.804, 0.68),
+        (0.8, 0.000_932, 0.803, 0.65),
+        (0.7, 0.000_933, 0.716, 0.56),
     ] {
         let limit = smallest(50, |passes| below(passes + 1, 50, mean, 0.0) >= ALPHA);
         let known = (below(limit, 50, mean, 0.0), below(limit, 50, mean - 0.25, 0.0));

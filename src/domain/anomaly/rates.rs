@@ -1,8 +1,13 @@
 //! Whether a check passes less often than it did: the beta-binomial predictive distribution of what came before.
 
+use predictive::Predictive;
+
 use super::series::Bucket;
 use super::tails::{BetaBinomial, normal_of_student, normal_score, number, real, smallest};
 use super::{Method, RECORDED_BELOW, Verdict, budget, drift, sentence};
+
+/// What a new point may bring.
+mod predictive;
 
 /// So many points are what the newest is judged by, at the most and at the least.
 const MOST_POINTS: usize = 28;
@@ -21,7 +26,7 @@ const LEAST_DRIFT: f64 = 1.0;
 /// A drift that is not as low as this, in standard deviations, is none when it is reckoned exactly either.
 const ROUGHLY_LOW: f64 = -1.2;
 /// Where one estimate of the spread makes a tail this heavy, it is no finding under any other.
-const SUSPICIOUS: f64 = 0.1;
+const SUSPICIOUS: f64 = 0.05;
 
 /// Consecutive hours that have enough attempts together.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -151,57 +156,13 @@ impl Baseline {
     }
 }
 
-/// The distribution of a new point's passes, with what the points leave open about how much they differ: a mixture over
-/// ρ, each weighted by its likelihood. One estimate of ρ would promise too much where few points happen to agree.
-struct Predictive(Vec<(f64, BetaBinomial)>);
-
-impl Predictive {
-    /// The values of ρ, as multiples of 1 ÷ the mean attempts of a point: from where it adds nothing to chance to where
-    /// chance is negligible beside it.
-    const SPREADS: [f64; 14] = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
-    const MOST_SPREAD: f64 = 0.5;
-
-    fn new(before: &[Point], baseline: Baseline, attempts: u64) -> Self {
-        let (mean, all) = (baseline.mean, real(baseline.attempts));
-        let typical = all / number(before.len());
-        let unevenness = before.iter().map(|point| real(point.attempts).powi(2)).sum::<f64>() / all;
-        let candidates: Vec<(f64, BetaBinomial)> = Self::SPREADS
-            .iter()
-            .map(|spread| spread / typical)
-            .filter(|correlation| *correlation < Self::MOST_SPREAD)
-            .map(|correlation| {
-                let seen =
-                    |point: &Point| BetaBinomial { trials: point.attempts, mean, correlation }.ln_at(point.passes);
-                // The mean has a variance of its own, which a new point has besides.
-                let ahead = (correlation + (1.0 + (unevenness - 1.0) * correlation) / all).min(0.95);
-                let likelihood = before.iter().map(seen).sum::<f64>();
-                (likelihood, BetaBinomial { trials: attempts, mean, correlation: ahead })
-            })
-            .collect();
-        let most = candidates.iter().map(|(likelihood, _)| *likelihood).fold(f64::NEG_INFINITY, f64::max);
-        let sum: f64 = candidates.iter().map(|(likelihood, _)| (likelihood - most).exp()).sum();
-        let share = |likelihood: f64| (likelihood - most).exp() / sum;
-        Self(candidates.into_iter().map(|(likelihood, ahead)| (share(likelihood), ahead)).collect())
-    }
-
-    /// The probability of so few passes or fewer.
-    fn to(&self, passes: u64) -> f64 {
-        self.0.iter().map(|(share, ahead)| share * ahead.to(passes)).sum()
-    }
-
-    /// The rate that has the probability `p` below it, in percent.
-    fn bound(&self, attempts: u64, p: f64) -> f64 {
-        percent(smallest(attempts, |passes| self.to(passes) >= p), attempts)
-    }
-}
-
 fn single(points: &[Point], baseline: Baseline) -> Option<Verdict> {
     let (point, before) = (points.first()?, &points[1..=baseline.points]);
     let (observed, expected) = (percent(point.passes, point.attempts), 100.0 * baseline.mean);
     if expected - observed < LEAST_DROP || baseline.of_point(point.attempts).to(point.passes) > SUSPICIOUS {
         return None;
     }
-    let predictive = Predictive::new(before, baseline, point.attempts);
+    let predictive = Predictive::new(before, point.attempts);
     let p_value = predictive.to(point.passes);
     if p_value >= RECORDED_BELOW {
         return None;

@@ -2,7 +2,7 @@
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use rand_distr::{Beta, Binomial, Distribution as _, Gamma, Poisson};
+use rand_distr::{Beta, Binomial, Distribution as _, Gamma, Poisson, StandardNormal};
 
 use super::series::{Bucket, Hour, Series, Subject};
 use super::{Finding, Method, Severity, evaluate};
@@ -41,7 +41,7 @@ fn alerts(found: &[Finding], method: Method) -> usize {
 }
 
 /// Passes among attempts: of each point with a rate of its own, where ρ > 0.
-fn passes(rng: &mut StdRng, attempts: u64, mean: f64, correlation: f64) -> u64 {
+pub(super) fn passes(rng: &mut StdRng, attempts: u64, mean: f64, correlation: f64) -> u64 {
     let rate = if correlation > 0.0 {
         let sum = 1.0 / correlation - 1.0;
         Beta::new(mean * sum, (1.0 - mean) * sum).expect("shapes").sample(rng)
@@ -111,7 +111,16 @@ fn assert_quiet(alarms: usize, trials: usize, what: &str) {
 #[test]
 fn rates_that_stay_the_same_are_no_anomaly() {
     let mut rng = StdRng::seed_from_u64(4);
-    let rows = [(5, 0.8, 0.0), (50, 0.82, 0.0), (50, 0.82, 0.01), (50, 0.82, 0.05), (200, 0.9, 0.03), (30, 0.7, 0.2)];
+    let rows = [
+        (5, 0.8, 0.0),
+        (50, 0.82, 0.0),
+        (50, 0.82, 0.01),
+        (50, 0.95, 0.05),
+        (200, 0.9, 0.03),
+        (30, 0.7, 0.2),
+        (20, 0.95, 0.05),
+        (200, 0.98, 0.1),
+    ];
     let (known, judged) = (58, TRIALS / rows.len());
     let (mut points, mut drifts) = (0, 0);
     for (attempts, mean, correlation) in rows {
@@ -122,6 +131,29 @@ fn rates_that_stay_the_same_are_no_anomaly() {
     }
     assert_quiet(points, judged * rows.len(), "points of rates");
     assert_quiet(drifts, judged * rows.len(), "drifts of rates");
+}
+
+/// Two detectors in two settings that are as bad as they get: bursts of a mostly empty feed, and rates that stray for
+/// some hours together.
+#[test]
+fn bursts_and_hours_that_are_alike_are_no_anomaly() {
+    let mut rng = StdRng::seed_from_u64(4);
+    let (known, judged) = (9 * WEEK, TRIALS / 4);
+    let buckets = volume_buckets(&mut rng, known + judged, |index| 0.3 * rhythm(index), |_| 3.0);
+    let found = evaluate(&[series(Subject::Articles, buckets, known)], now(), ALPHA);
+    assert_quiet(alerts(&found, Method::Volume), judged, "bursts");
+
+    let strays: Vec<f64> = StandardNormal
+        .sample_iter(&mut rng)
+        .take(known + judged)
+        .scan(0.0, |stray, more: f64| {
+            *stray = 0.6 * *stray + 0.16 * more;
+            Some(*stray)
+        })
+        .collect();
+    let buckets = volume_buckets(&mut rng, known + judged, |index| 20.0 * rhythm(index) * strays[index].exp(), |_| 1.0);
+    let found = evaluate(&[series(Subject::Articles, buckets, known)], now(), ALPHA);
+    assert_quiet(alerts(&found, Method::Drift), judged, "hours that are alike");
 }
 
 /// Counts as Poisson has them, and as bursts and unsteady days make them: with the variance φ × mean, or, where r is

@@ -78,8 +78,16 @@ impl BetaBinomial {
         self.ln_at(x).exp()
     }
 
+    /// The logarithm of the probability of these trials and successes, each group with its own number of trials, but for
+    /// a summand that neither the mean nor the correlation changes.
+    pub(super) fn ln_likelihood(self, groups: impl Iterator<Item = (u64, u64)>) -> f64 {
+        let (a, b) = self.shapes();
+        let alone = ln_beta(a, b);
+        groups.map(|(trials, x)| ln_beta(real(x) + a, real(trials - x) + b) - alone).sum()
+    }
+
     /// The logarithm of P(X = x).
-    pub(super) fn ln_at(self, x: u64) -> f64 {
+    fn ln_at(self, x: u64) -> f64 {
         let (a, b) = self.shapes();
         let failures = self.trials - x;
         ln_binomial(self.trials, x) + ln_beta(real(x) + a, real(failures) + b) - ln_beta(a, b)
@@ -166,6 +174,11 @@ impl NegativeBinomial {
             Family::NegativeBinomial(size) => beta_reg(x, size, 1.0 - 1.0 / self.dispersion),
             Family::Gamma(shape) => gamma_ur(shape, (x - 0.5) / self.mean * shape),
         }
+    }
+
+    /// By how much its kurtosis is above that of a normal variable.
+    pub(super) fn kurtosis(self) -> f64 {
+        (6.0 * (self.dispersion - 1.0) + 1.0 / self.dispersion) / self.mean
     }
 
     /// The smallest x with P(X ≤ x) ≥ p.

@@ -23,6 +23,8 @@ const FEW: f64 = 5.0;
 const OF_MEDIAN: f64 = 1.482_602_218_505_602;
 /// A median absolute deviation has 37 % of the standard deviation's efficiency.
 const EFFICIENCY: f64 = 0.37;
+/// So many degrees of freedom a spread is taken to be known with at the least.
+const LEAST_FREEDOM: f64 = 7.0;
 
 /// Anscombe's transform: its variance is about 1 for a Poisson variable.
 pub(super) fn transform(count: u64) -> f64 {
@@ -106,6 +108,13 @@ impl Scale {
     fn dispersion(self, step: Step) -> f64 {
         self.flat.max(step.floor() + self.slope * step.about())
     }
+
+    /// Degrees of freedom that the dispersion is known with. A variance is known the less the heavier the tails are: rare
+    /// bursts say little of how large bursts are. Not so little, though, that nothing could be too large.
+    fn freedom(self, expected: NegativeBinomial) -> f64 {
+        let hours = number(self.residuals);
+        (hours / (1.0 + expected.kurtosis())).max(LEAST_FREEDOM).min(EFFICIENCY * hours)
+    }
 }
 
 impl<'a> Steps<'a> {
@@ -155,7 +164,7 @@ impl<'a> Steps<'a> {
         let step = self.step(place)?;
         let count = self.buckets[place].total;
         let expected = self.expected(place, step, *scale);
-        let freedom = EFFICIENCY * number(scale.residuals);
+        let freedom = scale.freedom(expected);
         let tail = expected.to(count).min(expected.from(count));
         let p_value = (2.0 * with_estimated_spread(tail, freedom)).min(1.0);
         if p_value >= RECORDED_BELOW {
@@ -208,40 +217,37 @@ impl<'a> Steps<'a> {
         let standardised =
             |step: Step| (step.residual() / scale.dispersion(step).sqrt()).clamp(-WINSORISED_AT, WINSORISED_AT);
         let newest = || std::iter::once(step).chain(self.earlier(place));
-        let (average, variance) = drift::average(newest().map(standardised));
+        let values: Vec<f64> = newest().map(standardised).collect();
         // What came before the averaged hours says what their residuals are when nothing drifts.
-        let (mut sum, mut squares, mut cubes, mut products, mut count, mut last) = (0.0, 0.0, 0.0, 0.0, 0, None);
-        for value in newest().skip(drift::RECALLED).map(standardised) {
-            sum += value;
+        let quiet = values.get(drift::RECALLED..).filter(|quiet| quiet.len() >= LEAST_CALIBRATION)?;
+        let (average, variance) = drift::average(values.iter().copied());
+        let n = number(quiet.len());
+        let mean = quiet.iter().sum::<f64>() / n;
+        let (mut squares, mut cubes, mut products, mut newer) = (0.0, 0.0, 0.0, 0.0);
+        for value in quiet.iter().map(|value| value - mean) {
             squares += value * value;
             cubes += value * value * value;
-            products += last.map_or(0.0, |last: f64| last * value);
-            last = Some(value);
-            count += 1;
+            products += value * newer;
+            newer = (1.0 - drift::WEIGHT) * (newer + value);
         }
-        if count < LEAST_CALIBRATION {
-            return None;
-        }
-        let n = number(count);
-        let mean = sum / n;
-        let own = ((squares - n * mean * mean) / (n - 1.0)).max(0.25);
-        // Where neighbours are alike, their average strays further: of an autoregression of first order by this factor.
-        let alike = ((products - n * mean * mean) / (n * own)).clamp(0.0, 0.9);
-        let kept = (1.0 - drift::WEIGHT) * alike;
-        let spread = (own * (variance * (1.0 + kept) / (1.0 - kept) + 1.0 / n)).sqrt();
-        let skewness = (cubes / n - 3.0 * mean * squares / n + 2.0 * mean.powi(3)) / own.powf(1.5) * drift::SKEWNESS;
+        let own = (squares / (n - 1.0)).max(0.25);
+        // Where neighbours are alike, their average strays further: by 1 + 2 Σ (1−λ)ᵏ ρₖ of the autocorrelations ρₖ. And so
+        // many fewer are they worth.
+        let alike = (1.0 + 2.0 * products / (n * own)).max(1.0);
+        let spread = (own * alike * (variance + 1.0 / n)).sqrt();
+        let skewness = cubes / n / own.powf(1.5) * drift::SKEWNESS;
         let deviations = without_skewness((average - mean) / spread, skewness);
         if !drift::is_far(deviations) {
             return None;
         }
         let (observed, _) = drift::average(newest().map(|step| step.value));
         Some(Drift {
-            deviations: normal_of_student(deviations, EFFICIENCY * n),
+            deviations: normal_of_student(deviations, EFFICIENCY * n / alike),
             observed,
             unit: spread * scale.dispersion(step).sqrt(),
             distance: (average - mean) * scale.dispersion(step).sqrt(),
             hours: newest().take(drift::RECALLED).count(),
-            sample_size: count as u64,
+            sample_size: quiet.len() as u64,
         })
     }
 }

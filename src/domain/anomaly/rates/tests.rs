@@ -1,5 +1,9 @@
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+
 use super::*;
 use crate::domain::anomaly::series::tests::hour;
+use crate::domain::anomaly::simulation::passes;
 
 /// Hours with these attempts and passes, one after the other.
 fn buckets(counts: impl IntoIterator<Item = (u64, u64)>) -> Vec<Bucket> {
@@ -91,4 +95,90 @@ fn a_drift_is_found_once() {
     let (_, verdict) = &found[0];
     assert!(verdict.observed < verdict.lower && verdict.lower < verdict.expected, "{verdict:?}");
     assert!(verdict.sentence.starts_with("drifted to "), "{}", verdict.sentence);
+}
+
+const ALPHA: f64 = 0.001;
+
+/// Points with these attempts, whose rates have this mean and correlation.
+fn drawn(rng: &mut StdRng, attempts: &[u64], count: usize, mean: f64, correlation: f64) -> Vec<Point> {
+    let draw = |index| {
+        let attempts = attempts[index % attempts.len()];
+        Point { attempts, passes: passes(rng, attempts, mean, correlation), first: index, last: index }
+    };
+    (0..count).map(draw).collect()
+}
+
+/// The fewest passes of a new point that are no alarm after these.
+fn fewest(before: &[Point], attempts: u64) -> u64 {
+    let (predictive, all) = (Predictive::new(before, attempts), before.iter().map(|point| point.attempts).sum());
+    let expected = percent(before.iter().map(|point| point.passes).sum(), all);
+    smallest(attempts, |passes| expected - percent(passes, attempts) < LEAST_DROP || predictive.to(passes) >= ALPHA)
+}
+
+/// The probability of fewer passes than so many.
+fn below(passes: u64, attempts: u64, mean: f64, correlation: f64) -> f64 {
+    // So small a correlation is none.
+    let truth = BetaBinomial { trials: attempts, mean, correlation: correlation.max(1e-7) };
+    passes.checked_sub(1).map_or(0.0, |most| truth.to(most))
+}
+
+/// Where false alarms are most frequent: few points, high rates, correlations that few points hardly show, points of
+/// different sizes. After each baseline that is drawn the probability of an alarm is exact, so that few of them tell more
+/// than many trials.
+#[test]
+fn no_setting_gives_more_than_twice_the_nominal_false_alarms() {
+    let mut rng = StdRng::seed_from_u64(4);
+    let mixed: &[u64] = &[20, 1_000, 50, 350, 120, 30, 600, 80, 200];
+    let baselines = 400;
+    for (before, points, newest, mean, correlation) in [
+        (&[50][..], 28, 50, 0.95, 0.05),
+        (&[50], 28, 50, 0.7, 0.02),
+        (&[50], 28, 50, 0.9, 0.01),
+        (&[50], 14, 50, 0.95, 0.05),
+        (&[20], 28, 20, 0.95, 0.05),
+        (&[20], 14, 20, 0.7, 0.05),
+        (&[200], 14, 200, 0.9, 0.01),
+        (&[200], 14, 200, 0.98, 0.1),
+        (&[30], 28, 1_000, 0.9, 0.02),
+        (&[1_000], 14, 1_000, 0.98, 0.1),
+        (mixed, 14, 50, 0.98, 0.1),
+        (mixed, 28, 350, 0.8, 0.0),
+    ] {
+        let sum: f64 = (0..baselines)
+            .map(|_| {
+                let before = drawn(&mut rng, before, points, mean, correlation);
+                below(fewest(&before, newest), newest, mean, correlation)
+            })
+            .sum();
+        let ratio = sum / f64::from(baselines) / ALPHA;
+        println!("{before:?} × {points}, then {newest}, {mean}, ρ {correlation}: {ratio:.2} × nominal");
+        assert!(ratio <= 2.0, "{before:?} × {points}, then {newest}, {mean}, ρ {correlation}: {ratio:.2} × nominal");
+    }
+}
+
+/// How often a fall by 25 points is seen in 50 attempts, after 28 points of 50. The best that any test does knows the rate
+/// and that points differ by chance alone: the binomial test, whose level is the largest possible one below α. One that
+/// must find the rate sees less, and one that must find out about chance, too, less again.
+#[test]
+fn a_fall_is_seen_as_often_as_the_past_allows() {
+    let mut rng = StdRng::seed_from_u64(4);
+    let baselines = 250;
+    for (mean, level, best, least) in [
+        (0.95, 0.000_756, 0.982, 0.92),
+        (0.9, 0.000_285, 0.884, 0.82),
+        (0.85, 0.000_661, 0.844, 0.73),
+        (0.82, 0.000_683, 0.804, 0.68),
+        (0.8, 0.000_932, 0.803, 0.65),
+        (0.7, 0.000_933, 0.716, 0.56),
+    ] {
+        let limit = smallest(50, |passes| below(passes + 1, 50, mean, 0.0) >= ALPHA);
+        let known = (below(limit, 50, mean, 0.0), below(limit, 50, mean - 0.25, 0.0));
+        assert!((known.0 - level).abs() < 1e-6 && (known.1 - best).abs() < 1e-3, "{mean}: {known:?}");
+        let sum: f64 = (0..baselines)
+            .map(|_| below(fewest(&drawn(&mut rng, &[50], 28, mean, 0.0), 50), 50, mean - 0.25, 0.0))
+            .sum();
+        let seen = sum / f64::from(baselines);
+        println!("from {mean}: {seen:.3}, at best {best} with a level of {level}");
+        assert!(seen >= least, "from {mean}: {seen:.3}");
+    }
 }

@@ -57,6 +57,23 @@ fn counts_have_the_tails_of_the_reference() {
     }
 }
 
+/// The logarithms of the probabilities, but for the binomial coefficients.
+#[test]
+fn likelihoods_are_those_of_the_probabilities() {
+    let distribution = |trials| BetaBinomial { trials, mean: 0.85, correlation: 0.05 };
+    let groups = [(50, 45), (20, 20), (40, 12)];
+    let ln_at = |(trials, x)| distribution(trials).ln_at(x) - ln_binomial(trials, x);
+    assert_close(distribution(1).ln_likelihood(groups.into_iter()), groups.into_iter().map(ln_at).sum(), 1e-9, "ln");
+}
+
+/// By hand: of a Poisson variable it is 1 ÷ mean; with r successes of probability ½ it is 6 ÷ r + ½ ÷ r.
+#[test]
+fn the_kurtosis_is_that_of_the_count() {
+    for (mean, dispersion, expect) in [(4.0, 1.0, 0.25), (3.0, 2.0, 6.5 / 3.0)] {
+        assert_close(NegativeBinomial { mean, dispersion }.kurtosis(), expect, 1e-12, "kurtosis");
+    }
+}
+
 /// Reference values: scipy 1.17, `norm.isf`.
 #[test]
 fn normal_scores_reach_far_out() {

@@ -11,7 +11,7 @@ let pipelines = 0;
 
 beforeAll(async () => {
   server = await PipewatchServer.start();
-  site = await Site.start(server.url);
+  site = await Site.start(server);
 });
 afterAll(async () => {
   await site?.stop();

@@ -13,7 +13,7 @@ let pipelines = 0;
 beforeAll(async () => {
   // So long that whatever is shown is shown because of a report.
   server = await PipewatchServer.start({ PIPEWATCH_INTERVAL: '10m' });
-  site = await Site.start(server.url);
+  site = await Site.start(server);
 });
 afterAll(async () => {
   await site?.stop();

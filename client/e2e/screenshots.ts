@@ -21,7 +21,7 @@ beforeAll(async () => {
     PIPEWATCH_INTERVAL: '1s',
     PIPEWATCH_EVALUATION_INTERVAL: '500ms',
   });
-  site = await Site.start(server.url);
+  site = await Site.start(server);
   browser = await Browser.start();
 });
 afterAll(async () => {

@@ -2,9 +2,9 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { status } from '../../../test/samples';
 import { type PipelineStatus, statusOf } from '../operation';
 import { type Problem, problem } from '../problem';
-import type { Link, Sink } from '../transport';
+import type { Asked, Link, Sink } from '../transport';
 import { share } from './shared';
-import type { Asked, Streams } from './sse';
+import type { Streams } from './sse';
 
 /** Web Locks of a browser: one holder for a name, the others in their order. */
 class Locks {

@@ -7,10 +7,13 @@ import { HealthMark } from '../parts/health';
 import { hrefs } from '../router';
 import { bySeverity, useTitle, worst } from '../title';
 
-type OverviewProps = Omit<FeedSnapshot<unknown>, 'value'> & { pipelines: readonly PipelineSummary[] };
+interface OverviewProps extends Omit<FeedSnapshot<unknown>, 'value'> {
+  pipelines: readonly PipelineSummary[];
+  refresh?: (() => Promise<unknown>) | undefined;
+}
 
 /** All pipelines, the worst first. */
-export function Overview({ pipelines, connection, receivedAt }: OverviewProps) {
+export function Overview({ pipelines, connection, receivedAt, refresh }: OverviewProps) {
   const health = worst(pipelines.map((it) => it.overallStatus));
   useTitle(
     pipelines.length === 1 ? (pipelines[0]?.key ?? null) : `${pipelines.length} pipelines`,
@@ -26,7 +29,7 @@ export function Overview({ pipelines, connection, receivedAt }: OverviewProps) {
         <Title order={1} size="h2">
           Pipelines
         </Title>
-        <ConnectionPill connection={connection} receivedAt={receivedAt} />
+        <ConnectionPill connection={connection} receivedAt={receivedAt} refresh={refresh} />
       </div>
       <ul className="cards">
         {sorted.map((it) => (

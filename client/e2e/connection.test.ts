@@ -18,6 +18,8 @@ afterAll(async () => {
   await server?.stop();
 });
 beforeEach(async () => {
+  // One that a test stopped and could not start again must not fail the next.
+  if (!server.isRunning) await server.resume();
   browser = await Browser.start();
 });
 afterEach(async () => {

@@ -5,6 +5,7 @@ import { useStatusFeed } from '../../src/react';
 import { count, duration, percent } from '../../src/react/words';
 import { client, RUNS_OF_SOURCE } from '../apollo';
 import type { RunsOfSourceQuery } from '../generated';
+import { namesOf } from '../parts/checks';
 import { ConnectionPill } from '../parts/connection-pill';
 import { Gone } from '../parts/gone';
 import { HealthMark } from '../parts/health';
@@ -72,7 +73,13 @@ export default function Source({ pipeline, source }: { pipeline: string; source:
             </Title>
             <SpanChoice spans={SPANS} chosen={span} onChoose={setSpan} />
           </div>
-          <History pipeline={pipeline} source={source} span={span} revision={status.revision} />
+          <History
+            pipeline={pipeline}
+            source={source}
+            span={span}
+            checks={namesOf(status.dataQuality.checks)}
+            revision={status.revision}
+          />
         </section>
       )}
       {runs.length > 0 && (

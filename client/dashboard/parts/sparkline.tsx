@@ -1,7 +1,16 @@
+export interface SparklineProps {
+  values: readonly number[];
+  label: string;
+  /**
+   * The value at the top.
+   * @default the highest of the values
+   */
+  most?: number;
+}
+
 /** A few values as a line, the newest on the right. */
-export function Sparkline({ values, label }: { values: readonly number[]; label: string }) {
+export function Sparkline({ values, label, most = Math.max(...values, 1) }: SparklineProps) {
   if (values.length < 2) return <span className="dim">–</span>;
-  const most = Math.max(...values, 1);
   const points = values.map((value, index) => {
     const x = (index / (values.length - 1)) * 78 + 1;
     return `${x.toFixed(1)},${(21 - (value / most) * 19).toFixed(1)}`;

@@ -21,12 +21,14 @@ export interface TrendProps {
   pipeline: string;
   revision: string;
   timestamp: string;
+  /** The names of its checks, with commas between them. */
+  checks: string;
   /** The last runs of each source, the newest first. */
   onRuns(bySource: ReadonlyMap<string, readonly Run[]>): void;
 }
 
 /** Rates and volumes of the last runs. */
-export default function Trend({ pipeline, revision, timestamp, onRuns }: TrendProps) {
+export default function Trend({ pipeline, revision, timestamp, checks, onRuns }: TrendProps) {
   const { data, error, refetch } = useQuery(RECENT_RUNS, {
     client,
     variables: { pipeline, first: RUNS },
@@ -59,7 +61,7 @@ export default function Trend({ pipeline, revision, timestamp, onRuns }: TrendPr
         <SpanChoice spans={CHOICES} chosen={choice} onChoose={setChoice} />
       </div>
       {choice !== RUNS_SHOWN ? (
-        <History pipeline={pipeline} span={choice} revision={revision} />
+        <History pipeline={pipeline} span={choice} checks={checks} revision={revision} />
       ) : buckets.from.length < 2 ? (
         <p className="dim">{runs ? 'Too few runs for a trend yet.' : 'Loading…'}</p>
       ) : (

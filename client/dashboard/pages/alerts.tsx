@@ -10,6 +10,7 @@ import { AlertActions } from '../parts/alert-actions';
 import { useAlertSteps, useLook } from '../parts/alert-steps';
 import { ConnectionPill } from '../parts/connection-pill';
 import { Gone } from '../parts/gone';
+import { moment } from '../parts/moment';
 import { hrefs } from '../router';
 import { useTitle, worst } from '../title';
 
@@ -96,19 +97,23 @@ function Row({ alert, onChanged }: { alert: Alert; onChanged: () => Promise<unkn
         </Title>
         <span className="dim figures">
           {isOver
-            ? `over ${ago(changedAt, now)}, lasted ${duration(Math.round((Date.parse(changedAt) - Date.parse(startedAt)) / 1_000))}`
-            : `${SEVERITY[severity]}, began ${ago(startedAt, now)}`}
+            ? `resolved ${ago(changedAt, now)}, lasted ${duration(Math.round((Date.parse(changedAt) - Date.parse(startedAt)) / 1_000))}`
+            : `${SEVERITY[severity]} severity, began ${ago(startedAt, now)}`}
         </span>
       </div>
       <p>{message}</p>
-      <p className="dim">
-        {pipeline && (
+      {alert.acknowledgedBy && (
+        <p>
+          {alert.acknowledgedBy} looks{alert.note ? `: ${alert.note}` : ''}
+        </p>
+      )}
+      {pipeline && (
+        <p className="dim">
           <a href={source ? hrefs.source(pipeline, source) : hrefs.pipeline(pipeline)}>
             {source ? `${pipeline}, ${source}` : pipeline}
           </a>
-        )}
-        {alert.acknowledgedBy && ` ${alert.acknowledgedBy} looks${alert.note ? `: ${alert.note}` : ''}`}
-      </p>
+        </p>
+      )}
       {!isOver && <AlertActions alert={alert} onChanged={onChanged} />}
     </Card>
   );
@@ -136,7 +141,7 @@ function Silences({ silences, onEnded }: { silences: AlertsQuery['alertSilences'
                 {[it.rule?.toLowerCase().replace('_', ' '), it.pipeline, it.source, it.label]
                   .filter(Boolean)
                   .join(', ') || 'Everything'}{' '}
-                until {new Date(it.until).toLocaleString()} by {it.author}: {it.reason}
+                until {moment(it.until)} by {it.author}: {it.reason}
               </span>
               <Button size="xs" variant="default" disabled={isBusy} onClick={() => void end(it.id)}>
                 End it

@@ -10,6 +10,7 @@ import { ConnectionPill } from '../parts/connection-pill';
 import { Gone } from '../parts/gone';
 import { HealthMark } from '../parts/health';
 import { History } from '../parts/history';
+import { moment } from '../parts/moment';
 import { SpanChoice } from '../parts/span-choice';
 import type { Span } from '../parts/spans';
 import { hrefs } from '../router';
@@ -118,7 +119,7 @@ function Runs({ runs }: { runs: readonly Run[] }) {
           {runs.map((run) => (
             <Table.Tr key={run.id}>
               <Table.Td className="figures">
-                <span className="whole">{run.finishedAt ? new Date(run.finishedAt).toLocaleString() : '–'}</span>{' '}
+                <span className="whole">{run.finishedAt ? moment(run.finishedAt, 'second') : '–'}</span>{' '}
                 {run.backfill && <span className="dim">reported late</span>}
               </Table.Td>
               <Table.Td>

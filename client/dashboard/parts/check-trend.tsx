@@ -15,6 +15,17 @@ export interface CheckTrendProps {
   revision: string;
 }
 
+/** So that a point or two of a percent, which is noise, does not look like a fall. */
+const LEAST_HEIGHT = 20;
+
+/** From below the lowest rate to above the highest, within what rates can be. */
+function rangeOfRates(rates: readonly number[]): [number, number] {
+  const [low, high] = [Math.min(...rates), Math.max(...rates)];
+  const height = Math.max(high - low, LEAST_HEIGHT);
+  const bottom = Math.max(0, Math.min((low + high - height) / 2, 100 - height));
+  return [bottom, bottom + height];
+}
+
 /** A check's rates of the last hours as a small line. Nothing where fewer than two of them have one. */
 export default memo(({ pipeline, check, revision }: CheckTrendProps) => {
   const hour = Math.floor(Date.now() / 3_600_000);
@@ -32,7 +43,7 @@ export default memo(({ pipeline, check, revision }: CheckTrendProps) => {
       24 h{' '}
       <Sparkline
         values={rates}
-        most={100}
+        range={rangeOfRates(rates)}
         label={`${check} of the last 24 hours, by the hour: ${rates.map(percent).join(', ')}`}
       />
     </span>

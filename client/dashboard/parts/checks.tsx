@@ -27,12 +27,13 @@ export function Checks({ status: { pipeline, revision, dataQuality: quality } }:
   return (
     <section aria-labelledby="checks">
       <div className="heading">
-        <Title order={2} size="h4" id="checks">
-          Data quality
-        </Title>
-        <span>
-          <HealthMark health={quality.status} /> <span className="dim">{BASIS[quality.basis]}</span>
-        </span>
+        <div className="name">
+          <Title order={2} size="h4" id="checks">
+            Data quality
+          </Title>
+          <span className="dim">{BASIS[quality.basis]}</span>
+        </div>
+        <HealthMark health={quality.status} />
       </div>
       <div className="checks">
         {quality.checks.map((check) => (

@@ -42,7 +42,10 @@ it('an alert shows by itself, is acknowledged and silenced from the page, and is
   await page.getByRole('region', { name: 'Acknowledged' }).getByText('Ada looks: the maps are down').waitFor();
 
   await alert.getByRole('button', { name: 'Silence' }).click();
-  expect(await violationsOf(page)).toEqual([]);
+  for (const colorScheme of ['dark', 'light'] as const) {
+    await page.emulateMedia({ colorScheme });
+    expect(await violationsOf(page), colorScheme).toEqual([]);
+  }
   await alert.getByLabel('Why').fill('until it is repaired');
   await alert.getByRole('button', { name: 'Silence it' }).click();
   await page.getByText(/threshold, news until .* by Ada: until it is repaired/).waitFor();
@@ -90,6 +93,10 @@ it('steps of alerts come over the connection that there is, and the last list st
 
   await server.kill();
   await page.getByText('The server does not answer').waitFor({ timeout: 60_000 });
+  for (const colorScheme of ['dark', 'light'] as const) {
+    await page.emulateMedia({ colorScheme });
+    expect(await violationsOf(page), colorScheme).toEqual([]);
+  }
   await page.getByRole('button', { name: 'Refresh' }).click();
   await firing('by-polls').waitFor();
   site.block({ socket: false, events: false });
@@ -131,6 +138,24 @@ it("a pipeline's page shows its alerts, checks of any name, and the steps of the
   expect(await violationsOf(page)).toEqual([]);
 });
 
+it('GraphiQL takes the token among its headers, for subscriptions too', async () => {
+  const locked = await PipewatchServer.start({ PIPEWATCH_TOKENS: TOKEN });
+  try {
+    const page = await browser.open(`${locked.url}/graphiql`);
+    await page.locator('.graphiql-query-editor').getByText('pipelineStatusUpdates').waitFor();
+    await page.getByRole('button', { name: 'Headers' }).click();
+    await page.locator('.graphiql-editor-tool .graphiql-editor:not(.hidden) .view-lines').click();
+    await page.keyboard.insertText(`{"Authorization": "Bearer ${TOKEN}"}`);
+    await page.getByRole('button', { name: /Execute query/ }).click();
+    await page.locator('.graphiql-response').getByText('overallStatus').first().waitFor();
+    await page.close();
+    // Without the token its question for the schema was refused.
+    browser.complaints.splice(0, Number.POSITIVE_INFINITY, ...browser.complaints.filter((it) => !ofNetwork(it)));
+  } finally {
+    await locked.stop();
+  }
+});
+
 it('a server with tokens lets in who has one', async () => {
   const locked = await PipewatchServer.start({ PIPEWATCH_TOKENS: TOKEN });
   const door = await Site.start(locked);
@@ -138,7 +163,10 @@ it('a server with tokens lets in who has one', async () => {
     await locked.report('news', { articles_collected: 7 });
     const page = await browser.open(`${door.url}/#/pipelines/news`);
     await page.getByText('This server asks for a token').waitFor();
-    expect(await violationsOf(page)).toEqual([]);
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme });
+      expect(await violationsOf(page), colorScheme).toEqual([]);
+    }
     await page.getByLabel('Token').fill(TOKEN);
     await page.getByRole('button', { name: 'Show the status' }).click();
     await page.locator('.figure', { hasText: 'Articles' }).getByText('7', { exact: true }).waitFor();

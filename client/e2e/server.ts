@@ -87,6 +87,15 @@ export class PipewatchServer {
     await end;
   }
 
+  // biome-ignore lint/suspicious/noExplicitAny: each test knows what it asks for
+  async graphql(query: string): Promise<any> {
+    const headers = { 'content-type': 'application/json' };
+    const response = await fetch(`${this.url}/graphql`, { method: 'POST', headers, body: JSON.stringify({ query }) });
+    const { data, errors } = await response.json();
+    if (errors) throw new Error(JSON.stringify(errors));
+    return data;
+  }
+
   /** Reports at a steady pace until it is told to end; `next` gives the runs. */
   reportEvery(milliseconds: number, pipeline: string, next: () => Run[]): () => Promise<void> {
     let latest = Promise.resolve();

@@ -62,4 +62,5 @@ it('is interactive within a second', async () => {
   const took = performance.now() - start;
   console.log(`interactive after ${took.toFixed(0)} ms`);
   expect(took).toBeLessThan(1_000);
+  expect(browser.complaints).toEqual([]);
 });

@@ -113,7 +113,7 @@ async function inReadme() {
     ['overview', 'light', 1_200, 480],
     ['pipeline', 'dark', 1_200, 970],
     ['history', 'light', 1_200, 790],
-    ['alerts', 'dark', 1_200, 790],
+    ['alerts', 'dark', 1_200, 850],
     ['error', 'light', 390, 844],
     ['pipeline', 'dark', 390, 844],
     ['graphiql', 'dark', 1_200, 790],

@@ -75,6 +75,7 @@ function Details({ status, isKiosk }: { status: PipelineStatus; isKiosk: boolean
           revision={status.revision}
           timestamp={status.timestamp}
           checks={namesOf(status.dataQuality.checks)}
+          isKiosk={isKiosk}
           onRuns={setRuns}
         />
       </Suspense>

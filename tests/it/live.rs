@@ -136,7 +136,7 @@ async fn the_overview_is_one_stream(database: Database) {
     };
     assert_eq!(shown[1]["revision"], answer["revisions"]["news"]);
     assert_eq!((&shown[1]["overallStatus"], &shown[1]["articlesCollected"]), (&json!("HEALTHY"), &json!(3)));
-    assert_eq!((&shown[1]["dataQualityStatus"], &shown[1]["openAlerts"]), (&json!("PENDING"), &json!(0)));
+    assert_eq!((&shown[1]["dataQualityStatus"], &shown[1]["openAlerts"]), (&json!("HEALTHY"), &json!(0)));
     let queried = server.data(&format!("{{ pipelines {{ {fields} }} }}"), json!({})).await;
     assert_eq!(queried["pipelines"], shown);
     server.data("mutation { removePipeline(pipeline: \"news\") }", json!({})).await;

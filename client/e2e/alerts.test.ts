@@ -136,6 +136,8 @@ it("a pipeline's page shows its alerts, checks of any name, and the steps of the
   );
   await page.locator('.checks').getByText('2 of 40').waitFor();
   expect(await violationsOf(page)).toEqual([]);
+  await page.goto(site.url);
+  await page.locator('.card', { hasText: 'shop' }).getByText('1 alert, data quality: error').waitFor();
 });
 
 it('GraphiQL takes the token among its headers, for subscriptions too', async () => {

@@ -7,6 +7,9 @@ import {
   AlertsDocument,
   type AlertsQuery,
   type AlertsQueryVariables,
+  CheckHistoryDocument,
+  type CheckHistoryQuery,
+  type CheckHistoryQueryVariables,
   EndSilenceDocument,
   type EndSilenceMutation,
   type EndSilenceMutationVariables,
@@ -62,4 +65,6 @@ export const ACKNOWLEDGE: TypedDocumentNode<AcknowledgeMutation, AcknowledgeMuta
   gql(AcknowledgeDocument);
 export const SILENCE: TypedDocumentNode<SilenceMutation, SilenceMutationVariables> = gql(SilenceDocument);
 export const END_SILENCE: TypedDocumentNode<EndSilenceMutation, EndSilenceMutationVariables> = gql(EndSilenceDocument);
+export const CHECK_HISTORY: TypedDocumentNode<CheckHistoryQuery, CheckHistoryQueryVariables> =
+  gql(CheckHistoryDocument);
 export const HISTORY: TypedDocumentNode<HistoryQuery, HistoryQueryVariables> = gql(HistoryDocument);

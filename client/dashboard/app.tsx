@@ -71,7 +71,11 @@ export function App() {
               ) : isEmpty ? (
                 <Empty />
               ) : (
-                <Overview {...overview} pipelines={pipelines} />
+                <Overview
+                  {...overview}
+                  pipelines={pipelines}
+                  refresh={isKiosk ? undefined : feeds.overview().refresh}
+                />
               )}
             </>
           )}

@@ -76,13 +76,17 @@ export type RunsOfSourceQuery = { sourceRuns: { pageInfo: { hasNextPage: boolean
 
 export type AlertRowFragment = { id: string, rule: AlertRule, pipeline: string | null, source: string | null, check: string | null, state: AlertState, severity: Severity, title: string, message: string, startedAt: string, changedAt: string, acknowledgedBy: string | null, note: string | null };
 
-export type AlertsQueryVariables = Exact<{
-  states?: Array<AlertState> | AlertState | null | undefined;
-  first: number;
+export type AlertsQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type AlertsQuery = { open: { pageInfo: { hasNextPage: boolean }, nodes: Array<{ id: string, rule: AlertRule, pipeline: string | null, source: string | null, check: string | null, state: AlertState, severity: Severity, title: string, message: string, startedAt: string, changedAt: string, acknowledgedBy: string | null, note: string | null }> }, resolved: { nodes: Array<{ id: string, rule: AlertRule, pipeline: string | null, source: string | null, check: string | null, state: AlertState, severity: Severity, title: string, message: string, startedAt: string, changedAt: string, acknowledgedBy: string | null, note: string | null }> }, alertSilences: Array<{ id: string, rule: AlertRule | null, pipeline: string | null, source: string | null, label: string | null, until: string, author: string, reason: string }> };
+
+export type AlertStepsSubscriptionVariables = Exact<{
+  since?: string | null | undefined;
 }>;
 
 
-export type AlertsQuery = { alerts: { nodes: Array<{ id: string, rule: AlertRule, pipeline: string | null, source: string | null, check: string | null, state: AlertState, severity: Severity, title: string, message: string, startedAt: string, changedAt: string, acknowledgedBy: string | null, note: string | null }> }, alertSilences: Array<{ id: string, rule: AlertRule | null, pipeline: string | null, source: string | null, label: string | null, until: string, author: string, reason: string }> };
+export type AlertStepsSubscription = { alertEvents: { id: string } };
 
 export type AcknowledgeMutationVariables = Exact<{
   id: string;
@@ -118,6 +122,18 @@ export type VolumesFragment = { points: Array<{ start: string, total: number | n
 
 export type UnusualFragment = { id: string, severity: Severity, description: string, timestamp: string, source: string | null, series: string, pValue: number, alpha: number };
 
+export type CheckHistoryQueryVariables = Exact<{
+  pipeline: string;
+  source?: string | null | undefined;
+  check: string;
+  from: string;
+  to: string;
+  bucket: HistoryBucket;
+}>;
+
+
+export type CheckHistoryQuery = { qualityHistory: { points: Array<{ start: string, rate: number | null }> } };
+
 export type HistoryQueryVariables = Exact<{
   pipeline: string;
   source?: string | null | undefined;
@@ -132,8 +148,10 @@ export type HistoryQuery = { geocoding: { points: Array<{ start: string, rate: n
 // Generated from schema.graphql and the operations beside it: npm run codegen.
 export const RecentRunsDocument = 'query RecentRuns($pipeline:String!$first:Int!){sourceRuns(pipeline:$pipeline first:$first){pageInfo{hasNextPage}nodes{id source state finishedAt articlesCollected eventsExtracted geocodingAttempts geocodingSuccesses validationAttempts validationPasses}}}';
 export const RunsOfSourceDocument = 'query RunsOfSource($pipeline:String!$source:String!$first:Int!$after:String){sourceRuns(pipeline:$pipeline source:$source first:$first after:$after){pageInfo{hasNextPage endCursor}nodes{id state startedAt finishedAt backfill articlesCollected eventsExtracted geocodingAttempts geocodingSuccesses validationAttempts validationPasses error}}}';
-export const AlertsDocument = 'query Alerts($states:[AlertState!]$first:Int!){alerts(states:$states first:$first){nodes{...AlertRow}}alertSilences{id rule pipeline source label until author reason}}fragment AlertRow on AlertRecord{id rule pipeline source check state severity title message startedAt changedAt acknowledgedBy note}';
+export const AlertsDocument = 'query Alerts{open:alerts(states:[FIRING ACKNOWLEDGED PENDING]first:500){pageInfo{hasNextPage}nodes{...AlertRow}}resolved:alerts(states:[RESOLVED]first:50){nodes{...AlertRow}}alertSilences{id rule pipeline source label until author reason}}fragment AlertRow on AlertRecord{id rule pipeline source check state severity title message startedAt changedAt acknowledgedBy note}';
+export const AlertStepsDocument = 'subscription AlertSteps($since:ID){alertEvents(since:$since){id}}';
 export const AcknowledgeDocument = 'mutation Acknowledge($id:ID!$author:String!$note:String){acknowledgeAlert(id:$id author:$author note:$note){...AlertRow}}fragment AlertRow on AlertRecord{id rule pipeline source check state severity title message startedAt changedAt acknowledgedBy note}';
 export const SilenceDocument = 'mutation Silence($rule:AlertRule$pipeline:String$source:String$until:DateTime!$author:String!$reason:String!){silenceAlerts(rule:$rule pipeline:$pipeline source:$source until:$until author:$author reason:$reason){id}}';
 export const EndSilenceDocument = 'mutation EndSilence($id:ID!){endAlertSilence(id:$id)}';
+export const CheckHistoryDocument = 'query CheckHistory($pipeline:String!$source:String$check:String!$from:DateTime!$to:DateTime!$bucket:HistoryBucket!){qualityHistory(pipeline:$pipeline source:$source check:$check from:$from to:$to bucket:$bucket){...Rates}}fragment Rates on QualityHistory{points{start rate}}';
 export const HistoryDocument = 'query History($pipeline:String!$source:String$from:DateTime!$to:DateTime!$bucket:HistoryBucket!){geocoding:qualityHistory(pipeline:$pipeline source:$source check:"geocoding" from:$from to:$to bucket:$bucket){...Rates}validation:qualityHistory(pipeline:$pipeline source:$source check:"validation" from:$from to:$to bucket:$bucket){...Rates}articles:qualityHistory(pipeline:$pipeline source:$source check:"articles" from:$from to:$to bucket:$bucket){...Volumes}events:qualityHistory(pipeline:$pipeline source:$source check:"events" from:$from to:$to bucket:$bucket){...Volumes}anomalies(pipeline:$pipeline source:$source from:$from to:$to first:500){pageInfo{hasNextPage}nodes{...Unusual}}}fragment Rates on QualityHistory{points{start rate}}fragment Volumes on QualityHistory{points{start total}}fragment Unusual on Anomaly{id severity description timestamp source series pValue alpha}';

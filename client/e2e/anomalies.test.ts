@@ -11,7 +11,7 @@ let browser: Browser;
 
 beforeAll(async () => {
   server = await PipewatchServer.start({ PIPEWATCH_EVALUATION_INTERVAL: '500ms' });
-  site = await Site.start(server.url);
+  site = await Site.start(server);
   browser = await Browser.start();
 });
 afterAll(async () => {
@@ -41,6 +41,20 @@ it('histories mark what the statistics find in weeks of real runs', async () => 
     found.push(await sought.isVisible());
   }
   expect(found).toContain(true);
+  expect(await violationsOf(page)).toEqual([]);
+  expect(browser.complaints).toEqual([]);
+});
+
+it('a check that a reporter named has a chart of its own, marked in the same way', async () => {
+  const change = { checks: [{ name: 'deduplication', attempts: 40, passes: 9 }] };
+  await server.report('shop', ...weeks('orders', { 6: change }));
+  const page = await browser.open(`${site.url}/#/pipelines/shop`);
+  await page.getByRole('img', { name: /^deduplication of the last 24 hours, by the hour: .*22\.5 %/ }).waitFor();
+  await page.getByRole('button', { name: '24 h' }).click();
+  await page.getByRole('img', { name: /^Deduplication over time\. Last, Deduplication: 9[57]\.[05] %$/ }).waitFor();
+  await page.getByText('Anomalies of single sources').getByRole('link', { name: 'orders' }).click();
+  const list = page.getByRole('list', { name: 'Anomalies of deduplication' });
+  await list.getByText(/deduplication of orders: 9 of 40/).waitFor();
   expect(await violationsOf(page)).toEqual([]);
   expect(browser.complaints).toEqual([]);
 });

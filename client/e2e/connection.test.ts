@@ -11,13 +11,15 @@ let pipelines = 0;
 
 beforeAll(async () => {
   server = await PipewatchServer.start();
-  site = await Site.start(server.url);
+  site = await Site.start(server);
 });
 afterAll(async () => {
   await site?.stop();
   await server?.stop();
 });
 beforeEach(async () => {
+  // One that a test stopped and could not start again must not fail the next.
+  if (!server.isRunning) await server.resume();
   browser = await Browser.start();
 });
 afterEach(async () => {

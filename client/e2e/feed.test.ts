@@ -13,7 +13,7 @@ let server: PipewatchServer;
 const feeds: Feed<unknown>[] = [];
 
 beforeAll(async () => {
-  server = await PipewatchServer.start({ PIPEWATCH_INTERVAL: '500ms' });
+  server = await PipewatchServer.start({ PIPEWATCH_INTERVAL: '500ms', PIPEWATCH_EVALUATION_INTERVAL: '200ms' });
   await server.report(
     'news',
     { articles_collected: 3, geocoding_attempts: 8, geocoding_successes: 7 },
@@ -67,6 +67,23 @@ it.each(['graphql', 'plain'] as const)('a pipeline that comes to be is found by 
   await server.report(pipeline, { articles_collected: 1 });
   await until(() => expect(feed.getSnapshot().value?.scrapingHealth.articlesCollected).toBe(1));
   await until(() => expect(feed.getSnapshot().connection).toMatchObject({ state: 'websocket', error: null }));
+});
+
+it.each(['websocket', 'sse'] as const)('the steps of alerts run beside (%s)', async (transport) => {
+  const feed = start({ transports: [transport] });
+  const steps: string[] = [];
+  const running: boolean[] = [];
+  feed.follow<{ alertEvents: { pipeline: string; to: string } }>({
+    subscription: 'subscription ($since: ID) { alertEvents(since: $since) { pipeline to } }',
+    variables: () => ({ since: null }),
+    data: ({ alertEvents: { pipeline, to } }) => void steps.push(`${pipeline} ${to}`),
+    running: (isRunning) => void running.push(isRunning),
+  });
+  await until(() => expect(running).toEqual([false, true]));
+  const pipeline = `bad-${transport}`;
+  await server.report(pipeline, { geocoding_attempts: 40, geocoding_successes: 1 });
+  await until(() => expect(steps).toContain(`${pipeline} FIRING`));
+  expect(running.at(-1)).toBe(true);
 });
 
 it('lists all sources when it is asked to', async () => {

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { Browser } from './browser';
 import { PipewatchServer } from './server';
 import { Site } from './site';
@@ -21,7 +21,7 @@ beforeAll(async () => {
     PIPEWATCH_INTERVAL: '1s',
     PIPEWATCH_EVALUATION_INTERVAL: '500ms',
   });
-  site = await Site.start(server.url);
+  site = await Site.start(server);
   browser = await Browser.start();
 });
 afterAll(async () => {
@@ -44,7 +44,7 @@ const PAGES: [name: string, path: string, selector: string, then?: (page: Page) 
     async (page) => {
       await page.getByRole('button', { name: '7 d' }).click();
       await page.locator('.anomalies').first().waitFor();
-      const chart = page.locator('.u-over').last();
+      const chart = page.locator('.u-over').nth(1);
       const box = await chart.boundingBox();
       // The run of six hours ago, of a week of hours.
       if (box) await chart.hover({ position: { x: (box.width * 161) / 167, y: box.height / 2 } });
@@ -53,7 +53,18 @@ const PAGES: [name: string, path: string, selector: string, then?: (page: Page) 
   ['error', '/#/pipelines/shop', '.chart canvas >> nth=1'],
   ['alerts', '/#/alerts', '.alert'],
   ['kiosk', '/?kiosk#/', '.card >> nth=1'],
-  ['graphiql', '/graphiql', '.graphiql-query-editor .view-lines'],
+  ['kiosk-pipeline', '/?kiosk#/pipelines/news', '.chart canvas >> nth=1'],
+  ['checks', '/#/pipelines/trade/sources/customs', '.chart canvas >> nth=2'],
+  [
+    'graphiql',
+    '/graphiql',
+    '.graphiql-query-editor .view-lines',
+    async (page) => {
+      await page.locator('.graphiql-query-editor').getByText('pipelineStatusUpdates').waitFor();
+      await page.getByRole('button', { name: /Execute query/ }).click();
+      await page.locator('.graphiql-response').getByText('overallStatus').first().waitFor();
+    },
+  ],
 ];
 
 it('every page in every form', async () => {
@@ -69,37 +80,52 @@ it('every page in every form', async () => {
         await then?.(page);
         await page.screenshot({
           path: `${FOLDER}${name}-${form}-${scheme}.png`,
-          fullPage: !['kiosk', 'graphiql', 'history'].includes(name),
+          fullPage: !['kiosk', 'kiosk-pipeline', 'graphiql', 'history'].includes(name),
         });
         await page.close();
       }
     }
   }
   await inReadme();
-  const page = await browser.open(`${site.url}/#/pipelines/news`);
-  await page.locator('.sources tbody tr').first().waitFor();
+  const pages: { page: Page; name: string }[] = [];
+  for (const scheme of ['light', 'dark'] as const) {
+    for (const [form, viewport] of Object.entries(SIZES)) {
+      const page = await browser.context.newPage();
+      await page.emulateMedia({ colorScheme: scheme });
+      await page.setViewportSize(viewport);
+      await page.goto(`${site.url}/#/pipelines/news`);
+      await page.locator('.chart canvas').nth(1).waitFor();
+      pages.push({ page, name: `gone-${form}-${scheme}` });
+    }
+  }
   await server.kill();
-  await page.getByText('The server does not answer').waitFor({ timeout: 90_000 });
-  await page.screenshot({ path: `${FOLDER}gone-desktop-light.png`, fullPage: true });
+  for (const { page, name } of pages) {
+    await page.bringToFront();
+    await page.getByText('The server does not answer').waitFor({ timeout: 90_000 });
+    await page.screenshot({ path: `${FOLDER}${name}.png`, fullPage: true });
+  }
   expect(browser.complaints.filter((it) => !/ERR_CONNECTION|502|WebSocket/.test(it))).toEqual([]);
 });
 
 /** What the README shows, no higher than there is something to see. */
 async function inReadme() {
-  for (const [name, scheme, height] of [
-    ['overview', 'light', 480],
-    ['pipeline', 'dark', 970],
-    ['history', 'light', 790],
-    ['alerts', 'dark', 560],
+  for (const [name, scheme, width, height] of [
+    ['overview', 'light', 1_200, 480],
+    ['pipeline', 'dark', 1_200, 970],
+    ['history', 'light', 1_200, 790],
+    ['alerts', 'dark', 1_200, 850],
+    ['error', 'light', 390, 844],
+    ['pipeline', 'dark', 390, 844],
+    ['graphiql', 'dark', 1_200, 790],
   ] as const) {
     const [, path = '', selector = '', then] = PAGES.find(([it]) => it === name) ?? [];
     const page = await browser.context.newPage();
     await page.emulateMedia({ colorScheme: scheme });
-    await page.setViewportSize({ width: 1_200, height });
+    await page.setViewportSize({ width, height });
     await page.goto(site.url + path);
     await page.locator(selector).first().waitFor();
     await then?.(page);
-    await page.screenshot({ path: `${FOLDER}readme-${name}.png` });
+    await page.screenshot({ path: `${FOLDER}readme-${width < 1_000 ? 'phone-' : ''}${name}.png` });
     await page.close();
   }
 }
@@ -144,10 +170,30 @@ async function fill() {
   await server.report(
     'trade',
     ...weeks('customs', {
-      6: { articles_collected: 3, events_extracted: 1 },
+      6: { articles_collected: 3, events_extracted: 1, checks: [{ name: 'deduplication', attempts: 40, passes: 12 }] },
       9: { geocoding_successes: 24 },
       14: { geocoding_successes: 33 },
     }),
   );
   await server.report('weather', ...runs(['stations', 'radar'], 0.75));
+  await server.report('ferries', ...runs(['harbour'], 0.4));
+  const alerts = (pipeline: string, state: string): Promise<{ id: string }[]> =>
+    vi.waitFor(
+      async () => {
+        const { alerts } = await server.graphql(
+          `{ alerts(pipeline: "${pipeline}", states: [${state}]) { nodes { id } } }`,
+        );
+        expect(alerts.nodes).toHaveLength(1);
+        return alerts.nodes;
+      },
+      { timeout: 30_000, interval: 100 },
+    );
+  await alerts('ferries', 'FIRING');
+  await server.report('ferries', { source: 'harbour', geocoding_attempts: 4_000, geocoding_successes: 3_990 });
+  await alerts('ferries', 'RESOLVED');
+  const [weather] = await alerts('weather', 'FIRING');
+  await server.graphql(
+    `mutation { acknowledgeAlert(id: "${weather?.id}", author: "Ada", note: "the provider is told") { id } }`,
+  );
+  await alerts('shop', 'FIRING');
 }

@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -34,49 +33,81 @@ export interface Run {
 /** The real program, in a process, a folder and a database of its own. */
 export class PipewatchServer {
   #child: ChildProcess | undefined;
+  /** Another after each start: nobody can hold a port for a program that does not run. See {@link Site} for one that stays. */
+  url = '';
 
   private constructor(
-    readonly url: string,
     readonly folder: string,
     readonly settings: Record<string, string>,
   ) {}
 
   static async start(settings: Record<string, string> = {}): Promise<PipewatchServer> {
-    const port = await freePort();
     const folder = await mkdtemp(join(tmpdir(), 'pipewatch-'));
-    const server = new PipewatchServer(`http://127.0.0.1:${port}`, folder, settings);
+    const server = new PipewatchServer(folder, settings);
     await server.resume();
     return server;
   }
 
-  /** Starts it again after `kill`, at the same address with the same database. */
+  /** Starts it again after `kill`, with the same database. */
   async resume() {
-    const { host } = new URL(this.url);
-    const child = spawn(BINARY, ['serve', '--listen', host], {
+    const child = spawn(BINARY, ['serve', '--listen', '127.0.0.1:0'], {
       cwd: this.folder,
       env: {
         ...process.env,
         DATABASE_URL: `sqlite://${join(this.folder, 'e2e.db')}`,
         PIPEWATCH_DRAIN: '1s',
+        PIPEWATCH_LOG: 'warn',
         ...this.settings,
       },
-      stdio: ['ignore', 'pipe', 'ignore'],
+      // What it complains of stands in the test's own output.
+      stdio: ['ignore', 'pipe', 'inherit'],
     });
     this.#child = child;
-    const failed = once(child, 'exit').then(() => {
-      throw new Error(`${BINARY} ended before it served`);
+    const failed = once(child, 'exit').then(([code, signal]) => {
+      throw new Error(`${BINARY} ended before it served: ${code ?? signal}`);
     });
-    await Promise.race([once(createInterface(child.stdout), 'line'), failed]);
+    const [line] = await Promise.race([once(createInterface(child.stdout), 'line'), failed]);
     failed.catch(() => {});
+    const [url] = /http:\/\/\S+/.exec(line) ?? [];
+    if (!url) throw new Error(`${BINARY} did not say where it serves: ${line}`);
+    this.url = url;
+  }
+
+  /** Whether it has the address: after its end that is anybody's. */
+  get isRunning(): boolean {
+    return this.#child?.exitCode === null && this.#child.signalCode === null;
   }
 
   /** As a crash does. */
   async kill(signal: NodeJS.Signals = 'SIGKILL') {
     const child = this.#child;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    if (!child || !this.isRunning) return;
     const end = once(child, 'exit');
     child.kill(signal);
     await end;
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: each test knows what it asks for
+  async graphql(query: string): Promise<any> {
+    const headers = { 'content-type': 'application/json' };
+    const response = await fetch(`${this.url}/graphql`, { method: 'POST', headers, body: JSON.stringify({ query }) });
+    const { data, errors } = await response.json();
+    if (errors) throw new Error(JSON.stringify(errors));
+    return data;
+  }
+
+  /** Reports at a steady pace until it is told to end; `next` gives the runs. */
+  reportEvery(milliseconds: number, pipeline: string, next: () => Run[]): () => Promise<void> {
+    let latest = Promise.resolve();
+    const pace = setInterval(() => {
+      latest = latest.then(() => this.report(pipeline, ...next()));
+      // It is told when it ends.
+      latest.catch(() => {});
+    }, milliseconds);
+    return () => {
+      clearInterval(pace);
+      return latest;
+    };
   }
 
   signal(signal: NodeJS.Signals) {
@@ -98,15 +129,4 @@ export class PipewatchServer {
     });
     if (response.status !== 201) throw new Error(`${response.status}: ${await response.text()}`);
   }
-}
-
-/** A server that is started again must have the address that it had. */
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  probe.listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as { port: number };
-  probe.close();
-  await once(probe, 'close');
-  return port;
 }

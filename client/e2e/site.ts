@@ -1,27 +1,37 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
+import type { PipewatchServer } from './server';
 
-/** Stands before the server, and passes everything to it unless the test blocks it. */
+type Behind = Pick<PipewatchServer, 'url' | 'isRunning'>;
+
+/**
+ * Stands before the server, and passes everything to it unless the test blocks it. Its address stays the same, wherever
+ * the server is after another start.
+ */
 export class Site {
   readonly blocked = { socket: false, events: false };
   /** Event streams that are open now. */
   streams = 0;
   #server: Server;
   #sockets = new Set<Socket>();
-  #backend: URL;
+  #behind: Behind;
 
-  private constructor(backend: string) {
-    this.#backend = new URL(backend);
+  private constructor(behind: Behind) {
+    this.#behind = behind;
     this.#server = createServer((incoming, response) => this.#pass(incoming, response));
     this.#server.on('upgrade', (incoming, socket: Socket, head) => this.#upgrade(incoming, socket, head));
   }
 
-  static async start(backend: string): Promise<Site> {
-    const site = new Site(backend);
+  static async start(behind: Behind): Promise<Site> {
+    const site = new Site(behind);
     site.#server.listen(0, '127.0.0.1');
     await once(site.#server, 'listening');
     return site;
+  }
+
+  get #backend(): URL {
+    return new URL(this.#behind.url);
   }
 
   get url(): string {
@@ -45,6 +55,10 @@ export class Site {
     const isStream = incoming.headers.accept?.includes('text/event-stream') ?? false;
     if (isStream && this.blocked.events) {
       incoming.socket.destroy();
+      return;
+    }
+    if (!this.#behind.isRunning) {
+      response.writeHead(502).end();
       return;
     }
     const outgoing = request(
@@ -72,6 +86,10 @@ export class Site {
     socket.on('error', () => {});
     if (this.blocked.socket) {
       socket.end('HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+      return;
+    }
+    if (!this.#behind.isRunning) {
+      socket.destroy();
       return;
     }
     const backend = connect(Number(this.#backend.port), this.#backend.hostname, () => {

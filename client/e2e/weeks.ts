@@ -17,6 +17,7 @@ export function weeks(source: string, changes: Record<number, Run> = {}): Run[] 
     geocoding_successes: 37 + (ago % 3),
     validation_attempts: 40,
     validation_passes: 38 + (ago % 2),
+    checks: [{ name: 'deduplication', attempts: 40, passes: 38 + (ago % 2) }],
     ...changes[ago],
   }));
 }

@@ -1,7 +1,7 @@
 /** The tabs of a first visit. A test checks them against the schema. */
 export const EXAMPLES = [
   {
-    query: `# Live: the newest status at once, then every new one.
+    query: `# The newest status, then every new one.
 subscription Live($pipeline: String! = "default") {
   pipelineStatusUpdates(pipeline: $pipeline) {
     revision

@@ -162,6 +162,7 @@ export function playedFeed<T>() {
       refreshed += 1;
       return snapshot.value as T;
     },
+    follow: () => () => {},
     close() {},
   };
   return {

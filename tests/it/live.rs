@@ -120,7 +120,7 @@ async fn pipelines_do_not_see_each_other(database: Database) {
 async fn the_overview_is_one_stream(database: Database) {
     let server = Server::start(database).await;
     let mut graphql = Socket::graphql(&server).await;
-    let fields = "key overallStatus revision totalSources articlesCollected";
+    let fields = "key overallStatus revision totalSources articlesCollected dataQualityStatus openAlerts";
     graphql.subscribe("1", &format!("subscription {{ pipelinesUpdates {{ {fields} }} }}")).await;
     let mut overview = async || graphql.next().await["payload"]["data"]["pipelinesUpdates"].clone();
     let keys = |overview: &Value| -> Vec<String> {
@@ -136,6 +136,7 @@ async fn the_overview_is_one_stream(database: Database) {
     };
     assert_eq!(shown[1]["revision"], answer["revisions"]["news"]);
     assert_eq!((&shown[1]["overallStatus"], &shown[1]["articlesCollected"]), (&json!("HEALTHY"), &json!(3)));
+    assert_eq!((&shown[1]["dataQualityStatus"], &shown[1]["openAlerts"]), (&json!("HEALTHY"), &json!(0)));
     let queried = server.data(&format!("{{ pipelines {{ {fields} }} }}"), json!({})).await;
     assert_eq!(queried["pipelines"], shown);
     server.data("mutation { removePipeline(pipeline: \"news\") }", json!({})).await;

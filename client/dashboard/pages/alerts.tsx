@@ -2,16 +2,19 @@ import { useQuery } from '@apollo/client/react';
 import { Button, Card, Title } from '@mantine/core';
 import { useEffect, useState } from 'react';
 import type { AlertState, FeedSnapshot, PipelineSummary } from '../../src/feed';
+import { useFeeds } from '../../src/react';
 import { ago, duration } from '../../src/react/words';
 import { ALERTS, client, END_SILENCE } from '../apollo';
 import type { AlertsQuery } from '../generated';
 import { AlertActions } from '../parts/alert-actions';
+import { useAlertSteps, useLook } from '../parts/alert-steps';
 import { ConnectionPill } from '../parts/connection-pill';
 import { Gone } from '../parts/gone';
+import { moment } from '../parts/moment';
 import { hrefs } from '../router';
 import { useTitle, worst } from '../title';
 
-type Alert = AlertsQuery['alerts']['nodes'][number];
+type Alert = AlertsQuery['open']['nodes'][number];
 
 const GRAVITY = { HIGH: 0, MEDIUM: 1, LOW: 2 } as const;
 const GROUPS: readonly { readonly state: AlertState; readonly title: string; readonly none: string | null }[] = [
@@ -20,37 +23,42 @@ const GROUPS: readonly { readonly state: AlertState; readonly title: string; rea
   { state: 'PENDING', title: 'Seen, and not yet for long enough', none: null },
   { state: 'RESOLVED', title: 'Resolved', none: null },
 ];
+/** How often to look for what others have silenced, in milliseconds. */
+const SILENCES = 30_000;
 const SEVERITY = { HIGH: 'high', MEDIUM: 'medium', LOW: 'low' } as const;
-/** Alerts of the server itself raise no pipeline's revision. */
-const POLL = 30_000;
-
 /** What somebody should look at, who does, and what is over. */
 export default function Alerts({ overview }: { overview: FeedSnapshot<readonly PipelineSummary[]> }) {
   const { value, connection, receivedAt } = overview;
   useTitle('Alerts', worst(value?.map((it) => it.overallStatus) ?? []), connection.state);
   const { data, error, refetch } = useQuery(ALERTS, {
     client,
-    variables: { states: null, first: 100 },
     fetchPolicy: 'cache-and-network',
-    pollInterval: POLL,
+    // An answer that is under way may be older than the step for which it is asked for.
+    context: { queryDeduplication: false },
   });
-  // Every step of an alert raises its pipeline's revision, which the overview brings at once.
-  const revisions = value?.map((it) => it.revision).join() ?? '';
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the revisions are what it waits for
+  const look = useLook(refetch);
+  const feed = useFeeds().overview();
+  const isTold = useAlertSteps(feed, look);
+  // Where steps are not told, each sign of life of the server is a reason to ask. Silences are no steps.
+  const sign = receivedAt && Math.floor(receivedAt / (isTold ? SILENCES : 1));
   useEffect(() => {
-    refetch().catch(() => {});
-  }, [revisions, refetch]);
-  const alerts = data?.alerts.nodes ?? [];
+    if (sign !== null) look();
+  }, [sign, look]);
+  const onRefresh = () => Promise.all([feed.refresh(), refetch().catch(() => {})]);
+  const alerts = data ? [...data.open.nodes, ...data.resolved.nodes] : [];
   return (
     <>
       <div className="heading">
         <Title order={1} size="h2">
           Alerts
         </Title>
-        <ConnectionPill connection={connection} receivedAt={receivedAt} refresh={refetch} />
+        <ConnectionPill connection={connection} receivedAt={receivedAt} refresh={onRefresh} />
       </div>
       <Gone connection={connection} receivedAt={receivedAt} hasData={data !== undefined} />
       {error && !data && <p role="alert">The alerts could not be loaded: {error.message}</p>}
+      {data?.open.pageInfo.hasNextPage && (
+        <p className="dim">There are more open alerts than the 500 that are shown.</p>
+      )}
       {data && <Silences silences={data.alertSilences} onEnded={refetch} />}
       {data &&
         GROUPS.map(({ state, title, none }) => {
@@ -89,19 +97,23 @@ function Row({ alert, onChanged }: { alert: Alert; onChanged: () => Promise<unkn
         </Title>
         <span className="dim figures">
           {isOver
-            ? `over ${ago(changedAt, now)}, lasted ${duration(Math.round((Date.parse(changedAt) - Date.parse(startedAt)) / 1_000))}`
-            : `${SEVERITY[severity]}, began ${ago(startedAt, now)}`}
+            ? `resolved ${ago(changedAt, now)}, lasted ${duration(Math.round((Date.parse(changedAt) - Date.parse(startedAt)) / 1_000))}`
+            : `${SEVERITY[severity]} severity, began ${ago(startedAt, now)}`}
         </span>
       </div>
       <p>{message}</p>
-      <p className="dim">
-        {pipeline && (
+      {alert.acknowledgedBy && (
+        <p>
+          {alert.acknowledgedBy} looks{alert.note ? `: ${alert.note}` : ''}
+        </p>
+      )}
+      {pipeline && (
+        <p className="dim">
           <a href={source ? hrefs.source(pipeline, source) : hrefs.pipeline(pipeline)}>
             {source ? `${pipeline}, ${source}` : pipeline}
           </a>
-        )}
-        {alert.acknowledgedBy && ` ${alert.acknowledgedBy} looks${alert.note ? `: ${alert.note}` : ''}`}
-      </p>
+        </p>
+      )}
       {!isOver && <AlertActions alert={alert} onChanged={onChanged} />}
     </Card>
   );
@@ -129,7 +141,7 @@ function Silences({ silences, onEnded }: { silences: AlertsQuery['alertSilences'
                 {[it.rule?.toLowerCase().replace('_', ' '), it.pipeline, it.source, it.label]
                   .filter(Boolean)
                   .join(', ') || 'Everything'}{' '}
-                until {new Date(it.until).toLocaleString()} by {it.author}: {it.reason}
+                until {moment(it.until)} by {it.author}: {it.reason}
               </span>
               <Button size="xs" variant="default" disabled={isBusy} onClick={() => void end(it.id)}>
                 End it

@@ -1,16 +1,19 @@
 import { Card, Title } from '@mantine/core';
 import { memo } from 'react';
 import type { FeedSnapshot, PipelineSummary } from '../../src/feed';
-import { count } from '../../src/react/words';
+import { count, HEALTH } from '../../src/react/words';
 import { ConnectionPill } from '../parts/connection-pill';
 import { HealthMark } from '../parts/health';
 import { hrefs } from '../router';
 import { bySeverity, useTitle, worst } from '../title';
 
-type OverviewProps = Omit<FeedSnapshot<unknown>, 'value'> & { pipelines: readonly PipelineSummary[] };
+interface OverviewProps extends Omit<FeedSnapshot<unknown>, 'value'> {
+  pipelines: readonly PipelineSummary[];
+  refresh?: (() => Promise<unknown>) | undefined;
+}
 
 /** All pipelines, the worst first. */
-export function Overview({ pipelines, connection, receivedAt }: OverviewProps) {
+export function Overview({ pipelines, connection, receivedAt, refresh }: OverviewProps) {
   const health = worst(pipelines.map((it) => it.overallStatus));
   useTitle(
     pipelines.length === 1 ? (pipelines[0]?.key ?? null) : `${pipelines.length} pipelines`,
@@ -26,7 +29,7 @@ export function Overview({ pipelines, connection, receivedAt }: OverviewProps) {
         <Title order={1} size="h2">
           Pipelines
         </Title>
-        <ConnectionPill connection={connection} receivedAt={receivedAt} />
+        <ConnectionPill connection={connection} receivedAt={receivedAt} refresh={refresh} />
       </div>
       <ul className="cards">
         {sorted.map((it) => (
@@ -63,14 +66,19 @@ const PipelineCard = memo(({ summary: it }: { summary: PipelineSummary }) => (
         <dd>{count(it.eventsExtracted)}</dd>
       </div>
     </dl>
-    <p className="dim troubles">
-      {[
-        it.failedSources > 0 && `${count(it.failedSources)} failed`,
-        it.staleSources > 0 && `${count(it.staleSources)} silent`,
-      ]
-        .filter(Boolean)
-        .join(', ') || (it.totalSources > 0 ? 'No source in trouble' : 'No sources yet')}
-    </p>
+    <p className="dim troubles">{troublesOf(it)}</p>
   </Card>
 ));
+
+/** Why it is not healthy, in few words. */
+function troublesOf(it: PipelineSummary): string {
+  const quality = it.dataQualityStatus;
+  const troubles = [
+    it.openAlerts > 0 && `${count(it.openAlerts)} ${it.openAlerts === 1 ? 'alert' : 'alerts'}`,
+    it.failedSources > 0 && `${count(it.failedSources)} failed`,
+    it.staleSources > 0 && `${count(it.staleSources)} silent`,
+    (quality === 'WARNING' || quality === 'ERROR') && `data quality: ${HEALTH[quality].toLowerCase()}`,
+  ].filter(Boolean);
+  return troubles.join(', ') || (it.totalSources > 0 ? 'No trouble' : 'No sources yet');
+}
 PipelineCard.displayName = 'PipelineCard';

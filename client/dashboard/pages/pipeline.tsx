@@ -3,7 +3,7 @@ import { lazy, memo, Suspense, useState } from 'react';
 import type { PipelineStatus } from '../../src/feed';
 import { useStatusFeed } from '../../src/react';
 import { count } from '../../src/react/words';
-import { Checks } from '../parts/checks';
+import { Checks, namesOf } from '../parts/checks';
 import { ConnectionPill } from '../parts/connection-pill';
 import { Empty } from '../parts/empty';
 import { Figure } from '../parts/figure';
@@ -42,7 +42,7 @@ export const Pipeline = memo(({ pipeline, isKiosk }: { pipeline: string; isKiosk
             {status && <HealthMark health={status.overallStatus} />}
           </div>
         </div>
-        <ConnectionPill connection={connection} receivedAt={receivedAt} {...(!isKiosk && { refresh })} />
+        <ConnectionPill connection={connection} receivedAt={receivedAt} refresh={isKiosk ? undefined : refresh} />
       </div>
       <Gone connection={connection} receivedAt={receivedAt} hasData={status !== null} retry={refresh} />
       {status ? <Details status={status} isKiosk={isKiosk} /> : connection.state !== 'disconnected' && <Skeletons />}
@@ -68,9 +68,16 @@ function Details({ status, isKiosk }: { status: PipelineStatus; isKiosk: boolean
         <Figure name="Silent sources">{count(health.staleSources)}</Figure>
       </dl>
       <Steps steps={status.steps} />
-      <Checks quality={status.dataQuality} />
+      <Checks status={status} />
       <Suspense fallback={<Skeleton height={280} radius="md" />}>
-        <Trend pipeline={status.pipeline} revision={status.revision} timestamp={status.timestamp} onRuns={setRuns} />
+        <Trend
+          pipeline={status.pipeline}
+          revision={status.revision}
+          timestamp={status.timestamp}
+          checks={namesOf(status.dataQuality.checks)}
+          isKiosk={isKiosk}
+          onRuns={setRuns}
+        />
       </Suspense>
       {!isKiosk && <SourcesTable pipeline={status.pipeline} health={health} timestamp={status.timestamp} runs={runs} />}
     </>

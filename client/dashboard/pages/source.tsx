@@ -5,10 +5,12 @@ import { useStatusFeed } from '../../src/react';
 import { count, duration, percent } from '../../src/react/words';
 import { client, RUNS_OF_SOURCE } from '../apollo';
 import type { RunsOfSourceQuery } from '../generated';
+import { namesOf } from '../parts/checks';
 import { ConnectionPill } from '../parts/connection-pill';
 import { Gone } from '../parts/gone';
 import { HealthMark } from '../parts/health';
 import { History } from '../parts/history';
+import { moment } from '../parts/moment';
 import { SpanChoice } from '../parts/span-choice';
 import type { Span } from '../parts/spans';
 import { hrefs } from '../router';
@@ -72,7 +74,13 @@ export default function Source({ pipeline, source }: { pipeline: string; source:
             </Title>
             <SpanChoice spans={SPANS} chosen={span} onChoose={setSpan} />
           </div>
-          <History pipeline={pipeline} source={source} span={span} revision={status.revision} />
+          <History
+            pipeline={pipeline}
+            source={source}
+            span={span}
+            checks={namesOf(status.dataQuality.checks)}
+            revision={status.revision}
+          />
         </section>
       )}
       {runs.length > 0 && (
@@ -111,7 +119,7 @@ function Runs({ runs }: { runs: readonly Run[] }) {
           {runs.map((run) => (
             <Table.Tr key={run.id}>
               <Table.Td className="figures">
-                <span className="whole">{run.finishedAt ? new Date(run.finishedAt).toLocaleString() : '–'}</span>{' '}
+                <span className="whole">{run.finishedAt ? moment(run.finishedAt, 'second') : '–'}</span>{' '}
                 {run.backfill && <span className="dim">reported late</span>}
               </Table.Td>
               <Table.Td>

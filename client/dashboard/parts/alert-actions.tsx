@@ -3,7 +3,7 @@ import { type FormEvent, useState } from 'react';
 import { ACKNOWLEDGE, client, SILENCE } from '../apollo';
 import type { AlertsQuery } from '../generated';
 
-type Alert = AlertsQuery['alerts']['nodes'][number];
+type Alert = AlertsQuery['open']['nodes'][number];
 
 const NAME = 'pipewatch-name';
 const HOURS = [

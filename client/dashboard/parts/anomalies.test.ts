@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { anomaly } from '../../test/anomalies';
-import { foundIn, marksNear, sentence, sureness } from './anomalies';
+import { foundIn, furtherChecks, marksNear, sentence, sureness } from './anomalies';
 import { rangeOf } from './spans';
 
 const NOW = Date.parse('2026-01-28T15:30:00Z');
@@ -11,7 +11,7 @@ it('an anomaly is at its hour, or at its day, on its own line', () => {
   const all = [articles, anomaly({ series: 'geocoding', timestamp: '2026-01-20T11:00:00Z' })];
   const day = foundIn(all, 'punch', rangeOf('24 h', NOW)).marks;
   expect(day.get('articles')).toEqual([{ anomaly: articles, at: at('2026-01-28T11:00:00Z') }]);
-  expect(day.get('geocoding')).toEqual([]);
+  expect(day.get('geocoding')).toBeUndefined();
   const quarter = foundIn(all, 'punch', rangeOf('90 d', NOW)).marks;
   expect(quarter.get('articles')?.[0]?.at).toBe(at('2026-01-28T00:00:00Z'));
   expect(quarter.get('geocoding')?.[0]?.at).toBe(at('2026-01-20T00:00:00Z'));
@@ -30,11 +30,10 @@ it("a pipeline's own are on its lines, those of its sources are counted", () => 
     rangeOf('7 d', NOW),
   );
   expect([...found.marks].map(([series, marks]) => [series, marks.length])).toEqual([
-    ['geocoding', 0],
-    ['validation', 0],
-    ['articles', 0],
     ['events', 1],
+    ['deduplication', 1],
   ]);
+  expect(furtherChecks(['geocoding', 'language'], found)).toEqual(['language', 'deduplication']);
   expect(found.elsewhere).toEqual([
     ['b', 2],
     ['a', 1],

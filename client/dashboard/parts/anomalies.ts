@@ -3,9 +3,8 @@ import type { Range } from './spans';
 
 export type Anomaly = HistoryQuery['anomalies']['nodes'][number];
 
-/** The lines of the charts, as the server names them. */
-export const SERIES = ['geocoding', 'validation', 'articles', 'events'] as const;
-export type Series = (typeof SERIES)[number];
+/** What every history has, as the server names it. Other series are of checks that a reporter named. */
+const ALWAYS: readonly string[] = ['geocoding', 'validation', 'articles', 'events'];
 
 /** An anomaly at its place on a chart. */
 export interface Mark {
@@ -15,23 +14,30 @@ export interface Mark {
 }
 
 export interface Found {
-  /** Of the lines that are shown, the newest first. */
-  readonly marks: ReadonlyMap<Series, readonly Mark[]>;
+  /** By their series, the newest first. */
+  readonly marks: ReadonlyMap<string, readonly Mark[]>;
   /** How many there are of single sources beside a pipeline's own, the most first. */
   readonly elsewhere: readonly (readonly [source: string, count: number])[];
 }
 
 /** What belongs to the lines of a pipeline (`source` is null) or of one of its sources, and what does not. */
 export function foundIn(anomalies: readonly Anomaly[], source: string | null, { from, to, step }: Range): Found {
-  const marks = new Map<Series, Mark[]>(SERIES.map((it) => [it, []]));
+  const marks = new Map<string, Mark[]>();
   const elsewhere = new Map<string, number>();
   for (const anomaly of anomalies) {
     const at = Math.floor(Date.parse(anomaly.timestamp) / 1_000 / step) * step;
     if (at < from || at >= to) continue;
-    if (anomaly.source === source) marks.get(anomaly.series as Series)?.push({ anomaly, at });
-    else if (anomaly.source !== null) elsewhere.set(anomaly.source, (elsewhere.get(anomaly.source) ?? 0) + 1);
+    if (anomaly.source === source) {
+      const { series } = anomaly;
+      marks.set(series, [...(marks.get(series) ?? []), { anomaly, at }]);
+    } else if (anomaly.source !== null) elsewhere.set(anomaly.source, (elsewhere.get(anomaly.source) ?? 0) + 1);
   }
   return { marks, elsewhere: [...elsewhere].sort((a, b) => b[1] - a[1] || a[0].localeCompare(b[0])) };
+}
+
+/** The checks beside those that every history has: what the status names, and what something was unusual about before. */
+export function furtherChecks(named: readonly string[], { marks }: Found): string[] {
+  return [...new Set([...named, ...[...marks.keys()].sort()])].filter((it) => !ALWAYS.includes(it));
 }
 
 /** The marks under a pointer: those of the place nearest to it, if it is near enough. */

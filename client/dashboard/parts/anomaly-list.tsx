@@ -1,5 +1,6 @@
 import { useState } from 'react';
 import { isGrave, type Mark, sentence, sureness } from './anomalies';
+import { moment } from './moment';
 
 const FEW = 3;
 
@@ -32,11 +33,11 @@ export function AnomalyList({ marks, label, onPoint }: AnomalyListProps) {
             <button
               type="button"
               className="figures"
-              aria-label={`Show on the chart: ${when(anomaly.timestamp)}`}
+              aria-label={`Show on the chart: ${moment(anomaly.timestamp)}`}
               onFocus={() => onPoint(anomaly.id)}
               onBlur={() => onPoint(null)}
             >
-              {when(anomaly.timestamp)}
+              {moment(anomaly.timestamp)}
             </button>{' '}
             <strong>{isGrave(anomaly) ? 'Unusual' : 'Slightly unusual'}</strong>: {sentence(anomaly)}{' '}
             <span className="dim figures">({sureness(anomaly)})</span>
@@ -50,14 +51,4 @@ export function AnomalyList({ marks, label, onPoint }: AnomalyListProps) {
       )}
     </>
   );
-}
-
-function when(timestamp: string): string {
-  return new Date(timestamp).toLocaleString('en', {
-    day: 'numeric',
-    month: 'short',
-    hour: '2-digit',
-    minute: '2-digit',
-    hourCycle: 'h23',
-  });
 }

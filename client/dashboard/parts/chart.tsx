@@ -5,6 +5,7 @@ import uPlot from 'uplot';
 import type { Mark } from './anomalies';
 import { AnomalyList } from './anomaly-list';
 import { marksPlugin, type Placed } from './marks';
+import { moment } from './moment';
 
 export interface ChartProps {
   title: string;
@@ -53,8 +54,12 @@ export function Chart({ title, from, lines, unit, hasGaps = false }: ChartProps)
       grid: { stroke: grid, width: 1 },
       ticks: { stroke: grid, width: 1 },
     };
-    const show = (value: number | null) =>
-      value === null ? '–' : unit ? `${value.toFixed(1)} %` : value.toLocaleString('en');
+    const show = (value: number | null | undefined) =>
+      value == null ? '–' : unit ? `${value.toFixed(1)} %` : value.toLocaleString('en');
+    /** Where the pointer is, else the last place at which there is anything. */
+    const placeOf = (plot: uPlot, index: number | null) =>
+      index ?? Math.max(...plot.data.slice(1).map((values) => [...values].findLastIndex((it) => it != null)));
+    const precision = (from.at(-1) ?? 0) - (from[0] ?? 0) < 3_600 ? 'second' : 'minute';
     plot.current = new uPlot(
       {
         width: element.clientWidth,
@@ -79,14 +84,21 @@ export function Chart({ title, from, lines, unit, hasGaps = false }: ChartProps)
           },
         ],
         series: [
-          { label: 'From', value: (_, from) => (from === null ? '–' : new Date(from * 1_000).toLocaleString()) },
+          {
+            label: 'From',
+            value: (plot, _, __, index) => {
+              const from = plot.data[0][placeOf(plot, index)];
+              return from === undefined ? '–' : moment(from * 1_000, precision);
+            },
+          },
           ...lines.map(({ name, color }) => ({
             label: name,
             stroke: style.getPropertyValue(`--chart-${color}`),
             width: 2,
             spanGaps: !hasGaps,
             points: { size: 5 },
-            value: (_: uPlot, value: number | null) => show(value),
+            value: (plot: uPlot, _: number | null, line: number, index: number | null) =>
+              show(plot.data[line]?.[placeOf(plot, index)]),
           })),
         ],
       },

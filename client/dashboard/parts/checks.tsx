@@ -1,7 +1,11 @@
 import { Card, Progress, Title } from '@mantine/core';
+import { lazy, type ReactNode, Suspense } from 'react';
 import type { CheckStatus, PipelineStatus } from '../../src/feed';
 import { count, percent } from '../../src/react/words';
 import { HealthMark } from './health';
+
+// Apollo comes after the first view.
+const CheckTrend = lazy(() => import('./check-trend'));
 
 type Quality = PipelineStatus['dataQuality'];
 
@@ -13,28 +17,36 @@ const BASIS: Record<Quality['basis'], string> = {
   NONE: '',
 };
 
+/** The names of checks, with commas between them, which no name has: the same text for every status with the same. */
+export function namesOf(checks: readonly Pick<CheckStatus, 'name'>[]): string {
+  return checks.map((it) => it.name).join();
+}
+
 /** The checks of the window, those that a reporter named too. */
-export function Checks({ quality }: { quality: Quality }) {
+export function Checks({ status: { pipeline, revision, dataQuality: quality } }: { status: PipelineStatus }) {
   return (
     <section aria-labelledby="checks">
       <div className="heading">
-        <Title order={2} size="h4" id="checks">
-          Data quality
-        </Title>
-        <span>
-          <HealthMark health={quality.status} /> <span className="dim">{BASIS[quality.basis]}</span>
-        </span>
+        <div className="name">
+          <Title order={2} size="h4" id="checks">
+            Data quality
+          </Title>
+          <span className="dim">{BASIS[quality.basis]}</span>
+        </div>
+        <HealthMark health={quality.status} />
       </div>
       <div className="checks">
         {quality.checks.map((check) => (
-          <Check key={check.name} {...check} />
+          <Check key={check.name} {...check}>
+            <CheckTrend pipeline={pipeline} check={check.name} revision={revision} />
+          </Check>
         ))}
       </div>
     </section>
   );
 }
 
-function Check({ name, status, rate, attempts, passes }: CheckStatus) {
+function Check({ name, status, rate, attempts, passes, children }: CheckStatus & { children: ReactNode }) {
   return (
     <Card withBorder padding="md">
       <div className="heading">
@@ -45,9 +57,12 @@ function Check({ name, status, rate, attempts, passes }: CheckStatus) {
         <span className="value figures">{percent(rate)}</span>
       </div>
       <Progress value={rate ?? 0} color="gray" size="sm" aria-label={`${name} rate`} />
-      <p className="dim figures">
-        {attempts > 0 ? `${count(passes)} of ${count(attempts)}` : 'Nothing to check in the window'}
-      </p>
+      <div className="heading foot">
+        <span className="dim figures">
+          {attempts > 0 ? `${count(passes)} of ${count(attempts)}` : 'Nothing to check in the window'}
+        </span>
+        <Suspense>{children}</Suspense>
+      </div>
     </Card>
   );
 }

@@ -7,7 +7,7 @@ import { duration } from '../../src/react/words';
 export interface ConnectionPillProps {
   connection: Connection;
   receivedAt: number | null;
-  refresh?: () => Promise<unknown>;
+  refresh?: (() => Promise<unknown>) | undefined;
 }
 
 /** How the data comes, and how old it is. */

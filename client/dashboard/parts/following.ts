@@ -4,12 +4,12 @@ import { useEffect, useRef } from 'react';
 const PAUSE = 5_000;
 
 /** Asks again after a change, and not more often than with a pause. */
-export function useFollowing(revision: string, refetch: () => Promise<unknown>) {
+export function useFollowing(revision: string, refetch: () => Promise<unknown>, pause = PAUSE) {
   const shown = useRef(revision);
   const asked = useRef(0);
   useEffect(() => {
     if (shown.current === revision) return;
-    const wait = Math.max(0, asked.current + PAUSE - Date.now());
+    const wait = Math.max(0, asked.current + pause - Date.now());
     const timer = setTimeout(() => {
       shown.current = revision;
       asked.current = Date.now();
@@ -17,5 +17,5 @@ export function useFollowing(revision: string, refetch: () => Promise<unknown>) 
       refetch().catch(() => {});
     }, wait);
     return () => clearTimeout(timer);
-  }, [revision, refetch]);
+  }, [revision, refetch, pause]);
 }

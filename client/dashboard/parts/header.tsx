@@ -1,10 +1,17 @@
 import { ActionIcon, Group, useComputedColorScheme, useMantineColorScheme } from '@mantine/core';
+import { useEffect, useRef } from 'react';
 import type { PipelineSummary } from '../../src/feed';
 import { hrefs, type Route } from '../router';
 import { HealthMark } from './health';
 
 export function Header({ route, pipelines }: { route: Route; pipelines: readonly PipelineSummary[] }) {
   const current = 'pipeline' in route ? route.pipeline : null;
+  const nav = useRef<HTMLElement>(null);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the current one is another, or is only now in the list
+  useEffect(() => {
+    // On a phone the list is wider than the screen.
+    nav.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
+  }, [current, pipelines.length]);
   return (
     <header className="top">
       <a href={hrefs.overview} className="brand">
@@ -13,7 +20,7 @@ export function Header({ route, pipelines }: { route: Route; pipelines: readonly
         </svg>
         Pipewatch
       </a>
-      <nav aria-label="Pipelines">
+      <nav ref={nav} aria-label="Pipelines">
         <ul>
           {pipelines.map((it) => (
             <li key={it.key}>

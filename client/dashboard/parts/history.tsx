@@ -3,28 +3,30 @@ import { useMemo } from 'react';
 import { client, HISTORY } from '../apollo';
 import type { HistoryQuery } from '../generated';
 import { hrefs } from '../router';
-import { type Found, foundIn } from './anomalies';
+import { type Found, foundIn, furtherChecks, type Mark } from './anomalies';
 import { Charts } from './charts';
+import { CheckHistory } from './check-history';
 import { useFollowing } from './following';
-import { historyOf, rangeOf, type Span } from './spans';
+import { asked, historyOf, rangeOf, type Span } from './spans';
 
 export interface HistoryProps {
   pipeline: string;
   source?: string;
   span: Span;
+  /** The names of the checks that the status has, with commas between them. */
+  checks: string;
   /** Of the newest status: a change is followed. */
   revision: string;
 }
 
 /** The roll-ups of a pipeline or of one of its sources. */
-export function History({ pipeline, source, span, revision }: HistoryProps) {
+export function History({ pipeline, source, span, checks, revision }: HistoryProps) {
   // The range moves with the hour: the variables must not change with each rendering.
   const hour = Math.floor(Date.now() / 3_600_000);
   const range = useMemo(() => rangeOf(span, hour * 3_600_000), [span, hour]);
-  const iso = (seconds: number) => new Date(seconds * 1_000).toISOString();
   const { data, error, refetch } = useQuery(HISTORY, {
     client,
-    variables: { pipeline, source: source ?? null, from: iso(range.from), to: iso(range.to), bucket: range.bucket },
+    variables: { pipeline, source: source ?? null, ...asked(range) },
     fetchPolicy: 'no-cache',
   });
   useFollowing(error ? `${revision} ${Boolean(error)}` : revision, refetch);
@@ -39,7 +41,19 @@ export function History({ pipeline, source, span, revision }: HistoryProps) {
   if (!answer || !buckets || !found) return <p className="dim">Loading…</p>;
   return (
     <>
-      <Charts buckets={buckets} found={found} hasGaps />
+      <Charts buckets={buckets} found={found} hasGaps>
+        {furtherChecks(checks.split(',').filter(Boolean), found).map((check) => (
+          <CheckHistory
+            key={check}
+            pipeline={pipeline}
+            source={source ?? null}
+            check={check}
+            range={range}
+            revision={revision}
+            marks={found.marks.get(check) ?? NONE}
+          />
+        ))}
+      </Charts>
       <Elsewhere pipeline={pipeline} found={found} isPart={answer.anomalies.pageInfo.hasNextPage} />
     </>
   );
@@ -68,3 +82,4 @@ export function Elsewhere({ pipeline, found, isPart }: { pipeline: string; found
 }
 
 const MOST = 10;
+const NONE: readonly Mark[] = [];

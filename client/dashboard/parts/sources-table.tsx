@@ -11,9 +11,9 @@ type Column = 'status' | 'source' | 'successRate' | 'runs' | 'lastRun';
 const COLUMNS: readonly (readonly [Column, string])[] = [
   ['source', 'Source'],
   ['status', 'Status'],
+  ['lastRun', 'Last run'],
   ['successRate', 'Success'],
   ['runs', 'Runs'],
-  ['lastRun', 'Last run'],
 ];
 
 /** Made once: `localeCompare` makes one anew with each comparison, of which a thousand sources need ten thousand. */
@@ -146,9 +146,9 @@ const Row = memo(({ href, source, status, stale, rate, runs, last, articles }: R
     <Table.Td>
       <HealthMark health={status} /> {stale && <span className="dim">silent</span>}
     </Table.Td>
+    <Table.Td className="figures">{last}</Table.Td>
     <Table.Td className="figures">{rate}</Table.Td>
     <Table.Td className="figures">{count(runs)}</Table.Td>
-    <Table.Td className="figures">{last}</Table.Td>
     <Table.Td>
       <Sparkline
         values={articles ? articles.split(',').map(Number) : []}

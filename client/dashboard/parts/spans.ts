@@ -28,18 +28,36 @@ export function rangeOf(span: Span, now: number): Range {
   return { from: to - length, to, step, bucket };
 }
 
+/** The range as the server is asked for it. */
+export function asked({ from, to, bucket }: Range) {
+  const iso = (seconds: number) => new Date(seconds * 1_000).toISOString();
+  return { from: iso(from), to: iso(to), bucket };
+}
+
+type Point = { readonly start: string };
+
+/** The hours or days of a range, in seconds since 1970. */
+export function startsOf({ from, to, step }: Range): number[] {
+  return Array.from({ length: Math.ceil((to - from) / step) }, (_, index) => from + index * step);
+}
+
+/** A value for each hour or day of the range; null for those of which nothing is known. */
+export function columnOf<P extends Point>(
+  points: readonly P[],
+  value: (point: P) => number | null,
+  range: Range,
+): (number | null)[] {
+  const known = new Map(points.map((point) => [Date.parse(point.start) / 1_000, value(point)]));
+  return startsOf(range).map((start) => known.get(start) ?? null);
+}
+
 /** As a chart takes them: an hour or day of which nothing was reported is a gap and no zero. */
-export function historyOf(data: Omit<HistoryQuery, 'anomalies'>, { from, to, step }: Range): Buckets {
-  const starts = Array.from({ length: Math.ceil((to - from) / step) }, (_, index) => from + index * step);
-  const column = <P extends { start: string }>(points: readonly P[], value: (point: P) => number | null) => {
-    const known = new Map(points.map((point) => [Date.parse(point.start) / 1_000, value(point)]));
-    return starts.map((start) => known.get(start) ?? null);
-  };
+export function historyOf(data: Omit<HistoryQuery, 'anomalies'>, range: Range): Buckets {
   return {
-    from: starts,
-    geocoding: column(data.geocoding.points, (it) => it.rate),
-    validation: column(data.validation.points, (it) => it.rate),
-    articles: column(data.articles.points, (it) => it.total),
-    events: column(data.events.points, (it) => it.total),
+    from: startsOf(range),
+    geocoding: columnOf(data.geocoding.points, (it) => it.rate, range),
+    validation: columnOf(data.validation.points, (it) => it.rate, range),
+    articles: columnOf(data.articles.points, (it) => it.total, range),
+    events: columnOf(data.events.points, (it) => it.total, range),
   };
 }

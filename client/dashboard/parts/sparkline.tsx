@@ -1,10 +1,19 @@
+export interface SparklineProps {
+  values: readonly number[];
+  label: string;
+  /**
+   * The values at the bottom and at the top.
+   * @default from 0 to the highest of the values
+   */
+  range?: readonly [number, number];
+}
+
 /** A few values as a line, the newest on the right. */
-export function Sparkline({ values, label }: { values: readonly number[]; label: string }) {
+export function Sparkline({ values, label, range: [least, most] = [0, Math.max(...values, 1)] }: SparklineProps) {
   if (values.length < 2) return <span className="dim">–</span>;
-  const most = Math.max(...values, 1);
   const points = values.map((value, index) => {
     const x = (index / (values.length - 1)) * 78 + 1;
-    return `${x.toFixed(1)},${(21 - (value / most) * 19).toFixed(1)}`;
+    return `${x.toFixed(1)},${(21 - ((value - least) / (most - least)) * 19).toFixed(1)}`;
   });
   return (
     <svg viewBox="0 0 80 22" width="80" height="22" role="img" aria-label={label} className="sparkline">

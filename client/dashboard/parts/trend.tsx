@@ -21,12 +21,16 @@ export interface TrendProps {
   pipeline: string;
   revision: string;
   timestamp: string;
+  /** The names of its checks, with commas between them. */
+  checks: string;
+  /** Nobody is there to choose how far back. */
+  isKiosk: boolean;
   /** The last runs of each source, the newest first. */
   onRuns(bySource: ReadonlyMap<string, readonly Run[]>): void;
 }
 
 /** Rates and volumes of the last runs. */
-export default function Trend({ pipeline, revision, timestamp, onRuns }: TrendProps) {
+export default function Trend({ pipeline, revision, timestamp, checks, isKiosk, onRuns }: TrendProps) {
   const { data, error, refetch } = useQuery(RECENT_RUNS, {
     client,
     variables: { pipeline, first: RUNS },
@@ -56,10 +60,10 @@ export default function Trend({ pipeline, revision, timestamp, onRuns }: TrendPr
             {choice === RUNS_SHOWN && runs && (isPart ? `the last ${runs.length} runs` : `all ${runs.length} runs`)}
           </span>
         </div>
-        <SpanChoice spans={CHOICES} chosen={choice} onChoose={setChoice} />
+        {!isKiosk && <SpanChoice spans={CHOICES} chosen={choice} onChoose={setChoice} />}
       </div>
       {choice !== RUNS_SHOWN ? (
-        <History pipeline={pipeline} span={choice} revision={revision} />
+        <History pipeline={pipeline} span={choice} checks={checks} revision={revision} />
       ) : buckets.from.length < 2 ? (
         <p className="dim">{runs ? 'Too few runs for a trend yet.' : 'Loading…'}</p>
       ) : (

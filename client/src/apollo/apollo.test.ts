@@ -61,6 +61,8 @@ it('the overview is written too', () => {
       staleSources: 0,
       articlesCollected: 3,
       eventsExtracted: 2,
+      dataQualityStatus: 'HEALTHY',
+      openAlerts: 0,
     } satisfies PipelineSummary,
   ]);
   expect(cache.readQuery<any>({ query: gql`{ pipelines { key overallStatus } }` })?.pipelines).toMatchObject([

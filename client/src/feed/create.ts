@@ -54,7 +54,7 @@ export function createStatusFeed(options: StatusFeedOptions = {}): Feed<Pipeline
   return create(
     options,
     plain,
-    [plainSocket(socket, options.webSocketImpl), eventStream(address(options), plain, plainStreams)],
+    [plainSocket(socket, options.webSocketImpl), eventStream(address(options), plain, plainStreams, false)],
     plainPolling(poll),
   );
 }
@@ -67,9 +67,9 @@ export function createOverviewFeed(options: ServerOptions = {}): Feed<readonly P
 function overGraphql<T>(options: ServerOptions, operation: Operation<T>): Feed<T> {
   const url = `${address(options)}/graphql`;
   const socket = websocket(url, operation, options.webSocketImpl);
-  const events = eventStream(url, operation, (token, alive, isShared) =>
-    (isShared ? single : distinct)(url, token, alive),
-  );
+  const connect = (token: string | null, alive: () => void, isShared: boolean) =>
+    (isShared ? single : distinct)(url, token, alive);
+  const events = eventStream(url, operation, connect, true);
   return create(options, operation, [socket, events], polling(url, operation));
 }
 

@@ -4,7 +4,7 @@ import { createFeed, type FeedOptions } from './feed';
 import { compare } from './newer';
 import type { PipelineStatus } from './operation';
 import { FeedError, problem } from './problem';
-import type { Poll, Sink, Transport } from './transport';
+import type { Asked, Poll, Sink, Transport } from './transport';
 
 /** A transport whose links the test plays. */
 function fake(name: 'websocket' | 'sse') {
@@ -14,15 +14,25 @@ function fake(name: 'websocket' | 'sse') {
     isClosed: boolean;
     aborted: boolean;
     pings: number;
+    beside: { asked: Asked; sink: Sink<Record<string, unknown>>; isClosed: boolean }[];
   }[] = [];
   const transport: Transport<PipelineStatus> = {
     name,
     pings: name === 'websocket',
     quiet: 0,
     open(sink, token) {
-      const link = { sink, token, isClosed: false, aborted: false, pings: 0 };
+      const link: (typeof links)[number] = { sink, token, isClosed: false, aborted: false, pings: 0, beside: [] };
       links.push(link);
       return {
+        also(asked, sink) {
+          const other = { asked, sink, isClosed: false };
+          link.beside.push(other);
+          return {
+            close() {
+              other.isClosed = true;
+            },
+          };
+        },
         close(abort) {
           Object.assign(link, { isClosed: true, aborted: abort });
         },
@@ -248,5 +258,78 @@ describe('tokens', () => {
     expect([label(), feed.getSnapshot().connection.error?.code]).toEqual(['Disconnected', 4403]);
     await vi.advanceTimersByTimeAsync(600_000);
     expect(socket.links).toHaveLength(1);
+  });
+});
+
+describe('what is followed beside', () => {
+  function follow({ feed }: ReturnType<typeof setUp>) {
+    const told: (string | boolean)[] = [];
+    let last: string | null = null;
+    const end = feed.follow<{ step: string }>({
+      subscription: 'subscription { step }',
+      variables: () => ({ since: last }),
+      data({ step }) {
+        last = step;
+        told.push(step);
+      },
+      running: (isRunning) => told.push(isRunning),
+    });
+    return { told, end };
+  }
+
+  it('runs on the stream that delivers, and after another from where it was', async () => {
+    const setting = setUp();
+    const { socket, listen } = setting;
+    const { told } = follow(setting);
+    listen();
+    await settle();
+    expect(socket.last().beside).toEqual([]);
+    socket.last().sink.data(at('1'));
+    expect(socket.last().beside.map((it) => it.asked.variables)).toEqual([{ since: null }]);
+    socket.last().beside[0]?.sink.data({ step: '7' });
+    expect(told).toEqual([false, true, '7']);
+    socket.last().sink.data(at('2'));
+    expect(socket.last().beside).toHaveLength(1);
+
+    socket.last().sink.closed(problem('network', 'gone'));
+    expect(told.at(-1)).toBe(false);
+    expect(socket.links[0]?.beside[0]?.isClosed).toBe(true);
+    await vi.advanceTimersByTimeAsync(1_000);
+    socket.last().sink.data(at('3'));
+    expect(socket.last().beside.map((it) => it.asked.variables)).toEqual([{ since: '7' }]);
+    expect(told.at(-1)).toBe(true);
+  });
+  it('begun while the feed is live runs at once, and ends when it is wanted no more', async () => {
+    const setting = setUp();
+    const { socket, listen } = setting;
+    listen();
+    await settle();
+    socket.last().sink.data(at('1'));
+    const { told, end } = follow(setting);
+    expect(told).toEqual([true]);
+    end();
+    expect(socket.last().beside.map((it) => it.isClosed)).toEqual([true]);
+    socket.last().sink.closed(problem('network', 'gone'));
+    expect(told).toEqual([true]);
+  });
+  it('says so when the server ends it alone', async () => {
+    const setting = setUp();
+    const { socket, listen, label } = setting;
+    const { told } = follow(setting);
+    listen();
+    await settle();
+    socket.last().sink.data(at('1'));
+    socket.last().beside[0]?.sink.closed(problem('network', 'too slow'));
+    expect([told.at(-1), label()]).toEqual([false, 'Real-time updates']);
+  });
+  it('ends with the feed', async () => {
+    const setting = setUp();
+    const { socket, feed, listen } = setting;
+    const { told } = follow(setting);
+    listen();
+    await settle();
+    socket.last().sink.data(at('1'));
+    feed.close();
+    expect([told.at(-1), socket.last().beside[0]?.isClosed]).toEqual([false, true]);
   });
 });

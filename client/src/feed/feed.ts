@@ -1,5 +1,5 @@
 import { type Connection, connectionOf } from './connection';
-import { begin, type Event, type Settings, step } from './machine';
+import { begin, type Event, live, type Settings, step } from './machine';
 import type { Operation } from './operation';
 import { FeedError, ofError, type Problem, problem } from './problem';
 import type { Link, Poll, Transport } from './transport';
@@ -46,8 +46,24 @@ export interface Feed<T> {
   getSnapshot(): FeedSnapshot<T>;
   /** Asks the server now, and tries again whatever was given up. @throws FeedError */
   refresh(): Promise<T>;
+  /**
+   * Runs another subscription over whatever stream the feed is on, anew with each stream, and none while there is none.
+   *
+   * @returns a function that ends it
+   */
+  follow<E>(beside: Beside<E>): () => void;
   /** For good. */
   close(): void;
+}
+
+/** A subscription that runs beside a feed's own. */
+export interface Beside<E> {
+  readonly subscription: string;
+  /** Asked for whenever it begins: where the last one ended, so that nothing is missed between two streams. */
+  variables(): Record<string, unknown>;
+  data(data: E): void;
+  /** While it does not run, what it would tell must be asked for. */
+  running(isRunning: boolean): void;
 }
 
 /** A page that leaves and comes back at once, as in React's StrictMode, keeps its connection. */
@@ -77,6 +93,8 @@ export function createFeed<T>(
   const listeners = new Set<() => void>();
   const timers = new Map<string, unknown>();
   const links = new Map<number, { link?: Link }>();
+  const followers = new Map<Beside<unknown>, Link | undefined>();
+  let carrier: Link | undefined;
   let state = begin(settings);
   let snapshot: FeedSnapshot<T> = { value: null, receivedAt: null, connection: connectionOf(state, names) };
   let granted: Promise<string | null> | undefined;
@@ -122,12 +140,35 @@ export function createFeed<T>(
         isRefused = true;
       } else ask().catch(() => {});
     }
+    const link = links.get(live(state))?.link;
+    if (link !== carrier) {
+      carrier = link;
+      for (const beside of followers.keys()) attend(beside);
+    }
     const connection = connectionOf(state, names);
     const { connection: before } = snapshot;
     if (connection.state !== before.state || connection.error !== before.error) {
       log?.(connection.label, connection.error ?? undefined);
       show({ connection });
     }
+  };
+
+  /** Ends what a follower has, and begins anew where there is a stream for it. */
+  const attend = (beside: Beside<unknown>) => {
+    followers.get(beside)?.close(false);
+    const own = carrier?.also?.(
+      { subscription: beside.subscription, variables: beside.variables() },
+      {
+        data: (it) => beside.data(it),
+        alive() {},
+        closed(why) {
+          log?.('what was followed has ended', why);
+          beside.running(false);
+        },
+      },
+    );
+    followers.set(beside, own);
+    beside.running(own !== undefined);
   };
 
   const clearTimer = (name: string) => {
@@ -242,10 +283,19 @@ export function createFeed<T>(
       emit({ type: 'refresh' });
       return answer;
     },
+    follow<E>(given: Beside<E>) {
+      const beside = { ...given } as Beside<unknown>;
+      attend(beside);
+      return () => {
+        followers.get(beside)?.close(false);
+        followers.delete(beside);
+      };
+    },
     close() {
       environment.clearTimeout(linger);
       rest('close');
       listeners.clear();
+      followers.clear();
     },
   };
 }

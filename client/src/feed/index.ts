@@ -3,7 +3,7 @@
 export type { AlertState, AlertType, AnomalyType, Health, QualityBasis, Severity, StepState } from '../generated/types';
 export type { Connection, TransportName } from './connection';
 export { createOverviewFeed, createStatusFeed, type StatusFeedOptions } from './create';
-export type { Environment, Feed, FeedOptions, FeedSnapshot, TokenProvider } from './feed';
+export type { Beside, Environment, Feed, FeedOptions, FeedSnapshot, TokenProvider } from './feed';
 export { compare, type Versioned } from './newer';
 export type { PipelineStatus, PipelineSummary } from './operation';
 export type { Alert, Anomaly, CheckStatus, PipelineStep, SourceStatus } from './parts';

@@ -91,7 +91,7 @@ class World {
   }
 }
 
-it('whatever happens, data is always to come', () => {
+it('whatever happens, data is always to come', { timeout: 60_000 }, () => {
   for (let seed = 1; seed <= 150; seed += 1) {
     const world = new World(seed);
     world.send({ type: 'start' });

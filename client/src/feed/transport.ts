@@ -1,4 +1,8 @@
+import type { Operation } from './operation';
 import type { Problem } from './problem';
+
+/** What is asked of a stream. */
+export type Asked = Pick<Operation<unknown>, 'subscription' | 'variables'>;
 
 /** What a stream tells. After `closed` it tells nothing more. */
 export interface Sink<T> {
@@ -14,6 +18,8 @@ export interface Link {
   close(abort: boolean): void;
   /** Asks for a sign of life. */
   ping?(): void;
+  /** Runs another operation over the same connection, where that can carry more than one. It ends with this link. */
+  also?(asked: Asked, sink: Sink<Record<string, unknown>>): Link;
 }
 
 /** A way to have values pushed. */

@@ -96,15 +96,15 @@ export type PipelineStatusUpdatesSubscriptionVariables = Exact<{
 
 export type PipelineStatusUpdatesSubscription = { pipelineStatusUpdates: { pipeline: string, revision: string, timestamp: string, overallStatus: Health, scrapingHealth: { status: Health, sourcesProcessed: number, totalSources: number, failedSources: number, staleSources: number, articlesCollected: number, eventsExtracted: number, sourcesOmitted: number, sources: Array<{ source: string, status: Health, stale: boolean, successRate: number | null, runs: number, running: number, lastRun: string | null }> }, dataQuality: { status: Health, geocodingSuccessRate: number | null, validationPassRate: number | null, geocodingAttempts: number, geocodingSuccesses: number, validationAttempts: number, validationPasses: number, basis: QualityBasis, lastUpdated: string | null, checks: Array<{ name: string, status: Health, attempts: number, passes: number, rate: number | null }> }, steps: Array<{ name: string, state: StepState, sources: number, failed: number, itemsIn: number | null, itemsOut: number | null, startedAt: string | null, endedAt: string | null, durationSeconds: number | null }>, anomalies: Array<{ id: string, type: AnomalyType, severity: Severity, description: string, timestamp: string, source: string | null, check: string | null }>, alerts: Array<{ id: string, type: AlertType, severity: Severity, title: string, message: string, timestamp: string, state: AlertState, source: string | null }> } };
 
-export type SummaryFragment = { key: string, overallStatus: Health, revision: string, timestamp: string, sourcesProcessed: number, totalSources: number, failedSources: number, staleSources: number, articlesCollected: number, eventsExtracted: number };
+export type SummaryFragment = { key: string, overallStatus: Health, revision: string, timestamp: string, sourcesProcessed: number, totalSources: number, failedSources: number, staleSources: number, articlesCollected: number, eventsExtracted: number, dataQualityStatus: Health, openAlerts: number };
 
 export type PipelinesQueryVariables = Exact<{ [key: string]: never; }>;
 
 
-export type PipelinesQuery = { pipelines: Array<{ key: string, overallStatus: Health, revision: string, timestamp: string, sourcesProcessed: number, totalSources: number, failedSources: number, staleSources: number, articlesCollected: number, eventsExtracted: number }> };
+export type PipelinesQuery = { pipelines: Array<{ key: string, overallStatus: Health, revision: string, timestamp: string, sourcesProcessed: number, totalSources: number, failedSources: number, staleSources: number, articlesCollected: number, eventsExtracted: number, dataQualityStatus: Health, openAlerts: number }> };
 
 export type PipelinesUpdatesSubscriptionVariables = Exact<{ [key: string]: never; }>;
 
 
-export type PipelinesUpdatesSubscription = { pipelinesUpdates: Array<{ key: string, overallStatus: Health, revision: string, timestamp: string, sourcesProcessed: number, totalSources: number, failedSources: number, staleSources: number, articlesCollected: number, eventsExtracted: number }> };
+export type PipelinesUpdatesSubscription = { pipelinesUpdates: Array<{ key: string, overallStatus: Health, revision: string, timestamp: string, sourcesProcessed: number, totalSources: number, failedSources: number, staleSources: number, articlesCollected: number, eventsExtracted: number, dataQualityStatus: Health, openAlerts: number }> };
 

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use async_graphql::{Enum, Object, SimpleObject};
 
+use crate::domain::alert::AlertState;
 use crate::domain::anomaly::Severity;
 use crate::domain::counts::{Counts, shown};
 use crate::domain::health::Health;
@@ -370,5 +371,17 @@ impl PipelineSummary {
     /// Events of all runs in the window.
     async fn events_extracted(&self) -> Count {
         Count(self.0.status().scraping_health.events_extracted)
+    }
+
+    /// The worst of its checks.
+    async fn data_quality_status(&self) -> HealthValue {
+        self.0.status().data_quality.status.into()
+    }
+
+    /// Alerts that fire, those at which somebody looks too.
+    async fn open_alerts(&self) -> Count {
+        let is_open = |state| matches!(state, AlertState::Firing | AlertState::Acknowledged);
+        let open = self.0.status().alerts.iter().filter(|alert| is_open(alert.state));
+        Count(open.count() as u64)
     }
 }

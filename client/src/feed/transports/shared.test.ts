@@ -2,9 +2,9 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { status } from '../../../test/samples';
 import { type PipelineStatus, statusOf } from '../operation';
 import { type Problem, problem } from '../problem';
-import type { Link, Sink } from '../transport';
+import type { Asked, Link, Sink } from '../transport';
 import { share } from './shared';
-import type { Asked, Streams } from './sse';
+import type { Streams } from './sse';
 
 /** Web Locks of a browser: one holder for a name, the others in their order. */
 class Locks {
@@ -59,6 +59,33 @@ class Server {
 
   active() {
     return this.running.filter((it) => !it.isOver);
+  }
+}
+
+/** BroadcastChannel, of whose messages it is known whether any is under way. */
+class Channel {
+  static all = new Set<Channel>();
+  static underWay = 0;
+  onmessage: (event: { data: unknown }) => void = () => {};
+
+  constructor(readonly name: string) {
+    Channel.all.add(this);
+  }
+
+  postMessage(message: unknown) {
+    for (const other of Channel.all) {
+      if (other === this || other.name !== this.name) continue;
+      const data = structuredClone(message);
+      Channel.underWay += 1;
+      queueMicrotask(() => {
+        Channel.underWay -= 1;
+        if (Channel.all.has(other)) other.onmessage({ data });
+      });
+    }
+  }
+
+  close() {
+    Channel.all.delete(this);
   }
 }
 
@@ -148,6 +175,7 @@ it('tabs with different tokens do not share', async () => {
 });
 
 it('what nobody wants any more ends after a few rounds, and what is wanted goes on', async () => {
+  vi.stubGlobal('BroadcastChannel', Channel);
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
   try {
     openTab('news');
@@ -156,8 +184,8 @@ it('what nobody wants any more ends after a few rounds, and what is wanted goes 
     gone.link.close(false);
     for (let round = 0; round < 5; round += 1) {
       vi.advanceTimersByTime(60_000);
-      // The answers of the tabs come by the channel, which has its own time.
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      // What the leader asked is answered.
+      await until(() => expect(Channel.underWay).toBe(0));
     }
     expect(server.active().map((it) => it.asked.variables.pipeline)).toEqual(['news', 'stays']);
     expect(stays.ends).toEqual([]);

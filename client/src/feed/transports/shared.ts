@@ -1,7 +1,7 @@
 import type { Operation } from '../operation';
 import { type Problem, problem } from '../problem';
-import { type Link, once, type Sink } from '../transport';
-import type { Asked, Streams } from './sse';
+import { type Asked, type Link, once, type Sink } from '../transport';
+import type { Streams } from './sse';
 
 /**
  * One tab of an origin holds the stream and shares it: browsers allow six connections to a host over HTTP/1.1, and a
@@ -10,7 +10,7 @@ import type { Asked, Streams } from './sse';
  */
 export function share<T>(
   address: string,
-  operation: Operation<T>,
+  operation: Pick<Operation<T>, 'key' | 'subscription' | 'variables' | 'pick'>,
   given: Sink<T>,
   token: string | null,
   connect: (alive: () => void) => Streams,

@@ -1,10 +1,6 @@
-import type { Operation } from '../operation';
 import { FeedError, ofError, ofGraphqlErrors, ofStatus, problem } from '../problem';
-import { bearer, type Link, once, type Sink } from '../transport';
+import { type Asked, bearer, type Link, once, type Sink } from '../transport';
 import { readEvents } from './events';
-
-/** What is asked of a stream. */
-export type Asked = Pick<Operation<unknown>, 'subscription' | 'variables'>;
 
 /** Where streams are started. */
 export interface Streams {

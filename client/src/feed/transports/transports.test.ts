@@ -54,6 +54,27 @@ it('a WebSocket carries the status, is asked for a sign of life, and ends the su
   expect(ends).toEqual([]);
 });
 
+it('a WebSocket carries another subscription beside, which ends alone or with the link', async () => {
+  const values = source();
+  const { url, sockets } = await serveSocket(values);
+  const [own, beside] = [recorder<PipelineStatus>(), recorder<Record<string, unknown>>()];
+  const link = websocket(url, operation, WebSocket).open(own.sink, null);
+  await until(() => expect(own.data).toHaveLength(1));
+  const other = link.also?.(operation, beside.sink);
+  await until(() => expect(beside.data).toEqual([{ pipelineStatusUpdates: status({ revision: '1' }) }]));
+  expect(sockets.clients.size).toBe(1);
+  other?.close(false);
+  await until(() => expect(values.active).toBe(1));
+  values.put(status({ revision: '2' }));
+  await until(() => expect(own.data).toHaveLength(2));
+  expect(beside.data).toHaveLength(1);
+  link.also?.({ ...operation, subscription: 'subscription { nothing }' }, beside.sink);
+  await until(() => expect(beside.ends.map((it) => it.kind)).toEqual(['fatal']));
+  expect(own.ends).toEqual([]);
+  link.close(false);
+  await until(() => expect([values.active, sockets.clients.size]).toEqual([0, 0]));
+});
+
 it.each([
   [1000, 'network'],
   [1012, 'restart'],

@@ -1,7 +1,7 @@
 import { createClient } from 'graphql-ws';
 import type { Operation } from '../operation';
-import { ofClose, ofGraphqlErrors, problem } from '../problem';
-import { bearer, once, type Transport } from '../transport';
+import { ofClose, ofGraphqlErrors, type Problem, problem } from '../problem';
+import { type Asked, bearer, once, type Sink, type Transport } from '../transport';
 
 /** Over graphql-transport-ws. Whether and when to try again is the feed's to say, so the client's own retries are off. */
 export function websocket<T>(url: string, operation: Operation<T>, webSocketImpl?: unknown): Transport<T> {
@@ -34,22 +34,26 @@ export function websocket<T>(url: string, operation: Operation<T>, webSocketImpl
           },
         },
       });
-      const unsubscribe = client.subscribe<Record<string, unknown>>(
-        { query: operation.subscription, variables: operation.variables },
-        {
-          next: ({ data, errors }) => {
-            if (data) sink.data(operation.pick(data));
-            else leave(ofGraphqlErrors(errors ?? []));
+      const run = ({ subscription: query, variables }: Asked, to: Sink<Record<string, unknown>>) => {
+        const leave = (why: Problem) => {
+          unsubscribe();
+          to.closed(why);
+        };
+        const unsubscribe = client.subscribe<Record<string, unknown>>(
+          { query, variables },
+          {
+            next: ({ data, errors }) => {
+              if (data) to.data(data);
+              else leave(ofGraphqlErrors(errors ?? []));
+            },
+            // Of a socket that failed, `closed` tells; here come the errors of the operation.
+            error: (errors) => Array.isArray(errors) && leave(ofGraphqlErrors(errors)),
+            complete: () => leave(problem('network', 'the stream ended')),
           },
-          // Of a socket that failed, `closed` tells; here come the errors of the operation.
-          error: (errors) => Array.isArray(errors) && leave(ofGraphqlErrors(errors)),
-          complete: () => leave(problem('network', 'the stream ended')),
-        },
-      );
-      const leave = (why: Parameters<typeof sink.closed>[0]) => {
-        unsubscribe();
-        sink.closed(why);
+        );
+        return unsubscribe;
       };
+      const unsubscribe = run(operation, { ...sink, data: (it) => sink.data(operation.pick(it)) });
       return {
         close(abort) {
           sink.end();
@@ -57,6 +61,16 @@ export function websocket<T>(url: string, operation: Operation<T>, webSocketImpl
           else unsubscribe();
         },
         ping: () => socket?.readyState === 1 && socket.send('{"type":"ping"}'),
+        also(asked, given) {
+          const other = once(given);
+          const stop = run(asked, other);
+          return {
+            close() {
+              other.end();
+              stop();
+            },
+          };
+        },
       };
     },
   };

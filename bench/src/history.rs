@@ -35,6 +35,7 @@ pub(crate) async fn fill(database: &Database, rows: u32, now: DateTime<Utc>) -> 
         run(&connection, &source_runs(database.kind, stretch)).await?;
         run(&connection, &metrics(database.kind, stretch)).await?;
     }
+    run(&connection, CHECKS).await?;
     match database.kind {
         // As after a while of service: the log is in the database. No ANALYZE, for the server runs none.
         Kind::Sqlite => run(&connection, "PRAGMA wal_checkpoint(TRUNCATE)").await?,
@@ -86,6 +87,11 @@ fn source_runs(kind: Kind, stretch: Stretch) -> String {
          20 + i % 30 - i % 3, {digest} FROM series"
     )
 }
+
+/// Aggregates carry a further check.
+const CHECKS: &str = "INSERT INTO metric_checks \
+     (metric_id, name, attempts, passes, pipeline, timestamp, metric_type, of_sources) \
+     SELECT id, 'deduplication', 40, 39, pipeline, timestamp, metric_type, source IS NOT NULL FROM data_quality_metrics WHERE metric_type = 'aggregate'";
 
 /// As source runs write them, and every tenth one an aggregate.
 fn metrics(kind: Kind, stretch: Stretch) -> String {

@@ -14,6 +14,8 @@ mod m0008_leases;
 mod m0009_expectations;
 mod m0010_anomalies;
 mod m0011_alerts;
+mod m0012_alert_indexes;
+mod m0013_windows_of_checks;
 
 /// All steps, in order.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0009_expectations::Migration),
             Box::new(m0010_anomalies::Migration),
             Box::new(m0011_alerts::Migration),
+            Box::new(m0012_alert_indexes::Migration),
+            Box::new(m0013_windows_of_checks::Migration),
         ]
     }
 }

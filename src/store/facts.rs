@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use sea_orm::sea_query::{Expr, ExprTrait as _, Func};
 use sea_orm::{
     ColumnTrait as _, DatabaseTransaction, DbBackend, EntityTrait as _, FromQueryResult, QueryFilter as _,
-    QuerySelect as _,
+    QuerySelect as _, Select,
 };
 
 use crate::domain::alert::{Alert, Tracked};
@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::store::alerts::open_alerts;
 use crate::store::anomalies::recent_anomalies;
 use crate::store::entity::{conflict_event, data_quality_metric, metric_check, pipeline, source, source_run};
+use crate::store::started_runs::running;
 use crate::store::steps::last_cycle;
 use crate::store::{Store, stored};
 
@@ -46,7 +47,7 @@ struct MetricRow {
 #[derive(FromQueryResult)]
 struct CheckRow {
     metric_type: String,
-    of_sources: i32,
+    of_sources: bool,
     name: String,
     attempts: Option<i64>,
     passes: Option<i64>,
@@ -157,21 +158,25 @@ async fn active_alerts(transaction: &DatabaseTransaction, key: &PipelineKey) -> 
 
 /// How many runs of each source have begun and not ended.
 async fn running_runs(transaction: &DatabaseTransaction, key: &PipelineKey) -> Result<HashMap<String, i64>> {
-    let running: Vec<(String, i64)> = source_run::Entity::find()
+    let running: Vec<(String, i64)> =
+        select_running(key).into_tuple().all(transaction).await.map_err(Error::database)?;
+    Ok(running.into_iter().collect())
+}
+
+pub(super) fn select_running(key: &PipelineKey) -> Select<source_run::Entity> {
+    running()
         .select_only()
         .column(source_run::Column::Source)
         .column_as(source_run::Column::Id.count(), "running")
         .filter(source_run::Column::Pipeline.eq(key.as_str()))
-        .filter(source_run::Column::State.eq(RunState::Running.as_str()))
         .group_by(source_run::Column::Source)
-        .into_tuple()
-        .all(transaction)
-        .await
-        .map_err(Error::database)?;
-    Ok(running.into_iter().collect())
 }
 
 async fn run_sums(transaction: &DatabaseTransaction, key: &PipelineKey, since: Timestamp) -> Result<Vec<RunSums>> {
+    select_run_sums(key, since).into_model().all(transaction).await.map_err(Error::database)
+}
+
+pub(super) fn select_run_sums(key: &PipelineKey, since: Timestamp) -> Select<source_run::Entity> {
     let ok = || source_run::Column::State.eq(RunState::Ok.as_str());
     source_run::Entity::find()
         .select_only()
@@ -184,10 +189,6 @@ async fn run_sums(transaction: &DatabaseTransaction, key: &PipelineKey, since: T
         .filter(source_run::Column::Pipeline.eq(key.as_str()))
         .filter(source_run::Column::FinishedAt.gt(since))
         .group_by(source_run::Column::Source)
-        .into_model()
-        .all(transaction)
-        .await
-        .map_err(Error::database)
 }
 
 async fn metric_sums(
@@ -195,31 +196,14 @@ async fn metric_sums(
     key: &PipelineKey,
     since: Timestamp,
 ) -> Result<Vec<MetricSums>> {
-    use data_quality_metric::Column;
-    let rows: Vec<MetricRow> = data_quality_metric::Entity::find()
-        .select_only()
-        .column(Column::MetricType)
-        .expr_as(of_sources(), "of_sources")
-        .expr_as(Expr::col(Column::GeocodingAttempts).sum(), "geocoding_attempts")
-        .expr_as(Expr::col(Column::GeocodingSuccesses).sum(), "geocoding_successes")
-        .expr_as(Expr::col(Column::ValidationAttempts).sum(), "validation_attempts")
-        .expr_as(Expr::col(Column::ValidationPasses).sum(), "validation_passes")
-        .expr_as(Expr::col(Column::Timestamp).max(), "last_updated")
-        .filter(Column::Pipeline.eq(key.as_str()))
-        .filter(Column::Timestamp.gt(since))
-        // Not the hours that the server has summed up itself.
-        .filter(Column::MetricType.ne(MetricType::Hourly.as_str()).or(Column::Digest.is_not_null()))
-        .group_by(Column::MetricType)
-        .group_by(Expr::col("of_sources"))
-        .into_model()
-        .all(transaction)
-        .await
-        .map_err(Error::database)?;
+    let rows: Vec<MetricRow> =
+        select_metric_sums(key, since).into_model().all(transaction).await.map_err(Error::database)?;
     let mut others = check_sums(transaction, key, since).await?;
     rows.into_iter()
         .filter_map(|row| {
-            let of_this =
-                |check: &mut CheckRow| check.metric_type == row.metric_type && check.of_sources == row.of_sources;
+            let of_this = |check: &mut CheckRow| {
+                check.metric_type == row.metric_type && check.of_sources == (row.of_sources == 1)
+            };
             let of_others = others.extract_if(.., of_this).map(|check| {
                 let name = stored("the check", &check.name)?;
                 Ok((name, counts(check.attempts, check.passes)))
@@ -238,26 +222,42 @@ async fn metric_sums(
         .collect()
 }
 
-/// The sums of the checks beyond the two, in the same groups.
-async fn check_sums(transaction: &DatabaseTransaction, key: &PipelineKey, since: Timestamp) -> Result<Vec<CheckRow>> {
+pub(super) fn select_metric_sums(key: &PipelineKey, since: Timestamp) -> Select<data_quality_metric::Entity> {
     use data_quality_metric::Column;
-    metric_check::Entity::find()
-        .inner_join(data_quality_metric::Entity)
+    data_quality_metric::Entity::find()
         .select_only()
         .column(Column::MetricType)
         .expr_as(of_sources(), "of_sources")
-        .column(metric_check::Column::Name)
-        .expr_as(metric_check::Column::Attempts.sum(), "attempts")
-        .expr_as(metric_check::Column::Passes.sum(), "passes")
+        .expr_as(Expr::col(Column::GeocodingAttempts).sum(), "geocoding_attempts")
+        .expr_as(Expr::col(Column::GeocodingSuccesses).sum(), "geocoding_successes")
+        .expr_as(Expr::col(Column::ValidationAttempts).sum(), "validation_attempts")
+        .expr_as(Expr::col(Column::ValidationPasses).sum(), "validation_passes")
+        .expr_as(Expr::col(Column::Timestamp).max(), "last_updated")
+        .filter(Column::Pipeline.eq(key.as_str()))
+        .filter(Column::Timestamp.gt(since))
+        // Not the hours that the server has summed up itself.
+        .filter(Column::MetricType.ne(MetricType::Hourly.as_str()).or(Column::Digest.is_not_null()))
+        .group_by(Column::MetricType)
+        .group_by(Expr::col("of_sources"))
+}
+
+/// The sums of the checks beyond the two, in the same groups.
+async fn check_sums(transaction: &DatabaseTransaction, key: &PipelineKey, since: Timestamp) -> Result<Vec<CheckRow>> {
+    select_check_sums(key, since).into_model().all(transaction).await.map_err(Error::database)
+}
+
+pub(super) fn select_check_sums(key: &PipelineKey, since: Timestamp) -> Select<metric_check::Entity> {
+    use metric_check::Column;
+    metric_check::Entity::find()
+        .select_only()
+        .columns([Column::MetricType, Column::OfSources, Column::Name])
+        .expr_as(Column::Attempts.sum(), "attempts")
+        .expr_as(Column::Passes.sum(), "passes")
         .filter(Column::Pipeline.eq(key.as_str()))
         .filter(Column::Timestamp.gt(since))
         .group_by(Column::MetricType)
-        .group_by(Expr::col("of_sources"))
-        .group_by(metric_check::Column::Name)
-        .into_model()
-        .all(transaction)
-        .await
-        .map_err(Error::database)
+        .group_by(Column::OfSources)
+        .group_by(Column::Name)
 }
 
 /// 1 for rows about single sources, else 0.

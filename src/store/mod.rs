@@ -253,3 +253,6 @@ struct Unexpected {
 fn stored<T: std::str::FromStr>(what: &'static str, value: &str) -> Result<T> {
     value.parse().map_err(|_| Error::database(Unexpected { what, value: value.to_owned() }))
 }
+
+#[cfg(test)]
+mod plans;

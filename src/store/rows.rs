@@ -138,15 +138,15 @@ impl Rows {
         );
         if let Some(quality) = quality {
             let source = Some(run.source.as_str());
-            let (metric_id, metric_type) = (Uuid::now_v7(), MetricType::SourceSpecific);
-            self.checks.extend(check_rows(metric_id, &quality));
-            self.metrics.push(data_quality_metric::ActiveModel {
-                id: Set(metric_id),
+            let metric = data_quality_metric::ActiveModel {
+                id: Set(Uuid::now_v7()),
                 pipeline: Set(run.pipeline.as_str().to_owned()),
                 timestamp: Set(run.timestamp),
                 digest: Set(None),
-                ..metric_row(&quality, metric_type, source, status)
-            });
+                ..metric_row(&quality, MetricType::SourceSpecific, source, status)
+            };
+            self.checks.extend(counted_check_rows(&metric, &quality));
+            self.metrics.push(metric);
         }
         let row = source_run::ActiveModel { end_digest: Set(Some(digest.to_vec())), ..run_row(id, run) };
         match (started, self.places.get(&id)) {
@@ -173,14 +173,15 @@ impl Rows {
         let basis = RollupBasis::of(metric.metric_type, metric.source.is_some());
         let cell = Cell::new(&metric.pipeline, metric.source.as_ref(), basis, metric.timestamp);
         self.rollups.add(cell, Some(&quality), &[]);
-        self.checks.extend(check_rows(id, &quality));
-        self.metrics.push(data_quality_metric::ActiveModel {
+        let metric = data_quality_metric::ActiveModel {
             id: Set(id),
             pipeline: Set(metric.pipeline.as_str().to_owned()),
             timestamp: Set(metric.timestamp),
             digest: Set(Some(digest.to_vec())),
             ..metric_row(&quality, metric.metric_type, source, status)
-        });
+        };
+        self.checks.extend(counted_check_rows(&metric, &quality));
+        self.metrics.push(metric);
     }
 
     /// Writes all of it, at `now`. The pipelines' rows are locked.
@@ -235,6 +236,20 @@ fn run_row(id: Uuid, run: &SourceRunReport) -> source_run::ActiveModel {
     }
 }
 
+/// The rows of the further checks of a reported metric, which count for the status.
+fn counted_check_rows(
+    metric: &data_quality_metric::ActiveModel,
+    quality: &Quality,
+) -> impl Iterator<Item = metric_check::ActiveModel> {
+    check_rows(*metric.id.as_ref(), quality).map(|check| metric_check::ActiveModel {
+        pipeline: Set(Some(metric.pipeline.as_ref().clone())),
+        timestamp: Set(Some(*metric.timestamp.as_ref())),
+        metric_type: Set(Some(metric.metric_type.as_ref().clone())),
+        of_sources: Set(Some(metric.source.as_ref().is_some())),
+        ..check
+    })
+}
+
 /// The rows of the further checks of a metric.
 pub(super) fn check_rows(metric_id: Uuid, quality: &Quality) -> impl Iterator<Item = metric_check::ActiveModel> {
     quality.others.iter().map(move |(name, counts)| metric_check::ActiveModel {
@@ -242,6 +257,10 @@ pub(super) fn check_rows(metric_id: Uuid, quality: &Quality) -> impl Iterator<It
         name: Set(name.to_string()),
         attempts: Set(column(counts.attempts())),
         passes: Set(column(counts.successes())),
+        pipeline: Set(None),
+        timestamp: Set(None),
+        metric_type: Set(None),
+        of_sources: Set(None),
     })
 }
 

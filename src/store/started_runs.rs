@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
-use sea_orm::sea_query::{Expr, Func};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Func};
 use sea_orm::{
     ActiveValue::NotSet, ColumnTrait as _, DatabaseTransaction, DbErr, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _,
+    QueryOrder as _, QuerySelect as _, Select,
 };
 use uuid::Uuid;
 
@@ -82,14 +82,17 @@ pub(super) async fn replace_steps<'a>(
     Ok(())
 }
 
+/// Runs that have begun and not ended. The state is a constant, as in their index: SQLite, which does not know what
+/// a parameter will be, would look through all runs.
+pub(super) fn running() -> Select<source_run::Entity> {
+    let state = Expr::col((source_run::Entity, source_run::Column::State));
+    source_run::Entity::find().filter(state.eq(Expr::Constant(RunState::Running.as_str().into())))
+}
+
 impl Store {
     /// The runs that have begun and not ended, each with what its source's last runs took.
     pub async fn running_runs(&self) -> Result<Vec<(RunningRun, Vec<TimeDelta>)>> {
-        let rows = source_run::Entity::find()
-            .filter(source_run::Column::State.eq(RunState::Running.as_str()))
-            .all(self.connections.reader())
-            .await
-            .map_err(Error::database)?;
+        let rows = running().all(self.connections.reader()).await.map_err(Error::database)?;
         let mut usual = BTreeMap::new();
         let mut runs = Vec::with_capacity(rows.len());
         for row in rows {

@@ -4,9 +4,14 @@ use pipewatch::clock::Clock;
 use pipewatch::store::{Direction, Store};
 
 use crate::support::timed_store::rollups;
-use crate::support::{Database, Server, run};
+use crate::support::{Database, Server, run, with};
 
-behaviours! { the_schema_goes_up_down_and_up_with_data, a_server_without_migrating_finds_no_tables, rows_that_are_older_than_the_rollups_are_summed }
+behaviours! {
+    the_schema_goes_up_down_and_up_with_data,
+    a_server_without_migrating_finds_no_tables,
+    rows_that_are_older_than_the_rollups_are_summed,
+    checks_that_are_older_than_their_windows_count,
+}
 
 async fn the_schema_goes_up_down_and_up_with_data(database: Database) {
     let server = Server::start(database).await;
@@ -51,11 +56,30 @@ async fn rows_that_are_older_than_the_rollups_are_summed(database: Database) {
     let database = server.stop().await;
     let before = rollups(&database, "default").await;
     assert!(!before.is_empty());
+    down_and_up(&database, "rollups").await;
+    assert_eq!(rollups(&database, "default").await, before);
+}
+
+async fn checks_that_are_older_than_their_windows_count(database: Database) {
+    let server = Server::start(database).await;
+    let checked = with(run("a"), json!({"checks": [{"name": "deduplication", "attempts": 40, "passes": 39}]}));
+    server.store_runs("/api/v1/source-runs", &[checked, run("b")]).await;
+    let query = "{ pipelineStatus { dataQuality { checks { name attempts passes } } } }";
+    let before = server.data(query, json!({})).await;
+    assert!(before.to_string().contains("deduplication"), "{before}");
+    let database = server.stop().await;
+    down_and_up(&database, "windows_of_checks").await;
+    let server = Server::start(database).await;
+    assert_eq!(server.data(query, json!({})).await, before);
+    server.stop().await;
+}
+
+/// Takes back the steps to this one, and makes them again.
+async fn down_and_up(database: &Database, step: &str) {
     let store = Store::open(&database.url, Clock::system()).await.expect("open");
-    while store.steps().await.expect("steps").iter().any(|step| step.applied && step.name.contains("rollups")) {
+    while store.steps().await.expect("steps").iter().any(|one| one.applied && one.name.contains(step)) {
         store.migrate(Direction::Down(1)).await.expect("down");
     }
     store.migrate(Direction::Up(None)).await.expect("up");
     store.close().await.expect("closed");
-    assert_eq!(rollups(&database, "default").await, before);
 }

@@ -38,24 +38,7 @@ pub enum Since {
 impl Store {
     /// A page of alerts, the last to change first.
     pub async fn alerts(&self, request: &AlertRequest) -> Result<Page<Tracked>> {
-        let mut select = alert::Entity::find();
-        if let Some(pipeline) = &request.pipeline {
-            select = select.filter(alert::Column::Pipeline.eq(pipeline.as_str()));
-        }
-        if !request.states.is_empty() {
-            select = select.filter(alert::Column::State.is_in(request.states.iter().map(|state| state.as_str())));
-        }
-        if let Some(position) = request.after {
-            let row = Expr::tuple([Expr::col(alert::Column::ChangedAt), Expr::col(alert::Column::Id)]);
-            select = select.filter(row.lt(Expr::tuple([Expr::value(position.at), Expr::value(position.id)])));
-        }
-        let rows = select
-            .order_by_desc(alert::Column::ChangedAt)
-            .order_by_desc(alert::Column::Id)
-            .limit(request.first + 1)
-            .all(self.connections.reader())
-            .await
-            .map_err(Error::database)?;
+        let rows = select_page(request).all(self.connections.reader()).await.map_err(Error::database)?;
         page(rows, request.first, tracked)
     }
 
@@ -72,7 +55,7 @@ impl Store {
         since: Since,
         most: u64,
     ) -> Result<Vec<AlertEvent>> {
-        let rows = events(pipeline, since)
+        let rows = select_events(pipeline, since)
             .find_also_related(alert::Entity)
             .limit(most)
             .all(self.connections.reader())
@@ -95,7 +78,22 @@ impl Store {
     }
 }
 
-fn events(pipeline: Option<&PipelineKey>, since: Since) -> Select<alert_event::Entity> {
+pub(in crate::store) fn select_page(request: &AlertRequest) -> Select<alert::Entity> {
+    let mut select = alert::Entity::find();
+    if let Some(pipeline) = &request.pipeline {
+        select = select.filter(alert::Column::Pipeline.eq(pipeline.as_str()));
+    }
+    if !request.states.is_empty() {
+        select = select.filter(alert::Column::State.is_in(request.states.iter().map(|state| state.as_str())));
+    }
+    if let Some(position) = request.after {
+        let row = Expr::tuple([Expr::col(alert::Column::ChangedAt), Expr::col(alert::Column::Id)]);
+        select = select.filter(row.lt(Expr::tuple([Expr::value(position.at), Expr::value(position.id)])));
+    }
+    select.order_by_desc(alert::Column::ChangedAt).order_by_desc(alert::Column::Id).limit(request.first + 1)
+}
+
+pub(in crate::store) fn select_events(pipeline: Option<&PipelineKey>, since: Since) -> Select<alert_event::Entity> {
     let mut select = alert_event::Entity::find().order_by_asc(alert_event::Column::Id);
     if let Some(pipeline) = pipeline {
         select = select.filter(alert_event::Column::Pipeline.eq(pipeline.as_str()));
@@ -111,17 +109,19 @@ pub(in crate::store) async fn open_alerts(
     connection: &impl ConnectionTrait,
     pipeline: Option<&PipelineKey>,
 ) -> Result<Vec<Tracked>> {
+    let rows = select_open(pipeline).all(connection).await.map_err(Error::database)?;
+    rows.into_iter().map(tracked).collect()
+}
+
+/// The state is a constant, as in the index of open alerts: those that are over are many more.
+pub(in crate::store) fn select_open(pipeline: Option<&PipelineKey>) -> Select<alert::Entity> {
     let of_this = match pipeline {
         Some(pipeline) => alert::Column::Pipeline.eq(pipeline.as_str()),
         None => alert::Column::Pipeline.is_null(),
     };
-    let rows = alert::Entity::find()
+    alert::Entity::find()
         .filter(of_this)
-        .filter(alert::Column::State.ne(AlertState::Resolved.as_str()))
+        .filter(Expr::col(alert::Column::State).ne(Expr::Constant(AlertState::Resolved.as_str().into())))
         .order_by_asc(alert::Column::StartedAt)
         .order_by_asc(alert::Column::Id)
-        .all(connection)
-        .await
-        .map_err(Error::database)?;
-    rows.into_iter().map(tracked).collect()
 }

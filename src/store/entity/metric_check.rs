@@ -9,22 +9,15 @@ pub struct Model {
     pub name: String,
     pub attempts: i32,
     pub passes: i32,
+    /// These are the metric's, so that the window of a status is read without it. Null in the hours that the server sums
+    /// up itself, which have no part in a status.
+    pub pipeline: Option<String>,
+    pub timestamp: Option<ChronoDateTimeUtc>,
+    pub metric_type: Option<String>,
+    pub of_sources: Option<bool>,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
-pub enum Relation {
-    #[sea_orm(
-        belongs_to = "super::data_quality_metric::Entity",
-        from = "Column::MetricId",
-        to = "super::data_quality_metric::Column::Id"
-    )]
-    Metric,
-}
-
-impl Related<super::data_quality_metric::Entity> for Entity {
-    fn to() -> RelationDef {
-        Relation::Metric.def()
-    }
-}
+pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}

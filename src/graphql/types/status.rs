@@ -2,7 +2,6 @@ use std::sync::Arc;
 
 use async_graphql::{Enum, Object, SimpleObject};
 
-use crate::domain::alert::AlertState;
 use crate::domain::anomaly::Severity;
 use crate::domain::counts::{Counts, shown};
 use crate::domain::health::Health;
@@ -380,8 +379,7 @@ impl PipelineSummary {
 
     /// Alerts that fire, those at which somebody looks too.
     async fn open_alerts(&self) -> Count {
-        let is_open = |state| matches!(state, AlertState::Firing | AlertState::Acknowledged);
-        let open = self.0.status().alerts.iter().filter(|alert| is_open(alert.state));
+        let open = self.0.status().alerts.iter().filter(|alert| alert.state.is_active());
         Count(open.count() as u64)
     }
 }

@@ -14,6 +14,8 @@ export default defineConfig({
     target: 'es2022',
     // The content security policy knows only files: no data: addresses.
     assetsInlineLimit: 0,
+    // One style sheet: Vite does not fetch one again that failed, as it does with code (dashboard/code.ts).
+    cssCodeSplit: false,
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 600,
   },

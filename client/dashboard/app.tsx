@@ -1,16 +1,20 @@
 import { Center, Loader, Title } from '@mantine/core';
-import { lazy, Suspense, useEffect, useRef } from 'react';
+import { useEffect, useRef } from 'react';
 import { useFeeds, useOverview } from '../src/react';
 import { Overview } from './pages/overview';
 import { Pipeline } from './pages/pipeline';
 import { Empty } from './parts/empty';
 import { Gone } from './parts/gone';
 import { Header } from './parts/header';
+import { Contained, fetchAhead, later } from './parts/later';
 import { TokenForm } from './parts/token-form';
 import { hrefs, parseRoute, useHash } from './router';
 
-const Alerts = lazy(() => import('./pages/alerts'));
-const Source = lazy(() => import('./pages/source'));
+const Alerts = later(() => import('./pages/alerts'), <Waiting />);
+const Source = later(() => import('./pages/source'), <Waiting />);
+
+/** How long after the first data the rest of the code is fetched, in milliseconds. */
+const AHEAD = 1_000;
 
 /** A wall screen: nothing to press, everything larger. */
 const isKiosk = new URLSearchParams(window.location.search).has('kiosk');
@@ -35,6 +39,12 @@ export function App() {
   }, [hash]);
 
   const pipelines = overview.value;
+  const isKnown = pipelines !== null;
+  useEffect(() => {
+    if (!isKnown) return;
+    const timer = setTimeout(fetchAhead, AHEAD);
+    return () => clearTimeout(timer);
+  }, [isKnown]);
   const isEmpty = pipelines?.every((it) => it.totalSources === 0) ?? false;
   return (
     <div className="shell">
@@ -43,7 +53,7 @@ export function App() {
       </button>
       {!isKiosk && <Header route={route} pipelines={pipelines ?? []} />}
       <main ref={main} id="main" tabIndex={-1}>
-        <Suspense fallback={<Waiting />}>
+        <Contained until={hash}>
           {overview.connection.error?.kind === 'refused' ? (
             <TokenForm retry={feeds.overview().refresh} />
           ) : route.page === 'pipeline' ? (
@@ -61,14 +71,12 @@ export function App() {
                 <a href={hrefs.overview}>All pipelines</a>
               </p>
             </>
+          ) : pipelines === null ? (
+            <Waiting />
           ) : (
             <>
-              <Gone connection={overview.connection} receivedAt={overview.receivedAt} hasData={pipelines !== null} />
-              {pipelines === null ? (
-                overview.connection.state === 'disconnected' ? null : (
-                  <Waiting />
-                )
-              ) : isEmpty ? (
+              <Gone connection={overview.connection} receivedAt={overview.receivedAt} hasData />
+              {isEmpty ? (
                 <Empty />
               ) : (
                 <Overview
@@ -79,16 +87,23 @@ export function App() {
               )}
             </>
           )}
-        </Suspense>
+        </Contained>
       </main>
     </div>
   );
 }
 
+/** Stands for a page that has no data yet, or no code. */
 function Waiting() {
+  const { connection, receivedAt } = useOverview();
   return (
-    <Center mih={240}>
-      <Loader color="gray" type="dots" aria-label="Loading" />
-    </Center>
+    <>
+      <Gone connection={connection} receivedAt={receivedAt} hasData={false} />
+      {connection.state !== 'disconnected' && (
+        <Center mih={240}>
+          <Loader color="gray" type="dots" aria-label="Loading" />
+        </Center>
+      )}
+    </>
   );
 }

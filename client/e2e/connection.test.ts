@@ -2,7 +2,7 @@ import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { Browser, ofNetwork } from './browser';
 import { PipewatchServer } from './server';
-import { Site } from './site';
+import { NOTHING, Site } from './site';
 
 let server: PipewatchServer;
 let site: Site;
@@ -23,7 +23,7 @@ beforeEach(async () => {
   browser = await Browser.start();
 });
 afterEach(async () => {
-  site.block({ socket: false, events: false });
+  site.block({ socket: false, events: false, code: NOTHING });
   const { complaints } = browser;
   await browser.stop();
   expect(
@@ -112,6 +112,48 @@ it('shows the last known status while the server is gone, and goes on when it is
   await waitForArticles(page, await report());
   expect(await page.getByText('The server does not answer').count()).toBe(0);
 }, 180_000);
+
+it('goes without the code that did not come before the server was gone, and has it when the server is back', async () => {
+  const { path } = await watched();
+  site.block({ code: /trend|alerts/ });
+  const page = await browser.open(path);
+  await label(page, 'Real-time updates').waitFor();
+  const alerts = page.getByRole('link', { name: 'Alerts' });
+  await alerts.click();
+  await page.getByLabel('Loading').waitFor();
+  await server.kill();
+  await page.getByText('Nothing is known yet').waitFor(FALL);
+  await page.goBack();
+  // What is known is shown, with nothing in the place of the charts.
+  expect(await articles(page).textContent()).toBe('1');
+  expect(await page.getByRole('heading', { name: 'Trend' }).count()).toBe(0);
+  await server.resume();
+  site.block({ code: NOTHING });
+  await page.getByRole('heading', { name: 'Trend' }).waitFor(FALL);
+  await alerts.click();
+  await page.getByRole('heading', { name: 'Alerts' }).waitFor(FALL);
+}, 180_000);
+
+it('a page whose files went with an older version is loaded anew', async () => {
+  const { path } = await watched();
+  site.block({ code: /alerts/ });
+  const page = await browser.open(path);
+  await page.evaluate(() => document.documentElement.setAttribute('data-old', ''));
+  await page.getByRole('link', { name: 'Alerts' }).click();
+  await page.waitForFunction(() => !document.documentElement.hasAttribute('data-old'));
+  site.block({ code: NOTHING });
+  await page.getByRole('heading', { name: 'Alerts' }).waitFor(FALL);
+});
+
+it('every page can be turned to while the server is gone', async () => {
+  const { path } = await watched();
+  const page = await browser.open(path);
+  await page.waitForFunction(() => performance.getEntriesByType('resource').some((it) => it.name.includes('/alerts-')));
+  await server.kill();
+  await page.getByRole('link', { name: 'Alerts' }).click();
+  await page.getByRole('heading', { name: 'Alerts' }).waitFor();
+  await page.getByText('The server does not answer').waitFor(FALL);
+});
 
 it('follows a server that restarts by itself', async () => {
   const { path, report } = await watched();

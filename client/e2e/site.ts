@@ -3,6 +3,9 @@ import { createServer, type IncomingMessage, request, type Server, type ServerRe
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import type { PipewatchServer } from './server';
 
+/** No address looks so. */
+export const NOTHING = /(?!)/;
+
 type Behind = Pick<PipewatchServer, 'url' | 'isRunning'>;
 
 /**
@@ -10,7 +13,7 @@ type Behind = Pick<PipewatchServer, 'url' | 'isRunning'>;
  * the server is after another start.
  */
 export class Site {
-  readonly blocked = { socket: false, events: false };
+  readonly blocked = { socket: false, events: false, code: NOTHING };
   /** Event streams that are open now. */
   streams = 0;
   #server: Server;
@@ -53,7 +56,7 @@ export class Site {
 
   #pass(incoming: IncomingMessage, response: ServerResponse) {
     const isStream = incoming.headers.accept?.includes('text/event-stream') ?? false;
-    if (isStream && this.blocked.events) {
+    if ((isStream && this.blocked.events) || this.blocked.code.test(incoming.url ?? '/')) {
       incoming.socket.destroy();
       return;
     }

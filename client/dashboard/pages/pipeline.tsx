@@ -1,5 +1,5 @@
 import { Skeleton, Title } from '@mantine/core';
-import { lazy, memo, Suspense, useState } from 'react';
+import { memo, useState } from 'react';
 import type { PipelineStatus } from '../../src/feed';
 import { useStatusFeed } from '../../src/react';
 import { count } from '../../src/react/words';
@@ -9,6 +9,7 @@ import { Empty } from '../parts/empty';
 import { Figure } from '../parts/figure';
 import { Gone } from '../parts/gone';
 import { HealthMark } from '../parts/health';
+import { later } from '../parts/later';
 import { Notices } from '../parts/notices';
 import { type RunsBySource, SourcesTable } from '../parts/sources-table';
 import { Steps } from '../parts/steps';
@@ -16,7 +17,7 @@ import { hrefs } from '../router';
 import { useTitle } from '../title';
 
 // The chart and Apollo come after the first view.
-const Trend = lazy(() => import('../parts/trend'));
+const Trend = later(() => import('../parts/trend'), <Skeleton height={280} radius="md" />);
 
 /** Rendered for its own feed, and not whenever the overview around it changes. */
 export const Pipeline = memo(({ pipeline, isKiosk }: { pipeline: string; isKiosk: boolean }) => {
@@ -69,16 +70,14 @@ function Details({ status, isKiosk }: { status: PipelineStatus; isKiosk: boolean
       </dl>
       <Steps steps={status.steps} />
       <Checks status={status} />
-      <Suspense fallback={<Skeleton height={280} radius="md" />}>
-        <Trend
-          pipeline={status.pipeline}
-          revision={status.revision}
-          timestamp={status.timestamp}
-          checks={namesOf(status.dataQuality.checks)}
-          isKiosk={isKiosk}
-          onRuns={setRuns}
-        />
-      </Suspense>
+      <Trend
+        pipeline={status.pipeline}
+        revision={status.revision}
+        timestamp={status.timestamp}
+        checks={namesOf(status.dataQuality.checks)}
+        isKiosk={isKiosk}
+        onRuns={setRuns}
+      />
       {!isKiosk && <SourcesTable pipeline={status.pipeline} health={health} timestamp={status.timestamp} runs={runs} />}
     </>
   );

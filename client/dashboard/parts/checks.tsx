@@ -1,11 +1,12 @@
 import { Card, Progress, Title } from '@mantine/core';
-import { lazy, type ReactNode, Suspense } from 'react';
+import type { ReactNode } from 'react';
 import type { CheckStatus, PipelineStatus } from '../../src/feed';
 import { count, percent } from '../../src/react/words';
 import { HealthMark } from './health';
+import { later } from './later';
 
 // Apollo comes after the first view.
-const CheckTrend = lazy(() => import('./check-trend'));
+const CheckTrend = later(() => import('./check-trend'));
 
 type Quality = PipelineStatus['dataQuality'];
 
@@ -61,7 +62,7 @@ function Check({ name, status, rate, attempts, passes, children }: CheckStatus &
         <span className="dim figures">
           {attempts > 0 ? `${count(passes)} of ${count(attempts)}` : 'Nothing to check in the window'}
         </span>
-        <Suspense>{children}</Suspense>
+        {children}
       </div>
     </Card>
   );

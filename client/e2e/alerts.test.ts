@@ -173,7 +173,7 @@ it('a server with tokens lets in who has one', async () => {
     await page.getByRole('button', { name: 'Show the status' }).click();
     await page.locator('.figure', { hasText: 'Articles' }).getByText('7', { exact: true }).waitFor();
     await page.locator('.pill [role=status]').getByText('Real-time updates', { exact: true }).waitFor();
-    await page.getByText('all 1 runs').waitFor();
+    await page.getByText('1 run', { exact: true }).waitFor();
     await page.close();
     // The browser tells of every 401 itself.
     browser.complaints.splice(0, Number.POSITIVE_INFINITY, ...browser.complaints.filter((it) => !ofNetwork(it)));

@@ -181,6 +181,18 @@ it('a server that hangs is given up, and found again', async () => {
   await waitForArticles(page, await report());
 });
 
+it('notices that the network is gone, and goes on when it is back', async () => {
+  const { path, report } = await watched();
+  const page = await browser.open(path);
+  await label(page, 'Real-time updates').waitFor();
+  await browser.context.setOffline(true);
+  await label(page, 'Disconnected').waitFor(FALL);
+  const expected = await report();
+  await browser.context.setOffline(false);
+  await label(page, 'Real-time updates').waitFor(FALL);
+  await waitForArticles(page, expected);
+});
+
 it('two tabs show the same', async () => {
   const { path, report } = await watched();
   const tabs = [await browser.open(path), await browser.open(path)];

@@ -155,7 +155,7 @@ describe('a pipeline', () => {
     await server.report(pipeline, ...[5, 65, 125].map((minutes) => ({ ...GOOD, timestamp: at(minutes) })));
     const page = await show(pipeline);
     await page.getByRole('img', { name: 'Rates over time. Last, Geocoding: 95.0 %, Validation: 100.0 %' }).waitFor();
-    await page.getByText('all 3 runs').waitFor();
+    await page.getByText('3 runs', { exact: true }).waitFor();
   });
 
   it('has a history by the hour and by the day, and so has a source', async () => {

@@ -1,7 +1,7 @@
 import { Card, Title } from '@mantine/core';
 import { memo } from 'react';
 import type { FeedSnapshot, PipelineSummary } from '../../src/feed';
-import { count, HEALTH } from '../../src/react/words';
+import { count, counted, HEALTH } from '../../src/react/words';
 import { ConnectionPill } from '../parts/connection-pill';
 import { HealthMark } from '../parts/health';
 import { hrefs } from '../router';
@@ -74,7 +74,7 @@ const PipelineCard = memo(({ summary: it }: { summary: PipelineSummary }) => (
 function troublesOf(it: PipelineSummary): string {
   const quality = it.dataQualityStatus;
   const troubles = [
-    it.openAlerts > 0 && `${count(it.openAlerts)} ${it.openAlerts === 1 ? 'alert' : 'alerts'}`,
+    it.openAlerts > 0 && counted(it.openAlerts, 'alert'),
     it.failedSources > 0 && `${count(it.failedSources)} failed`,
     it.staleSources > 0 && `${count(it.staleSources)} silent`,
     (quality === 'WARNING' || quality === 'ERROR') && `data quality: ${HEALTH[quality].toLowerCase()}`,

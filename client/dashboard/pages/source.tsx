@@ -2,7 +2,7 @@ import { useQuery } from '@apollo/client/react';
 import { Button, Table, Title } from '@mantine/core';
 import { useState } from 'react';
 import { useStatusFeed } from '../../src/react';
-import { count, duration, percent } from '../../src/react/words';
+import { count, counted, duration, percent } from '../../src/react/words';
 import { client, RUNS_OF_SOURCE } from '../apollo';
 import type { RunsOfSourceQuery } from '../generated';
 import { namesOf } from '../parts/checks';
@@ -56,7 +56,7 @@ export default function Source({ pipeline, source }: { pipeline: string; source:
           </div>
           {mine && (
             <p className="dim figures">
-              {count(mine.runs)} runs in the window, {percent(mine.successRate)} of them succeeded
+              {counted(mine.runs, 'run')} in the window, {percent(mine.successRate)} succeeded
               {mine.stale && '; silent for too long'}
             </p>
           )}

@@ -25,6 +25,8 @@ export interface ChartProps {
 }
 
 const HEIGHT = 200;
+/** Steps of an axis that counts. */
+const WHOLE = Array.from({ length: 12 }, (_, power) => [1, 2, 5].map((it) => it * 10 ** power)).flat();
 
 /** Lines over time, drawn on a canvas, with what they say last in words. */
 export function Chart({ title, from, lines, unit, hasGaps = false }: ChartProps) {
@@ -79,6 +81,7 @@ export function Chart({ title, from, lines, unit, hasGaps = false }: ChartProps)
           {
             ...axis,
             size: 48,
+            ...(unit ? {} : { incrs: WHOLE }),
             values: (_, marks) =>
               marks.map((it) => (unit ? `${it}%` : it.toLocaleString('en', { notation: 'compact' }))),
           },

@@ -1,6 +1,7 @@
 import { useQuery } from '@apollo/client/react';
 import { Title } from '@mantine/core';
 import { useEffect, useMemo, useState } from 'react';
+import { counted } from '../../src/react/words';
 import { client, RECENT_RUNS } from '../apollo';
 import type { RecentRunsQuery } from '../generated';
 import { bucketsOf } from './buckets';
@@ -57,7 +58,7 @@ export default function Trend({ pipeline, revision, timestamp, checks, isKiosk, 
             Trend
           </Title>
           <span className="dim">
-            {choice === RUNS_SHOWN && runs && (isPart ? `the last ${runs.length} runs` : `all ${runs.length} runs`)}
+            {choice === RUNS_SHOWN && runs && `${isPart ? 'the last ' : ''}${counted(runs.length, 'run')}`}
           </span>
         </div>
         {!isKiosk && <SpanChoice spans={CHOICES} chosen={choice} onChoose={setChoice} />}

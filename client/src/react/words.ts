@@ -16,6 +16,11 @@ export function count(value: number): string {
   return value.toLocaleString('en');
 }
 
+/** So many of something, in the singular where there is one. */
+export function counted(value: number, one: string): string {
+  return `${count(value)} ${value === 1 ? one : `${one}s`}`;
+}
+
 /** Seconds as people say them: one unit, rounded down. */
 export function duration(seconds: number): string {
   if (seconds < 60) return `${seconds} s`;

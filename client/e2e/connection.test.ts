@@ -23,7 +23,7 @@ beforeEach(async () => {
   browser = await Browser.start();
 });
 afterEach(async () => {
-  site.block({ socket: false, events: false, code: NOTHING });
+  site.block({ socket: false, events: false, held: NOTHING, missing: NOTHING });
   const { complaints } = browser;
   await browser.stop();
   expect(
@@ -115,20 +115,20 @@ it('shows the last known status while the server is gone, and goes on when it is
 
 it('goes without the code that did not come before the server was gone, and has it when the server is back', async () => {
   const { path } = await watched();
-  site.block({ code: /trend|alerts/ });
+  site.block({ held: /trend|alerts/ });
   const page = await browser.open(path);
   await label(page, 'Real-time updates').waitFor();
   const alerts = page.getByRole('link', { name: 'Alerts' });
   await alerts.click();
   await page.getByLabel('Loading').waitFor();
   await server.kill();
+  site.block({ held: NOTHING });
   await page.getByText('Nothing is known yet').waitFor(FALL);
   await page.goBack();
   // What is known is shown, with nothing in the place of the charts.
   expect(await articles(page).textContent()).toBe('1');
   expect(await page.getByRole('heading', { name: 'Trend' }).count()).toBe(0);
   await server.resume();
-  site.block({ code: NOTHING });
   await page.getByRole('heading', { name: 'Trend' }).waitFor(FALL);
   await alerts.click();
   await page.getByRole('heading', { name: 'Alerts' }).waitFor(FALL);
@@ -136,12 +136,12 @@ it('goes without the code that did not come before the server was gone, and has 
 
 it('a page whose files went with an older version is loaded anew', async () => {
   const { path } = await watched();
-  site.block({ code: /alerts/ });
+  site.block({ missing: /alerts/ });
   const page = await browser.open(path);
   await page.evaluate(() => document.documentElement.setAttribute('data-old', ''));
   await page.getByRole('link', { name: 'Alerts' }).click();
   await page.waitForFunction(() => !document.documentElement.hasAttribute('data-old'));
-  site.block({ code: NOTHING });
+  site.block({ missing: NOTHING });
   await page.getByRole('heading', { name: 'Alerts' }).waitFor(FALL);
 });
 

@@ -13,7 +13,14 @@ type Behind = Pick<PipewatchServer, 'url' | 'isRunning'>;
  * the server is after another start.
  */
 export class Site {
-  readonly blocked = { socket: false, events: false, code: NOTHING };
+  readonly blocked = {
+    socket: false,
+    events: false,
+    /** Addresses that are not answered. */
+    held: NOTHING,
+    /** Addresses at which there is nothing. */
+    missing: NOTHING,
+  };
   /** Event streams that are open now. */
   streams = 0;
   #server: Server;
@@ -56,8 +63,17 @@ export class Site {
 
   #pass(incoming: IncomingMessage, response: ServerResponse) {
     const isStream = incoming.headers.accept?.includes('text/event-stream') ?? false;
-    if ((isStream && this.blocked.events) || this.blocked.code.test(incoming.url ?? '/')) {
+    if (isStream && this.blocked.events) {
       incoming.socket.destroy();
+      return;
+    }
+    const path = incoming.url ?? '/';
+    if (this.blocked.held.test(path)) {
+      this.#sockets.add(incoming.socket);
+      return;
+    }
+    if (this.blocked.missing.test(path)) {
+      response.writeHead(404).end();
       return;
     }
     if (!this.#behind.isRunning) {
@@ -65,7 +81,7 @@ export class Site {
       return;
     }
     const outgoing = request(
-      new URL(incoming.url ?? '/', this.#backend),
+      new URL(path, this.#backend),
       { method: incoming.method, headers: { ...incoming.headers, host: this.#backend.host }, agent: false },
       (answer) => {
         response.writeHead(answer.statusCode ?? 502, answer.headers);

@@ -96,6 +96,8 @@ impl Evaluator {
         let mut findings = Vec::new();
         for series in known.series.values() {
             findings.extend(anomaly::evaluate(std::slice::from_ref(series), now, alpha));
+            // When hundreds of feeds fail at once this is long; nobody who watches shall wait for it.
+            tokio::task::yield_now().await;
         }
         let judged_to = last_closed.start() + TimeDelta::hours(1);
         if !self.store.keep_anomalies(lease, pipeline, &findings, judged_to).await? {

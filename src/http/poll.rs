@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
 
@@ -15,17 +15,16 @@ use crate::live::snapshot::Listing;
 pub(super) async fn serve(
     State(services): State<Arc<Services>>,
     viewer: Viewer,
-    uri: Uri,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, Problem> {
-    let query = PlainQuery::of(&uri)?;
+    let query = PlainQuery::of(request.uri())?;
     let listing = query.listing()?;
     let snapshot = services.monitor.current(&query.pipeline(viewer)?).await?;
     let rendering = snapshot.rendering(listing);
     // Made once a snapshot; a response shares them.
     let shared = |text: &Bytes| HeaderValue::from_maybe_shared(text.clone()).expect("digits, letters and punctuation");
     let etag = shared(&rendering.etag);
-    let mut response = if is_known(&headers, etag.as_bytes()) {
+    let mut response = if is_known(request.headers(), etag.as_bytes()) {
         empty(StatusCode::NOT_MODIFIED)
     } else {
         let mut response = Response::new(Body::from(rendering.json.clone()));

@@ -146,47 +146,43 @@ impl Bench<'_> {
         target.start(self.server, self.folder, &self.status, &self.extent.peers)
     }
 
-    /// How many polls a second are answered, beside a handler that returns a constant.
+    /// How many polls a second are answered, beside a handler that returns a constant; in turn, and the medians count.
     fn polling(&self) -> Result<String> {
         const STATUS: &str = "/api/v1/monitoring/pipeline-status";
         let constant = Target { name: "an axum handler that returns a constant", kind: Kind::Constant, ..BARE };
-        let mut table = String::from(
-            "| polling, 8 connections | requests a second | of constant | p99 |\n| --- | --: | --: | --: |\n",
-        );
-        let mut of = None;
-        for (target, what, path, known) in [
+        let polls = [
             (&constant, constant.name, "/", false),
             (&PIPEWATCH[0], "**Pipewatch**, 200 with the status", STATUS, false),
             (&PIPEWATCH[0], "**Pipewatch**, 304", STATUS, true),
-        ] {
-            crate::progress(what);
-            let running = self.start(target)?;
-            let mut command = Command::new("taskset");
-            command.args(["-c", "1"]).arg(std::env::current_exe()?);
-            command.args([
-                "poll",
-                "--address",
-                &running.address,
-                "--path",
-                path,
-                "--seconds",
-                &self.extent.seconds.to_string(),
-            ]);
-            if known {
-                command.arg("--known");
+        ];
+        let mut polled = polls.map(|_| Vec::new());
+        for _ in 0..self.extent.turns {
+            for ((target, what, path, is_known), polled) in polls.iter().zip(&mut polled) {
+                crate::progress(what);
+                polled.push(self.poll(target, path, *is_known)?);
             }
-            let output = command.stderr(Stdio::inherit()).output()?;
-            let polled: Polled = serde_json::from_slice(&output.stdout).map_err(|_| "the polling failed")?;
-            let constant = *of.get_or_insert(polled.rate);
-            let _ = writeln!(
-                table,
-                "| {what} | {} | {:.2} | {:.2} ms |",
-                crate::thousands(polled.rate),
-                polled.rate / constant,
-                polled.p99
-            );
+        }
+        let medians: Option<Vec<_>> = polled.iter().map(|turns| Polled::median(turns)).collect();
+        let medians = medians.ok_or("expected at least one turn")?;
+        let mut table = String::from(
+            "| polling, 8 connections | requests a second | of constant | p99 |\n| --- | --: | --: | --: |\n",
+        );
+        for ((_, what, ..), polled) in polls.iter().zip(&medians) {
+            let of_constant = polled.rate / medians[0].rate;
+            let rate = crate::thousands(polled.rate);
+            let _ = writeln!(table, "| {what} | {rate} | {of_constant:.2} | {:.2} ms |", polled.p99);
         }
         Ok(table)
+    }
+
+    fn poll(&self, target: &Target, path: &str, is_known: bool) -> Result<Polled> {
+        let running = self.start(target)?;
+        let mut command = Command::new("taskset");
+        command.args(["-c", "1"]).arg(std::env::current_exe()?);
+        command.args(["poll", "--address", &running.address, "--path", path]);
+        command.args(["--seconds", &self.extent.seconds.to_string()]).args(is_known.then_some("--known"));
+        let output = command.stderr(Stdio::inherit()).output()?;
+        Ok(serde_json::from_slice(&output.stdout).map_err(|_| "the polling failed")?)
     }
 
     /// The bare sender and Pipewatch, in turn: what else the machine does in the meantime concerns all alike.

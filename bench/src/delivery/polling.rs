@@ -37,6 +37,14 @@ pub(crate) struct Polled {
     pub(crate) p99: f64,
 }
 
+impl Polled {
+    /// Of several turns, the median of each value. `None` of no turn.
+    pub(crate) fn median(turns: &[Self]) -> Option<Self> {
+        let median = |of: fn(&Self) -> f64| Sample::of(turns.iter().map(of)).map(|sample| sample.median());
+        Some(Self { rate: median(|turn| turn.rate)?, p99: median(|turn| turn.p99)? })
+    }
+}
+
 /// Polls on every connection as fast as the answers come.
 pub(crate) fn run(poll: &Poll) -> Result<Polled> {
     let end = Instant::now() + Duration::from_secs(poll.seconds);

@@ -7,6 +7,7 @@ import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { PipewatchProvider } from '../src/react';
 import { App } from './app';
+import { Contained } from './parts/later';
 import { storedToken } from './token';
 
 const theme = createTheme({
@@ -24,7 +25,9 @@ if (root) {
       {/* Variables and classes come from the style sheet: the policy of the pages allows no style elements. */}
       <MantineProvider theme={theme} defaultColorScheme="auto" withCssVariables={false} withGlobalClasses={false}>
         <PipewatchProvider sources="all" token={storedToken}>
-          <App />
+          <Contained>
+            <App />
+          </Contained>
         </PipewatchProvider>
       </MantineProvider>
     </StrictMode>,

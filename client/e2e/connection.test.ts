@@ -115,7 +115,7 @@ it('shows the last known status while the server is gone, and goes on when it is
 
 it('goes without the code that did not come before the server was gone, and has it when the server is back', async () => {
   const { path } = await watched();
-  site.block({ held: /trend|alerts/ });
+  site.block({ held: /^\/assets\/.*(trend|alerts)/ });
   const page = await browser.open(path);
   await label(page, 'Real-time updates').waitFor();
   const alerts = page.getByRole('link', { name: 'Alerts' });
@@ -136,7 +136,7 @@ it('goes without the code that did not come before the server was gone, and has 
 
 it('a page whose files went with an older version is loaded anew', async () => {
   const { path } = await watched();
-  site.block({ missing: /alerts/ });
+  site.block({ missing: /^\/assets\/alerts/ });
   const page = await browser.open(path);
   await page.evaluate(() => document.documentElement.setAttribute('data-old', ''));
   await page.getByRole('link', { name: 'Alerts' }).click();

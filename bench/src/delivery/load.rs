@@ -51,11 +51,11 @@ pub(crate) struct Load {
 /// What was measured.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Measured {
-    /// Messages that came while it was measured.
+    /// Messages of the rounds that began while it was measured.
     pub(crate) messages: u64,
     /// Those that should have come: rounds times subscribers.
     pub(crate) expected: u64,
-    /// The server's CPU for each of them, in microseconds.
+    /// The server's CPU for each message that came, in microseconds.
     pub(crate) cpu: f64,
     /// The server's resident memory for each subscriber, in KiB.
     pub(crate) memory: f64,
@@ -116,13 +116,14 @@ pub(crate) fn run(load: &Load) -> Result<Measured> {
         }
         watch.turn(&mut poll, &mut subscribers)?;
     }
-    // The rest of the round, so that what is measured are whole rounds.
+    // The rest of the round, as a rule.
     let settle = Instant::now() + Duration::from_millis(400);
     while Instant::now() < settle {
         watch.turn(&mut poll, &mut subscribers)?;
     }
 
-    watch.rounds.clear();
+    // A round that has begun is none of those that are measured, which are whole.
+    let before = std::mem::take(&mut watch.rounds);
     let (messages, bytes) = (watch.messages, watch.bytes);
     let cpu = process.cpu()?;
     let end = Instant::now() + Duration::from_secs(load.seconds);
@@ -133,11 +134,12 @@ pub(crate) fn run(load: &Load) -> Result<Measured> {
     let cpu = process.cpu()?.saturating_sub(cpu);
     let resident = process.resident()?;
     let (messages, bytes) = (watch.messages - messages, watch.bytes - bytes);
+    watch.rounds.retain(|stamp, _| !before.contains_key(stamp));
     let late = |(stamp, round): (&[u8; STAMP], &Round)| Some(round.last.saturating_sub(instant(stamp)?));
     let last = Sample::of(watch.rounds.iter().filter_map(late).map(|micros| as_f64(micros) / 1_000.0));
     let per_message = |value: f64| value / as_f64(messages.max(1));
     Ok(Measured {
-        messages,
+        messages: watch.rounds.values().map(|round| round.count).sum(),
         expected: watch.rounds.len() as u64 * load.subscribers as u64,
         cpu: per_message(cpu.as_secs_f64() * 1e6),
         memory: (resident - idle) / as_f64(load.subscribers as u64),

@@ -44,7 +44,13 @@ describe('code that comes later', () => {
   it('loads the page anew when the server answers and has it no more', async () => {
     const { happened, code } = rig([null, null, 'chart']);
     await code();
-    expect(happened.slice(0, 5)).toEqual(['load', '1000', 'look', 'load', 'reload']);
+    expect(happened.slice(0, 6)).toEqual(['load', '1000', 'look', 'load', 'look', 'reload']);
+  });
+
+  it('does not load the page anew from a server that has just gone', async () => {
+    const { happened, code } = rig([null, null, 'chart'], [true, false, true]);
+    expect(await code()).toBe('chart');
+    expect(happened).not.toContain('reload');
   });
 
   it('fails when that was tried only just now', async () => {

@@ -22,11 +22,11 @@ const KEY = 'pipewatch-reloaded';
  */
 export async function codeOf<Code>(load: () => Promise<Code>, around: Surroundings = BROWSER): Promise<Code> {
   for (let failures = 0; ; failures += 1) {
-    const hasAnswered = failures === 0 || (await around.answers());
     try {
-      if (hasAnswered) return await load();
+      if (failures === 0 || (await around.answers())) return await load();
     } catch (error) {
-      if (failures > 0 && !around.reload()) throw error;
+      // From a server that has gone in between there would be nothing to load: the page would be the browser's own.
+      if (failures > 0 && (await around.answers()) && !around.reload()) throw error;
     }
     await around.wait(backoff(Math.min(failures, LONGEST), around.random));
   }

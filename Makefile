@@ -70,7 +70,7 @@ bench: versions postgres ## Measure, beside peers too, and print the tables of t
 	target/release/pipewatch-bench all
 
 soak: versions postgres ## The long scenarios, of which `make test` runs a small version
-	SOAK_SECONDS=300 cargo test --locked --test it soak -- --nocapture
+	SOAK_SECONDS=300 cargo test --release --locked --test it -- soak hardening --nocapture --test-threads 1
 
 postgres:
 	@tests/postgres.sh --check

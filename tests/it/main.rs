@@ -24,6 +24,8 @@ mod crash;
 mod graphql;
 /// Ten thousand different operations at once.
 mod groups;
+/// Attacks and failures, with honest clients beside them.
+mod hardening;
 /// `/api/health` and its parts.
 mod health;
 /// What alerts would have said of the real file while it happened.

@@ -1,5 +1,7 @@
 /// Databases: a file or a PostgreSQL of the tests' own.
 pub(crate) mod database;
+/// Clients that work beside an attack.
+pub(crate) mod honest_clients;
 /// Those who are told of alerts.
 pub(crate) mod receivers;
 /// A server in this process, and one in a process of its own.

@@ -1,0 +1,21 @@
+//! Attacks and failures, each with honest clients beside it. A file for each area; `make soak` runs them longer, with the
+//! figures that are promised.
+
+use std::time::Instant;
+
+use crate::support::honest_clients::{HonestClients, attack_length};
+use crate::support::in_time;
+use crate::support::server::{Process, client};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn honest_clients_are_served_without_an_attack() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &[]);
+    let honest = HonestClients::start(&server, None).await;
+    let (client, begun) = (client(), Instant::now());
+    while begun.elapsed() < attack_length() {
+        let page = in_time("an answer", client.get(&server.url).send()).await.expect("an answer");
+        in_time("a body", page.bytes()).await.expect("a body");
+    }
+    honest.finish(&server).await;
+}

@@ -32,6 +32,8 @@ mod health;
 mod history;
 /// Reports: what is stored, what is refused, and what is answered.
 mod ingest;
+/// Licences of the dependencies.
+mod licences;
 /// Limits on connections, operations and patience.
 mod limits;
 /// A change reaches every watcher, with the same revision.

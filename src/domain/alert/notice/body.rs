@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::domain::alert::machine::Tracked;
+use crate::domain::alert::notice::chat::{cut, plain_text};
 use crate::domain::alert::notice::{Event, Line, Notice};
 use crate::domain::alert::{AlertState, AlertType};
 use crate::domain::anomaly::Severity;
@@ -13,6 +14,15 @@ use crate::domain::time::{Timestamp, rfc3339};
 
 /// Of more lines a text shows only so many, and how many there were: Slack takes no more than 20 attachments well.
 const SHOWN: usize = 20;
+/// Characters of a title: Discord takes no more. With [`TEXT`] and [`SHOWN`] a message stays below the 40,000 characters at
+/// which Slack cuts it, and below [`MAX_BYTES`] whatever the characters are.
+const TITLE: usize = 256;
+/// Characters of any other text.
+const TEXT: usize = 1_000;
+/// The largest body.
+const MAX_BYTES: usize = 256 * 1024;
+/// What a webhook has beside its alerts and the URL.
+const ENVELOPE: usize = 512;
 
 /// An e-mail, without its addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +34,19 @@ pub struct Email {
 }
 
 /// The body of a webhook: the envelope of the Standard Webhooks (`type`, `timestamp`, `data`), the alerts in it with the
-/// fields that they have in the status and what a program may want besides. `url` is where people may look.
+/// fields that they have in the status and what a program may want besides. `url` is where people may look. Of more
+/// alerts than fit into 256 KiB it has the first, and the number of the others.
 pub fn webhook(notice: &Notice, url: Option<&str>) -> String {
+    let mut size = ENVELOPE + url.map_or(0, str::len);
+    let alerts: Vec<_> = notice
+        .lines
+        .iter()
+        .map(|line| json!(WebhookAlert::from(line)))
+        .take_while(|alert| {
+            size += alert.to_string().len() + 1;
+            size <= MAX_BYTES
+        })
+        .collect();
     json!({
         "type": "alerts.notice",
         "timestamp": rfc3339(notice.at),
@@ -33,24 +54,34 @@ pub fn webhook(notice: &Notice, url: Option<&str>) -> String {
             "id": notice.id,
             "pipeline": notice.pipeline,
             "url": url,
-            "alerts": notice.lines.iter().map(WebhookAlert::from).collect::<Vec<_>>(),
+            "alerts_omitted": notice.lines.len() - alerts.len(),
+            "alerts": alerts,
         },
     })
     .to_string()
 }
 
 /// The body of an incoming webhook of Slack, as Mattermost, Rocket.Chat, Discord and others take it too: a text, and
-/// attachments with a colour. (Blocks would look better, and only Slack has them.)
+/// attachments with a colour. (Blocks would look better, and only Slack has them.) Names and texts in it mention nobody
+/// and link nowhere, and each of the receivers is asked for that in its own words, too.
 pub fn slack(notice: &Notice, url: Option<&str>) -> String {
-    let mut text = escape(&headline(notice));
+    let mut text = plain_text(&headline(notice));
     if let Some(url) = url {
         let _ = write!(text, " <{}|Look>", escape(url));
     }
     let attachments: Vec<_> = notice.lines.iter().take(SHOWN).map(attachment).collect();
     if notice.lines.len() > SHOWN {
-        let _ = write!(text, " ({SHOWN} of {} shown)", notice.lines.len());
+        let _ = write!(text, " ({SHOWN} are shown, and there are {} more)", notice.lines.len() - SHOWN);
     }
-    json!({ "text": text, "attachments": attachments }).to_string()
+    json!({
+        "text": text,
+        "attachments": attachments,
+        "link_names": 0,
+        "unfurl_links": false,
+        "unfurl_media": false,
+        "allowed_mentions": { "parse": [] },
+    })
+    .to_string()
 }
 
 /// The subject and text of an e-mail.
@@ -81,8 +112,8 @@ struct WebhookAlert<'a> {
     kind: AlertType,
     severity: Severity,
     state: AlertState,
-    title: &'a str,
-    message: &'a str,
+    title: String,
+    message: String,
     #[serde(with = "crate::domain::time::serde_rfc3339")]
     timestamp: Timestamp,
     #[serde(with = "crate::domain::time::serde_rfc3339")]
@@ -90,7 +121,7 @@ struct WebhookAlert<'a> {
     source: Option<&'a SourceKey>,
     check: Option<&'a str>,
     acknowledged_by: Option<&'a str>,
-    note: Option<&'a str>,
+    note: Option<String>,
 }
 
 impl<'a> From<&'a Line> for WebhookAlert<'a> {
@@ -105,14 +136,14 @@ impl<'a> From<&'a Line> for WebhookAlert<'a> {
             kind: *kind,
             severity: line.severity,
             state: line.state,
-            title,
-            message,
+            title: cut(title, TEXT),
+            message: cut(message, TEXT),
             timestamp: line.at,
             started_at: *started_at,
             source: subject.source.as_ref(),
             check: subject.check.as_deref(),
             acknowledged_by: acknowledged.as_ref().map(|by| by.author.as_str()),
-            note: acknowledged.as_ref().and_then(|by| by.note.as_deref()),
+            note: acknowledged.as_ref().and_then(|by| by.note.as_deref()).map(|note| cut(note, TEXT)),
         }
     }
 }
@@ -127,9 +158,9 @@ fn attachment(line: &Line) -> serde_json::Value {
     };
     json!({
         "color": color,
-        "fallback": escape(&said(line)),
-        "title": escape(&said(line)),
-        "text": escape(&details(line)),
+        "fallback": plain_text(&said(line)),
+        "title": plain_text(&said(line)),
+        "text": plain_text(&details(line)),
         "ts": line.at.timestamp(),
     })
 }
@@ -155,22 +186,25 @@ fn said(line: &Line) -> String {
         Severity::Medium => "medium",
         Severity::High => "high",
     };
-    match line.event {
-        Event::Resolved => format!("Resolved: {}", line.alert.title),
-        Event::Acknowledged => format!("Acknowledged: {}", line.alert.title),
-        event => format!("{} ({severity}): {}", capital(word(event)), line.alert.title),
-    }
+    let title = &line.alert.title;
+    let said = match line.event {
+        Event::Resolved => format!("Resolved: {title}"),
+        Event::Acknowledged => format!("Acknowledged: {title}"),
+        event => format!("{} ({severity}): {title}", capital(word(event))),
+    };
+    cut(&said, TITLE - 1)
 }
 
 fn details(line: &Line) -> String {
-    match (line.event, &line.alert.acknowledged) {
+    let details = match (line.event, &line.alert.acknowledged) {
         (Event::Resolved, _) => format!("It began at {}.", rfc3339(line.alert.started_at)),
         (Event::Acknowledged, Some(by)) => match &by.note {
             Some(note) => format!("{}: {note}", by.author),
             None => format!("By {}.", by.author),
         },
         _ => line.alert.message.clone(),
-    }
+    };
+    cut(&details, TEXT)
 }
 
 fn word(event: Event) -> &'static str {
@@ -188,7 +222,7 @@ fn capital(word: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// Slack's three characters. Names come from reporters, and `<!channel>` would wake everybody.
+/// Slack's three characters.
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -13,6 +13,8 @@ use crate::domain::time::Timestamp;
 mod backoff;
 /// How a notice reads: JSON, Slack, e-mail.
 mod body;
+/// Texts of others in a chat.
+mod chat;
 /// Which notices are due.
 mod plan;
 /// How a receiver knows that a notice is from here.

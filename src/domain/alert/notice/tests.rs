@@ -275,6 +275,7 @@ fn a_webhook_says_what_the_status_says_and_more() {
                 "id": notice.id.to_string(),
                 "pipeline": "default",
                 "url": "https://watch.example",
+                "alerts_omitted": 0,
                 "alerts": [{
                     "event": "fired",
                     "id": alert.id.to_string(),
@@ -300,11 +301,16 @@ fn a_webhook_says_what_the_status_says_and_more() {
 #[test]
 fn slack_wakes_nobody_for_a_name() {
     let body: Value = serde_json::from_str(&slack(&notice(), Some("https://watch.example/?a=1&b=2"))).expect("JSON");
-    let title = "Firing (high): &lt;!channel&gt; &amp; co is unwell";
+    let title = "Firing (high): &lt;\u{200B}!channel&gt; &amp; co is unwell";
     assert_eq!(body["text"], format!("{title} <https://watch.example/?a=1&amp;b=2|Look>"));
     assert_eq!(body["attachments"][0]["title"], title);
     assert_eq!(body["attachments"][0]["color"], "#e01e5a");
     assert_eq!(body["attachments"][0]["ts"], 1_772_323_260);
+    assert_eq!(
+        (&body["link_names"], &body["unfurl_links"], &body["unfurl_media"]),
+        (&json!(0), &json!(false), &json!(false))
+    );
+    assert_eq!(body["allowed_mentions"], json!({"parse": []}));
 }
 
 #[test]
@@ -323,7 +329,30 @@ fn texts_say_what_happened_and_stay_short() {
     assert!(mail.text.ends_with("And 10 more.\n\nhttps://watch.example\n"), "{}", mail.text);
     let body: Value = serde_json::from_str(&slack(&notice, None)).expect("JSON");
     assert_eq!(body["attachments"].as_array().map(Vec::len), Some(20));
-    assert_eq!(body["text"], "default: 29 firing, 1 resolved (20 of 30 shown)");
+    assert_eq!(body["text"], "default: 29 firing, 1 resolved (20 are shown, and there are 10 more)");
+}
+
+#[test]
+fn a_notification_is_at_most_256_kib() {
+    let mut notice = notice();
+    let line = notice.lines[0].clone();
+    for (text, lines) in [("<", 30), ("💧", 30), ("\"\\", 30), ("@here ", 400), ("\u{1}", 400)] {
+        let mut line = line.clone();
+        (line.alert.title, line.alert.message) = (text.repeat(300), text.repeat(2_000));
+        line.alert.subject.source = Some("💧".repeat(255).parse().expect("a source"));
+        notice.lines = vec![line; lines];
+        let (webhook, slack, mail) = (webhook(&notice, None), slack(&notice, None), email(&notice, None));
+        for size in [webhook.len(), slack.len(), json!([mail.subject, mail.text]).to_string().len()] {
+            assert!(size <= 256 * 1024, "{lines} times {text:?}: {size} bytes");
+        }
+        let said: Value = serde_json::from_str(&webhook).expect("JSON");
+        let alerts = said["data"]["alerts"].as_array().map_or(0, Vec::len);
+        assert!(alerts > 10, "{alerts} of {lines} alerts");
+        assert_eq!(said["data"]["alerts_omitted"], json!(lines - alerts));
+        let said: Value = serde_json::from_str(&slack).expect("JSON");
+        assert!(said["text"].as_str().is_some_and(|text| text.ends_with(&format!("there are {} more)", lines - 20))));
+        assert!(mail.text.ends_with(&format!("And {} more.\n\n", lines - 20)), "{}", mail.text.len());
+    }
 }
 
 #[test]

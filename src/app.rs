@@ -15,11 +15,11 @@ use crate::error::Result;
 use crate::evaluator::Evaluator;
 use crate::files;
 use crate::graphql::{self, Graphql};
-use crate::http::serve::{HEADROOM, serve};
+use crate::http::serve::{Acceptance, HEADROOM, serve};
 use crate::http::streams::Streams;
 use crate::http::{self, InitWait, Reservations, router};
 use crate::ingest::Ingest;
-use crate::live::admission::Admission;
+use crate::live::admission::{Addresses, Admission};
 use crate::live::group::Groups;
 use crate::live::patience::Patience;
 use crate::live::registry::Registry;
@@ -114,7 +114,12 @@ pub async fn run(
     }
 
     serving();
-    serve(listener, router, streams.clone(), max_connections + HEADROOM).await;
+    let acceptance = Acceptance {
+        most: max_connections + HEADROOM,
+        addresses: Addresses::new(config.max_connections_per_address),
+        trusted: Arc::new(config.trusted_proxies),
+    };
+    serve(listener, router, streams.clone(), acceptance).await;
 
     streams.tasks.close();
     let drained = async { tokio::join!(streams.registry.say_goodbye(config.drain), streams.tasks.wait()) };

@@ -24,6 +24,7 @@ pub(super) struct File {
     pub(super) drain: Option<String>,
     pub(super) max_connections: Option<usize>,
     pub(super) max_connections_per_address: Option<usize>,
+    pub(super) trusted_proxies: Option<Vec<String>>,
     pub(super) max_groups: Option<usize>,
     pub(super) max_subscriptions: Option<usize>,
     pub(super) max_message_size: Option<usize>,

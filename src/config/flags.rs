@@ -79,9 +79,14 @@ pub struct Flags {
     /// Streams and sockets that may be open at a time [default: 10000]
     #[arg(long, env = "PIPEWATCH_MAX_CONNECTIONS", value_name = "N")]
     pub max_connections: Option<usize>,
-    /// Those of one address [default: all of them]
+    /// Connections of one client address that may be open at a time; IPv6 addresses count by their /64 network, loopback
+    /// addresses are not limited [default: 1000]
     #[arg(long, env = "PIPEWATCH_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N")]
     pub max_connections_per_address: Option<usize>,
+    /// Addresses and networks of reverse proxies, separated by commas: behind them the last other address in
+    /// X-Forwarded-For is the client's [default: none]
+    #[arg(long, env = "PIPEWATCH_TRUSTED_PROXIES", value_name = "NETWORKS", value_delimiter = ',')]
+    pub trusted_proxies: Option<Vec<String>>,
     /// Different operations that may be watched at a time [default: 10000]
     #[arg(long, env = "PIPEWATCH_MAX_GROUPS", value_name = "N")]
     pub max_groups: Option<usize>,

@@ -24,6 +24,7 @@ use crate::domain::anomaly::Budget;
 use crate::domain::check::{CheckName, Threshold};
 use crate::domain::status::{RuleBook, Rules};
 use crate::graphql;
+use crate::http::client_address::TrustedProxies;
 use crate::http::{CorsOrigins, Limits, Tokens};
 use crate::notices::Channels;
 use crate::store::retention::Retention;
@@ -64,6 +65,8 @@ pub struct Config {
     pub max_connections: usize,
     /// See [`Config::max_connections`].
     pub max_connections_per_address: usize,
+    /// Proxies whose `X-Forwarded-For` names the client.
+    pub trusted_proxies: TrustedProxies,
     /// Different operations that may be watched at a time.
     pub max_groups: usize,
     /// Who may do anything at all: everybody, where there are none.
@@ -161,8 +164,9 @@ impl Config {
             max_connections_per_address: number(
                 "max_connections_per_address",
                 flags.max_connections_per_address.or(file.max_connections_per_address),
-                max_connections,
+                1_000,
             )?,
+            trusted_proxies: trusted_proxies(&flags.trusted_proxies.or(file.trusted_proxies).unwrap_or_default())?,
             max_groups: number("max_groups", flags.max_groups.or(file.max_groups), 10_000)?,
             tokens: tokens(&flags.tokens.or(file.tokens).unwrap_or_default())?,
             limits: Limits {
@@ -338,6 +342,12 @@ fn wait(key: &str, set: Option<String>, default: Duration) -> Result<Duration, B
         return Err(BadSetting::new(key, "expected from 1s to 1h"));
     }
     Ok(wait)
+}
+
+fn trusted_proxies(texts: &[String]) -> Result<TrustedProxies, BadSetting> {
+    TrustedProxies::parse(texts).map_err(|text| {
+        BadSetting::new("trusted_proxies", format!("{text:?}; expected addresses or networks such as 10.0.0.0/8"))
+    })
 }
 
 fn cors(origins: &[String]) -> Result<CorsOrigins, BadSetting> {

@@ -89,6 +89,7 @@ fn a_bad_setting_is_named() {
         ("drain = \"x\"", "drain"),
         ("thresholds.geocoding = { warning = 50 }", "thresholds.geocoding"),
         ("cors_origins = [\"example.org\"]", "cors_origins"),
+        ("trusted_proxies = [\"proxy\"]", "trusted_proxies"),
         ("tokens = [\"\"]", "tokens"),
         ("tokens = [\"a b\"]", "tokens"),
         ("tokens = [\"a\", \"b,c\"]", "tokens"),

@@ -12,18 +12,18 @@ use serde_json::{Value, json};
 use crate::domain::viewer::Viewer;
 use crate::graphql::operation::{Operation, Parameters};
 use crate::graphql::{is_request_error, refusal};
+use crate::http::client_address::ClientAddress;
 use crate::http::graphql_sse::single::Wrong;
 use crate::http::graphql_sse::{distinct, single};
 use crate::http::problem::Problem;
 use crate::http::streams::hash;
-use crate::http::takeover::PeerAddress;
 use crate::http::{Services, graphql_ws, pages, poll};
 
 /// GraphQL in all its forms: over HTTP, as event streams, and upgraded to a WebSocket.
 pub(super) async fn serve(
     State(services): State<Arc<Services>>,
     viewer: Result<Viewer, Problem>,
-    address: PeerAddress,
+    address: ClientAddress,
     request: Request,
 ) -> Response {
     let (version, method) = (request.version(), request.method().clone());
@@ -108,7 +108,7 @@ async fn over_http(services: Arc<Services>, viewer: Viewer, request: Request) ->
 async fn stream_of_token(
     services: Arc<Services>,
     viewer: Viewer,
-    address: PeerAddress,
+    address: ClientAddress,
     request: Request,
     token: String,
 ) -> Result<Response, Problem> {

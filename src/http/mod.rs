@@ -4,6 +4,8 @@
 mod badge;
 /// Streams that stay in hyper.
 mod body_wire;
+/// The address of the client behind a request.
+pub mod client_address;
 /// What all streams of Server-Sent Events share.
 mod event_stream;
 /// WebSocket frames.

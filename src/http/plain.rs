@@ -1,6 +1,6 @@
 //! What the plain event stream and the plain WebSocket share: a watcher of a pipeline's plain status.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::http::Uri;
@@ -43,7 +43,7 @@ impl Watcher {
     pub(super) async fn admit(
         services: &Services,
         viewer: Viewer,
-        address: SocketAddr,
+        address: IpAddr,
         uri: &Uri,
         manner: &'static Manner,
         seen: Option<Revision>,

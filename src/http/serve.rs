@@ -1,5 +1,5 @@
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,8 +18,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use crate::http::client_address::{ClientAddress, TrustedProxies};
 use crate::http::streams::Streams;
-use crate::http::takeover::{PeerAddress, Takeover};
+use crate::http::takeover::Takeover;
+use crate::live::admission::Addresses;
 
 /// How long a connection may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,10 +32,25 @@ pub const HEADROOM: usize = 256;
 /// How HTTP/2 begins; a client that knows that the server speaks it does not ask first.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
 
-/// Accepts connections until it is time to stop; they go on by themselves. At most so many are open at a time: a further
-/// one waits in the system's queue.
-pub async fn serve(listener: TcpListener, router: Router, streams: Streams, most: usize) {
-    let room = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
+/// The answer to a connection of an address that has too many.
+const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 5\r\n\
+    content-type: text/plain\r\ncontent-length: 78\r\n\r\n\
+    the connection limit of this address (max_connections_per_address) is reached\n";
+
+/// Which connections are accepted.
+#[derive(Debug, Clone)]
+pub struct Acceptance {
+    /// Open connections at a time; further ones wait in the system's queue.
+    pub most: usize,
+    /// Open connections of each address.
+    pub addresses: Addresses,
+    /// Proxies, whose connections belong to many clients and are not limited by their address.
+    pub trusted: Arc<TrustedProxies>,
+}
+
+/// Accepts connections until the server stops; each is served by a task of its own.
+pub async fn serve(listener: TcpListener, router: Router, streams: Streams, acceptance: Acceptance) {
+    let room = Arc::new(Semaphore::new(acceptance.most.min(Semaphore::MAX_PERMITS)));
     let accept = async || {
         // The permits are never closed.
         let permit = Arc::clone(&room).acquire_owned().await.ok();
@@ -50,14 +67,24 @@ pub async fn serve(listener: TcpListener, router: Router, streams: Streams, most
                 continue;
             }
         };
+        let counted = if acceptance.trusted.contains(address.ip()) {
+            None
+        } else if let Ok(counted) = acceptance.addresses.admit(address.ip()) {
+            Some(counted)
+        } else {
+            // It may be gone already.
+            drop(stream.try_write(TOO_MANY));
+            continue;
+        };
         if let Err(error) = tune(&stream, streams.patience.write) {
             tracing::debug!(%error, "a socket could not be tuned");
         }
         let (router, stop) = (router.clone(), streams.stop.clone());
+        let client = Client { address: address.ip(), trusted: Arc::clone(&acceptance.trusted) };
         streams.tasks.spawn(async move {
             // Boxed: the machinery of HTTP is large, and gone when a stream or socket goes on by itself.
-            Box::pin(connection(stream, address, router, stop)).await;
-            drop(permit);
+            Box::pin(connection(stream, client, router, stop)).await;
+            drop((permit, counted));
         });
     }
 }
@@ -71,7 +98,14 @@ fn tune(stream: &TcpStream, patience: Duration) -> std::io::Result<()> {
     socket.set_tcp_user_timeout(Some(patience))
 }
 
-async fn connection(stream: TcpStream, address: SocketAddr, router: Router, stop: CancellationToken) {
+/// What is known of the other side of a connection.
+#[derive(Debug, Clone)]
+struct Client {
+    address: IpAddr,
+    trusted: Arc<TrustedProxies>,
+}
+
+async fn connection(stream: TcpStream, client: Client, router: Router, stop: CancellationToken) {
     let mut begin = [0; HTTP2_PREFACE.len()];
     match timeout(HEAD_TIMEOUT, stop.run_until_cancelled(stream.peek(&mut begin))).await {
         Ok(Some(Ok(1..))) => {}
@@ -79,19 +113,19 @@ async fn connection(stream: TcpStream, address: SocketAddr, router: Router, stop
         _ => return,
     }
     if HTTP2_PREFACE.starts_with(&begin[..begin.iter().position(|byte| *byte == 0).unwrap_or(begin.len())]) {
-        http2(stream, address, router, stop).await;
+        http2(stream, client, router, stop).await;
     } else {
-        http1(stream, address, router, stop).await;
+        http1(stream, client, router, stop).await;
     }
 }
 
-async fn http1(stream: TcpStream, address: SocketAddr, router: Router, stop: CancellationToken) {
+async fn http1(stream: TcpStream, client: Client, router: Router, stop: CancellationToken) {
     let (take, mut taken) = oneshot::channel();
     let take = Arc::new(std::sync::Mutex::new(Some(take)));
     let service = service_fn(move |request: Request<Incoming>| {
-        let (router, take) = (router.clone(), Arc::clone(&take));
+        let (router, client, take) = (router.clone(), client.clone(), Arc::clone(&take));
         async move {
-            let mut response = answer(router, request, address).await;
+            let mut response = answer(router, request, &client).await;
             let Some(takeover) = response.extensions_mut().remove::<Takeover>() else {
                 return Ok::<_, Infallible>(response);
             };
@@ -126,10 +160,10 @@ async fn http1(stream: TcpStream, address: SocketAddr, router: Router, stop: Can
     }
 }
 
-async fn http2(stream: TcpStream, address: SocketAddr, router: Router, stop: CancellationToken) {
+async fn http2(stream: TcpStream, client: Client, router: Router, stop: CancellationToken) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let router = router.clone();
-        async move { Ok::<_, Infallible>(answer(router, request, address).await) }
+        let (router, client) = (router.clone(), client.clone());
+        async move { Ok::<_, Infallible>(answer(router, request, &client).await) }
     });
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder.timer(TokioTimer::new()).keep_alive_interval(HEAD_TIMEOUT);
@@ -146,9 +180,10 @@ async fn http2(stream: TcpStream, address: SocketAddr, router: Router, stop: Can
     }
 }
 
-async fn answer(router: Router, request: Request<Incoming>, address: SocketAddr) -> Response<Body> {
+async fn answer(router: Router, request: Request<Incoming>, client: &Client) -> Response<Body> {
     let mut request = request.map(Body::new);
-    request.extensions_mut().insert(PeerAddress(address));
+    let address = client.trusted.client(client.address, request.headers());
+    request.extensions_mut().insert(ClientAddress(address));
     router.oneshot(request).await.unwrap_or_else(|never| match never {})
 }
 

@@ -5,11 +5,11 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Response, Uri, Version};
 
 use crate::domain::viewer::Viewer;
+use crate::http::client_address::ClientAddress;
 use crate::http::event_stream::{CHUNK_END, LAST_CHUNK, chunk};
 use crate::http::plain::Watcher;
 use crate::http::problem::Problem;
 use crate::http::streams::until_end;
-use crate::http::takeover::PeerAddress;
 use crate::http::{Services, event_stream};
 use crate::live::manner::Manner;
 use crate::live::payload::{Dress, Payload};
@@ -40,7 +40,7 @@ fn alert_event(json: &[u8]) -> Vec<u8> {
 pub(super) async fn serve(
     State(services): State<Arc<Services>>,
     viewer: Viewer,
-    PeerAddress(address): PeerAddress,
+    ClientAddress(address): ClientAddress,
     uri: Uri,
     version: Version,
     headers: HeaderMap,

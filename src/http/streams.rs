@@ -1,16 +1,13 @@
 //! What streams and sockets share: admission, groups, and being looked after.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::http::problem::Problem;
-use crate::http::takeover::PeerAddress;
 use crate::live::admission::{Admission, Permit};
 use crate::live::group::{Groups, Key};
 use crate::live::manner::Manner;
@@ -38,11 +35,11 @@ pub struct Streams {
 
 impl Streams {
     /// Leave to be connected.
-    pub(super) fn admit(&self, address: SocketAddr, manner: &'static Manner) -> Result<Permit, Problem> {
+    pub(super) fn admit(&self, address: IpAddr, manner: &'static Manner) -> Result<Permit, Problem> {
         if self.stop.is_cancelled() {
             return Err(crate::error::Error::ShuttingDown.into());
         }
-        self.admission.admit(address.ip(), manner.transport).map_err(|full| Problem::overloaded(full.to_string()))
+        self.admission.admit(address, manner.transport).map_err(|full| Problem::overloaded(full.to_string()))
     }
 
     /// A peer on this wire, looked after from now on; the head of its response goes out first.
@@ -86,13 +83,4 @@ pub(super) fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Key {
         hash.update(part);
     }
     hash.finalize().into()
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for PeerAddress {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        // Every request that came by the network has one.
-        parts.extensions.get().copied().ok_or_else(|| Problem::bad_request("the request has no address"))
-    }
 }

@@ -2,7 +2,6 @@
 //! socket is given up to a peer of its own and hyper's machinery and buffers are released.
 
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -22,10 +21,6 @@ pub(super) struct Takeover {
     // Extensions must be cloneable; a connection is taken over once.
     begin: Arc<Mutex<Option<Continuation>>>,
 }
-
-/// The address of the other side, an extension of the request.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct PeerAddress(pub(super) SocketAddr);
 
 impl Takeover {
     /// Marks a response.

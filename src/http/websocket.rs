@@ -1,4 +1,4 @@
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -7,10 +7,11 @@ use axum::response::Response;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use crate::domain::viewer::Viewer;
+use crate::http::client_address::ClientAddress;
 use crate::http::frame::{Close, write_header};
 use crate::http::plain::Watcher;
 use crate::http::problem::Problem;
-use crate::http::takeover::{PeerAddress, Takeover};
+use crate::http::takeover::Takeover;
 use crate::http::{Services, socket};
 use crate::live::manner::Manner;
 use crate::live::payload::{Dress, Payload};
@@ -38,7 +39,7 @@ fn frame(payload: &Payload) -> Vec<u8> {
 pub(super) async fn serve(
     State(services): State<Arc<Services>>,
     viewer: Result<Viewer, Problem>,
-    PeerAddress(address): PeerAddress,
+    ClientAddress(address): ClientAddress,
     uri: Uri,
     version: Version,
     headers: HeaderMap,
@@ -62,12 +63,7 @@ pub(super) async fn serve(
 }
 
 /// A browser's `WebSocket` does not show its page the status of a handshake, but it does show how it was closed.
-fn refuse(
-    services: &Services,
-    address: SocketAddr,
-    version: Version,
-    headers: &HeaderMap,
-) -> Result<Response, Problem> {
+fn refuse(services: &Services, address: IpAddr, version: Version, headers: &HeaderMap) -> Result<Response, Problem> {
     let mut response = socket::handshake(version, headers, None)?;
     let permit = services.streams.admit(address, &MANNER)?;
     let (streams, most) = (services.streams.clone(), services.limits.message_size);

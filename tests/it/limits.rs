@@ -35,9 +35,23 @@ async fn connections_are_limited_and_places_come_back() {
 
 #[tokio::test]
 async fn connections_of_one_address_are_limited() {
-    let server = server(Flags { max_connections_per_address: Some(1), ..Flags::default() }).await;
-    let _first = Socket::plain(&server, "").await;
-    assert_eq!(Socket::open(&server, PLAIN, None).await.map(drop), Err(503));
+    let trusted_proxies = Some(vec!["127.0.0.1".into()]);
+    let server = server(Flags { max_connections_per_address: Some(1), trusted_proxies, ..Flags::default() }).await;
+    let open = async |client: &str| {
+        in_time("an answer", server.get(STREAM).header("x-forwarded-for", client).send()).await.expect("an answer")
+    };
+    let _first = open("192.0.2.1").await;
+    for (client, status) in [
+        ("192.0.2.1", 503),
+        ("::ffff:192.0.2.1", 503),
+        ("192.0.2.2, 192.0.2.1", 503),
+        ("192.0.2.1, 192.0.2.2", 200),
+        ("2001:db8::1", 200),
+        ("127.0.0.1", 200),
+    ] {
+        assert_eq!(open(client).await.status(), status, "{client}");
+    }
+    let _loopback = [Socket::plain(&server, "").await, Socket::plain(&server, "").await];
     server.stop().await;
 }
 

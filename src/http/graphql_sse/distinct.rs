@@ -7,12 +7,12 @@ use axum::http::{Response, Version};
 use crate::domain::viewer::Viewer;
 use crate::graphql::is_request_error;
 use crate::graphql::operation::{Operation, Parameters};
+use crate::http::client_address::ClientAddress;
 use crate::http::event_stream::{self, CHUNK_END, LAST_CHUNK, chunk};
 use crate::http::graphql_sse::{event, only_errors};
 use crate::http::problem::Problem;
 use crate::http::streams::until_end;
 use crate::http::subscription::{self, json};
-use crate::http::takeover::PeerAddress;
 use crate::http::{Services, errors_json};
 use crate::live::manner::Manner;
 use crate::live::payload::{Dress, Ending, Payload};
@@ -45,7 +45,7 @@ fn last_events(ending: &Ending) -> Vec<u8> {
 pub(in crate::http) fn serve(
     services: Arc<Services>,
     viewer: Viewer,
-    PeerAddress(address): PeerAddress,
+    ClientAddress(address): ClientAddress,
     version: Version,
     parameters: Parameters,
 ) -> Result<Response<Body>, Problem> {

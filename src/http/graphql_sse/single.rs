@@ -13,12 +13,12 @@ use uuid::Uuid;
 use crate::domain::viewer::Viewer;
 use crate::graphql::is_request_error;
 use crate::graphql::operation::{Operation, Parameters};
+use crate::http::client_address::ClientAddress;
 use crate::http::event_stream::{self, CHUNK_END, chunk, chunk_size};
 use crate::http::graphql_sse::{event, only_errors};
 use crate::http::problem::Problem;
 use crate::http::streams::until_end;
 use crate::http::subscription::{self, Running, json};
-use crate::http::takeover::PeerAddress;
 use crate::http::{Services, errors_json};
 use crate::live::group::Key;
 use crate::live::manner::Manner;
@@ -143,7 +143,7 @@ impl Reservations {
     pub(in crate::http) fn open(
         &self,
         services: Arc<Services>,
-        PeerAddress(address): PeerAddress,
+        ClientAddress(address): ClientAddress,
         version: Version,
         token: String,
     ) -> Result<Response<Body>, Problem> {

@@ -19,13 +19,14 @@ use tungstenite::protocol::frame::coding::{Data, OpCode};
 use crate::domain::viewer::Viewer;
 use crate::graphql::is_request_error;
 use crate::graphql::operation::{Operation, Parameters};
+use crate::http::client_address::ClientAddress;
 use crate::http::frame::{Close, write_header, write_text};
 pub use crate::http::graphql_ws::init_wait::InitWait;
 use crate::http::graphql_ws::session::{Effect, Session, frame};
 use crate::http::problem::Problem;
 use crate::http::socket::{self, Heard};
 use crate::http::subscription::{self, Running, json};
-use crate::http::takeover::{PeerAddress, Takeover};
+use crate::http::takeover::Takeover;
 use crate::http::{Services, errors_json};
 use crate::live::manner::Manner;
 use crate::live::payload::{Dress, Ending, Payload};
@@ -64,7 +65,7 @@ fn ending(id: &str, ending: &Ending, out: &mut Vec<u8>) {
 pub(super) fn serve(
     services: Arc<Services>,
     viewer: Option<Viewer>,
-    PeerAddress(address): PeerAddress,
+    ClientAddress(address): ClientAddress,
     version: Version,
     headers: &HeaderMap,
 ) -> Result<Response<Body>, Problem> {

@@ -46,7 +46,7 @@ pub async fn run(
     shutdown: CancellationToken,
     serving: impl FnOnce(),
 ) -> Result<()> {
-    let store = Arc::new(Store::open(&config.database_url, clock.clone()).await?);
+    let store = Arc::new(Store::open_with(&config.database_url, clock.clone(), config.cardinality).await?);
     if config.migrate {
         store.migrate(Direction::Up(None)).await?;
     }

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use crate::domain::cardinality::Exceeded;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::source::SourceKey;
 
@@ -23,6 +24,9 @@ pub enum Error {
     /// The default pipeline always exists.
     #[error("the pipeline \"default\" always exists and cannot be removed; remove its sources instead")]
     DefaultPipelineStays,
+    /// There are as many as there may be.
+    #[error(transparent)]
+    LimitReached(#[from] Exceeded),
     /// The database did not do what it was asked; its own words are for the log alone.
     #[error("the database is not available")]
     Database(#[source] Arc<dyn std::error::Error + Send + Sync>),

@@ -149,6 +149,15 @@ impl ItemResult {
             Recorded::Conflict(id) => {
                 taken(id, "another body was stored under this id", "the same body again, or a new id")
             }
+            Recorded::OverLimit(id, exceeded) => Self::refused(
+                index,
+                id,
+                vec![Fault {
+                    field: exceeded.field().into(),
+                    message: exceeded.message().into(),
+                    expected: exceeded.expected(),
+                }],
+            ),
             Recorded::OtherPipeline(id) => taken(id, "this id is taken by another pipeline", "a new id"),
         }
     }

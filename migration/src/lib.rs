@@ -16,6 +16,7 @@ mod m0010_anomalies;
 mod m0011_alerts;
 mod m0012_alert_indexes;
 mod m0013_windows_of_checks;
+mod m0018_cardinality;
 
 /// All steps, in order.
 #[derive(Debug)]
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0011_alerts::Migration),
             Box::new(m0012_alert_indexes::Migration),
             Box::new(m0013_windows_of_checks::Migration),
+            Box::new(m0018_cardinality::Migration),
         ]
     }
 }

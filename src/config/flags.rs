@@ -93,6 +93,25 @@ pub struct Flags {
     /// Operations that may run on one connection at a time [default: 100]
     #[arg(long, env = "PIPEWATCH_MAX_SUBSCRIPTIONS", value_name = "N")]
     pub max_subscriptions: Option<usize>,
+    /// Pipelines that there may be; reports to a further one are refused [default: 1000]
+    #[arg(long, env = "PIPEWATCH_MAX_PIPELINES", value_name = "N")]
+    pub max_pipelines: Option<usize>,
+    /// Sources that a pipeline may have; reports of a further one are refused [default: 5000]
+    #[arg(long, env = "PIPEWATCH_MAX_SOURCES_PER_PIPELINE", value_name = "N")]
+    pub max_sources_per_pipeline: Option<usize>,
+    /// Checks that a pipeline may have beside geocoding and validation; reports with a further one are refused. A check
+    /// that is not reported for the retention frees its place [default: 200]
+    #[arg(long, env = "PIPEWATCH_MAX_CHECKS_PER_PIPELINE", value_name = "N")]
+    pub max_checks_per_pipeline: Option<usize>,
+    /// Labels that a source may have [default: 32]
+    #[arg(long, env = "PIPEWATCH_MAX_LABELS_PER_SOURCE", value_name = "N")]
+    pub max_labels_per_source: Option<usize>,
+    /// Alert silences that may be in force or planned at a time [default: 1000]
+    #[arg(long, env = "PIPEWATCH_MAX_SILENCES", value_name = "N")]
+    pub max_silences: Option<usize>,
+    /// Characters that a label, a note or the reason of a silence may have [default: 1000]
+    #[arg(long, env = "PIPEWATCH_MAX_TEXT_LENGTH", value_name = "N")]
+    pub max_text_length: Option<usize>,
     /// The largest WebSocket message that is taken [default: 65536]
     #[arg(long, env = "PIPEWATCH_MAX_MESSAGE_SIZE", value_name = "BYTES")]
     pub max_message_size: Option<usize>,

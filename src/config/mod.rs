@@ -21,6 +21,7 @@ pub use crate::config::flags::{DatabaseFlags, Flags};
 pub use crate::config::notices::NoticeSettings;
 pub use crate::config::secret::Secret;
 use crate::domain::anomaly::Budget;
+use crate::domain::cardinality::Cardinality;
 use crate::domain::check::{CheckName, Threshold};
 use crate::domain::status::{RuleBook, Rules};
 use crate::graphql;
@@ -69,6 +70,8 @@ pub struct Config {
     pub trusted_proxies: TrustedProxies,
     /// Different operations that may be watched at a time.
     pub max_groups: usize,
+    /// How many pipelines, sources and checks there may be.
+    pub cardinality: Cardinality,
     /// Who may do anything at all: everybody, where there are none.
     pub tokens: Tokens,
     /// What one client may do.
@@ -127,6 +130,7 @@ impl Config {
             let set = thresholds.entry(check.to_string()).or_default();
             *set = file::Threshold { warning, error }.or(*set);
         }
+        let most = Cardinality::default();
         let max_connections = number("max_connections", flags.max_connections.or(file.max_connections), 10_000)?;
         let window = flags.window.or(file.window);
         let staleness = flags.staleness.or(file.staleness);
@@ -168,6 +172,26 @@ impl Config {
             )?,
             trusted_proxies: trusted_proxies(&flags.trusted_proxies.or(file.trusted_proxies).unwrap_or_default())?,
             max_groups: number("max_groups", flags.max_groups.or(file.max_groups), 10_000)?,
+            cardinality: Cardinality {
+                pipelines: number("max_pipelines", flags.max_pipelines.or(file.max_pipelines), most.pipelines)?,
+                sources: number(
+                    "max_sources_per_pipeline",
+                    flags.max_sources_per_pipeline.or(file.max_sources_per_pipeline),
+                    most.sources,
+                )?,
+                checks: number(
+                    "max_checks_per_pipeline",
+                    flags.max_checks_per_pipeline.or(file.max_checks_per_pipeline),
+                    most.checks,
+                )?,
+                labels: number(
+                    "max_labels_per_source",
+                    flags.max_labels_per_source.or(file.max_labels_per_source),
+                    most.labels,
+                )?,
+                silences: number("max_silences", flags.max_silences.or(file.max_silences), most.silences)?,
+                text: number("max_text_length", flags.max_text_length.or(file.max_text_length), most.text)?,
+            },
             tokens: tokens(&flags.tokens.or(file.tokens).unwrap_or_default())?,
             limits: Limits {
                 message_size: number("max_message_size", flags.max_message_size.or(file.max_message_size), 64 * 1024)?,

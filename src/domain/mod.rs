@@ -6,6 +6,8 @@
 pub mod alert;
 /// Anomalies: what the statistics find unusual.
 pub mod anomaly;
+/// How many pipelines, sources and checks there may be.
+pub mod cardinality;
 /// The named quality steps, and how their counts are judged.
 pub mod check;
 /// Attempts and successes, and what a rate over them can say.

@@ -153,7 +153,7 @@ async fn rows_of_ids<E: EntityTrait>(
     transaction.query_all_raw(Statement::from_sql_and_values(backend, sql, [ids.into()])).await
 }
 
-fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, DbErr> {
+pub(super) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, DbErr> {
     text.parse().map_err(|error| DbErr::Type(format!("{text}: {error}")))
 }
 

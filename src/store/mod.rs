@@ -38,6 +38,8 @@ mod registry;
 pub mod retention;
 /// Sums of hours and days, as reports come.
 mod rollups;
+/// How much room there is below the limits.
+mod room;
 /// The rows that reports come to.
 mod rows;
 /// What stands in a source's row of its newest run.
@@ -58,6 +60,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
+use crate::domain::cardinality::Cardinality;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::revision::Revision;
 use crate::error::{Error, Result};
@@ -74,6 +77,7 @@ use crate::store::writer::Writer;
 pub struct Store {
     connections: Connections,
     clock: Clock,
+    limits: Cardinality,
     changes: Arc<Changes>,
     writer: Writer,
     writing: JoinHandle<()>,
@@ -105,12 +109,17 @@ pub struct Step {
 impl Store {
     /// Opens the database; creates the file of a SQLite one that is not there.
     pub async fn open(url: &str, clock: Clock) -> Result<Self> {
+        Self::open_with(url, clock, Cardinality::default()).await
+    }
+
+    /// The same, with limits other than the defaults.
+    pub async fn open_with(url: &str, clock: Clock, limits: Cardinality) -> Result<Self> {
         let connections = Connections::open(url).await.map_err(Error::database)?;
         let (teller, telling) = is_shared(&connections).then(|| Teller::start(connections.clone())).unzip();
         let changes = Arc::new(Changes::new(teller));
-        let (writer, writing) = Writer::start(connections.clone(), clock.clone(), Arc::clone(&changes));
+        let (writer, writing) = Writer::start(connections.clone(), clock.clone(), limits, Arc::clone(&changes));
         let last_answer = tokio::sync::Mutex::default();
-        Ok(Self { connections, clock, changes, writer, writing, telling, last_answer })
+        Ok(Self { connections, clock, limits, changes, writer, writing, telling, last_answer })
     }
 
     /// Brings the schema up or down. All steps happen or none; servers that start at once do it one after another. Rows

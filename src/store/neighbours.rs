@@ -142,7 +142,7 @@ impl Store {
             let channel: String = channel.try_get_by_index(0).map_err(Error::database)?;
             listener.listen(&channel).await.map_err(Error::database)?;
             self.refresh().await?;
-            Ok(Listener(listener))
+            Ok::<_, Error>(Listener(listener))
         };
         let listener = timeout(PATIENCE, listen).await.map_err(Error::database)??;
         // Of the server's own alerts nothing says which steps were missed.

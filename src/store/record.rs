@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, DatabaseTransaction, DbErr, EntityTrait as _, QueryFilter as _,
     QueryOrder as _, QuerySelect as _, SqlErr,
@@ -8,13 +8,15 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::clock::Clock;
+use crate::domain::cardinality::{Cardinality, Exceeded};
 use crate::domain::health::Health;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::report::Report;
 use crate::domain::revision::Revision;
 use crate::store::connect::Connections;
 use crate::store::entity::pipeline;
-use crate::store::known_ids::known_ids;
+use crate::store::known_ids::{known_ids, parsed};
+use crate::store::room::Room;
 use crate::store::rows::Rows;
 
 /// Rows of one INSERT: 18 columns × 1,000 stay below SQLite's 32,766 parameters.
@@ -51,17 +53,20 @@ pub enum Recorded {
     Conflict(Uuid),
     /// The id is taken by another pipeline.
     OtherPipeline(Uuid),
+    /// It names something new, of which there may be no more. The id is the reporter's.
+    OverLimit(Option<Uuid>, Exceeded),
 }
 
 /// Writes a group of requests in one transaction: rows, sources and revisions.
 pub(super) async fn record(
     connections: &Connections,
     clock: &Clock,
+    limits: Cardinality,
     group: &[Vec<Entry>],
 ) -> Result<Vec<Receipt>, DbErr> {
     let mut attempt = 1;
     loop {
-        match attempt_record(connections, clock, group).await {
+        match attempt_record(connections, clock, limits, group).await {
             Err(error) if attempt < ATTEMPTS && is_raced(&error) => {
                 attempt += 1;
             }
@@ -75,18 +80,32 @@ fn is_raced(error: &DbErr) -> bool {
     matches!(error, DbErr::RecordNotUpdated) || matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
 }
 
-async fn attempt_record(connections: &Connections, clock: &Clock, group: &[Vec<Entry>]) -> Result<Vec<Receipt>, DbErr> {
+async fn attempt_record(
+    connections: &Connections,
+    clock: &Clock,
+    limits: Cardinality,
+    group: &[Vec<Entry>],
+) -> Result<Vec<Receipt>, DbErr> {
     let transaction = connections.write().await?;
     let mut known = known_ids(&transaction, group).await?;
-    let mut rows = Rows::default();
-    let results: Vec<Vec<Recorded>> =
-        group.iter().map(|entries| entries.iter().map(|entry| rows.sort_in(entry, &mut known)).collect()).collect();
-
     // The pipelines' rows are locked in the order of their keys, before anything is written: servers that write to the
     // same ones take turns and cannot deadlock, and revisions rise in the order of the commits.
-    let mut revisions = lock_pipelines(&transaction, &rows.pipelines, &rows.touched, clock).await?;
+    let mut revisions = lock_pipelines(&transaction, group).await?;
     let now = clock.now();
+    let mut room = Room::read(&transaction, group, &revisions, limits, now).await?;
+    let mut rows = Rows::default();
+    let results: Vec<Vec<Recorded>> = group
+        .iter()
+        .map(|entries| entries.iter().map(|entry| rows.sort_in(entry, &mut known, &mut room)).collect())
+        .collect();
+    // Should another server have made one of them in the meantime, all is tried anew.
+    let new = rows.pipelines.iter().filter(|key| !revisions.contains_key(*key)).map(|key| pipeline::ActiveModel {
+        key: Set(key.as_str().to_owned()),
+        revision: Set(Revision::after(None, now).get() - 1),
+    });
+    pipeline::Entity::insert_many(new).exec_without_returning(&transaction).await?;
     rows.write(&transaction, now).await?;
+    room.write(&transaction, now).await?;
     for key in &rows.pipelines {
         let revision = Revision::after(revisions.get(key).copied(), now);
         pipeline::Entity::update_many()
@@ -114,33 +133,17 @@ fn receipt(entries: &[Entry], results: Vec<Recorded>, revisions: &BTreeMap<Pipel
     Receipt { results, revisions: accepted }
 }
 
+/// Locks those of the reports' pipelines that are there.
 async fn lock_pipelines(
     transaction: &DatabaseTransaction,
-    written: &BTreeSet<PipelineKey>,
-    touched: &BTreeSet<PipelineKey>,
-    clock: &Clock,
+    group: &[Vec<Entry>],
 ) -> Result<BTreeMap<PipelineKey, Revision>, DbErr> {
-    let now = clock.now();
-    if !written.is_empty() {
-        let rows = written.iter().map(|key| pipeline::ActiveModel {
-            key: Set(key.as_str().to_owned()),
-            revision: Set(Revision::after(None, now).get() - 1),
-        });
-        pipeline::Entity::insert_many(rows)
-            .on_conflict(OnConflict::column(pipeline::Column::Key).do_nothing().to_owned())
-            .exec_without_returning(transaction)
-            .await?;
-    }
+    let keys: BTreeSet<&str> = group.iter().flatten().map(|entry| entry.report.pipeline().as_str()).collect();
     let rows = pipeline::Entity::find()
-        .filter(pipeline::Column::Key.is_in(touched.iter().map(PipelineKey::as_str)))
+        .filter(pipeline::Column::Key.is_in(keys))
         .order_by_asc(pipeline::Column::Key)
         .lock_exclusive()
         .all(transaction)
         .await?;
-    rows.into_iter()
-        .map(|row| {
-            let key = row.key.parse().map_err(|error| DbErr::Type(format!("{}: {error}", row.key)))?;
-            Ok((key, Revision::from_stored(row.revision)))
-        })
-        .collect()
+    rows.into_iter().map(|row| Ok((parsed(&row.key)?, Revision::from_stored(row.revision)))).collect()
 }

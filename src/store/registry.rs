@@ -7,6 +7,7 @@ use sea_orm::{
 };
 
 use crate::domain::alert::Labels;
+use crate::domain::cardinality::Exceeded;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::revision::Revision;
 use crate::domain::source::{Source, SourceChange, SourceKey};
@@ -15,7 +16,7 @@ use crate::store::entity::{data_quality_metric, pipeline, source, source_run};
 use crate::store::expectations::{expectation, grace};
 use crate::store::facts::last_run;
 use crate::store::rebuild::remove_source_rollups;
-use crate::store::{Store, stored};
+use crate::store::{Store, room, stored};
 
 impl Store {
     /// All pipelines, by their keys.
@@ -66,19 +67,37 @@ impl Store {
         is_news
     }
 
-    /// Makes a pipeline exist.
+    /// Makes a pipeline exist, whatever the limit.
     pub async fn register_pipeline(&self, key: &PipelineKey) -> Result<()> {
+        let transaction = self.write().await?;
+        self.insert_pipeline(&transaction, key).await?;
+        transaction.commit().await.map_err(Error::database)
+    }
+
+    /// Makes a pipeline exist, unless there are too many.
+    async fn make_room_for(&self, transaction: &DatabaseTransaction, key: &PipelineKey) -> Result<()> {
+        let found = pipeline::Entity::find_by_id(key.as_str()).one(transaction).await.map_err(Error::database)?;
+        if found.is_some() {
+            return Ok(());
+        }
+        let limit = self.limits.pipelines;
+        if room::pipelines(transaction, limit).await.map_err(Error::database)? >= limit {
+            return Err(Exceeded::Pipelines(limit).into());
+        }
+        self.insert_pipeline(transaction, key).await
+    }
+
+    async fn insert_pipeline(&self, transaction: &DatabaseTransaction, key: &PipelineKey) -> Result<()> {
         let row = pipeline::ActiveModel {
             key: Set(key.as_str().to_owned()),
             revision: Set(Revision::after(None, self.clock.now()).get()),
         };
-        let transaction = self.write().await?;
         pipeline::Entity::insert_many([row])
             .on_conflict(OnConflict::column(pipeline::Column::Key).do_nothing().to_owned())
-            .exec_without_returning(&transaction)
+            .exec_without_returning(transaction)
             .await
-            .map_err(Error::database)?;
-        transaction.commit().await.map_err(Error::database)
+            .map(drop)
+            .map_err(Error::database)
     }
 
     /// The sources of a pipeline, by their keys.
@@ -100,13 +119,20 @@ impl Store {
         change: &SourceChange,
     ) -> Result<Source> {
         use source::Column::{Enabled, ExpectedEvery, ExpectedSince, Grace, Key, Labels, Pipeline};
-        self.register_pipeline(pipeline).await?;
+        if let Some(labels) = &change.labels {
+            self.limits.check_labels(labels)?;
+        }
         let transaction = self.write().await?;
+        self.make_room_for(&transaction, pipeline).await?;
         let revision = raise(&transaction, pipeline, self).await?;
         let found = source::Entity::find_by_id((pipeline.as_str().to_owned(), key.as_str().to_owned()))
             .one(&transaction)
             .await
             .map_err(Error::database)?;
+        let limit = self.limits.sources;
+        if found.is_none() && room::sources(&transaction, pipeline, limit).await.map_err(Error::database)? >= limit {
+            return Err(Exceeded::Sources(limit).into());
+        }
         let expectation = change.expectation.as_ref().map(|every| every.as_ref().map(ToString::to_string));
         // What is expected anew is expected from now on.
         let is_anew = found.as_ref().is_none_or(|found| {

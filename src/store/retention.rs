@@ -76,6 +76,13 @@ const OLD_HOURS: Old = Old {
              ('aggregate', 'source-specific', 'hourly', 'hourly-of-sources') AND r.bucket_start < $2 LIMIT $3",
 };
 
+/// Checks that are not reported any more: they free their place.
+const OLD_CHECKS: Old = Old {
+    table: "pipeline_checks",
+    key: "(pipeline, name)",
+    select: "SELECT pipeline, name FROM pipeline_checks WHERE pipeline = $1 AND seen_at < $2 LIMIT $3",
+};
+
 const OLD_ANOMALIES: Old = Old {
     table: "anomalies",
     key: "id",
@@ -95,9 +102,9 @@ impl Store {
                     removed += self.remove(old, &pipeline, raw).await?;
                 }
             }
-            for old in [OLD_HOURS, OLD_ANOMALIES] {
-                if self.has(old, &pipeline, hourly).await? {
-                    removed += self.remove(old, &pipeline, hourly).await?;
+            for (old, before) in [(OLD_CHECKS, raw), (OLD_HOURS, hourly), (OLD_ANOMALIES, hourly)] {
+                if self.has(old, &pipeline, before).await? {
+                    removed += self.remove(old, &pipeline, before).await?;
                 }
             }
         }

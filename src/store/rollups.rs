@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::SecondsFormat;
-use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend, DbErr, Statement};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement};
 use serde::Serialize;
 
 use crate::domain::check::Quality;
@@ -166,7 +166,11 @@ fn add_hours(backend: DbBackend) -> &'static str {
     }
 }
 
-async fn execute(transaction: &DatabaseTransaction, sql: &str, rows: &(impl Serialize + ?Sized)) -> Result<(), DbErr> {
+pub(super) async fn execute(
+    transaction: &impl ConnectionTrait,
+    sql: &str,
+    rows: &(impl Serialize + ?Sized),
+) -> Result<(), DbErr> {
     let rows = serde_json::to_string(rows).map_err(|error| DbErr::Custom(error.to_string()))?;
     let backend = transaction.get_database_backend();
     transaction.execute_raw(Statement::from_sql_and_values(backend, sql, [rows.into()])).await?;
@@ -174,6 +178,6 @@ async fn execute(transaction: &DatabaseTransaction, sql: &str, rows: &(impl Seri
 }
 
 /// An instant as SQLite has it in its rows, where texts are compared.
-fn text(instant: Timestamp) -> String {
+pub(super) fn text(instant: Timestamp) -> String {
     instant.to_rfc3339_opts(SecondsFormat::AutoSi, false)
 }

@@ -20,6 +20,7 @@ use crate::store::entity::{data_quality_metric, metric_check, run_step, source_r
 use crate::store::known_ids::{Acquaintance, Known, KnownIds};
 use crate::store::record::{Entry, ROWS, Recorded};
 use crate::store::rollups::{Cell, RollupSums};
+use crate::store::room::Room;
 use crate::store::source_rows::{self, Newest};
 use crate::store::started_runs;
 
@@ -45,36 +46,36 @@ pub(super) struct Rows {
     sources: BTreeMap<(PipelineKey, SourceKey), Newest>,
     /// Pipelines that something is written to.
     pub(super) pipelines: BTreeSet<PipelineKey>,
-    /// The same, and those of duplicates.
-    pub(super) touched: BTreeSet<PipelineKey>,
 }
 
 impl Rows {
-    pub(super) fn sort_in(&mut self, entry: &Entry, known: &mut KnownIds) -> Recorded {
+    pub(super) fn sort_in(&mut self, entry: &Entry, known: &mut KnownIds, room: &mut Room) -> Recorded {
         let report = &entry.report;
         let digest = report.digest();
         let id = report.id().unwrap_or_else(Uuid::now_v7);
         let met = match known.entry((report.kind(), id)) {
             std::collections::hash_map::Entry::Vacant(vacant) => {
+                if let Err(exceeded) = room.admit(report) {
+                    return Recorded::OverLimit(report.id(), exceeded);
+                }
                 vacant.insert(Known::of(report, digest));
                 None
             }
             std::collections::hash_map::Entry::Occupied(mut occupied) => match occupied.get().meet(report, digest) {
                 Acquaintance::NextPhase => {
+                    if let Err(exceeded) = room.admit(report) {
+                        return Recorded::OverLimit(report.id(), exceeded);
+                    }
                     let before = occupied.get().clone();
                     occupied.get_mut().take(report, digest);
                     Some(before)
                 }
-                Acquaintance::Duplicate => {
-                    self.touched.insert(report.pipeline().clone());
-                    return Recorded::Duplicate(id);
-                }
+                Acquaintance::Duplicate => return Recorded::Duplicate(id),
                 Acquaintance::Conflict => return Recorded::Conflict(id),
                 Acquaintance::OtherPipeline => return Recorded::OtherPipeline(id),
             },
         };
         self.pipelines.insert(report.pipeline().clone());
-        self.touched.insert(report.pipeline().clone());
         match report {
             Report::SourceRun(run) if run.phase() == Phase::Start => self.add_start(id, run, digest, met.is_some()),
             Report::SourceRun(run) => self.add_end(id, run, digest, entry.status, met.as_ref()),

@@ -4,6 +4,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
+use crate::domain::cardinality::Cardinality;
 use crate::error::{Error, Result};
 use crate::store::changes::Changes;
 use crate::store::connect::Connections;
@@ -30,9 +31,14 @@ struct Job {
 
 impl Writer {
     /// Starts the task that writes. It ends when the writer is dropped and all that was handed in is committed.
-    pub(super) fn start(connections: Connections, clock: Clock, changes: Arc<Changes>) -> (Self, JoinHandle<()>) {
+    pub(super) fn start(
+        connections: Connections,
+        clock: Clock,
+        limits: Cardinality,
+        changes: Arc<Changes>,
+    ) -> (Self, JoinHandle<()>) {
         let (jobs, waiting) = mpsc::channel(QUEUE);
-        let task = tokio::spawn(async move { Committer { connections, clock, changes }.run(waiting).await });
+        let task = tokio::spawn(async move { Committer { connections, clock, limits, changes }.run(waiting).await });
         (Self { jobs }, task)
     }
 
@@ -49,6 +55,7 @@ impl Writer {
 struct Committer {
     connections: Connections,
     clock: Clock,
+    limits: Cardinality,
     changes: Arc<Changes>,
 }
 
@@ -94,7 +101,7 @@ impl Committer {
     }
 
     async fn record(&self, group: &[Vec<Entry>]) -> Result<Vec<Receipt>> {
-        let receipts = record(&self.connections, &self.clock, group).await.map_err(Error::database)?;
+        let receipts = record(&self.connections, &self.clock, self.limits, group).await.map_err(Error::database)?;
         for receipt in &receipts {
             for (pipeline, revision) in &receipt.revisions {
                 self.changes.committed(pipeline, *revision);

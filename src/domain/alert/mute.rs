@@ -10,6 +10,9 @@ use crate::domain::pipeline::PipelineKey;
 use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
 
+/// Characters of an author's name.
+const MAX_AUTHOR: usize = 255;
+
 /// The labels of a source or a pipeline.
 pub type Labels = BTreeMap<String, String>;
 
@@ -67,6 +70,9 @@ pub enum BadMute {
     /// Nobody would know whom to ask.
     #[error("an author is needed")]
     NoAuthor,
+    /// The author's name is too long.
+    #[error("author: expected at most {MAX_AUTHOR} characters")]
+    LongAuthor,
     /// Nobody would know what it was for.
     #[error("a reason is needed")]
     NoReason,
@@ -91,6 +97,8 @@ impl Mute {
             Err(BadMute::Over)
         } else if author.is_empty() {
             Err(BadMute::NoAuthor)
+        } else if author.chars().count() > MAX_AUTHOR {
+            Err(BadMute::LongAuthor)
         } else if reason.is_empty() {
             Err(BadMute::NoReason)
         } else {

@@ -13,11 +13,15 @@ mod parts;
 /// What is said of a run.
 mod source_run;
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use crate::domain::check::CheckName;
+use crate::domain::counts::Counts;
 use crate::domain::pipeline::{BadPipelineKey, PipelineKey};
 pub use crate::domain::report::data_quality::DataQualityReport;
 use crate::domain::report::fields::Fields;
@@ -113,6 +117,14 @@ impl Report {
         match self {
             Self::SourceRun(report) => Some(&report.source),
             Self::DataQuality(report) => report.source.as_ref(),
+        }
+    }
+
+    /// The further checks that it counts.
+    pub fn checks(&self) -> &BTreeMap<CheckName, Counts> {
+        match self {
+            Self::SourceRun(report) => &report.checks,
+            Self::DataQuality(report) => &report.checks,
         }
     }
 

@@ -72,6 +72,9 @@ impl Store {
         author: String,
         note: Option<String>,
     ) -> Result<Result<Tracked, CannotAcknowledge>> {
+        if let Some(note) = &note {
+            self.limits.check_text(note)?;
+        }
         let alert = self.alert(id).await?.ok_or(Error::AlertNotFound(id))?;
         let now = self.clock.now();
         let mut answer = Err(CannotAcknowledge(AlertState::Resolved));

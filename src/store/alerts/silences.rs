@@ -4,17 +4,20 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::domain::alert::{Label, Mute, Rule};
+use crate::domain::cardinality::Exceeded;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::source::SourceKey;
 use crate::error::{Error, Result};
-use crate::store::Store;
 use crate::store::alerts::rows::mute;
 use crate::store::entity::alert_silence;
+use crate::store::{Store, room};
 
 impl Store {
     /// Keeps alerts quiet.
     pub async fn silence_alerts(&self, mute: &Mute) -> Result<()> {
         let matcher = &mute.matcher;
+        let label = matcher.label.iter().flat_map(|label| [&label.name, &label.value]);
+        label.chain([&mute.reason]).try_for_each(|text| self.limits.check_text(text))?;
         let row = alert_silence::ActiveModel {
             id: Set(mute.id),
             rule: Set(matcher.rule.map(Rule::as_str).map(str::to_owned)),
@@ -27,6 +30,15 @@ impl Store {
             reason: Set(mute.reason.clone()),
         };
         let transaction = self.write().await?;
+        let limit = self.limits.silences;
+        let not_ended = room::count(
+            &transaction,
+            "SELECT COUNT(*) FROM (SELECT 1 FROM alert_silences WHERE ends_at > $1 LIMIT $2) AS found",
+            [mute.from.into(), room::bigint(limit)],
+        );
+        if not_ended.await.map_err(Error::database)? >= limit {
+            return Err(Exceeded::Silences(limit).into());
+        }
         alert_silence::Entity::insert_many([row])
             .exec_without_returning(&transaction)
             .await

@@ -1,6 +1,9 @@
 //! Attacks and failures, each with honest clients beside it. A file for each area; `make soak` runs them longer, with the
 //! figures that are promised.
 
+/// Reporters that name more and more.
+mod cardinality;
+
 use std::time::Instant;
 
 use crate::support::honest_clients::{HonestClients, attack_length};

@@ -1,0 +1,58 @@
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::schema::{string_len, timestamp_with_time_zone, timestamp_with_time_zone_null};
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+const ANOMALIES: &[&str] = &["pipeline", "severity", "bucket_start", "id"];
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let connection = manager.get_connection();
+        // The checks of a pipeline beyond the two, which no other table lists without reading all that was counted.
+        let checks = Table::create()
+            .table("pipeline_checks")
+            .col(string_len("pipeline", 64))
+            .col(string_len("name", 64))
+            // The day of its newest report, or a later instant of that day.
+            .col(timestamp_with_time_zone("seen_at"))
+            .primary_key(Index::create().col("pipeline").col("name"))
+            .foreign_key(
+                ForeignKey::create()
+                    .name("fk_pipeline_checks_pipeline")
+                    .from("pipeline_checks", "pipeline")
+                    .to("pipelines", "key")
+                    .on_delete(ForeignKeyAction::Cascade),
+            )
+            .to_owned();
+        manager.create_table(checks).await?;
+        let fill = "INSERT INTO pipeline_checks (pipeline, name, seen_at) \
+             SELECT pipeline, series, MAX(bucket_start) FROM quality_rollups WHERE source = '' AND bucket = 'day' \
+             AND series NOT IN ('articles', 'events', 'geocoding', 'validation') GROUP BY pipeline, series";
+        connection.execute_unprepared(fill).await?;
+
+        // A status lists the worst alerts and anomalies, and counts all.
+        let worst = "CREATE INDEX idx_alerts_worst ON alerts (pipeline, severity, state, changed_at, id) \
+             WHERE state <> 'resolved'";
+        connection.execute_unprepared(worst).await?;
+        manager.create_index(crate::index("anomalies", ANOMALIES)).await?;
+
+        // Since when it is being removed, in batches.
+        for table in ["pipelines", "sources"] {
+            let column = timestamp_with_time_zone_null("removing_at");
+            manager.alter_table(Table::alter().table(table).add_column(column).to_owned()).await?;
+        }
+        Ok(())
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        for table in ["sources", "pipelines"] {
+            manager.alter_table(Table::alter().table(table).drop_column("removing_at").to_owned()).await?;
+        }
+        let index = Index::drop().name(format!("idx_anomalies_{}", ANOMALIES.join("_"))).table("anomalies").to_owned();
+        manager.drop_index(index).await?;
+        manager.drop_index(Index::drop().name("idx_alerts_worst").table("alerts").to_owned()).await?;
+        manager.drop_table(Table::drop().table("pipeline_checks").to_owned()).await
+    }
+}

@@ -1,0 +1,258 @@
+//! How much room a group of reports finds below the limits. The pipelines' rows are held, so that servers which write to
+//! the same pipeline count one after the other.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::Hash;
+
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
+use serde::Serialize;
+
+use crate::domain::cardinality::{Cardinality, Exceeded};
+use crate::domain::check::CheckName;
+use crate::domain::pipeline::PipelineKey;
+use crate::domain::report::Report;
+use crate::domain::revision::Revision;
+use crate::domain::rollup::Bucket;
+use crate::domain::source::SourceKey;
+use crate::domain::time::Timestamp;
+use crate::store::known_ids::parsed;
+use crate::store::record::{Entry, ROWS};
+use crate::store::rollups::{execute, text};
+
+/// The room that is left.
+pub(super) struct Room {
+    limits: Cardinality,
+    pipelines: Names<PipelineKey>,
+    sources: HashMap<PipelineKey, Names<SourceKey>>,
+    checks: HashMap<PipelineKey, Names<CheckName>>,
+    /// Checks of which it is noted that they were reported today.
+    noted: HashSet<(PipelineKey, CheckName)>,
+    to_note: BTreeSet<(PipelineKey, CheckName)>,
+}
+
+/// The names that exist, of those that a group has, and how many further ones there may be.
+struct Names<T> {
+    known: HashSet<T>,
+    left: usize,
+}
+
+impl<T: Hash + Eq + Clone> Names<T> {
+    fn new(known: HashSet<T>, left: usize) -> Self {
+        Self { known, left }
+    }
+
+    fn lacks<'a>(&self, names: impl Iterator<Item = &'a T>) -> bool
+    where
+        T: 'a,
+    {
+        names.filter(|name| !self.known.contains(name)).count() > self.left
+    }
+
+    fn take<'a>(&mut self, names: impl Iterator<Item = &'a T>)
+    where
+        T: 'a,
+    {
+        for name in names {
+            if self.known.insert(name.clone()) {
+                self.left = self.left.saturating_sub(1);
+            }
+        }
+    }
+}
+
+impl Room {
+    /// Reads it for these reports; `existing` are the pipelines that are there.
+    pub(super) async fn read(
+        connection: &impl ConnectionTrait,
+        group: &[Vec<Entry>],
+        existing: &BTreeMap<PipelineKey, Revision>,
+        limits: Cardinality,
+        now: Timestamp,
+    ) -> Result<Self, DbErr> {
+        let reports = || group.iter().flatten().map(|entry| &entry.report);
+        let is_new = reports().any(|report| !existing.contains_key(report.pipeline()));
+        let left =
+            if is_new { limits.pipelines.saturating_sub(pipelines(connection, limits.pipelines).await?) } else { 0 };
+        let pipelines = Names::new(existing.keys().cloned().collect(), left);
+
+        let of_existing = || reports().filter(|report| existing.contains_key(report.pipeline()));
+        let given: BTreeSet<_> =
+            of_existing().filter_map(|report| Some((report.pipeline(), report.source()?))).collect();
+        let mut found: HashMap<PipelineKey, HashSet<SourceKey>> = HashMap::new();
+        for given in chunks(&given) {
+            for row in query(connection, SOURCES, &given).await? {
+                let key = parsed(&row.try_get_by_index::<String>(1)?)?;
+                found.entry(parsed(&row.try_get_by_index::<String>(0)?)?).or_default().insert(key);
+            }
+        }
+        let sources = names(connection, &given, found, "sources", limits.sources).await?;
+
+        let given: BTreeSet<_> =
+            of_existing().flat_map(|report| report.checks().keys().map(|name| (report.pipeline(), name))).collect();
+        let (mut found, mut noted) = (HashMap::<PipelineKey, HashSet<CheckName>>::new(), HashSet::new());
+        let today = Bucket::Day.start_of(now);
+        for given in chunks(&given) {
+            for row in query(connection, CHECKS, &given).await? {
+                let pipeline: PipelineKey = parsed(&row.try_get_by_index::<String>(0)?)?;
+                let name: CheckName = parsed(&row.try_get_by_index::<String>(1)?)?;
+                if row.try_get_by_index::<Timestamp>(2)? >= today {
+                    noted.insert((pipeline.clone(), name.clone()));
+                }
+                found.entry(pipeline).or_default().insert(name);
+            }
+        }
+        let checks = names(connection, &given, found, "pipeline_checks", limits.checks).await?;
+        Ok(Self { limits, pipelines, sources, checks, noted, to_note: BTreeSet::new() })
+    }
+
+    /// Takes the room for a report, or says which limit leaves none.
+    pub(super) fn admit(&mut self, report: &Report) -> Result<(), Exceeded> {
+        let Self { limits, pipelines, .. } = self;
+        let pipeline = report.pipeline();
+        let sources =
+            self.sources.entry(pipeline.clone()).or_insert_with(|| Names::new(HashSet::new(), limits.sources));
+        let checks = self.checks.entry(pipeline.clone()).or_insert_with(|| Names::new(HashSet::new(), limits.checks));
+        if pipelines.lacks([pipeline].into_iter()) {
+            return Err(Exceeded::Pipelines(limits.pipelines));
+        }
+        if sources.lacks(report.source().into_iter()) {
+            return Err(Exceeded::Sources(limits.sources));
+        }
+        if checks.lacks(report.checks().keys()) {
+            return Err(Exceeded::Checks(limits.checks));
+        }
+        pipelines.take([pipeline].into_iter());
+        sources.take(report.source().into_iter());
+        checks.take(report.checks().keys());
+        let named = report.checks().keys().map(|name| (pipeline.clone(), name.clone()));
+        self.to_note.extend(named.filter(|check| !self.noted.contains(check)));
+        Ok(())
+    }
+
+    /// Notes which checks were reported, once a day each.
+    pub(super) async fn write(&self, connection: &impl ConnectionTrait, now: Timestamp) -> Result<(), DbErr> {
+        let rows: Vec<_> = self.to_note.iter().map(|(pipeline, name)| (pipeline, name, text(now))).collect();
+        for rows in rows.chunks(ROWS) {
+            execute(connection, note_checks(connection.get_database_backend()), rows).await?;
+        }
+        Ok(())
+    }
+}
+
+/// How many pipelines there are, as far as the limit.
+pub(super) async fn pipelines(connection: &impl ConnectionTrait, limit: usize) -> Result<usize, DbErr> {
+    count(connection, "SELECT COUNT(*) FROM (SELECT 1 FROM pipelines LIMIT $1) AS found", [bigint(limit)]).await
+}
+
+/// How many sources a pipeline has, as far as the limit.
+pub(super) async fn sources(
+    connection: &impl ConnectionTrait,
+    pipeline: &PipelineKey,
+    limit: usize,
+) -> Result<usize, DbErr> {
+    of_pipeline(connection, "sources", pipeline, limit).await
+}
+
+async fn of_pipeline(
+    connection: &impl ConnectionTrait,
+    table: &str,
+    pipeline: &PipelineKey,
+    limit: usize,
+) -> Result<usize, DbErr> {
+    let sql = format!("SELECT COUNT(*) FROM (SELECT 1 FROM {table} WHERE pipeline = $1 LIMIT $2) AS found");
+    count(connection, &sql, [pipeline.as_str().into(), bigint(limit)]).await
+}
+
+/// A count that stops at a limit, which is the last of the values: what is far beyond it costs no more.
+pub(super) async fn count(
+    connection: &impl ConnectionTrait,
+    sql: &str,
+    values: impl IntoIterator<Item = sea_orm::Value>,
+) -> Result<usize, DbErr> {
+    let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, values);
+    let row = connection.query_one_raw(statement).await?;
+    let count: i64 = row.ok_or_else(|| DbErr::RecordNotFound("a count".to_owned()))?.try_get_by_index(0)?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
+/// A limit as a parameter.
+pub(super) fn bigint(limit: usize) -> sea_orm::Value {
+    i64::try_from(limit).unwrap_or(i64::MAX).into()
+}
+
+/// The names of each pipeline. Only where one is new is it counted how many there are.
+async fn names<T: Hash + Eq + Clone + Ord>(
+    connection: &impl ConnectionTrait,
+    given: &BTreeSet<(&PipelineKey, &T)>,
+    mut found: HashMap<PipelineKey, HashSet<T>>,
+    table: &str,
+    limit: usize,
+) -> Result<HashMap<PipelineKey, Names<T>>, DbErr> {
+    let mut all = HashMap::new();
+    for &(pipeline, name) in given {
+        let known = found.entry(pipeline.clone()).or_default();
+        if !known.contains(name) && !all.contains_key(pipeline) {
+            let left = limit.saturating_sub(of_pipeline(connection, table, pipeline, limit).await?);
+            all.insert(pipeline.clone(), left);
+        }
+    }
+    Ok(found
+        .into_iter()
+        .map(|(pipeline, known)| {
+            let left = all.get(&pipeline).copied().unwrap_or(0);
+            (pipeline, Names::new(known, left))
+        })
+        .collect())
+}
+
+fn chunks<T: Ord + Copy>(given: &BTreeSet<T>) -> impl Iterator<Item = Vec<T>> {
+    let all: Vec<T> = given.iter().copied().collect();
+    let parts: Vec<Vec<T>> = all.chunks(ROWS).map(<[T]>::to_vec).collect();
+    parts.into_iter()
+}
+
+/// As the roll-ups' statements: the same for however many names, which come as one text of JSON.
+struct Lookup {
+    postgres: &'static str,
+    sqlite: &'static str,
+}
+
+const SOURCES: Lookup = Lookup {
+    postgres: "SELECT s.pipeline, s.key FROM jsonb_array_elements($1::jsonb) AS given(item) \
+               JOIN sources AS s ON s.pipeline = item ->> 0 AND s.key = item ->> 1",
+    sqlite: "SELECT s.pipeline, s.key FROM json_each($1) AS given \
+             CROSS JOIN sources AS s ON s.pipeline = given.value ->> 0 AND s.key = given.value ->> 1",
+};
+
+const CHECKS: Lookup = Lookup {
+    postgres: "SELECT c.pipeline, c.name, c.seen_at FROM jsonb_array_elements($1::jsonb) AS given(item) \
+               JOIN pipeline_checks AS c ON c.pipeline = item ->> 0 AND c.name = item ->> 1",
+    sqlite: "SELECT c.pipeline, c.name, c.seen_at FROM json_each($1) AS given \
+             CROSS JOIN pipeline_checks AS c ON c.pipeline = given.value ->> 0 AND c.name = given.value ->> 1",
+};
+
+async fn query(
+    connection: &impl ConnectionTrait,
+    lookup: Lookup,
+    given: &(impl Serialize + ?Sized),
+) -> Result<Vec<sea_orm::QueryResult>, DbErr> {
+    let backend = connection.get_database_backend();
+    let sql = if backend == DbBackend::Postgres { lookup.postgres } else { lookup.sqlite };
+    let given = serde_json::to_string(given).map_err(|error| DbErr::Custom(error.to_string()))?;
+    connection.query_all_raw(Statement::from_sql_and_values(backend, sql, [given.into()])).await
+}
+
+fn note_checks(backend: DbBackend) -> &'static str {
+    match backend {
+        DbBackend::Postgres => {
+            "INSERT INTO pipeline_checks (pipeline, name, seen_at) \
+             SELECT item ->> 0, item ->> 1, (item ->> 2)::timestamptz FROM jsonb_array_elements($1::jsonb) AS items(item) \
+             ON CONFLICT (pipeline, name) DO UPDATE SET seen_at = excluded.seen_at"
+        }
+        _ => {
+            "INSERT INTO pipeline_checks (pipeline, name, seen_at) \
+             SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($1) WHERE true \
+             ON CONFLICT (pipeline, name) DO UPDATE SET seen_at = excluded.seen_at"
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Reporters that name more and more, and data of an older server that is beyond the limits.
+
+use pipewatch::config::Flags;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support::{Database, Server, now, run, with};
+
+const RUNS: &str = "/api/v1/source-runs";
+const METRICS: &str = "/api/v1/data-quality-metrics";
+
+behaviours! {
+    what_is_new_beyond_a_limit_is_refused_by_item,
+    a_lowered_limit_stops_only_what_is_new,
+    mutations_beyond_a_limit_are_refused,
+}
+
+fn small() -> Flags {
+    Flags {
+        max_pipelines: Some(3),
+        max_sources_per_pipeline: Some(2),
+        max_checks_per_pipeline: Some(2),
+        max_labels_per_source: Some(2),
+        max_silences: Some(1),
+        max_text_length: Some(10),
+        ..Flags::default()
+    }
+}
+
+fn with_checks(item: Value, names: &[&str]) -> Value {
+    let checks: Vec<_> = names.iter().map(|name| json!({"name": name, "attempts": 9, "passes": 9})).collect();
+    with(item, json!({"checks": checks}))
+}
+
+/// The field and what is expected of each item, or its status where it is stored.
+fn outcomes(answer: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let results = answer["results"].as_array().expect("results");
+    let outcome = |result: &Value| match result["errors"].as_array().map(Vec::as_slice) {
+        Some([fault]) => (text(&fault["field"]), text(&fault["expected"])),
+        _ => (text(&result["status"]), String::new()),
+    };
+    results.iter().map(outcome).collect()
+}
+
+async fn what_is_new_beyond_a_limit_is_refused_by_item(database: Database) {
+    let server = Server::start_with(database, small()).await;
+    let id = Uuid::now_v7();
+    let of = |pipeline: &str, source: &str| with(run(source), json!({"pipeline": pipeline}));
+    let begun = json!({"id": id, "source": "a", "timestamp": now(), "outcome": "running"});
+    let stored = ("stored", "");
+    let pipelines = ("pipeline", "at most 3 pipelines (setting max_pipelines)");
+    let sources = ("source", "at most 2 sources per pipeline (setting max_sources_per_pipeline)");
+    let checks = ("checks", "at most 2 checks per pipeline (setting max_checks_per_pipeline)");
+    for (path, items, status, expect) in [
+        // One of these is beyond the limit of sources, and the others are stored.
+        (RUNS, vec![begun, run("b"), run("c"), run("b")], 207, vec![stored, stored, sources, stored]),
+        (RUNS, vec![run("c"), run("d")], 422, vec![sources, sources]),
+        (
+            METRICS,
+            vec![json!({"timestamp": now(), "metric_type": "hourly", "source": "c", "geocoding_attempts": 1,
+            "geocoding_successes": 1})],
+            422,
+            vec![sources],
+        ),
+        (
+            RUNS,
+            vec![of("p1", "a"), of("p2", "a"), of("p3", "a"), of("p2", "b")],
+            207,
+            vec![stored, stored, pipelines, stored],
+        ),
+        (RUNS, vec![of("p3", "a")], 422, vec![pipelines]),
+        (RUNS, vec![with_checks(run("a"), &["x"]), with_checks(run("a"), &["x", "y", "z"])], 207, vec![stored, checks]),
+        // The refused one took no place.
+        (RUNS, vec![with_checks(run("a"), &["y"]), with_checks(run("b"), &["y", "x"])], 201, vec![stored, stored]),
+        (RUNS, vec![with_checks(run("a"), &["z"])], 422, vec![checks]),
+        (RUNS, vec![with_checks(of("p1", "a"), &["z"])], 201, vec![stored]),
+        // The end of a run that has begun.
+        (RUNS, vec![with_checks(with(run("a"), json!({"id": id})), &["z"])], 422, vec![checks]),
+        (RUNS, vec![with_checks(with(run("a"), json!({"id": id})), &["x"])], 201, vec![stored]),
+    ] {
+        let (found, answer) = server.report(path, &json!(items)).await;
+        let expect: Vec<_> = expect.iter().map(|(field, text)| ((*field).to_owned(), (*text).to_owned())).collect();
+        assert_eq!((found, outcomes(&answer)), (status, expect), "{answer}");
+    }
+    let overview = server.data("{ pipelines { key totalSources } }", json!({})).await;
+    let expect =
+        [("default", 2), ("p1", 1), ("p2", 2)].map(|(key, sources)| json!({"key": key, "totalSources": sources}));
+    assert_eq!(overview["pipelines"], json!(expect));
+    let record = "mutation($input: SourceRunInput!) { recordSourceRun(input: $input) { results { status errors { field expected } } } }";
+    let answer = server.data(record, json!({"input": {"source": "c", "timestamp": now()}})).await;
+    let result = &answer["recordSourceRun"]["results"][0];
+    assert_eq!((&result["status"], &result["errors"][0]["field"]), (&json!("REFUSED"), &json!("source")), "{result}");
+    assert_eq!(result["errors"][0]["expected"], sources.1);
+    server.stop().await;
+}
+
+async fn a_lowered_limit_stops_only_what_is_new(database: Database) {
+    let server = Server::start(database).await;
+    let ids: Vec<Uuid> = (0..4).map(|_| Uuid::now_v7()).collect();
+    let names = ["w", "x", "y", "z"];
+    let all: Vec<Value> =
+        (0..4).map(|n| with_checks(with(run(names[n]), json!({"id": ids[n]})), &names[..=n])).collect();
+    server.store_runs(RUNS, &all).await;
+    let elsewhere: Vec<Value> = names.iter().map(|name| with(run("a"), json!({"pipeline": name}))).collect();
+    server.store_runs(RUNS, &elsewhere).await;
+    let server = Server::start_with(server.stop().await, small()).await;
+
+    let (status, answer) = server.report(RUNS, &json!(all)).await;
+    assert_eq!(status, 200, "the same reports are duplicates still: {answer}");
+    let again: Vec<Value> = names.iter().map(|name| with_checks(run(name), &names)).collect();
+    server.store_runs(RUNS, &again).await;
+    server.store_runs(RUNS, &elsewhere).await;
+    assert_eq!(server.report(RUNS, &run("new")).await.0, 422);
+    assert_eq!(server.report(RUNS, &with_checks(run("w"), &["new"])).await.0, 422);
+    assert_eq!(server.report(RUNS, &with(run("a"), json!({"pipeline": "new"}))).await.0, 422);
+
+    // All of it is readable, and removing makes room.
+    let status = server.status("?sources=all").await;
+    assert_eq!(status["scraping_health"]["total_sources"], 4);
+    assert_eq!(status["data_quality"]["checks"].as_array().map(Vec::len), Some(6));
+    for key in ["w", "x"] {
+        server.data("mutation($key: String!) { removePipeline(pipeline: $key) }", json!({"key": key})).await;
+    }
+    assert_eq!(server.report(RUNS, &with(run("a"), json!({"pipeline": "new"}))).await.0, 422, "three are left");
+    server.data("mutation { removePipeline(pipeline: \"y\") }", json!({})).await;
+    for key in ["w", "x", "y"] {
+        server.data("mutation($key: String!) { removeSource(source: $key) }", json!({"key": key})).await;
+    }
+    server.store_runs(RUNS, &[run("new"), with(run("a"), json!({"pipeline": "new"}))]).await;
+    server.stop().await;
+}
+
+async fn mutations_beyond_a_limit_are_refused(database: Database) {
+    let server = Server::start_with(database, small()).await;
+    let upsert = "mutation($pipeline: String!, $source: String!, $labels: [LabelInput!]) {
+        upsertSource(pipeline: $pipeline, source: $source, labels: $labels) { key labels { name } } }";
+    let label = |name: &str, value: &str| json!({"name": name, "value": value});
+    let variables =
+        |pipeline: &str, source: &str, labels: Value| json!({"pipeline": pipeline, "source": source, "labels": labels});
+    for (pipeline, source, labels, setting) in [
+        ("p1", "a", json!([label("team", "maps"), label("b", "c")]), None),
+        ("p1", "a", json!([label("a", "b"), label("b", "c"), label("c", "d")]), Some("max_labels_per_source")),
+        ("p1", "b", json!([label("a", "12345678901")]), Some("max_text_length")),
+        ("p1", "b", json!([]), None),
+        ("p1", "c", Value::Null, Some("max_sources_per_pipeline")),
+        ("p2", "a", Value::Null, None),
+        ("p3", "a", Value::Null, Some("max_pipelines")),
+        ("p1", "b", json!([label("a", "ä234567890")]), None),
+    ] {
+        refused_by(&server, upsert, variables(pipeline, source, labels), setting).await;
+    }
+    let silence = "mutation($until: DateTime!, $label: String, $reason: String!, $author: String!) {
+        silenceAlerts(rule: SILENCE, label: $label, until: $until, author: $author, reason: $reason) { id } }";
+    let until = "2999-01-01T00:00:00Z";
+    for (label, author, reason, setting) in [
+        ("team=maps", "ada", "12345678901", Some("max_text_length")),
+        ("team=12345678901", "ada", "why", Some("max_text_length")),
+        ("team=maps", &*"a".repeat(256), "why", Some("255 characters")),
+        ("team=maps", "ada", "why", None),
+        ("team=maps", "ada", "why", Some("max_silences")),
+    ] {
+        let variables = json!({"until": until, "label": label, "author": author, "reason": reason});
+        refused_by(&server, silence, variables, setting).await;
+    }
+    let acknowledge =
+        "mutation($id: ID!, $note: String) { acknowledgeAlert(id: $id, author: \"ada\", note: $note) { id } }";
+    refused_by(&server, acknowledge, json!({"id": Uuid::nil(), "note": "12345678901"}), Some("max_text_length")).await;
+    server.stop().await;
+}
+
+/// The operation is refused with a message that names this, or succeeds.
+async fn refused_by(server: &Server, operation: &str, variables: Value, name: Option<&str>) {
+    let Some(name) = name else { return drop(server.data(operation, variables).await) };
+    let answer = server.graphql(operation, variables.clone()).await;
+    let error = &answer["errors"][0];
+    assert_eq!(error["extensions"]["code"], "BAD_USER_INPUT", "{variables}: {answer}");
+    assert!(error["message"].as_str().is_some_and(|message| message.contains(name)), "{variables}: {answer}");
+}

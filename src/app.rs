@@ -17,7 +17,7 @@ use crate::files;
 use crate::graphql::{self, Graphql};
 use crate::http::serve::{Acceptance, HEADROOM, serve};
 use crate::http::streams::Streams;
-use crate::http::{self, InitWait, Reservations, router};
+use crate::http::{self, Bodies, InitWait, Reservations, router};
 use crate::ingest::Ingest;
 use crate::live::admission::{Addresses, Admission};
 use crate::live::group::Groups;
@@ -93,6 +93,7 @@ pub async fn run(
         streams: streams.clone(),
         tokens: config.tokens,
         limits: config.limits,
+        bodies: Bodies::default(),
         init_wait,
         reservations: Reservations::default(),
         metrics,

@@ -1,5 +1,8 @@
 //! The one way in for reports, whichever door they came through.
 
+/// The items of a body.
+pub mod items;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -13,10 +16,12 @@ use crate::domain::pipeline::PipelineKey;
 use crate::domain::report::{Arrival, Fault, Report, ReportKind};
 use crate::domain::status::RuleBook;
 use crate::error::Result;
+pub use crate::ingest::items::MAX_ITEMS;
+use crate::ingest::items::TooLarge;
 use crate::store::{Entry, Recorded, Store};
 
-/// Items of one array, at most.
-pub const MAX_ITEMS: usize = 1_000;
+/// Faults that the answer to one request lists in full. Beyond it each refused item has its first fault only.
+const MAX_FAULTS: usize = 1_000;
 
 /// Takes reports.
 #[derive(Debug, Clone)]
@@ -24,6 +29,19 @@ pub struct Ingest {
     store: Arc<Store>,
     rules: Arc<RuleBook>,
     clock: Clock,
+}
+
+/// The items of one request, each parsed and checked as it is read.
+#[derive(Debug)]
+pub struct Batch {
+    kind: ReportKind,
+    arrival: Arrival,
+    rules: Arc<RuleBook>,
+    /// One for each item: its refusal, or nothing where the next of the entries is its report.
+    results: Vec<Option<ItemResult>>,
+    entries: Vec<Entry>,
+    /// Faults of all refused items.
+    faults: usize,
 }
 
 /// What became of a request's items.
@@ -69,25 +87,31 @@ impl Ingest {
         Self { store, rules, clock }
     }
 
-    /// Checks and stores items, each for itself; `pipeline` is for those that name none, `default` when it is absent.
-    /// The answer comes when what it calls stored is committed.
-    pub async fn record(&self, kind: ReportKind, items: Vec<Value>, pipeline: Option<&str>) -> Result<Answer> {
-        let arrival = Arrival {
-            received_at: self.clock.now(),
-            pipeline: pipeline.map_or_else(|| Ok(PipelineKey::default()), str::parse),
-        };
-        let mut results: Vec<Option<ItemResult>> = Vec::with_capacity(items.len());
-        let mut entries = Vec::new();
-        for (index, item) in items.into_iter().enumerate() {
-            let id = item.get("id").and_then(Value::as_str).and_then(|id| Uuid::try_parse(id).ok());
-            match Report::parse(kind, item, &arrival) {
-                Ok(report) => {
-                    entries.push(Entry { status: self.judge(&report), report });
-                    results.push(None);
-                }
-                Err(errors) => results.push(Some(ItemResult::refused(index, id, errors))),
-            }
+    /// An empty batch that has arrived now; `pipeline` is for items that name none, `default` when it is absent.
+    pub fn batch(&self, kind: ReportKind, pipeline: Option<&str>) -> Batch {
+        let pipeline = pipeline.map_or_else(|| Ok(PipelineKey::default()), str::parse);
+        Batch {
+            kind,
+            arrival: Arrival { received_at: self.clock.now(), pipeline },
+            rules: Arc::clone(&self.rules),
+            results: Vec::new(),
+            entries: Vec::new(),
+            faults: 0,
         }
+    }
+
+    /// Checks and stores items, each for itself, as [`Self::record_batch`] does.
+    pub async fn record(&self, kind: ReportKind, items: Vec<Value>, pipeline: Option<&str>) -> Result<Answer> {
+        let mut batch = self.batch(kind, pipeline);
+        for item in items {
+            batch.add(Ok(item));
+        }
+        self.record_batch(batch).await
+    }
+
+    /// Stores the accepted items of a batch. The answer comes when what it calls stored is committed.
+    pub async fn record_batch(&self, batch: Batch) -> Result<Answer> {
+        let Batch { results, entries, .. } = batch;
         let receipt = self.store.record(entries).await?;
         let mut recorded = receipt.results.into_iter();
         let results = results.into_iter().enumerate();
@@ -103,6 +127,47 @@ impl Ingest {
                 .map(|(key, revision)| (key.to_string(), revision.to_string()))
                 .collect(),
         })
+    }
+}
+
+impl Batch {
+    /// Checks an item. It is JSON in memory only until this returns.
+    pub fn add(&mut self, item: Result<Value, TooLarge>) {
+        let index = self.results.len();
+        let mut id = None;
+        let report = match item {
+            Ok(item) => {
+                id = item.get("id").and_then(Value::as_str).and_then(|id| Uuid::try_parse(id).ok());
+                Report::parse(self.kind, item, &self.arrival)
+            }
+            Err(too_large) => Err(vec![Fault {
+                field: String::new(),
+                message: too_large.to_string(),
+                expected: TooLarge::expected(),
+            }]),
+        };
+        let refused = match report {
+            Ok(report) => {
+                self.entries.push(Entry { status: self.judge(&report), report });
+                None
+            }
+            Err(mut faults) => {
+                faults.truncate(MAX_FAULTS.saturating_sub(self.faults).max(1));
+                self.faults += faults.len();
+                Some(ItemResult::refused(index, id, faults))
+            }
+        };
+        self.results.push(refused);
+    }
+
+    /// How many items it has.
+    pub fn len(&self) -> usize {
+        self.results.len()
+    }
+
+    /// Whether it has no item.
+    pub fn is_empty(&self) -> bool {
+        self.results.is_empty()
     }
 
     /// What the quality counts of a report come to by themselves.

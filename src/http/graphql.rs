@@ -1,9 +1,8 @@
 use async_graphql::parser::types::OperationType;
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest as _, Query, Request, State};
+use axum::body::Body;
+use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
@@ -15,9 +14,9 @@ use crate::graphql::{is_request_error, refusal};
 use crate::http::client_address::ClientAddress;
 use crate::http::graphql_sse::single::Wrong;
 use crate::http::graphql_sse::{distinct, single};
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, RETRY_AFTER};
 use crate::http::streams::hash;
-use crate::http::{Services, graphql_ws, pages, poll};
+use crate::http::{Bodies, MAX_GRAPHQL_BODY, Services, graphql_ws, pages, poll};
 
 /// GraphQL in all its forms: over HTTP, as event streams, and upgraded to a WebSocket.
 pub(super) async fn serve(
@@ -46,7 +45,7 @@ pub(super) async fn serve(
         return services.reservations.reserve().into_response();
     }
     if wants_events(request.headers()) && (method == Method::GET || method == Method::POST) {
-        let parameters = match parameters(request).await {
+        let parameters = match parameters(&services, request).await {
             Ok(parameters) => parameters,
             Err(Refusal { status, message }) => return Form::Json.respond(status, &refusal(message)),
         };
@@ -74,7 +73,7 @@ async fn over_http(services: Arc<Services>, viewer: Viewer, request: Request) ->
         return Problem::new(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", detail).into_response();
     };
     let known = request.headers().clone();
-    let parameters = match parameters(request).await {
+    let parameters = match parameters(&services, request).await {
         Ok(parameters) => parameters,
         Err(Refusal { status, message }) => return form.respond(status, &refusal(message)),
     };
@@ -123,7 +122,7 @@ async fn stream_of_token(
                 return Err(single::stream_not_found());
             }
             let form = Form::accepted(request.headers()).unwrap_or(Form::Json);
-            let parameters = match parameters(request).await {
+            let parameters = match parameters(&services, request).await {
                 Ok(parameters) => parameters,
                 Err(Refusal { status, message }) => return Ok(form.respond(status, &refusal(message))),
             };
@@ -164,8 +163,8 @@ async fn with_etag(response: Response, known: &HeaderMap) -> Response {
     Response::from_parts(parts, body)
 }
 
-async fn parameters(request: Request) -> Result<Parameters, Refusal> {
-    if request.method() == Method::GET { from_query(request.uri()) } else { from_body(request).await }
+async fn parameters(services: &Services, request: Request) -> Result<Parameters, Refusal> {
+    if request.method() == Method::GET { from_query(request.uri()) } else { from_body(&services.bodies, request).await }
 }
 
 /// Whether somebody has opened `/graphql` in a browser: they ask for a page, and no operation.
@@ -247,6 +246,9 @@ impl Form {
             Self::Json => "application/json; charset=utf-8",
         };
         http.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            http.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
         http
     }
 }
@@ -292,7 +294,7 @@ fn from_query(uri: &Uri) -> Result<Parameters, Refusal> {
     Parameters::from_json(parameters).map_err(|error| Refusal::bad_request(error.to_string()))
 }
 
-async fn from_body(request: Request) -> Result<Parameters, Refusal> {
+async fn from_body(bodies: &Bodies, request: Request) -> Result<Parameters, Refusal> {
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let mut parts = content_type.split(';').map(|part| part.trim().to_ascii_lowercase());
     let essence = parts.next().unwrap_or_default();
@@ -302,12 +304,14 @@ async fn from_body(request: Request) -> Result<Parameters, Refusal> {
         let message = format!("the Content-Type is {content_type:?}; expected application/json in UTF-8");
         return Err(Refusal { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, message });
     }
-    let body = Bytes::from_request(request, &())
-        .await
-        .map_err(|rejection: BytesRejection| Refusal { status: rejection.status(), message: rejection.body_text() })?;
-    let json =
-        serde_json::from_slice(&body).map_err(|error| Refusal::bad_request(format!("the body is no JSON: {error}")))?;
-    Parameters::from_json(json).map_err(|error| Refusal::bad_request(error.to_string()))
+    let parse = |body: &[u8]| {
+        let json =
+            serde_json::from_slice(body).map_err(|error| format!("the request body is not valid JSON: {error}"))?;
+        Parameters::from_json(json).map_err(|error| error.to_string())
+    };
+    let read = bodies.parse(request, MAX_GRAPHQL_BODY, parse).await;
+    let (parameters, _) = read.map_err(|error| Refusal { status: error.status(), message: error.to_string() })?;
+    parameters.map_err(Refusal::bad_request)
 }
 
 fn is_upgrade(headers: &HeaderMap) -> bool {

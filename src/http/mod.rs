@@ -30,6 +30,8 @@ mod plain;
 mod poll;
 /// Errors as responses.
 mod problem;
+/// Request bodies within a budget of memory.
+mod request_body;
 /// Accepting connections and ending them well.
 pub mod serve;
 /// What both kinds of WebSocket share.
@@ -51,14 +53,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::extract::{Query, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get, post};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Deserialize;
 use tower_http::cors::{AllowOrigin, CorsLayer};
-use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::report::ReportKind;
@@ -68,14 +69,17 @@ use crate::graphql::Graphql;
 pub use crate::http::graphql_sse::single::Reservations;
 pub use crate::http::graphql_ws::InitWait;
 use crate::http::problem::Problem;
+pub use crate::http::request_body::Bodies;
 use crate::http::streams::Streams;
 pub use crate::http::viewer::Tokens;
 use crate::ingest::Ingest;
 use crate::monitor::Monitor;
 use crate::store::Store;
 
-/// The largest body that is taken, in bytes, after decompression.
+/// The largest body of reports that is accepted, in bytes, after decompression.
 const MAX_BODY: usize = 8 * 1024 * 1024;
+/// The largest body of a GraphQL request that is accepted, in bytes, after decompression.
+const MAX_GRAPHQL_BODY: usize = 256 * 1024;
 /// The instant of the status that a 200 or a 304 speaks of, from which clients take the data's age.
 const STATUS_TIMESTAMP: HeaderName = HeaderName::from_static("x-status-timestamp");
 
@@ -98,6 +102,8 @@ pub struct Services {
     pub tokens: Tokens,
     /// What one client may do.
     pub limits: Limits,
+    /// The memory that request bodies may take.
+    pub bodies: Bodies,
     /// graphql-transport-ws clients that have not initialised their connections yet.
     pub init_wait: InitWait,
     /// The single streams of graphql-sse clients.
@@ -129,16 +135,11 @@ pub enum CorsOrigins {
 
 /// All routes.
 pub fn router(services: Services, cors: &CorsOrigins) -> Router {
-    let ingest =
-        |kind| post(move |state, viewer, uri, headers, body| ingest::record(kind, state, viewer, uri, headers, body));
-    // Only what takes a body pays for taking it.
-    let taking = Router::new()
+    let ingest = |kind| post(move |state, viewer, request| ingest::record(kind, state, viewer, request));
+    let router = Router::new()
         .route("/graphql", any(graphql::serve))
         .route("/api/v1/source-runs", ingest(ReportKind::SourceRun))
         .route("/api/v1/data-quality-metrics", ingest(ReportKind::DataQuality))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(RequestDecompressionLayer::new());
-    let router = Router::new()
         .route("/api/v1/monitoring/pipeline-status", get(poll::serve))
         .route("/api/v1/monitoring/pipeline-status/stream", get(sse::serve))
         .route("/api/v1/ws/monitoring/pipeline-status", get(websocket::serve))
@@ -153,7 +154,6 @@ pub fn router(services: Services, cors: &CorsOrigins) -> Router {
         .route("/graphiql", get(pages::graphiql))
         .route("/graphiql/", get(pages::graphiql))
         .route("/graphiql/assets/{name}", get(pages::graphiql_asset))
-        .merge(taking)
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed);
     // Where no other origin may read anything, there is nothing to say about it.

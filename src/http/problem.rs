@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::error::Error;
 
 /// How long a client should wait when the server cannot answer now, in seconds.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+pub(super) const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 /// An error as the plain routes answer it: RFC 9457, `application/problem+json`, with a `code` for programs.
 #[derive(Debug, Clone, Serialize)]

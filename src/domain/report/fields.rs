@@ -9,6 +9,8 @@ use crate::domain::report::Fault;
 const A_COUNT: &str = "a whole number from 0 to 2147483647";
 /// A rate that a reporter sends may differ this much, in points, from the one its counts give.
 const RATE_TOLERANCE: f64 = 0.1;
+/// Faults of one item that are listed. Finding the likely names of thousands of unknown fields would take seconds.
+const MAX_FAULTS: usize = 20;
 
 /// The fields of one item: each is taken out once and checked, what is wrong is gathered, and what is left over at the
 /// end is unknown.
@@ -37,7 +39,8 @@ impl Fields {
     }
 
     pub(super) fn finish(mut self) -> Vec<Fault> {
-        for name in std::mem::take(&mut self.left).into_iter().map(|(name, _)| name) {
+        let room = MAX_FAULTS.saturating_sub(self.faults.len());
+        for name in std::mem::take(&mut self.left).into_iter().map(|(name, _)| name).take(room) {
             let expected = match self.nearest(&name) {
                 Some(nearest) => format!("{nearest}?"),
                 None => format!("one of {}", self.known.join(", ")),
@@ -140,7 +143,9 @@ impl Fields {
 
     /// Takes over the faults of an item that is done with.
     pub(super) fn adopt(&mut self, item: Self) {
-        self.faults.extend(item.finish());
+        if self.faults.len() < MAX_FAULTS {
+            self.faults.extend(item.finish());
+        }
     }
 
     pub(super) fn required_count(&mut self, name: &'static str) -> Option<u32> {

@@ -1,42 +1,40 @@
 //! Reports by REST.
 
-/// The items of a body.
+/// The form of a body, and what is wrong with it.
 mod body;
 
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 
 use crate::domain::report::ReportKind;
 use crate::domain::viewer::Viewer;
 use crate::http::problem::Problem;
-use crate::http::{PlainQuery, Services};
-use crate::ingest::{Answer, ItemStatus};
+use crate::http::{MAX_BODY, PlainQuery, Services};
+use crate::ingest::{Answer, ItemStatus, items};
+
+/// Memory that an item takes beside its text while it waits to be stored.
+const ITEM_SIZE: usize = 1024;
 
 /// Takes one item, an array or NDJSON, and answers when what it calls stored is committed.
 pub(super) async fn record(
     kind: ReportKind,
     State(services): State<Arc<Services>>,
     _: Viewer,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    request: Request,
 ) -> Result<Response, Problem> {
-    let query = PlainQuery::of(&uri)?;
-    let form = body::Form::of(&headers)?;
-    let body = body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::too_large("the body is over 8 MiB, measured after decompression; send it in parts")
-        }
-        _ => Problem::bad_request(rejection.body_text()),
-    })?;
-    let items = body::items(form, &body)?;
-    let answer = services.ingest.record(kind, items, query.pipeline.as_deref()).await?;
+    let query = PlainQuery::of(request.uri())?;
+    let form = body::form(request.headers())?;
+    let mut batch = services.ingest.batch(kind, query.pipeline.as_deref());
+    let read = move |body: &[u8]| items::read(form, body, |item| batch.add(item)).map(|()| (batch, body.len()));
+    let (read, mut reservation) = services.bodies.parse(request, MAX_BODY, read).await?;
+    let (batch, length) = read?;
+    // The reports wait to be committed, and take memory as the body did.
+    reservation.cover(length + batch.len() * ITEM_SIZE)?;
+    let answer = services.ingest.record_batch(batch).await?;
     Ok((status(&answer), Json(answer)).into_response())
 }
 

@@ -56,16 +56,16 @@ pub(super) enum OfPipeline {
 /// What a route that takes reports may answer when it took none.
 #[derive(IntoResponses)]
 pub(super) enum OfReports {
-    /// The body is no JSON; the detail says where, by line and column.
+    /// The body is not valid JSON, or not valid gzip. The detail says where, by line and column.
     #[response(status = 400, content_type = "application/problem+json", example = json!({
         "status": 400, "title": "Bad Request", "code": "BAD_REQUEST",
-        "detail": "the body is no JSON: expected value at line 1 column 12"
+        "detail": "the request body is not valid JSON: expected value at line 1 column 12"
     }))]
     BadRequest(Problem),
-    /// The body has more than 8 MiB, 1,000 items in an array, or 10,000 lines.
+    /// The body has more than 8 MiB after decompression, 1,000 items in an array, or 10,000 lines.
     #[response(status = 413, content_type = "application/problem+json", example = json!({
         "status": 413, "title": "Payload Too Large", "code": "TOO_LARGE",
-        "detail": "the array has 1001 items; expected at most 1000: send several, or NDJSON"
+        "detail": "the array has more than 1000 items; send several requests, or NDJSON"
     }))]
     TooLarge(Problem),
     /// The body is neither JSON nor NDJSON.
@@ -74,7 +74,8 @@ pub(super) enum OfReports {
         "detail": "the Content-Type is \"text/plain\"; expected application/json (an object or an array) or application/x-ndjson"
     }))]
     UnsupportedMediaType(Problem),
-    /// The database does not answer, or the server stops: nothing of the body is known to be stored.
+    /// The database does not answer, the server stops, or the bodies of all requests take 96 MiB of memory: nothing of the body
+    /// is known to be stored.
     #[response(status = 503, content_type = "application/problem+json", headers(("Retry-After" = u64)), example = json!({
         "status": 503, "title": "Service Unavailable", "code": "DATABASE_UNAVAILABLE",
         "detail": "the database is not available"

@@ -1,6 +1,8 @@
 //! Attacks and failures, each with honest clients beside it. A file for each area; `make soak` runs them longer, with the
 //! figures that are promised.
 
+/// Request bodies.
+mod bodies;
 /// Reporters that name more and more.
 mod cardinality;
 

@@ -1,0 +1,257 @@
+//! Request bodies: read within a budget of memory over all connections, inflated and parsed off the async workers.
+
+use std::io::Read as _;
+use std::sync::Arc;
+
+use axum::body::BodyDataStream;
+use axum::extract::Request;
+use axum::http::{HeaderMap, StatusCode, header};
+use flate2::bufread::MultiGzDecoder;
+use futures_util::StreamExt as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::http::problem::Problem;
+
+/// A body up to this size is parsed where it is; a larger one, or a compressed one, on a thread for blocking work.
+const SMALL: usize = 64 * 1024;
+/// Memory for the first 64 KiB of each body. Nothing else may use it, so that large bodies never keep out small ones.
+const SMALL_BUDGET: usize = 16 * 1024 * 1024;
+/// Memory for what bodies have beyond their first 64 KiB. Both budgets together are 96 MiB.
+const LARGE_BUDGET: usize = 80 * 1024 * 1024;
+/// What a body's buffer begins with.
+const FIRST_CAPACITY: usize = 4 * 1024;
+/// Bytes that are inflated at a time.
+const INFLATED_PIECE: usize = 32 * 1024;
+/// The unit of the budgets.
+const KIB: usize = 1024;
+
+/// The memory that request bodies may take, over all connections, and the threads that parse large ones.
+#[derive(Debug, Clone)]
+pub struct Bodies {
+    small: Arc<Semaphore>,
+    large: Arc<Semaphore>,
+    parsing: Arc<Semaphore>,
+}
+
+/// Why a body could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadRequestBody {
+    /// It is longer than its route accepts.
+    #[error("the body is over {}, measured after decompression; send it in parts", size(*.0))]
+    TooLarge(usize),
+    /// The bodies of all requests take all the memory that they may.
+    #[error("the server is reading too many large bodies at the moment; try again in a few seconds")]
+    NoRoom,
+    /// It is compressed in a way that the server does not know.
+    #[error("the Content-Encoding is {0:?}; expected gzip, or no encoding")]
+    UnknownEncoding(String),
+    /// It is not what gzip writes.
+    #[error("the body is not valid gzip: {0}; compress it again")]
+    BadGzip(String),
+    /// The connection failed before its end.
+    #[error("the body ended early: {0}")]
+    Interrupted(String),
+}
+
+impl Default for Bodies {
+    fn default() -> Self {
+        Self::new(SMALL_BUDGET, LARGE_BUDGET)
+    }
+}
+
+impl Bodies {
+    fn new(small: usize, large: usize) -> Self {
+        // Half of the cores: the other half is left to everything else.
+        let parsing = std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1));
+        Self {
+            small: Arc::new(Semaphore::new(small / KIB)),
+            large: Arc::new(Semaphore::new(large / KIB)),
+            parsing: Arc::new(Semaphore::new(parsing)),
+        }
+    }
+
+    /// Reads the body of a request, at most `limit` bytes after decompression, and parses it. The reservation covers the
+    /// memory of what was read; the caller keeps it for as long as it keeps what was parsed.
+    pub(super) async fn parse<T: Send + 'static>(
+        &self,
+        request: Request,
+        limit: usize,
+        parse: impl FnOnce(&[u8]) -> T + Send + 'static,
+    ) -> Result<(T, Reservation), BadRequestBody> {
+        let is_gzip = is_gzip(request.headers())?;
+        let body = self.read(request, limit).await?;
+        if !is_gzip && body.bytes.len() <= SMALL {
+            return Ok((parse(&body.bytes), body.reservation));
+        }
+        // The semaphore is never closed.
+        let permit = Arc::clone(&self.parsing).acquire_owned().await.ok();
+        let bodies = self.clone();
+        // What it holds is held until it has ended, also when the request is gone before.
+        let parsing = tokio::task::spawn_blocking(move || {
+            let body = if is_gzip { bodies.inflate(&body, limit)? } else { body };
+            let parsed = parse(&body.bytes);
+            drop(permit);
+            Ok((parsed, body.reservation))
+        });
+        // It is never aborted, so its only error is a panic.
+        parsing.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    }
+
+    async fn read(&self, request: Request, limit: usize) -> Result<Buffer, BadRequestBody> {
+        let length = request.headers().get(header::CONTENT_LENGTH);
+        let length: Option<usize> = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        let is_too_large = length.is_some_and(|length| length > limit);
+        if is_too_large && request.headers().contains_key(header::EXPECT) {
+            return Err(BadRequestBody::TooLarge(limit));
+        }
+        let mut pieces = request.into_body().into_data_stream();
+        let mut buffer = self.buffer(limit);
+        let refused = loop {
+            if is_too_large {
+                break BadRequestBody::TooLarge(limit);
+            }
+            match pieces.next().await {
+                None => return Ok(buffer),
+                Some(Err(error)) => return Err(BadRequestBody::Interrupted(error.to_string())),
+                Some(Ok(piece)) => match buffer.push(&piece) {
+                    Ok(()) => {}
+                    Err(refused) => break refused,
+                },
+            }
+        };
+        drop(buffer);
+        discard(pieces, limit).await;
+        Err(refused)
+    }
+
+    fn inflate(&self, body: &Buffer, limit: usize) -> Result<Buffer, BadRequestBody> {
+        let mut inflated = self.buffer(limit);
+        let mut decoder = MultiGzDecoder::new(&body.bytes[..]);
+        let mut piece = vec![0; INFLATED_PIECE];
+        loop {
+            match decoder.read(&mut piece) {
+                Ok(0) => return Ok(inflated),
+                Ok(length) => inflated.push(&piece[..length])?,
+                Err(error) => return Err(BadRequestBody::BadGzip(error.to_string())),
+            }
+        }
+    }
+
+    fn buffer(&self, limit: usize) -> Buffer {
+        let reservation = Reservation { bodies: self.clone(), small: None, large: None };
+        Buffer { bytes: Vec::new(), limit, reservation }
+    }
+}
+
+/// Reads what a client still sends, within a limit: a connection closed while its client is sending is reset, and the
+/// client never reads why it was refused.
+async fn discard(mut pieces: BodyDataStream, limit: usize) {
+    let mut discarded = 0;
+    while let Some(Ok(piece)) = pieces.next().await {
+        discarded += piece.len();
+        if discarded > limit {
+            return;
+        }
+    }
+}
+
+/// What was read of a body, and the memory reserved for it.
+struct Buffer {
+    bytes: Vec<u8>,
+    limit: usize,
+    reservation: Reservation,
+}
+
+impl Buffer {
+    fn push(&mut self, piece: &[u8]) -> Result<(), BadRequestBody> {
+        let needed = self.bytes.len() + piece.len();
+        if needed > self.limit {
+            return Err(BadRequestBody::TooLarge(self.limit));
+        }
+        if needed > self.bytes.capacity() {
+            let capacity =
+                (2 * self.bytes.capacity()).clamp(FIRST_CAPACITY, self.limit.max(FIRST_CAPACITY)).max(needed);
+            self.reservation.cover(capacity)?;
+            self.bytes.reserve_exact(capacity - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(piece);
+        Ok(())
+    }
+}
+
+/// Memory that is reserved for a body, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Reservation {
+    bodies: Bodies,
+    small: Option<OwnedSemaphorePermit>,
+    large: Option<OwnedSemaphorePermit>,
+}
+
+impl Reservation {
+    /// Grows to so many bytes. It never waits, since it holds what others may be waiting for.
+    pub(super) fn cover(&mut self, bytes: usize) -> Result<(), BadRequestBody> {
+        let small = bytes.min(SMALL);
+        grow(&mut self.small, &self.bodies.small, small)?;
+        grow(&mut self.large, &self.bodies.large, bytes - small)
+    }
+}
+
+fn grow(held: &mut Option<OwnedSemaphorePermit>, budget: &Arc<Semaphore>, bytes: usize) -> Result<(), BadRequestBody> {
+    let has = held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+    let more = bytes.div_ceil(KIB).saturating_sub(has);
+    if more == 0 {
+        return Ok(());
+    }
+    let more = u32::try_from(more).map_err(|_| BadRequestBody::NoRoom)?;
+    let more = Arc::clone(budget).try_acquire_many_owned(more).map_err(|_| BadRequestBody::NoRoom)?;
+    match held {
+        Some(held) => held.merge(more),
+        None => *held = Some(more),
+    }
+    Ok(())
+}
+
+fn is_gzip(headers: &HeaderMap) -> Result<bool, BadRequestBody> {
+    let mut encodings = headers.get_all(header::CONTENT_ENCODING).into_iter();
+    let encoding = match (encodings.next(), encodings.next()) {
+        (None, _) => return Ok(false),
+        (Some(encoding), None) => encoding,
+        (Some(_), Some(_)) => return Err(BadRequestBody::UnknownEncoding("several".into())),
+    };
+    match encoding.to_str().map(|encoding| encoding.trim().to_ascii_lowercase()).as_deref() {
+        Ok("" | "identity") => Ok(false),
+        Ok("gzip" | "x-gzip") => Ok(true),
+        _ => Err(BadRequestBody::UnknownEncoding(String::from_utf8_lossy(encoding.as_bytes()).into_owned())),
+    }
+}
+
+fn size(bytes: usize) -> String {
+    if bytes.is_multiple_of(KIB * KIB) { format!("{} MiB", bytes / KIB / KIB) } else { format!("{} KiB", bytes / KIB) }
+}
+
+impl BadRequestBody {
+    /// The status of its answer.
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
+            Self::UnknownEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::BadGzip(_) | Self::Interrupted(_) => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+impl From<BadRequestBody> for Problem {
+    fn from(error: BadRequestBody) -> Self {
+        let detail = error.to_string();
+        match error {
+            BadRequestBody::TooLarge(_) => Self::too_large(detail),
+            BadRequestBody::NoRoom => Self::overloaded(detail),
+            BadRequestBody::UnknownEncoding(_) => Self::unsupported_media_type(detail),
+            BadRequestBody::BadGzip(_) | BadRequestBody::Interrupted(_) => Self::bad_request(detail),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

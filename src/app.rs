@@ -25,7 +25,7 @@ use crate::live::patience::Patience;
 use crate::live::registry::Registry;
 use crate::monitor::{Monitor, Schedule};
 use crate::notices::Notices;
-use crate::store::{Direction, Store};
+use crate::store::{Conversion, Direction, Store};
 use crate::upkeep::Upkeep;
 
 /// A comment goes out on an event stream after so many seconds without an event.
@@ -46,7 +46,11 @@ pub async fn run(
     shutdown: CancellationToken,
     serving: impl FnOnce(),
 ) -> Result<()> {
-    let store = Arc::new(Store::open_with(&config.database_url, clock.clone(), config.cardinality).await?);
+    let store = Store::open_exclusively(&config.database_url, clock.clone(), config.cardinality).await?;
+    let store = Arc::new(store);
+    if let Err(error) = store.enable_incremental_vacuum(Conversion::Quick).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "the database file could not be vacuumed");
+    }
     if config.migrate {
         store.migrate(Direction::Up(None)).await?;
     }
@@ -132,9 +136,9 @@ pub async fn run(
     drop(streams);
     background.close();
     background.wait().await;
-    match Arc::into_inner(store) {
-        Some(store) => store.close().await,
-        // A connection that was cut may still hold it; the database is safe without a farewell.
-        None => Ok(()),
+    match Arc::try_unwrap(store) {
+        Ok(store) => store.close().await,
+        // A connection that was cut may still hold it.
+        Err(store) => store.checkpoint().await,
     }
 }

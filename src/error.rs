@@ -30,6 +30,9 @@ pub enum Error {
     /// The database did not do what it was asked; its own words are for the log alone.
     #[error("the database is not available")]
     Database(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    /// The database is there and cannot be used as it is: another process has it, or its schema is not this program's.
+    #[error("{0}")]
+    Unusable(String),
     /// The server is going away.
     #[error("the server is shutting down")]
     ShuttingDown,

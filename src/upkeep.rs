@@ -17,6 +17,8 @@ use crate::store::retention::Retention;
 const CLOSING: Duration = Duration::from_secs(30);
 /// How often rows are looked for that are too old.
 const PRUNING: Duration = Duration::from_hours(1);
+/// How often the size of SQLite's WAL is checked.
+const WAL_CHECK: Duration = Duration::from_secs(5);
 /// A server has other things to do when it starts; and so long after a failure it is tried again.
 const FIRST_PRUNING: Duration = Duration::from_mins(1);
 
@@ -40,8 +42,8 @@ impl Upkeep {
 
     /// Runs until it is dropped. What fails is tried again.
     pub async fn run(&self) {
-        // Two loops: a long removal must not keep hours open.
-        tokio::join!(self.close_on(), self.prune_on());
+        // Several loops: a long removal must not keep hours open.
+        tokio::join!(self.close_on(), self.prune_on(), self.bound_wal());
     }
 
     /// Closes the hours that are due. Whether that succeeded.
@@ -52,7 +54,15 @@ impl Upkeep {
 
     /// Removes what is too old. Whether that succeeded.
     pub async fn prune(&self) -> bool {
-        let done = self.store.prune(&self.retention).await;
+        let prune = async {
+            let removed = self.store.prune(&self.retention).await?;
+            let pages = self.store.give_back_space().await?;
+            if pages > 0 {
+                tracing::debug!(pages, "gave free space of the database file back");
+            }
+            Ok(removed)
+        };
+        let done = prune.await;
         self.note("old rows removed", &self.pruning, done)
     }
 
@@ -73,6 +83,20 @@ impl Upkeep {
         loop {
             sleep(wait).await;
             wait = if self.prune().await { PRUNING } else { FIRST_PRUNING };
+        }
+    }
+
+    async fn bound_wal(&self) {
+        loop {
+            sleep(WAL_CHECK).await;
+            match self.store.bound_wal().await {
+                Ok(0) => {}
+                Ok(bytes) => tracing::debug!(bytes, "truncated a large WAL"),
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "the WAL could not be truncated; it is tried again");
+                }
+            }
         }
     }
 

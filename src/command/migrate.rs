@@ -3,7 +3,8 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use pipewatch::clock::Clock;
 use pipewatch::config::{self, DatabaseFlags};
-use pipewatch::store::{Direction, Store};
+use pipewatch::domain::cardinality::Cardinality;
+use pipewatch::store::{Conversion, Direction, Store};
 
 use crate::{chain, fail, print, refuse, start_logging};
 
@@ -49,9 +50,17 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
 }
 
 async fn act(url: &str, action: &Action) -> pipewatch::error::Result<String> {
-    let store = Store::open(url, Clock::system()).await?;
+    let store = match action {
+        Action::Up { .. } | Action::Down { .. } => {
+            Store::open_exclusively(url, Clock::system(), Cardinality::default()).await?
+        }
+        Action::Status => Store::open(url, Clock::system()).await?,
+    };
     match action {
-        Action::Up { steps } => store.migrate(Direction::Up(*steps)).await?,
+        Action::Up { steps } => {
+            store.enable_incremental_vacuum(Conversion::Full).await?;
+            store.migrate(Direction::Up(*steps)).await?;
+        }
         Action::Down { steps } => store.migrate(Direction::Down(*steps)).await?,
         Action::Status => {}
     }

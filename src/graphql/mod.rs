@@ -135,7 +135,7 @@ fn error(error: Error) -> async_graphql::Error {
         Error::AlertNotFound(_) => "ALERT_NOT_FOUND",
         Error::DefaultPipelineStays => "DEFAULT_PIPELINE_STAYS",
         Error::LimitReached(_) => "BAD_USER_INPUT",
-        Error::Database(_) => "DATABASE_UNAVAILABLE",
+        Error::Database(_) | Error::Unusable(_) => "DATABASE_UNAVAILABLE",
         Error::ShuttingDown => "SHUTTING_DOWN",
     };
     if let Error::Database(_) = &error {

@@ -57,7 +57,7 @@ impl From<Error> for Problem {
             Error::AlertNotFound(_) => (StatusCode::NOT_FOUND, "ALERT_NOT_FOUND"),
             Error::DefaultPipelineStays => (StatusCode::CONFLICT, "DEFAULT_PIPELINE_STAYS"),
             Error::LimitReached(_) => (StatusCode::UNPROCESSABLE_ENTITY, "LIMIT_REACHED"),
-            Error::Database(_) => (StatusCode::SERVICE_UNAVAILABLE, "DATABASE_UNAVAILABLE"),
+            Error::Database(_) | Error::Unusable(_) => (StatusCode::SERVICE_UNAVAILABLE, "DATABASE_UNAVAILABLE"),
             Error::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "SHUTTING_DOWN"),
         };
         if let Error::Database(_) = &error {

@@ -1,12 +1,16 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::sqlx;
 use sea_orm::sqlx::postgres::{PgListener, PgPoolOptions};
-use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     AccessMode, ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, IsolationLevel,
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
+
+use crate::store::sqlite_file::{self, SqliteFile};
+use crate::store::sqlite_upkeep::{self, WAL_LIMIT};
 
 /// How long a request waits for a connection, and a SQLite connection for another's lock.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -24,6 +28,7 @@ const POSTGRES_CONNECTIONS: u32 = 10;
 pub(super) struct Connections {
     write: DatabaseConnection,
     read: DatabaseConnection,
+    file: Option<Arc<SqliteFile>>,
 }
 
 impl Connections {
@@ -33,7 +38,9 @@ impl Connections {
             let write = Database::connect(sqlite(url, 1, |options| options)).await?;
             let read =
                 Database::connect(sqlite(url, SQLITE_READERS, |options| options.pragma("query_only", "on"))).await?;
-            Ok(Self { write, read })
+            let path = sqlite_file::path(url).map_err(|error| DbErr::Custom(error.to_string()))?;
+            let file = path.map(SqliteFile::opened).transpose()?.map(Arc::new);
+            Ok(Self { write, read, file })
         } else {
             let mut options = ConnectOptions::new(url);
             options
@@ -43,7 +50,7 @@ impl Connections {
                 .set_application_name("pipewatch")
                 .test_before_acquire_if_idle_for(Duration::from_secs(10));
             let pool = Database::connect(options).await?;
-            Ok(Self { write: pool.clone(), read: pool })
+            Ok(Self { write: pool.clone(), read: pool, file: None })
         }
     }
 
@@ -58,6 +65,7 @@ impl Connections {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
+        self.check_file()?;
         self.write.begin_with_options(options).await
     }
 
@@ -71,7 +79,24 @@ impl Connections {
             },
             _ => TransactionOptions::default(),
         };
+        self.check_file()?;
         self.read.begin_with_options(options).await
+    }
+
+    /// Fails when a SQLite file was deleted or replaced since it was opened. It costs a microsecond: what is committed to
+    /// a file must be checked again before it is acknowledged.
+    pub(super) fn check_file(&self) -> Result<(), DbErr> {
+        self.file.as_ref().map_or(Ok(()), |file| file.check())
+    }
+
+    /// The SQLite file.
+    pub(super) fn file(&self) -> Option<&SqliteFile> {
+        self.file.as_deref()
+    }
+
+    /// The pool of the one connection that writes, for what is no transaction.
+    pub(super) fn writer(&self) -> &DatabaseConnection {
+        &self.write
     }
 
     /// For a single query, which sees one state of the data by itself.
@@ -92,7 +117,11 @@ impl Connections {
     }
 
     pub(super) async fn close(self) -> Result<(), DbErr> {
+        let is_sqlite = self.backend() == DbBackend::Sqlite;
         self.read.close().await?;
+        if is_sqlite && let Err(error) = sqlite_upkeep::truncate_wal(&self.write).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the WAL could not be checkpointed at the end");
+        }
         self.write.close().await
     }
 }
@@ -118,6 +147,9 @@ fn sqlite(
                     // What is acknowledged survives a power cut too; group commit makes that cheap.
                     .synchronous(SqliteSynchronous::Full)
                     .foreign_keys(true)
+                    // Takes effect when the file is created; an existing one needs a VACUUM.
+                    .auto_vacuum(SqliteAutoVacuum::Incremental)
+                    .pragma("journal_size_limit", WAL_LIMIT.to_string())
                     .busy_timeout(PATIENCE),
             )
         });

@@ -44,6 +44,10 @@ mod room;
 mod rows;
 /// What stands in a source's row of its newest run.
 mod source_rows;
+/// The file of a SQLite database: its lock and its identity.
+mod sqlite_file;
+/// The WAL of a SQLite database, and its free space.
+mod sqlite_upkeep;
 /// Runs that are reported at their start.
 mod started_runs;
 /// The steps of runs.
@@ -70,6 +74,8 @@ pub use crate::store::neighbours::Listener;
 use crate::store::neighbours::Teller;
 pub use crate::store::quality_history::{DaysSums, SeriesHistory, SeriesHours};
 pub use crate::store::record::{Entry, Receipt, Recorded};
+use crate::store::sqlite_file::FileLock;
+pub use crate::store::sqlite_upkeep::Conversion;
 use crate::store::writer::Writer;
 
 /// The database.
@@ -83,6 +89,7 @@ pub struct Store {
     writing: JoinHandle<()>,
     telling: Option<JoinHandle<()>>,
     last_answer: tokio::sync::Mutex<Option<(Instant, bool)>>,
+    lock: Option<FileLock>,
 }
 
 /// How long the answer stands to whether the database answers.
@@ -119,7 +126,17 @@ impl Store {
         let changes = Arc::new(Changes::new(teller));
         let (writer, writing) = Writer::start(connections.clone(), clock.clone(), limits, Arc::clone(&changes));
         let last_answer = tokio::sync::Mutex::default();
-        Ok(Self { connections, clock, limits, changes, writer, writing, telling, last_answer })
+        Ok(Self { connections, clock, limits, changes, writer, writing, telling, last_answer, lock: None })
+    }
+
+    /// Opens the database for a process that needs a SQLite file for itself until it closes the store: one that serves it,
+    /// or changes its schema. PostgreSQL is shared.
+    pub async fn open_exclusively(url: &str, clock: Clock, limits: Cardinality) -> Result<Self> {
+        let lock = match sqlite_file::path(url)? {
+            Some(path) if path.parent().is_some_and(std::path::Path::is_dir) => Some(FileLock::take(&path).await?),
+            _ => None,
+        };
+        Ok(Self { lock, ..Self::open_with(url, clock, limits).await? })
     }
 
     /// Brings the schema up or down. All steps happen or none; servers that start at once do it one after another. Rows
@@ -175,7 +192,11 @@ impl Store {
         match *last {
             Some((at, answers)) if at.elapsed() < ASK_AGAIN => answers,
             _ => {
-                let answers = match self.connections.reader().execute_unprepared("SELECT 1").await {
+                let asked = async {
+                    self.connections.check_file()?;
+                    self.connections.reader().execute_unprepared("SELECT 1").await
+                };
+                let answers = match asked.await {
                     Ok(_) => true,
                     Err(error) => {
                         tracing::warn!(error = &error as &dyn std::error::Error, "the database does not answer");
@@ -235,7 +256,18 @@ impl Store {
         if let Some(telling) = self.telling {
             telling.await.map_err(Error::database)?;
         }
-        self.connections.close().await.map_err(Error::database)
+        self.connections.close().await.map_err(Error::database)?;
+        // Only now may another process have the file.
+        drop(self.lock);
+        Ok(())
+    }
+
+    /// Writes the WAL of a SQLite file into the file, for a store that cannot be closed because it is still referred to.
+    pub async fn checkpoint(&self) -> Result<()> {
+        match self.connections.file() {
+            Some(_) => sqlite_upkeep::truncate_wal(self.connections.writer()).await.map_err(Error::database),
+            None => Ok(()),
+        }
     }
 
     async fn read(&self) -> Result<DatabaseTransaction> {

@@ -116,6 +116,8 @@ async fn attempt_record(
         revisions.insert(key.clone(), revision);
     }
     transaction.commit().await?;
+    // A commit to a file that was deleted meanwhile is lost with this process.
+    connections.check_file()?;
 
     Ok(group.iter().zip(results).map(|(entries, results)| receipt(entries, results, &revisions)).collect())
 }

@@ -5,6 +5,8 @@
 mod bodies;
 /// Reporters that name more and more.
 mod cardinality;
+/// The SQLite file: one server at a time, noticed when it is gone, and no larger than it must be.
+mod sqlite_file;
 
 use std::time::Instant;
 

@@ -11,6 +11,7 @@ use pipewatch::config::{Config, DatabaseFlags, Flags};
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -49,7 +50,13 @@ impl Server {
             move || Utc::now() + TimeDelta::microseconds(ahead.load(Ordering::Relaxed))
         });
         let shutdown = CancellationToken::new();
-        let running = tokio::spawn(app::run(listener, config, clock, None, shutdown.clone(), || {}));
+        let (serving, is_serving) = oneshot::channel();
+        let serving = move || {
+            let _ = serving.send(());
+        };
+        let running = tokio::spawn(app::run(listener, config, clock, None, shutdown.clone(), serving));
+        // A server that cannot start says why when it is stopped.
+        let _ = in_time("the server serves", is_serving).await;
         Self { url, client: client(), database, ahead, shutdown, running }
     }
 

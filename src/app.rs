@@ -102,7 +102,7 @@ pub async fn run(
         reservations: Reservations::default(),
         metrics,
     };
-    let router = router(services, &config.cors);
+    let router = router(services, &config.cors, config.hosts);
     let notices = Arc::new(Notices::new(Arc::clone(&store), clock.clone(), config.notices));
     let evaluator = Evaluator::new(
         Arc::clone(&store),

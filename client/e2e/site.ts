@@ -80,9 +80,11 @@ export class Site {
       response.writeHead(502).end();
       return;
     }
+    const headers = { ...incoming.headers, host: this.#backend.host };
+    if (headers.origin) headers.origin = this.#backend.origin;
     const outgoing = request(
       new URL(path, this.#backend),
-      { method: incoming.method, headers: { ...incoming.headers, host: this.#backend.host }, agent: false },
+      { method: incoming.method, headers, agent: false },
       (answer) => {
         response.writeHead(answer.statusCode ?? 502, answer.headers);
         answer.pipe(response);

@@ -41,6 +41,8 @@ pub(super) struct File {
     pub(super) write_timeout: Option<String>,
     pub(super) tokens: Option<Vec<Secret>>,
     pub(super) cors_origins: Option<Vec<String>>,
+    pub(super) public_url: Option<String>,
+    pub(super) allowed_hosts: Option<Vec<String>>,
     pub(super) log: Option<String>,
     pub(super) demo: Option<bool>,
     #[serde(default)]

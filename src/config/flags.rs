@@ -137,6 +137,13 @@ pub struct Flags {
     /// Other origins whose pages may read the answers, separated by commas, or * [default: none]
     #[arg(long, env = "PIPEWATCH_CORS_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
     pub cors_origins: Option<Vec<String>>,
+    /// The URL at which browsers reach this server, such as https://pipewatch.example.org [default: none]
+    #[arg(long, env = "PIPEWATCH_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<String>,
+    /// Further host names of this server, HOST or HOST:PORT, separated by commas; requests for other names get 421. IP
+    /// addresses and localhost are always allowed [default: none]
+    #[arg(long, env = "PIPEWATCH_ALLOWED_HOSTS", value_name = "HOSTS", value_delimiter = ',')]
+    pub allowed_hosts: Option<Vec<String>>,
     /// Replay the bundled real sample into the pipeline "demo", for ever, a day in 2 seconds
     #[arg(long, env = "PIPEWATCH_DEMO")]
     pub demo: bool,

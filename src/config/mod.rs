@@ -26,7 +26,7 @@ use crate::domain::check::{CheckName, Threshold};
 use crate::domain::status::{RuleBook, Rules};
 use crate::graphql;
 use crate::http::client_address::TrustedProxies;
-use crate::http::{CorsOrigins, Limits, Tokens};
+use crate::http::{CorsOrigins, Hosts, Limits, Tokens};
 use crate::notices::Channels;
 use crate::store::retention::Retention;
 
@@ -86,6 +86,8 @@ pub struct Config {
     pub ping_after: Duration,
     /// Which other origins' pages may read the answers.
     pub cors: CorsOrigins,
+    /// The names of this server.
+    pub hosts: Hosts,
     /// Who is told of alerts.
     pub notices: Channels,
     /// What is logged, in tracing's filter syntax.
@@ -115,6 +117,7 @@ impl Config {
     ///
     /// # Errors
     /// The first setting that cannot be used.
+    #[allow(clippy::too_many_lines, reason = "a line for each setting")]
     pub fn load(flags: Flags, port: Option<&str>) -> Result<Self, BadSetting> {
         let file = read_file(flags.database.config.as_deref())?;
         let interval = duration("interval", flags.interval.or(file.interval), Duration::from_secs(5))?;
@@ -209,6 +212,7 @@ impl Config {
             write_timeout: wait("write_timeout", flags.write_timeout.or(file.write_timeout), Duration::from_secs(10))?,
             ping_after: wait("ping_after", flags.ping_after.or(file.ping_after), Duration::from_secs(25))?,
             cors: cors(&flags.cors_origins.or(file.cors_origins).unwrap_or_default())?,
+            hosts: hosts(flags.public_url.or(file.public_url), flags.allowed_hosts.or(file.allowed_hosts))?,
             notices: flags.notices.or(file.notices).check()?,
             log: flags.database.log.or(file.log).unwrap_or_else(|| DEFAULT_LOG.to_owned()),
             demo,
@@ -372,6 +376,15 @@ fn trusted_proxies(texts: &[String]) -> Result<TrustedProxies, BadSetting> {
     TrustedProxies::parse(texts).map_err(|text| {
         BadSetting::new("trusted_proxies", format!("{text:?}; expected addresses or networks such as 10.0.0.0/8"))
     })
+}
+
+fn hosts(public_url: Option<String>, allowed: Option<Vec<String>>) -> Result<Hosts, BadSetting> {
+    let bad = |key: &str, text: &str, expected| BadSetting::new(key, format!("{text:?}; {expected}"));
+    let public_url = public_url.filter(|url| !url.is_empty());
+    let public_url = public_url.map(|url| url.parse().map_err(|expected| bad("public_url", &url, expected)));
+    let allowed = allowed.into_iter().flatten();
+    let allowed = allowed.map(|host| host.parse().map_err(|expected| bad("allowed_hosts", &host, expected)));
+    Ok(Hosts { public_url: public_url.transpose()?, allowed: allowed.collect::<Result<_, _>>()? })
 }
 
 fn cors(origins: &[String]) -> Result<CorsOrigins, BadSetting> {

@@ -52,8 +52,7 @@ pub(super) async fn serve(
         if method == Method::GET
             && Operation::parse(parameters.clone()).is_ok_and(|it| it.kind == OperationType::Mutation)
         {
-            let problem = Form::Json.respond(StatusCode::METHOD_NOT_ALLOWED, &refusal("mutations go by POST"));
-            return allow(problem, "POST");
+            return mutation_by_get(Form::Json);
         }
         return distinct::serve(services, viewer, address, version, parameters).into_response();
     }
@@ -82,9 +81,7 @@ async fn over_http(services: Arc<Services>, viewer: Viewer, request: Request) ->
         Err(response) => return form.respond(form.request_error(), &response),
     };
     match operation.kind {
-        OperationType::Mutation if method == Method::GET => {
-            allow(form.respond(StatusCode::METHOD_NOT_ALLOWED, &refusal("mutations go by POST")), "POST")
-        }
+        OperationType::Mutation if method == Method::GET => mutation_by_get(form),
         OperationType::Subscription => {
             let message = format!(
                 "subscriptions are streams: open a WebSocket here with the subprotocol {}, or ask for Server-Sent \
@@ -126,9 +123,10 @@ async fn stream_of_token(
                 Ok(parameters) => parameters,
                 Err(Refusal { status, message }) => return Ok(form.respond(status, &refusal(message))),
             };
-            match reservations.start(&services, viewer, &token, parameters).await {
+            match reservations.start(&services, viewer, &token, &method, parameters).await {
                 Ok(accepted) => Ok(accepted),
                 Err(Wrong::Problem(problem)) => Err(problem),
+                Err(Wrong::Method) => Ok(mutation_by_get(form)),
                 // Its answer is all that there will be: without a status of its own nobody would know.
                 Err(Wrong::Operation(errors)) => {
                     Ok(form.respond(StatusCode::BAD_REQUEST, &async_graphql::Response::from_errors(errors)))
@@ -312,6 +310,11 @@ async fn from_body(bodies: &Bodies, request: Request) -> Result<Parameters, Refu
     let read = bodies.parse(request, MAX_GRAPHQL_BODY, parse).await;
     let (parameters, _) = read.map_err(|error| Refusal { status: error.status(), message: error.to_string() })?;
     parameters.map_err(Refusal::bad_request)
+}
+
+/// A GET changes nothing: a link or an image makes one.
+fn mutation_by_get(form: Form) -> Response {
+    allow(form.respond(StatusCode::METHOD_NOT_ALLOWED, &refusal("mutations go by POST")), "POST")
 }
 
 fn is_upgrade(headers: &HeaderMap) -> bool {

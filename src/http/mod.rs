@@ -1,5 +1,7 @@
 //! Routes, and the transports that bring a status to its watchers.
 
+/// Hosts and origins.
+mod authority;
 /// `GET /badge/{pipeline}.svg`: the overall status as a picture.
 mod badge;
 /// Streams that stay in hyper.
@@ -16,6 +18,8 @@ mod graphql;
 mod graphql_sse;
 /// `GET /graphql` upgraded: graphql-transport-ws.
 pub mod graphql_ws;
+/// Which requests are answered at all: none of other sites' pages.
+mod guard;
 /// `GET /api/health`, `/live`, `/ready`.
 mod health;
 /// `POST /api/v1/source-runs`, `POST /api/v1/data-quality-metrics`.
@@ -66,8 +70,11 @@ use crate::domain::report::ReportKind;
 use crate::domain::viewer::Viewer;
 use crate::error::Error;
 use crate::graphql::Graphql;
+pub use crate::http::authority::{AllowedHost, Hosts, PublicUrl};
 pub use crate::http::graphql_sse::single::Reservations;
 pub use crate::http::graphql_ws::InitWait;
+use crate::http::guard::Guard;
+pub use crate::http::guard::Routes;
 use crate::http::problem::Problem;
 pub use crate::http::request_body::Bodies;
 use crate::http::streams::Streams;
@@ -133,8 +140,19 @@ pub enum CorsOrigins {
     Only(Vec<HeaderValue>),
 }
 
-/// All routes.
-pub fn router(services: Services, cors: &CorsOrigins) -> Router {
+impl CorsOrigins {
+    fn allows(&self, origin: &HeaderValue) -> bool {
+        match self {
+            Self::None => false,
+            Self::Any => true,
+            Self::Only(origins) => origins.contains(origin),
+        }
+    }
+}
+
+/// All routes, of a server that has these names.
+pub fn router(services: Services, cors: &CorsOrigins, hosts: Hosts) -> Routes {
+    let guard = Guard { hosts, cors: cors.clone(), tokens: services.tokens.clone() };
     let ingest = |kind| post(move |state, viewer, request| ingest::record(kind, state, viewer, request));
     let router = Router::new()
         .route("/graphql", any(graphql::serve))
@@ -159,7 +177,7 @@ pub fn router(services: Services, cors: &CorsOrigins) -> Router {
     // Where no other origin may read anything, there is nothing to say about it.
     let router = if *cors == CorsOrigins::None { router } else { router.layer(cors_layer(cors)) };
     // One pointer: every request copies it several times.
-    router.with_state(Arc::new(services))
+    Routes::new(router.with_state(Arc::new(services)), guard)
 }
 
 fn cors_layer(origins: &CorsOrigins) -> CorsLayer {

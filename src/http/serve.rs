@@ -3,7 +3,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
 use hyper::body::Incoming;
@@ -16,9 +15,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt as _;
 
 use crate::http::client_address::{ClientAddress, TrustedProxies};
+use crate::http::guard::Routes;
 use crate::http::streams::Streams;
 use crate::http::takeover::Takeover;
 use crate::live::admission::Addresses;
@@ -49,7 +48,7 @@ pub struct Acceptance {
 }
 
 /// Accepts connections until the server stops; each is served by a task of its own.
-pub async fn serve(listener: TcpListener, router: Router, streams: Streams, acceptance: Acceptance) {
+pub async fn serve(listener: TcpListener, router: Routes, streams: Streams, acceptance: Acceptance) {
     let room = Arc::new(Semaphore::new(acceptance.most.min(Semaphore::MAX_PERMITS)));
     let accept = async || {
         // The permits are never closed.
@@ -105,7 +104,7 @@ struct Client {
     trusted: Arc<TrustedProxies>,
 }
 
-async fn connection(stream: TcpStream, client: Client, router: Router, stop: CancellationToken) {
+async fn connection(stream: TcpStream, client: Client, router: Routes, stop: CancellationToken) {
     let mut begin = [0; HTTP2_PREFACE.len()];
     match timeout(HEAD_TIMEOUT, stop.run_until_cancelled(stream.peek(&mut begin))).await {
         Ok(Some(Ok(1..))) => {}
@@ -119,7 +118,7 @@ async fn connection(stream: TcpStream, client: Client, router: Router, stop: Can
     }
 }
 
-async fn http1(stream: TcpStream, client: Client, router: Router, stop: CancellationToken) {
+async fn http1(stream: TcpStream, client: Client, router: Routes, stop: CancellationToken) {
     let (take, mut taken) = oneshot::channel();
     let take = Arc::new(std::sync::Mutex::new(Some(take)));
     let service = service_fn(move |request: Request<Incoming>| {
@@ -160,7 +159,7 @@ async fn http1(stream: TcpStream, client: Client, router: Router, stop: Cancella
     }
 }
 
-async fn http2(stream: TcpStream, client: Client, router: Router, stop: CancellationToken) {
+async fn http2(stream: TcpStream, client: Client, router: Routes, stop: CancellationToken) {
     let service = service_fn(move |request: Request<Incoming>| {
         let (router, client) = (router.clone(), client.clone());
         async move { Ok::<_, Infallible>(answer(router, request, &client).await) }
@@ -180,11 +179,11 @@ async fn http2(stream: TcpStream, client: Client, router: Router, stop: Cancella
     }
 }
 
-async fn answer(router: Router, request: Request<Incoming>, client: &Client) -> Response<Body> {
+async fn answer(router: Routes, request: Request<Incoming>, client: &Client) -> Response<Body> {
     let mut request = request.map(Body::new);
     let address = client.trusted.client(client.address, request.headers());
     request.extensions_mut().insert(ClientAddress(address));
-    router.oneshot(request).await.unwrap_or_else(|never| match never {})
+    router.answer(request).await
 }
 
 /// Whether only this one connection failed, before it was ours.

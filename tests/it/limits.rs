@@ -112,7 +112,7 @@ async fn one_group_a_subscription_however_many_ask() {
 fn mute(url: &str, query: &str) -> TcpStream {
     let mut stream = TcpStream::connect(url.trim_start_matches("http://")).expect("a connection");
     let head = format!(
-        "GET {PLAIN}{query} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        "GET {PLAIN}{query} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: cGlwZXdhdGNoLXJlYWRtZQ==\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).expect("sent");

@@ -187,6 +187,7 @@ async fn every_answer_is_as_it_is_described_and_every_one_described_is_given() {
     reports(&mut it).await;
     watching(&mut it).await;
     the_server_itself(&mut it).await;
+    other_sites(&mut it).await;
     trouble(&mut it, &database).await;
     for (path, method, operation) in it.description.operations() {
         for status in operation["responses"].as_object().expect("responses").keys() {
@@ -222,6 +223,24 @@ async fn reports(it: &mut Described) {
             it.expect(status, post.clone(), path, headers, &body).await;
         }
         it.expect(201, post.clone(), &format!("{path}?pipeline=other"), &[JSON], &new).await;
+    }
+}
+
+/// What every route but those of health answers to pages of other sites, and to requests for other hosts.
+async fn other_sites(it: &mut Described) {
+    let guarded: Vec<_> = it.description.operations().filter(|(.., it)| it["responses"].get("421").is_some()).collect();
+    let guarded: Vec<_> =
+        guarded.into_iter().map(|(path, method, _)| (path.to_owned(), method.to_uppercase())).collect();
+    assert!(guarded.len() > 7, "{guarded:?}");
+    for (path, method) in guarded {
+        let path = path.replace("{pipeline}", "default");
+        let method: Method = method.parse().expect("a method");
+        for (status, headers) in [
+            (403, &[("origin", "https://example.com")][..]),
+            (421, &[("host", "example.com"), ("authorization", "Bearer wrong")]),
+        ] {
+            it.expect(status, method.clone(), &path, headers, &json!("")).await;
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_graphql::ServerError;
 use async_graphql::parser::types::OperationType;
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, Version, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, Version, header};
 use axum::response::IntoResponse as _;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
@@ -189,6 +189,7 @@ impl Reservations {
         services: &Arc<Services>,
         viewer: Viewer,
         token: &str,
+        method: &Method,
         parameters: Parameters,
     ) -> Result<Response<Body>, Wrong> {
         let id = match parameters.extensions().get("operationId") {
@@ -197,6 +198,9 @@ impl Reservations {
         };
         let key = subscription::key(&parameters, viewer);
         let operation = Operation::parse(parameters.clone()).map_err(|response| Wrong::Operation(response.errors))?;
+        if *method == Method::GET && operation.kind == OperationType::Mutation {
+            return Err(Wrong::Method);
+        }
         let errors = services.graphql.check(operation.request).await;
         if !errors.is_empty() {
             return Err(Wrong::Operation(errors));
@@ -262,6 +266,8 @@ pub(in crate::http) enum Wrong {
     Problem(Problem),
     /// The operation itself.
     Operation(Vec<ServerError>),
+    /// It is a mutation, which a GET may not begin.
+    Method,
 }
 
 impl From<Problem> for Wrong {

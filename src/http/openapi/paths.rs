@@ -4,7 +4,7 @@
 use utoipa::{IntoParams, ToSchema};
 
 use crate::http::openapi::report::{Answer, DataQualityMetrics, SourceRuns};
-use crate::http::openapi::server::{Anywhere, Live, OfPipeline, OfReports, Problem, Ready, ServerHealth};
+use crate::http::openapi::server::{Anywhere, Guarded, Live, OfPipeline, OfReports, Problem, Ready, ServerHealth};
 use crate::http::openapi::status::PipelineStatus;
 
 /// What is to be seen.
@@ -49,6 +49,7 @@ struct Reported {
         )),
         OfPipeline,
         Anywhere,
+        Guarded,
     )
 )]
 pub(super) fn poll() {}
@@ -65,6 +66,7 @@ pub(super) fn poll() {}
             example = "retry: 3000\nevent: status\nid: 1769614245123\ndata: {\"pipeline\":\"default\", …}\n\n"),
         OfPipeline,
         Anywhere,
+        Guarded,
     )
 )]
 pub(super) fn stream() {}
@@ -90,6 +92,7 @@ pub(super) fn stream() {}
                 "detail": "expected Sec-WebSocket-Version: 13"
             })),
         OfPipeline,
+        Guarded,
     )
 )]
 pub(super) fn websocket() {}
@@ -110,6 +113,7 @@ pub(super) fn websocket() {}
         (status = 503, description = "Nothing is known for now: a grey badge that says `unavailable`", body = String,
             content_type = "image/svg+xml"),
         Anywhere,
+        Guarded,
     )
 )]
 pub(super) fn badge() {}
@@ -129,6 +133,7 @@ pub(super) fn badge() {}
         (status = 422, description = "All are refused", body = Answer),
         OfReports,
         Anywhere,
+        Guarded,
     )
 )]
 pub(super) fn source_runs() {}
@@ -148,6 +153,7 @@ pub(super) fn source_runs() {}
         (status = 422, description = "All are refused", body = Answer),
         OfReports,
         Anywhere,
+        Guarded,
     )
 )]
 pub(super) fn data_quality_metrics() {}
@@ -186,6 +192,7 @@ pub(super) fn ready() {}
         (status = 200, description = "The metrics", body = String, content_type = "text/plain",
             example = "# TYPE pipewatch_snapshots_total counter\npipewatch_snapshots_total 42\n"),
         Anywhere,
+        Guarded,
     )
 )]
 pub(super) fn metrics() {}
@@ -193,6 +200,6 @@ pub(super) fn metrics() {}
 /// This description.
 #[utoipa::path(
     get, path = "/api/openapi.json", tag = "server",
-    responses((status = 200, description = "The description", body = Object, content_type = "application/json"), Anywhere)
+    responses((status = 200, description = "The description", body = Object, content_type = "application/json"), Anywhere, Guarded)
 )]
 pub(super) fn description() {}

@@ -30,6 +30,26 @@ pub(super) enum Anywhere {
     Unauthorized(Problem),
 }
 
+/// What any route but those of health may answer to pages of other sites, and to requests for other hosts.
+#[derive(IntoResponses)]
+pub(super) enum Guarded {
+    /// A page of another origin made the request, and the server's setting `cors_origins` does not allow that origin.
+    #[response(status = 403, content_type = "application/problem+json", example = json!({
+        "status": 403, "title": "Forbidden", "code": "CROSS_SITE",
+        "detail": "pages of the origin \"https://example.com\" may not use this server; add their origin to the server's \
+                   setting cors_origins (PIPEWATCH_CORS_ORIGINS), or, if it is the server's own, set public_url \
+                   (PIPEWATCH_PUBLIC_URL)"
+    }))]
+    CrossSite(Problem),
+    /// The request names a host that is not this server's, and has no valid token in a header.
+    #[response(status = 421, content_type = "application/problem+json", example = json!({
+        "status": 421, "title": "Misdirected Request", "code": "MISDIRECTED_REQUEST",
+        "detail": "\"example.com\" is not a host of this server; use its IP address or localhost, or add the host to the \
+                   server's setting allowed_hosts (PIPEWATCH_ALLOWED_HOSTS), or set public_url (PIPEWATCH_PUBLIC_URL)"
+    }))]
+    Misdirected(Problem),
+}
+
 /// What a route of one pipeline's status may answer.
 #[derive(IntoResponses)]
 pub(super) enum OfPipeline {

@@ -3,6 +3,8 @@
 
 /// Request bodies.
 mod bodies;
+/// Pages of other sites, DNS rebinding, and credentials.
+mod browsers;
 /// Reporters that name more and more.
 mod cardinality;
 /// The SQLite file: one server at a time, noticed when it is gone, and no larger than it must be.

@@ -1,0 +1,213 @@
+//! What a request must name to be answered, so that no page of another site can read or change anything: one of this
+//! server's hosts, and no other site as where it comes from. Programs other than browsers need only the host.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri, header};
+use axum::response::IntoResponse as _;
+use metrics::counter;
+use tower::ServiceExt as _;
+
+use crate::http::CorsOrigins;
+use crate::http::authority::{Authority, Hosts, Origin};
+use crate::http::problem::Problem;
+use crate::http::viewer::{Tokens, bearer};
+
+/// How the site of a request's initiator relates to this one (W3C Fetch Metadata).
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// Whether a request is a navigation.
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+/// The longest part of a host or an origin that a refusal repeats.
+const MAX_SHOWN: usize = 100;
+
+/// All routes, behind the guard.
+#[derive(Clone)]
+pub struct Routes {
+    router: Router,
+    guard: Arc<Guard>,
+}
+
+impl Routes {
+    pub(super) fn new(router: Router, guard: Guard) -> Self {
+        Self { router, guard: Arc::new(guard) }
+    }
+
+    /// Answers a request.
+    pub(super) async fn answer(self, request: Request<Body>) -> Response<Body> {
+        if let Err(refusal) = self.guard.check(&request) {
+            return refusal.respond(&request);
+        }
+        self.router.oneshot(request).await.unwrap_or_else(|never| match never {})
+    }
+}
+
+/// Why a request is not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    /// It names no host, several, or what is not a host.
+    BadAuthority,
+    /// It is for a host that is not this server's.
+    Misdirected,
+    /// A page of another site makes it.
+    CrossSite,
+}
+
+/// What the rules depend on.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Guard {
+    pub(super) hosts: Hosts,
+    pub(super) cors: CorsOrigins,
+    pub(super) tokens: Tokens,
+}
+
+/// What a route is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Route {
+    /// Probes, which reach the server by any name.
+    Health,
+    /// A page that a link may lead to.
+    Page,
+    /// An image that pages of other sites may show.
+    Badge,
+    /// All that reads or changes data.
+    Data,
+}
+
+impl Route {
+    fn of(uri: &Uri) -> Self {
+        match uri.path() {
+            "/" | "/graphiql" | "/graphiql/" => Self::Page,
+            // A browser is redirected to GraphiQL.
+            "/graphql" if uri.query().is_none() => Self::Page,
+            path if path == "/api/health" || path.starts_with("/api/health/") => Self::Health,
+            path if path.starts_with("/badge/") => Self::Badge,
+            _ => Self::Data,
+        }
+    }
+}
+
+impl Guard {
+    /// Whether a request may be answered. Without an `Origin` and fetch metadata it costs reading the `Host`.
+    fn check<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
+        let (uri, headers) = (request.uri(), request.headers());
+        let route = Route::of(uri);
+        let authority = authority(uri, headers);
+        let is_ours = match &authority {
+            Ok(authority) if self.hosts.has(authority) => Ok(()),
+            Ok(_) => Err(Refusal::Misdirected),
+            Err(refusal) => Err(*refusal),
+        };
+        if is_ours.is_err() && route != Route::Health && !self.has_credential(headers) {
+            return is_ours;
+        }
+        if self.is_of_this_site(request.method(), route, authority.ok().as_ref(), headers) {
+            Ok(())
+        } else {
+            Err(Refusal::CrossSite)
+        }
+    }
+
+    /// Whether a request comes from a page of this server or of an allowed origin, or from no page at all.
+    fn is_of_this_site(
+        &self,
+        method: &Method,
+        route: Route,
+        authority: Option<&Authority<'_>>,
+        headers: &HeaderMap,
+    ) -> bool {
+        let mut origins = headers.get_all(header::ORIGIN).into_iter();
+        match (origins.next(), origins.next()) {
+            (None, _) => !says(headers, &SEC_FETCH_SITE, "cross-site") || may_be_linked(method, route, headers),
+            (Some(origin), None) => {
+                let is_own = origin.to_str().ok().and_then(Origin::parse).is_some_and(|origin| {
+                    authority.is_some_and(|authority| origin.is_at(authority)) || self.hosts.is_public_origin(&origin)
+                });
+                is_own || self.cors.allows(origin)
+            }
+            (Some(_), Some(_)) => false,
+        }
+    }
+
+    /// Whether the request has a token in a header, which no page of another site can add.
+    fn has_credential(&self, headers: &HeaderMap) -> bool {
+        let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        !self.tokens.is_open() && self.tokens.viewer(authorization.map(bearer)).is_some()
+    }
+}
+
+/// What pages of other sites may link to or show: pages, and badges as images.
+fn may_be_linked(method: &Method, route: Route, headers: &HeaderMap) -> bool {
+    let is_read = matches!(*method, Method::GET | Method::HEAD);
+    match route {
+        Route::Page => is_read && says(headers, &SEC_FETCH_MODE, "navigate"),
+        Route::Badge => is_read,
+        Route::Health | Route::Data => false,
+    }
+}
+
+fn says(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {
+    headers.get_all(name).into_iter().any(|value| value.as_bytes().eq_ignore_ascii_case(word.as_bytes()))
+}
+
+/// The one authority of a request: `Host`, or what its target names (`:authority` of HTTP/2), or both if they are the same.
+fn authority<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<Authority<'a>, Refusal> {
+    let parse = |text| Authority::parse(text).ok_or(Refusal::BadAuthority);
+    let mut hosts = headers.get_all(header::HOST).into_iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => Some(parse(host.to_str().map_err(|_| Refusal::BadAuthority)?)?),
+        (None, _) => None,
+        (Some(_), Some(_)) => return Err(Refusal::BadAuthority),
+    };
+    let target = uri.authority().map(|authority| parse(authority.as_str())).transpose()?;
+    match (host, target) {
+        (Some(one), None) | (None, Some(one)) => Ok(one),
+        (Some(host), Some(target)) if host == target => Ok(host),
+        _ => Err(Refusal::BadAuthority),
+    }
+}
+
+impl Refusal {
+    fn respond<B>(self, request: &Request<B>) -> Response<Body> {
+        let headers = request.headers();
+        let shown = |name| {
+            let bytes = headers.get(name).map_or(&b""[..], |value| value.as_bytes());
+            String::from_utf8_lossy(bytes.get(..MAX_SHOWN).unwrap_or(bytes)).into_owned()
+        };
+        let (reason, problem) = match self {
+            Self::BadAuthority => {
+                let detail = "expected exactly one host, in the Host header or as :authority, such as 127.0.0.1:8000";
+                ("bad_authority", Problem::new(StatusCode::BAD_REQUEST, "BAD_AUTHORITY", detail))
+            }
+            Self::Misdirected => {
+                let host = request
+                    .uri()
+                    .host()
+                    .map_or_else(|| shown(header::HOST), |host| host.chars().take(MAX_SHOWN).collect());
+                let detail = format!(
+                    "{host:?} is not a host of this server; use its IP address or localhost, or add the host to the \
+                     server's setting allowed_hosts (PIPEWATCH_ALLOWED_HOSTS), or set public_url (PIPEWATCH_PUBLIC_URL)"
+                );
+                ("misdirected", Problem::new(StatusCode::MISDIRECTED_REQUEST, "MISDIRECTED_REQUEST", detail))
+            }
+            Self::CrossSite => {
+                let from = if headers.contains_key(header::ORIGIN) {
+                    format!("the origin {:?}", shown(header::ORIGIN))
+                } else {
+                    "another site".to_owned()
+                };
+                let detail = format!(
+                    "pages of {from} may not use this server; add their origin to the server's setting cors_origins \
+                     (PIPEWATCH_CORS_ORIGINS), or, if it is the server's own, set public_url (PIPEWATCH_PUBLIC_URL)"
+                );
+                ("cross_site", Problem::new(StatusCode::FORBIDDEN, "CROSS_SITE", detail))
+            }
+        };
+        counter!("pipewatch_refused_requests_total", "reason" => reason).increment(1);
+        problem.into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests;

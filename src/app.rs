@@ -63,6 +63,8 @@ pub async fn run(
         debounce: DEBOUNCE.min(config.interval),
         look_around: config.look_around,
     };
+    let probed = Arc::clone(&store);
+    background.spawn(halt.clone().run_until_cancelled_owned(async move { probed.probe_database().await }));
     let rules = config.rules.clone();
     let monitor = Monitor::new(Arc::clone(&store), rules, schedule, clock.clone(), background.clone(), halt.clone());
     let rules = Arc::new(config.rules.clone());

@@ -17,6 +17,7 @@ mod m0011_alerts;
 mod m0012_alert_indexes;
 mod m0013_windows_of_checks;
 mod m0018_cardinality;
+mod m0019_write_probes;
 
 /// All steps, in order.
 #[derive(Debug)]
@@ -40,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0012_alert_indexes::Migration),
             Box::new(m0013_windows_of_checks::Migration),
             Box::new(m0018_cardinality::Migration),
+            Box::new(m0019_write_probes::Migration),
         ]
     }
 }

@@ -102,6 +102,7 @@ impl Keeper {
         let interval = self.shared.schedule.interval;
         let mut ticks = interval_at(Instant::now() + interval, interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut problems = self.shared.store.database_problems();
         let mut due: Option<Instant> = None;
         let mut idle_ticks = 0;
         loop {
@@ -112,6 +113,7 @@ impl Keeper {
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => Next::Compute,
                 Some(request) = self.asked.recv() => Next::Ask(request),
                 changed = self.revisions.changed() => if changed.is_ok() { Next::Changed } else { Next::Gone },
+                Ok(()) = problems.changed() => Next::Changed,
                 _ = ticks.tick() => Next::Tick,
             };
             match next {
@@ -228,7 +230,12 @@ impl Keeper {
             self.steps.add(last, &events, now);
         }
         let steps = Arc::clone(&self.steps.recent);
-        Ok(Arc::new(Snapshot::new(evaluate(facts, rules, now)).with_alert_steps(steps)))
+        let status = evaluate(facts, rules, now);
+        let status = match store.health().problem {
+            Some((_, since)) => status.not_writable(since),
+            None => status,
+        };
+        Ok(Arc::new(Snapshot::new(status).with_alert_steps(steps)))
     }
 
     /// The instant of the next snapshot: later than that of the last, even when the machine's time is set back, or

@@ -6,8 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::TimeDelta;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, DatabaseTransaction, DbErr, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _,
+    ActiveValue::Set, ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -24,6 +23,7 @@ use crate::store::entity::{data_quality_metric, hour_to_close, metric_check, qua
 use crate::store::rebuild::pruned_before;
 use crate::store::registry::hold;
 use crate::store::rows::{check_rows, metric_row};
+use crate::store::transaction::Transaction;
 use crate::store::{Store, stored};
 
 /// An hour is closed so long after its end: late reports are few then, and each of them opens it again.
@@ -78,11 +78,7 @@ impl Store {
     }
 }
 
-async fn due(
-    transaction: &DatabaseTransaction,
-    pipeline: &PipelineKey,
-    closed: Timestamp,
-) -> Result<Vec<Timestamp>, DbErr> {
+async fn due(transaction: &Transaction, pipeline: &PipelineKey, closed: Timestamp) -> Result<Vec<Timestamp>, DbErr> {
     hour_to_close::Entity::find()
         .select_only()
         .column(hour_to_close::Column::BucketStart)
@@ -96,7 +92,7 @@ async fn due(
 }
 
 async fn write_hours(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     pipeline: &PipelineKey,
     hours: &[Timestamp],
     thresholds: &Thresholds,
@@ -143,7 +139,7 @@ async fn write_hours(
 
 /// Those of the hours for which somebody reported an `hourly` row without source.
 async fn reported_hours(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     pipeline: &PipelineKey,
     hours: &[Timestamp],
 ) -> Result<BTreeSet<Timestamp>, DbErr> {
@@ -166,7 +162,7 @@ async fn reported_hours(
 
 /// The sums of the whole pipeline by hours: of the first basis with an attempt, for all checks together.
 async fn sums(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     pipeline: &PipelineKey,
     hours: &[Timestamp],
 ) -> Result<BTreeMap<Timestamp, Quality>, DbErr> {

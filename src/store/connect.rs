@@ -2,22 +2,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::sqlx;
-use sea_orm::sqlx::postgres::{PgListener, PgPoolOptions};
-use sea_orm::sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::postgres::PgListener;
 use sea_orm::{
-    AccessMode, ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, IsolationLevel,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    AccessMode, DatabaseConnection, DbBackend, DbErr, IsolationLevel, SqliteTransactionMode, TransactionOptions,
 };
+use tokio::time::timeout;
 
+use crate::store::failure::no_answer;
+use crate::store::health::HealthMonitor;
+use crate::store::pool::{Pool, Unfit, postgres_sessions};
 use crate::store::sqlite_file::{self, SqliteFile};
-use crate::store::sqlite_upkeep::{self, WAL_LIMIT};
+use crate::store::sqlite_upkeep;
+use crate::store::transaction::{Reader, Transaction};
 
-/// How long a request waits for a connection, and a SQLite connection for another's lock.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// SQLite readers: a snapshot and a few pages of history at once. Each is a thread with a page cache of its own.
-const SQLITE_READERS: u32 = 4;
-/// PostgreSQL connections of one server; the writer takes one of them.
-const POSTGRES_CONNECTIONS: u32 = 10;
+/// How long closing waits for connections that are in use; afterwards they end with the process.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connections to write with and to read with.
 ///
@@ -26,51 +25,56 @@ const POSTGRES_CONNECTIONS: u32 = 10;
 /// PostgreSQL needs no such care: both are the same pool.
 #[derive(Debug, Clone)]
 pub(super) struct Connections {
-    write: DatabaseConnection,
-    read: DatabaseConnection,
+    write: Arc<Pool>,
+    read: Reader,
+    /// Of the one connection that SQLite is written on.
+    unfit: Option<Unfit>,
+    health: Arc<HealthMonitor>,
     file: Option<Arc<SqliteFile>>,
 }
 
 impl Connections {
-    pub(super) async fn open(url: &str) -> Result<Self, DbErr> {
+    pub(super) async fn open(url: &str, health: Arc<HealthMonitor>) -> Result<Self, DbErr> {
         if url.starts_with("sqlite:") {
+            let unfit = Unfit::default();
             // The writer comes first: it creates the file and puts it into WAL mode.
-            let write = Database::connect(sqlite(url, 1, |options| options)).await?;
-            let read =
-                Database::connect(sqlite(url, SQLITE_READERS, |options| options.pragma("query_only", "on"))).await?;
+            let write = Arc::new(Pool::sqlite_writer(url, &unfit).await?);
+            let read = Reader(Arc::new(Pool::sqlite_readers(url).await?));
             let path = sqlite_file::path(url).map_err(|error| DbErr::Custom(error.to_string()))?;
             let file = path.map(SqliteFile::opened).transpose()?.map(Arc::new);
-            Ok(Self { write, read, file })
+            Ok(Self { write, read, unfit: Some(unfit), health, file })
         } else {
-            let mut options = ConnectOptions::new(url);
-            options
-                .max_connections(POSTGRES_CONNECTIONS)
-                .acquire_timeout(PATIENCE)
-                .sqlx_logging(false)
-                .set_application_name("pipewatch")
-                .test_before_acquire_if_idle_for(Duration::from_secs(10));
-            let pool = Database::connect(options).await?;
-            Ok(Self { write: pool.clone(), read: pool, file: None })
+            let pool = Pool::postgres(url).await?;
+            Ok(Self { write: Arc::clone(&pool), read: Reader(pool), unfit: None, health, file: None })
         }
     }
 
     pub(super) fn backend(&self) -> DbBackend {
-        self.write.get_database_backend()
+        self.write.backend()
     }
 
     /// A transaction that may write; on SQLite it holds the write lock from its beginning, so that it never has to give
     /// up half way.
-    pub(super) async fn write(&self) -> Result<DatabaseTransaction, DbErr> {
+    pub(super) async fn write(&self) -> Result<Transaction, DbErr> {
+        // A BEGIN of our own is refused by SQLite within a transaction: so this one is known to be none within another.
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
         self.check_file()?;
-        self.write.begin_with_options(options).await
+        Transaction::begin_write(&self.write, options, self.unfit.as_ref(), Arc::clone(&self.health)).await
+    }
+
+    /// A transaction that may write, each statement of which may take so long: for migrations and rebuilds. Other
+    /// transactions have the deadlines of their session.
+    pub(super) async fn begin_maintenance(&self, limit: Duration) -> Result<Transaction, DbErr> {
+        let mut transaction = self.write().await?;
+        transaction.allow(limit).await?;
+        Ok(transaction)
     }
 
     /// A transaction in which every query sees the same data.
-    pub(super) async fn read(&self) -> Result<DatabaseTransaction, DbErr> {
+    pub(super) async fn read(&self) -> Result<Transaction, DbErr> {
         let options = match self.backend() {
             DbBackend::Postgres => TransactionOptions {
                 isolation_level: Some(IsolationLevel::RepeatableRead),
@@ -80,7 +84,7 @@ impl Connections {
             _ => TransactionOptions::default(),
         };
         self.check_file()?;
-        self.read.begin_with_options(options).await
+        Transaction::begin_read(&self.read.0, options).await
     }
 
     /// Fails when a SQLite file was deleted or replaced since it was opened. It costs a microsecond: what is committed to
@@ -95,21 +99,44 @@ impl Connections {
     }
 
     /// The pool of the one connection that writes, for what is no transaction.
-    pub(super) fn writer(&self) -> &DatabaseConnection {
-        &self.write
+    pub(super) fn writer(&self) -> DatabaseConnection {
+        self.write.connection()
     }
 
     /// For a single query, which sees one state of the data by itself.
-    pub(super) fn reader(&self) -> &DatabaseConnection {
+    pub(super) fn reader(&self) -> &Reader {
         &self.read
+    }
+
+    /// What comes of a future within a time. Afterwards its connection is abandoned, and on PostgreSQL all others with it:
+    /// what keeps one silent keeps them all.
+    pub(super) async fn within<T>(
+        &self,
+        limit: Duration,
+        future: impl Future<Output = Result<T, DbErr>>,
+    ) -> Result<T, DbErr> {
+        timeout(limit, future).await.unwrap_or_else(|_| {
+            let error = no_answer(limit);
+            self.write.replace(&error);
+            Err(error)
+        })
+    }
+
+    /// Of the connections to write with and of those to read with: how many there are, and how many are in use.
+    pub(super) fn usage(&self) -> [(&'static str, u64, u64); 2] {
+        let usage = |name, pool: &Pool| {
+            let (size, idle) = pool.usage();
+            let size = u64::from(size);
+            (name, size, size.saturating_sub(idle as u64))
+        };
+        [usage("write", &self.write), usage("read", &self.read.0)]
     }
 
     /// A connection to a PostgreSQL to listen on. It is none of the pool's: it is never given back, and one that has died
     /// without a word must not be waited for when the pool is closed.
     pub(super) async fn listener(&self) -> Result<PgListener, sqlx::Error> {
-        let options = self.read.get_postgres_connection_pool().connect_options();
-        let pool =
-            PgPoolOptions::new().max_connections(1).acquire_timeout(PATIENCE).idle_timeout(None).max_lifetime(None);
+        let options = self.read.0.connection().get_postgres_connection_pool().connect_options();
+        let pool = postgres_sessions().max_connections(1).idle_timeout(None).max_lifetime(None);
         let mut listener = PgListener::connect_with(&pool.connect_lazy_with((*options).clone())).await?;
         // What comes while there is no connection is lost, so whoever listens must know of it before it is made anew.
         listener.eager_reconnect(false);
@@ -117,41 +144,18 @@ impl Connections {
     }
 
     pub(super) async fn close(self) -> Result<(), DbErr> {
-        let is_sqlite = self.backend() == DbBackend::Sqlite;
-        self.read.close().await?;
-        if is_sqlite && let Err(error) = sqlite_upkeep::truncate_wal(&self.write).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the WAL could not be checkpointed at the end");
-        }
-        self.write.close().await
+        let close = async {
+            self.read.0.connection().close().await?;
+            if self.backend() == DbBackend::Sqlite
+                && let Err(error) = sqlite_upkeep::truncate_wal(&self.write.connection()).await
+            {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the WAL could not be checkpointed at the end"
+                );
+            }
+            self.write.connection().close().await
+        };
+        timeout(CLOSE_TIMEOUT, close).await.unwrap_or_else(|_| Err(no_answer(CLOSE_TIMEOUT)))
     }
-}
-
-fn sqlite(
-    url: &str,
-    connections: u32,
-    tune: impl Fn(SqliteConnectOptions) -> SqliteConnectOptions + Send + Sync + 'static,
-) -> ConnectOptions {
-    let mut options = ConnectOptions::new(url);
-    options
-        .max_connections(connections)
-        .acquire_timeout(PATIENCE)
-        .idle_timeout(None::<Duration>)
-        .max_lifetime(None::<Duration>)
-        .test_before_acquire(false)
-        .sqlx_logging(false)
-        .map_sqlx_sqlite_opts(move |options| {
-            tune(
-                options
-                    .create_if_missing(true)
-                    .journal_mode(SqliteJournalMode::Wal)
-                    // What is acknowledged survives a power cut too; group commit makes that cheap.
-                    .synchronous(SqliteSynchronous::Full)
-                    .foreign_keys(true)
-                    // Takes effect when the file is created; an existing one needs a VACUUM.
-                    .auto_vacuum(SqliteAutoVacuum::Incremental)
-                    .pragma("journal_size_limit", WAL_LIMIT.to_string())
-                    .busy_timeout(PATIENCE),
-            )
-        });
-    options
 }

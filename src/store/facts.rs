@@ -2,8 +2,7 @@ use std::collections::HashMap;
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, Func};
 use sea_orm::{
-    ColumnTrait as _, DatabaseTransaction, DbBackend, EntityTrait as _, FromQueryResult, QueryFilter as _,
-    QuerySelect as _, Select,
+    ColumnTrait as _, DbBackend, EntityTrait as _, FromQueryResult, QueryFilter as _, QuerySelect as _, Select,
 };
 
 use crate::domain::alert::{Alert, Tracked};
@@ -21,6 +20,7 @@ use crate::store::anomalies::recent_anomalies;
 use crate::store::entity::{conflict_event, data_quality_metric, metric_check, pipeline, source, source_run};
 use crate::store::started_runs::running;
 use crate::store::steps::last_cycle;
+use crate::store::transaction::Transaction;
 use crate::store::{Store, stored};
 
 #[derive(FromQueryResult)]
@@ -77,7 +77,7 @@ impl Store {
 }
 
 async fn facts(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     key: &PipelineKey,
     since: Timestamp,
     backend: DbBackend,
@@ -109,11 +109,7 @@ async fn facts(
     }))
 }
 
-async fn source_facts(
-    transaction: &DatabaseTransaction,
-    key: &PipelineKey,
-    runs: Vec<RunSums>,
-) -> Result<Vec<SourceFacts>> {
+async fn source_facts(transaction: &Transaction, key: &PipelineKey, runs: Vec<RunSums>) -> Result<Vec<SourceFacts>> {
     let running = running_runs(transaction, key).await?;
     let mut runs: HashMap<String, RunSums> = runs.into_iter().map(|run| (run.source.clone(), run)).collect();
     let sources = source::Entity::find()
@@ -149,7 +145,7 @@ pub(super) fn last_run(row: &source::Model) -> Result<Option<LastRun>> {
 }
 
 /// The alerts that somebody should look at, or does: the gravest first.
-async fn active_alerts(transaction: &DatabaseTransaction, key: &PipelineKey) -> Result<Vec<Alert>> {
+async fn active_alerts(transaction: &Transaction, key: &PipelineKey) -> Result<Vec<Alert>> {
     let open = open_alerts(transaction, Some(key)).await?;
     let mut active: Vec<Alert> = open.iter().filter(|alert| alert.state.is_active()).map(Tracked::to_alert).collect();
     active.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
@@ -157,7 +153,7 @@ async fn active_alerts(transaction: &DatabaseTransaction, key: &PipelineKey) -> 
 }
 
 /// How many runs of each source have begun and not ended.
-async fn running_runs(transaction: &DatabaseTransaction, key: &PipelineKey) -> Result<HashMap<String, i64>> {
+async fn running_runs(transaction: &Transaction, key: &PipelineKey) -> Result<HashMap<String, i64>> {
     let running: Vec<(String, i64)> =
         select_running(key).into_tuple().all(transaction).await.map_err(Error::database)?;
     Ok(running.into_iter().collect())
@@ -172,7 +168,7 @@ pub(super) fn select_running(key: &PipelineKey) -> Select<source_run::Entity> {
         .group_by(source_run::Column::Source)
 }
 
-async fn run_sums(transaction: &DatabaseTransaction, key: &PipelineKey, since: Timestamp) -> Result<Vec<RunSums>> {
+async fn run_sums(transaction: &Transaction, key: &PipelineKey, since: Timestamp) -> Result<Vec<RunSums>> {
     select_run_sums(key, since).into_model().all(transaction).await.map_err(Error::database)
 }
 
@@ -191,11 +187,7 @@ pub(super) fn select_run_sums(key: &PipelineKey, since: Timestamp) -> Select<sou
         .group_by(source_run::Column::Source)
 }
 
-async fn metric_sums(
-    transaction: &DatabaseTransaction,
-    key: &PipelineKey,
-    since: Timestamp,
-) -> Result<Vec<MetricSums>> {
+async fn metric_sums(transaction: &Transaction, key: &PipelineKey, since: Timestamp) -> Result<Vec<MetricSums>> {
     let rows: Vec<MetricRow> =
         select_metric_sums(key, since).into_model().all(transaction).await.map_err(Error::database)?;
     let mut others = check_sums(transaction, key, since).await?;
@@ -242,7 +234,7 @@ pub(super) fn select_metric_sums(key: &PipelineKey, since: Timestamp) -> Select<
 }
 
 /// The sums of the checks beyond the two, in the same groups.
-async fn check_sums(transaction: &DatabaseTransaction, key: &PipelineKey, since: Timestamp) -> Result<Vec<CheckRow>> {
+async fn check_sums(transaction: &Transaction, key: &PipelineKey, since: Timestamp) -> Result<Vec<CheckRow>> {
     select_check_sums(key, since).into_model().all(transaction).await.map_err(Error::database)
 }
 
@@ -266,7 +258,7 @@ fn of_sources() -> Expr {
 }
 
 async fn event_sums(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     key: &PipelineKey,
     since: Timestamp,
     backend: DbBackend,

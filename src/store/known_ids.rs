@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait as _, DatabaseTransaction, DbBackend, DbErr, EntityTrait, IdenStatic as _,
-    QueryFilter as _, QueryResult, QuerySelect as _, QueryTrait as _, Statement,
+    ColumnTrait, ConnectionTrait as _, DbBackend, DbErr, EntityTrait, IdenStatic as _, QueryFilter as _, QueryResult,
+    QuerySelect as _, QueryTrait as _, Statement,
 };
 use uuid::Uuid;
 
@@ -14,6 +14,7 @@ use crate::domain::run::RunState;
 use crate::domain::source::SourceKey;
 use crate::store::entity::{data_quality_metric, source_run};
 use crate::store::record::{Entry, ROWS};
+use crate::store::transaction::Transaction;
 
 /// The ids that are taken, by kind.
 pub(super) type KnownIds = HashMap<(ReportKind, Uuid), Known>;
@@ -89,7 +90,7 @@ impl Known {
 }
 
 /// Of the ids that reporters gave, those that are taken.
-pub(super) async fn known_ids(transaction: &DatabaseTransaction, group: &[Vec<Entry>]) -> Result<KnownIds, DbErr> {
+pub(super) async fn known_ids(transaction: &Transaction, group: &[Vec<Entry>]) -> Result<KnownIds, DbErr> {
     let given = |kind| -> Vec<Uuid> {
         let reports = group.iter().flatten().map(|entry| &entry.report);
         reports.filter(|report| report.kind() == kind).filter_map(Report::id).collect()
@@ -130,7 +131,7 @@ pub(super) async fn known_ids(transaction: &DatabaseTransaction, group: &[Vec<En
 
 /// These columns of the rows of these ids.
 async fn rows_of_ids<E: EntityTrait>(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     id: E::Column,
     columns: &[E::Column],
     ids: &[Uuid],

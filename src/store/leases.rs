@@ -4,19 +4,22 @@ use std::time::Duration;
 
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, DatabaseTransaction, DbBackend, DbErr, EntityTrait as _,
-    QueryFilter as _, QuerySelect as _, Statement,
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, DbBackend, DbErr, EntityTrait as _, QueryFilter as _,
+    QuerySelect as _, Statement,
 };
 
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::store::entity::{lease, outage};
+use crate::store::transaction::Transaction;
 
 /// How long a lease holds without being renewed.
 const LENGTH: Duration = Duration::from_secs(9);
 /// How often its holder renews it.
 pub const RENEWAL: Duration = Duration::from_secs(3);
+/// How long taking it may take: a holder must learn well before its end that it cannot renew it.
+const LIMIT: Duration = Duration::from_secs(4);
 /// A shorter time without a holder is a restart or a change of hands, and no outage.
 const OUTAGE: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
 
@@ -39,10 +42,13 @@ impl Store {
     /// Takes a lease that nobody holds, or renews it. `None` while another holds it. When nobody held it for a while, no
     /// server ran: that is remembered as an outage.
     pub async fn take_lease(&self, name: &'static str, holder: &str) -> Result<Option<Lease>> {
-        let transaction = self.write().await?;
-        let taken = take(&transaction, name, holder, self.clock.now()).await.map_err(Error::database)?;
-        transaction.commit().await.map_err(Error::database)?;
-        Ok(taken)
+        let taken = async {
+            let transaction = self.connections.write().await?;
+            let taken = take(&transaction, name, holder, self.clock.now()).await?;
+            transaction.commit().await?;
+            Ok(taken)
+        };
+        self.connections.within(LIMIT, taken).await.map_err(Error::database)
     }
 
     /// Renews a lease that is held. Whether it still is.
@@ -76,7 +82,7 @@ impl Store {
 }
 
 /// Whether the lease still holds; it then does to the end of this transaction.
-pub(super) async fn is_held(transaction: &DatabaseTransaction, lease: &Lease) -> Result<bool> {
+pub(super) async fn is_held(transaction: &Transaction, lease: &Lease) -> Result<bool> {
     let now = database_now(transaction).await.map_err(Error::database)?;
     let held = lease::Entity::find_by_id(lease.name)
         .filter(lease::Column::Holder.eq(lease.holder.as_str()))
@@ -90,7 +96,7 @@ pub(super) async fn is_held(transaction: &DatabaseTransaction, lease: &Lease) ->
 }
 
 async fn take(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     name: &'static str,
     holder: &str,
     now: Timestamp,
@@ -136,7 +142,7 @@ async fn take(
 }
 
 /// Milliseconds since 1970 by the database's clock, not that of the transaction's beginning.
-async fn database_now(transaction: &DatabaseTransaction) -> Result<i64, DbErr> {
+async fn database_now(transaction: &Transaction) -> Result<i64, DbErr> {
     let backend = transaction.get_database_backend();
     let sql = match backend {
         DbBackend::Postgres => "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint",

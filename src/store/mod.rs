@@ -16,6 +16,10 @@ mod entity;
 mod expectations;
 /// What a status is worked out from.
 mod facts;
+/// What errors of the database are about.
+mod failure;
+/// Whether the database can be read and written to.
+pub mod health;
 /// Pages of history.
 pub mod history;
 /// Which ids are taken.
@@ -26,6 +30,8 @@ pub mod leases;
 mod neighbours;
 /// What is to be told of alerts, until it is delivered.
 pub mod outbox;
+/// Pools of connections.
+mod pool;
 /// Histories of sums, and all sums of a pipeline.
 mod quality_history;
 /// Roll-ups made anew from what they sum.
@@ -52,14 +58,16 @@ mod sqlite_upkeep;
 mod started_runs;
 /// The steps of runs.
 mod steps;
+/// Transactions and queries with deadlines.
+mod transaction;
 /// Group commit.
 mod writer;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait as _};
-use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend};
+use sea_orm::{ConnectionTrait as _, DbBackend};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -70,12 +78,14 @@ use crate::domain::revision::Revision;
 use crate::error::{Error, Result};
 use crate::store::changes::Changes;
 use crate::store::connect::Connections;
+use crate::store::health::HealthMonitor;
 pub use crate::store::neighbours::Listener;
 use crate::store::neighbours::Teller;
 pub use crate::store::quality_history::{DaysSums, SeriesHistory, SeriesHours};
 pub use crate::store::record::{Entry, Receipt, Recorded};
 use crate::store::sqlite_file::FileLock;
 pub use crate::store::sqlite_upkeep::Conversion;
+use crate::store::transaction::Transaction;
 use crate::store::writer::Writer;
 
 /// The database.
@@ -88,12 +98,14 @@ pub struct Store {
     writer: Writer,
     writing: JoinHandle<()>,
     telling: Option<JoinHandle<()>>,
-    last_answer: tokio::sync::Mutex<Option<(Instant, bool)>>,
+    health: Arc<HealthMonitor>,
     lock: Option<FileLock>,
 }
 
-/// How long the answer stands to whether the database answers.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// How long a step of the schema may take, and a server wait for another that brings the schema up.
+const MIGRATION_LIMIT: Duration = Duration::from_hours(1);
+/// How long the roll-ups of a pipeline may take to be made.
+const REBUILD_LIMIT: Duration = Duration::from_hours(1);
 
 /// Which way a migration goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,12 +133,13 @@ impl Store {
 
     /// The same, with limits other than the defaults.
     pub async fn open_with(url: &str, clock: Clock, limits: Cardinality) -> Result<Self> {
-        let connections = Connections::open(url).await.map_err(Error::database)?;
+        let health = Arc::new(HealthMonitor::new(clock.clone()));
+        let connections = Connections::open(url, Arc::clone(&health)).await.map_err(Error::database)?;
         let (teller, telling) = is_shared(&connections).then(|| Teller::start(connections.clone())).unzip();
         let changes = Arc::new(Changes::new(teller));
-        let (writer, writing) = Writer::start(connections.clone(), clock.clone(), limits, Arc::clone(&changes));
-        let last_answer = tokio::sync::Mutex::default();
-        Ok(Self { connections, clock, limits, changes, writer, writing, telling, last_answer, lock: None })
+        let (writer, writing) =
+            Writer::start(connections.clone(), clock.clone(), limits, Arc::clone(&changes), Arc::clone(&health));
+        Ok(Self { connections, clock, limits, changes, writer, writing, telling, health, lock: None })
     }
 
     /// Opens the database for a process that needs a SQLite file for itself until it closes the store: one that serves it,
@@ -144,14 +157,14 @@ impl Store {
     pub async fn migrate(&self, direction: Direction) -> Result<()> {
         let had_rollups = self.has_rollups().await?;
         let steps = async {
-            let transaction = self.connections.write().await?;
+            let transaction = self.connections.begin_maintenance(MIGRATION_LIMIT).await?;
             if transaction.get_database_backend() == DbBackend::Postgres {
                 // Held to the end of this transaction: two servers must not both find the same step pending.
                 transaction.execute_unprepared("SELECT pg_advisory_xact_lock(7047478391)").await?;
             }
             match direction {
-                Direction::Up(steps) => Migrator::up(&transaction, steps).await?,
-                Direction::Down(steps) => Migrator::down(&transaction, Some(steps)).await?,
+                Direction::Up(steps) => Migrator::up(transaction.inner(), steps).await?,
+                Direction::Down(steps) => Migrator::down(transaction.inner(), Some(steps)).await?,
             }
             transaction.commit().await
         };
@@ -184,29 +197,6 @@ impl Store {
     pub async fn prepare(&self) -> Result<()> {
         self.register_pipeline(&PipelineKey::default()).await?;
         self.refresh().await.map(drop)
-    }
-
-    /// Whether the database answers. However many ask, it is asked once a second.
-    pub async fn answers(&self) -> bool {
-        let mut last = self.last_answer.lock().await;
-        match *last {
-            Some((at, answers)) if at.elapsed() < ASK_AGAIN => answers,
-            _ => {
-                let asked = async {
-                    self.connections.check_file()?;
-                    self.connections.reader().execute_unprepared("SELECT 1").await
-                };
-                let answers = match asked.await {
-                    Ok(_) => true,
-                    Err(error) => {
-                        tracing::warn!(error = &error as &dyn std::error::Error, "the database does not answer");
-                        false
-                    }
-                };
-                *last = Some((Instant::now(), answers));
-                answers
-            }
-        }
     }
 
     /// Whether other servers may write to the same database.
@@ -265,17 +255,22 @@ impl Store {
     /// Writes the WAL of a SQLite file into the file, for a store that cannot be closed because it is still referred to.
     pub async fn checkpoint(&self) -> Result<()> {
         match self.connections.file() {
-            Some(_) => sqlite_upkeep::truncate_wal(self.connections.writer()).await.map_err(Error::database),
+            Some(_) => sqlite_upkeep::truncate_wal(&self.connections.writer()).await.map_err(Error::database),
             None => Ok(()),
         }
     }
 
-    async fn read(&self) -> Result<DatabaseTransaction> {
+    async fn read(&self) -> Result<Transaction> {
         self.connections.read().await.map_err(Error::database)
     }
 
-    async fn write(&self) -> Result<DatabaseTransaction> {
+    async fn write(&self) -> Result<Transaction> {
         self.connections.write().await.map_err(Error::database)
+    }
+
+    /// A transaction whose statements may take longer than others.
+    async fn begin_maintenance(&self, limit: Duration) -> Result<Transaction> {
+        self.connections.begin_maintenance(limit).await.map_err(Error::database)
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait as _, DatabaseTransaction, DbErr, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _, QueryResult, QuerySelect as _, Select, Statement,
+    ColumnTrait as _, ConnectionTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _, QueryResult,
+    QuerySelect as _, Select, Statement,
 };
 use strum::IntoEnumIterator as _;
 
@@ -15,6 +15,7 @@ use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::entity::quality_rollup::{Column, Entity};
+use crate::store::transaction::Transaction;
 use crate::store::{Store, stored};
 
 /// One series over a range of time.
@@ -137,7 +138,7 @@ impl Store {
 }
 
 async fn history(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     pipeline: &PipelineKey,
     source: Option<&SourceKey>,
     series: &Series,
@@ -164,7 +165,7 @@ async fn history(
 
 /// The first basis with an attempt; checks are stored only with one.
 async fn first_basis(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     pipeline: &PipelineKey,
     source: Option<&SourceKey>,
     range: &Range,

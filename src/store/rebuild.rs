@@ -1,14 +1,15 @@
 //! Roll-ups made anew from what they sum, and without a source that is removed.
 
-use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend, DbErr, EntityTrait as _, Statement};
+use sea_orm::{ConnectionTrait as _, DbBackend, DbErr, EntityTrait as _, Statement};
 
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::store::Store;
 use crate::store::entity::pruned_rows;
 use crate::store::registry::hold;
+use crate::store::transaction::Transaction;
+use crate::store::{REBUILD_LIMIT, Store};
 
 const COLUMNS: &str = "(pipeline, source, bucket, basis, bucket_start, series, runs, total, passes)";
 
@@ -16,7 +17,7 @@ impl Store {
     /// Makes a pipeline's roll-ups anew from its raw rows, in one transaction. Those of days whose raw rows were pruned
     /// stay as they are. Gives the number of roll-ups made.
     pub async fn rebuild_rollups(&self, pipeline: &PipelineKey) -> Result<u64> {
-        let transaction = self.write().await?;
+        let transaction = self.begin_maintenance(REBUILD_LIMIT).await?;
         // Held to the end: no report may come in between, and nothing more may be pruned.
         if !hold(&transaction, pipeline).await.map_err(Error::database)? {
             return Err(Error::PipelineNotFound(pipeline.clone()));
@@ -27,7 +28,7 @@ impl Store {
     }
 }
 
-async fn rebuild(transaction: &DatabaseTransaction, pipeline: &PipelineKey) -> Result<u64, DbErr> {
+async fn rebuild(transaction: &Transaction, pipeline: &PipelineKey) -> Result<u64, DbErr> {
     let backend = transaction.get_database_backend();
     let since = pruned_before(transaction, pipeline).await?;
     let mut made = 0;
@@ -52,10 +53,7 @@ async fn rebuild(transaction: &DatabaseTransaction, pipeline: &PipelineKey) -> R
 }
 
 /// From this instant on all raw rows of a pipeline are there; its days are whole.
-pub(super) async fn pruned_before(
-    transaction: &DatabaseTransaction,
-    pipeline: &PipelineKey,
-) -> Result<Timestamp, DbErr> {
+pub(super) async fn pruned_before(transaction: &Transaction, pipeline: &PipelineKey) -> Result<Timestamp, DbErr> {
     let pruned = pruned_rows::Entity::find_by_id(pipeline.as_str()).one(transaction).await?;
     // No report is from before 1970.
     Ok(pruned.map_or(Timestamp::UNIX_EPOCH, |pruned| pruned.before))
@@ -133,7 +131,7 @@ fn start_of(bucket: &str, column: &str, backend: DbBackend) -> String {
 /// Takes a source out of the roll-ups. The sums of the whole pipeline are those of its sources, some of whose raw rows
 /// may be pruned, so what is this source's is taken from them.
 pub(super) async fn remove_source_rollups(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     pipeline: &PipelineKey,
     source: &SourceKey,
 ) -> Result<(), DbErr> {

@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, DatabaseTransaction, DbErr, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, SqlErr,
+    ActiveValue::Set, ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    SqlErr,
 };
 use uuid::Uuid;
 
@@ -15,9 +15,11 @@ use crate::domain::report::Report;
 use crate::domain::revision::Revision;
 use crate::store::connect::Connections;
 use crate::store::entity::pipeline;
+use crate::store::failure::is_conflict;
 use crate::store::known_ids::{known_ids, parsed};
 use crate::store::room::Room;
 use crate::store::rows::Rows;
+use crate::store::transaction::Transaction;
 
 /// Rows of one INSERT: 18 columns × 1,000 stay below SQLite's 32,766 parameters.
 pub(super) const ROWS: usize = 1_000;
@@ -77,7 +79,9 @@ pub(super) async fn record(
 
 /// Whether another server stored or ended what this one was about to.
 fn is_raced(error: &DbErr) -> bool {
-    matches!(error, DbErr::RecordNotUpdated) || matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
+    matches!(error, DbErr::RecordNotUpdated)
+        || matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
+        || is_conflict(error)
 }
 
 async fn attempt_record(
@@ -137,7 +141,7 @@ fn receipt(entries: &[Entry], results: Vec<Recorded>, revisions: &BTreeMap<Pipel
 
 /// Locks those of the reports' pipelines that are there.
 async fn lock_pipelines(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     group: &[Vec<Entry>],
 ) -> Result<BTreeMap<PipelineKey, Revision>, DbErr> {
     let keys: BTreeSet<&str> = group.iter().flatten().map(|entry| entry.report.pipeline().as_str()).collect();

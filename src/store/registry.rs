@@ -2,8 +2,8 @@ use std::collections::HashMap;
 
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, DatabaseTransaction, DbErr, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, Select, sea_query::Expr,
+    ActiveValue::Set, ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    Select, sea_query::Expr,
 };
 
 use crate::domain::alert::Labels;
@@ -16,6 +16,7 @@ use crate::store::entity::{data_quality_metric, pipeline, source, source_run};
 use crate::store::expectations::{expectation, grace};
 use crate::store::facts::last_run;
 use crate::store::rebuild::remove_source_rollups;
+use crate::store::transaction::Transaction;
 use crate::store::{Store, room, stored};
 
 impl Store {
@@ -75,7 +76,7 @@ impl Store {
     }
 
     /// Makes a pipeline exist, unless there are too many.
-    async fn make_room_for(&self, transaction: &DatabaseTransaction, key: &PipelineKey) -> Result<()> {
+    async fn make_room_for(&self, transaction: &Transaction, key: &PipelineKey) -> Result<()> {
         let found = pipeline::Entity::find_by_id(key.as_str()).one(transaction).await.map_err(Error::database)?;
         if found.is_some() {
             return Ok(());
@@ -87,7 +88,7 @@ impl Store {
         self.insert_pipeline(transaction, key).await
     }
 
-    async fn insert_pipeline(&self, transaction: &DatabaseTransaction, key: &PipelineKey) -> Result<()> {
+    async fn insert_pipeline(&self, transaction: &Transaction, key: &PipelineKey) -> Result<()> {
         let row = pipeline::ActiveModel {
             key: Set(key.as_str().to_owned()),
             revision: Set(Revision::after(None, self.clock.now()).get()),
@@ -213,12 +214,12 @@ impl Store {
 }
 
 /// Holds a pipeline's row to the end of the transaction, without a new revision. `false` when there is none.
-pub(super) async fn hold(transaction: &DatabaseTransaction, key: &PipelineKey) -> Result<bool, DbErr> {
+pub(super) async fn hold(transaction: &Transaction, key: &PipelineKey) -> Result<bool, DbErr> {
     Ok(pipeline::Entity::find_by_id(key.as_str()).lock_exclusive().one(transaction).await?.is_some())
 }
 
 /// Raises the revision of a pipeline, and holds its row to the end of the transaction.
-pub(super) async fn raise(transaction: &DatabaseTransaction, key: &PipelineKey, store: &Store) -> Result<Revision> {
+pub(super) async fn raise(transaction: &Transaction, key: &PipelineKey, store: &Store) -> Result<Revision> {
     let found = pipeline::Entity::find_by_id(key.as_str())
         .lock_exclusive()
         .one(transaction)

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::SecondsFormat;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use serde::Serialize;
 
 use crate::domain::check::Quality;
@@ -11,6 +11,7 @@ use crate::domain::pipeline::PipelineKey;
 use crate::domain::rollup::{Bucket, RollupBasis};
 use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
+use crate::store::transaction::Transaction;
 
 /// Rows of one statement: a text of a few hundred kilobytes.
 const ROWS: usize = 5_000;
@@ -87,7 +88,7 @@ impl RollupSums {
 
     /// Adds the sums to those that are stored. The pipelines' rows must be held, so that the order of the
     /// rows is no matter.
-    pub(super) async fn write(&self, transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    pub(super) async fn write(&self, transaction: &Transaction) -> Result<(), DbErr> {
         let rows: Vec<_> = self
             .rows()
             .into_iter()

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use sea_orm::{ActiveValue::Set, DatabaseTransaction, DbErr, EntityTrait as _};
+use sea_orm::{ActiveValue::Set, DbErr, EntityTrait as _};
 use uuid::Uuid;
 
 use crate::domain::check::Quality;
@@ -23,6 +23,7 @@ use crate::store::rollups::{Cell, RollupSums};
 use crate::store::room::Room;
 use crate::store::source_rows::{self, Newest};
 use crate::store::started_runs;
+use crate::store::transaction::Transaction;
 
 /// The rows that a group of reports comes to.
 #[derive(Default)]
@@ -186,7 +187,7 @@ impl Rows {
     }
 
     /// Writes all of it, at `now`. The pipelines' rows are locked.
-    pub(super) async fn write(&self, transaction: &DatabaseTransaction, now: Timestamp) -> Result<(), DbErr> {
+    pub(super) async fn write(&self, transaction: &Transaction, now: Timestamp) -> Result<(), DbErr> {
         source_rows::upsert(transaction, &self.sources, now).await?;
         for rows in self.runs.chunks(ROWS) {
             source_run::Entity::insert_many(rows.iter().cloned()).exec_without_returning(transaction).await?;

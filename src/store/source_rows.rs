@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, DatabaseTransaction, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 use uuid::Uuid;
 
 use crate::domain::pipeline::PipelineKey;
@@ -15,6 +13,7 @@ use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
 use crate::store::entity::{source, source_run};
 use crate::store::record::ROWS;
+use crate::store::transaction::Transaction;
 
 /// What is newest of a source.
 #[derive(Debug, Clone, Copy, Default)]
@@ -43,7 +42,7 @@ impl Newest {
 
 /// Registers sources, and keeps what is newest of those that are there.
 pub(super) async fn upsert(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     sources: &BTreeMap<(PipelineKey, SourceKey), Newest>,
     now: Timestamp,
 ) -> Result<(), DbErr> {
@@ -107,7 +106,7 @@ fn keep_newest() -> OnConflict {
 
 /// Looks up the last run among the runs, after one has turned out otherwise than it stood.
 pub(super) async fn recall_last_run(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     pipeline: &PipelineKey,
     key: &SourceKey,
 ) -> Result<(), DbErr> {

@@ -41,8 +41,9 @@ impl Store {
             return Ok(0);
         }
         file.check().map_err(Error::database)?;
-        let pool = self.connections.writer().get_sqlite_connection_pool();
-        let options = (*pool.connect_options()).clone().create_if_missing(false).busy_timeout(TRUNCATE_TIMEOUT);
+        let writer = self.connections.writer();
+        let options = writer.get_sqlite_connection_pool().connect_options();
+        let options = (*options).clone().create_if_missing(false).busy_timeout(TRUNCATE_TIMEOUT);
         checkpoint(&options).await.map_err(Error::database)?;
         Ok(size)
     }

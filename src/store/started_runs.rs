@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::TimeDelta;
 use sea_orm::sea_query::{Expr, ExprTrait as _, Func};
 use sea_orm::{
-    ActiveValue::NotSet, ColumnTrait as _, DatabaseTransaction, DbErr, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, Select,
+    ActiveValue::NotSet, ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _, Select,
 };
 use uuid::Uuid;
 
@@ -20,13 +20,14 @@ use crate::store::leases::{Lease, is_held};
 use crate::store::record::ROWS;
 use crate::store::registry::raise;
 use crate::store::source_rows::recall_last_run;
+use crate::store::transaction::Transaction;
 use crate::store::{Store, stored};
 
 /// Of so many runs of a source it is known how long they take.
 const LAST_RUNS: u64 = 20;
 
 /// Ends stored runs. When another server ended one in the meantime, that is an error, upon which all is tried anew.
-pub(super) async fn end(transaction: &DatabaseTransaction, runs: &[source_run::ActiveModel]) -> Result<(), DbErr> {
+pub(super) async fn end(transaction: &Transaction, runs: &[source_run::ActiveModel]) -> Result<(), DbErr> {
     for run in runs {
         let mut run = run.clone();
         let id = run.id.take();
@@ -49,10 +50,7 @@ pub(super) async fn end(transaction: &DatabaseTransaction, runs: &[source_run::A
 }
 
 /// Tells stored runs that have ended of their start.
-pub(super) async fn tell_start(
-    transaction: &DatabaseTransaction,
-    runs: &[(Uuid, Timestamp, BodyDigest)],
-) -> Result<(), DbErr> {
+pub(super) async fn tell_start(transaction: &Transaction, runs: &[(Uuid, Timestamp, BodyDigest)]) -> Result<(), DbErr> {
     for (id, started_at, digest) in runs {
         let known = Func::coalesce([Expr::col(source_run::Column::StartedAt), Expr::value(*started_at)]);
         let updated = source_run::Entity::update_many()
@@ -71,7 +69,7 @@ pub(super) async fn tell_start(
 
 /// Makes room for the steps that the ends of these runs told of.
 pub(super) async fn replace_steps<'a>(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     runs: impl Iterator<Item = &'a Uuid>,
 ) -> Result<(), DbErr> {
     let runs: Vec<Uuid> = runs.copied().collect();

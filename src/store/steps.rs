@@ -1,8 +1,7 @@
 use std::collections::HashMap;
 
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _,
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 use uuid::Uuid;
 
@@ -12,6 +11,7 @@ use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::entity::{run_step, source};
 use crate::store::stored;
+use crate::store::transaction::Transaction;
 
 /// The steps of these runs, in their order.
 pub(super) async fn steps_of(connection: &impl ConnectionTrait, runs: Vec<Uuid>) -> Result<HashMap<Uuid, Vec<Step>>> {
@@ -41,7 +41,7 @@ pub(super) async fn steps_of(connection: &impl ConnectionTrait, runs: Vec<Uuid>)
 /// The steps of a pipeline's last cycle: of the newest runs of its enabled sources, as far as they are newer than
 /// `since`.
 pub(super) async fn last_cycle(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     key: &PipelineKey,
     since: Timestamp,
 ) -> Result<Vec<PipelineStep>> {

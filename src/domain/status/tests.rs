@@ -258,3 +258,15 @@ fn a_status_in_trouble_says_so_and_since_when() {
         }
     }
 }
+
+#[test]
+fn a_status_that_misses_reports_says_so_and_is_otherwise_as_it_was() {
+    let known = status(Facts { sources: vec![source("a", Some((RunState::Ok, 1)))], ..facts() });
+    let shown = known.clone().not_writable(now());
+    assert!(shown.is_in_trouble());
+    assert_eq!((shown.timestamp, shown.revision), (known.timestamp, known.revision));
+    assert_eq!((shown.overall_status, shown.alerts.len()), (Health::Error, 1));
+    let unreadable = shown.clone().in_trouble(now() + TimeDelta::minutes(1));
+    assert_eq!(unreadable.alerts.len(), 1, "one alert, of what is wrong now");
+    assert_ne!(unreadable.alerts[0].title, shown.alerts[0].title);
+}

@@ -14,28 +14,48 @@ impl PipelineStatus {
     /// It is an error, whatever was known before: what is shown may be long over, and nobody would be told.
     #[must_use]
     pub fn in_trouble(mut self, now: Timestamp) -> Self {
-        if !self.is_in_trouble() {
+        self.timestamp = now;
+        self.with_server_alert(
+            "The status cannot be worked out",
+            "The server cannot read its database, and shows what it knew last; it goes on trying. Whoever runs it finds \
+             the cause in its log.",
+            now,
+        )
+    }
+
+    /// The same status while the server cannot store reports, since then: what is shown is true, and misses whatever was
+    /// reported meanwhile.
+    #[must_use]
+    pub fn not_writable(self, since: Timestamp) -> Self {
+        self.with_server_alert(
+            "Reports cannot be stored",
+            "The server cannot write to its database, and answers reports with 503 until it can; reporters send them \
+             again. The log names the cause: see whether the disk has room and the database is writable.",
+            since,
+        )
+    }
+
+    /// Adds the alert of the server, unless it is there already.
+    fn with_server_alert(mut self, title: &str, message: &str, since: Timestamp) -> Self {
+        if !self.alerts.iter().any(|alert| alert.kind == AlertType::Server && alert.title == title) {
+            self.alerts.retain(|alert| alert.kind != AlertType::Server);
             let alert = Alert {
                 id: ID.to_owned(),
                 kind: AlertType::Server,
                 severity: Severity::High,
-                title: "The status cannot be worked out".to_owned(),
-                message:
-                    "The server cannot read its database, and shows what it knew last; it goes on trying. Whoever \
-                          runs it finds the cause in its log."
-                        .to_owned(),
-                timestamp: now,
+                title: title.to_owned(),
+                message: message.to_owned(),
+                timestamp: since,
                 state: AlertState::Firing,
                 source: None,
             };
             self.alerts.insert(0, alert);
         }
-        self.timestamp = now;
         self.overall_status = Health::worst([self.overall_status, Health::Error]);
         self
     }
 
-    /// Whether it is older than it should be, because the server could not work out a newer one.
+    /// Whether the server itself is in trouble: the status may be older than it should be, or miss reports.
     pub fn is_in_trouble(&self) -> bool {
         self.alerts.iter().any(|alert| alert.kind == AlertType::Server)
     }

@@ -8,10 +8,7 @@ pub(super) mod rows;
 mod silences;
 
 use sea_orm::sea_query::{Expr, OnConflict};
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, DatabaseTransaction, DbErr, EntityTrait as _, QueryFilter as _,
-    QuerySelect as _,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QuerySelect as _};
 use uuid::Uuid;
 
 use crate::domain::alert::{AlertState, CannotAcknowledge, Step, Tracked, Transition, acknowledge};
@@ -24,6 +21,7 @@ use crate::store::alerts::rows::alert_row;
 use crate::store::entity::{alert, alert_event, counter};
 use crate::store::leases::{Lease, is_held};
 use crate::store::registry::raise;
+use crate::store::transaction::Transaction;
 
 /// The counter that gives events their numbers.
 const EVENTS: &str = "alert_events";
@@ -97,7 +95,7 @@ impl Store {
 }
 
 /// Holds what the alerts of a pipeline are changed under, and gives the last number of an event when it is held.
-async fn lock(transaction: &DatabaseTransaction, pipeline: Option<&PipelineKey>) -> Result<Option<i64>> {
+async fn lock(transaction: &Transaction, pipeline: Option<&PipelineKey>) -> Result<Option<i64>> {
     if let Some(pipeline) = pipeline {
         let found = crate::store::entity::pipeline::Entity::find_by_id(pipeline.as_str())
             .lock_exclusive()
@@ -110,7 +108,7 @@ async fn lock(transaction: &DatabaseTransaction, pipeline: Option<&PipelineKey>)
 }
 
 /// The last number that an event was given; nobody else gives one until this transaction ends.
-async fn last_number(transaction: &DatabaseTransaction) -> Result<i64, DbErr> {
+async fn last_number(transaction: &Transaction) -> Result<i64, DbErr> {
     let none = counter::ActiveModel { name: Set(EVENTS.to_owned()), value: Set(0) };
     counter::Entity::insert_many([none])
         .on_conflict(OnConflict::column(counter::Column::Name).do_nothing().to_owned())
@@ -121,7 +119,7 @@ async fn last_number(transaction: &DatabaseTransaction) -> Result<i64, DbErr> {
 }
 
 async fn write(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     step: &Step,
     last: Option<i64>,
     pipeline: Option<&PipelineKey>,

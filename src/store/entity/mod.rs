@@ -21,3 +21,4 @@ pub(super) mod quality_rollup;
 pub(super) mod run_step;
 pub(super) mod source;
 pub(super) mod source_run;
+pub(super) mod write_probe;

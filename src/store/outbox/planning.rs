@@ -3,8 +3,7 @@ use std::collections::{BTreeMap, HashMap};
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait as _, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait as _, QueryFilter as _,
-    QuerySelect as _,
+    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QuerySelect as _,
 };
 use uuid::Uuid;
 
@@ -17,6 +16,7 @@ use crate::store::alerts::rows::{mute, tracked};
 use crate::store::entity::{alert, alert_event, alert_silence, outbox, source};
 use crate::store::leases::{Lease, is_held};
 use crate::store::record::ROWS;
+use crate::store::transaction::Transaction;
 use crate::store::{Store, stored};
 
 /// What a plan writes.
@@ -168,7 +168,7 @@ async fn mutes(connection: &impl ConnectionTrait, now: Timestamp) -> Result<Vec<
     rows.into_iter().map(mute).collect()
 }
 
-async fn write(transaction: &DatabaseTransaction, outgoing: &Outgoing, now: Timestamp) -> Result<(), DbErr> {
+async fn write(transaction: &Transaction, outgoing: &Outgoing, now: Timestamp) -> Result<(), DbErr> {
     for events in outgoing.settled.chunks(ROWS) {
         alert_event::Entity::update_many()
             .col_expr(alert_event::Column::Settled, Expr::value(true))

@@ -7,6 +7,8 @@ mod bodies;
 mod browsers;
 /// Reporters that name more and more.
 mod cardinality;
+/// A database that fails: full, locked, read-only, silent.
+mod database;
 /// The SQLite file: one server at a time, noticed when it is gone, and no larger than it must be.
 mod sqlite_file;
 

@@ -1,9 +1,13 @@
 /// Databases: a file or a PostgreSQL of the tests' own.
 pub(crate) mod database;
+/// Failures of the machine and of the network.
+pub(crate) mod faults;
 /// Clients that work beside an attack.
 pub(crate) mod honest_clients;
 /// Those who are told of alerts.
 pub(crate) mod receivers;
+/// Reporters that note what was acknowledged.
+pub(crate) mod reporters;
 /// A server in this process, and one in a process of its own.
 pub(crate) mod server;
 /// One who tells of alerts.

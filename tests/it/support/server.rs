@@ -179,6 +179,13 @@ impl Process {
         line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
+    /// Sends a signal by its name, and goes on.
+    pub(crate) fn send(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([&format!("-{signal}"), &pid]).status().expect("kill");
+        assert!(sent.success());
+    }
+
     /// SIGKILL: it has no chance to say anything.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("killed");
@@ -187,9 +194,7 @@ impl Process {
 
     /// Sends a signal by its name, and waits for the end.
     pub(crate) fn signal(mut self, signal: &str) -> ExitStatus {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args([&format!("-{signal}"), &pid]).status().expect("kill");
-        assert!(sent.success());
+        self.send(signal);
         self.child.wait().expect("ended")
     }
 }

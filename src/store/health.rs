@@ -1,0 +1,329 @@
+//! Whether the database can be read and written to, as far as this server has seen.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, DbErr, EntityTrait as _, QueryFilter as _};
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::domain::time::Timestamp;
+use crate::store::Store;
+use crate::store::connect::Connections;
+use crate::store::entity::write_probe;
+use crate::store::failure::Cause;
+
+/// How often the state is looked at.
+const TICK: Duration = Duration::from_millis(500);
+/// The database is read, and written to unless something else was committed, after so much time.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a probe may take.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// A group of reports that is under way for longer means that the writer is stuck.
+const STUCK: Duration = Duration::from_secs(4);
+/// What a probe writes after the disk was full: as much as reports may need, where a single page may still find room.
+const FULL_PROBE: usize = 256 * 1024;
+/// Rows of probes by servers that are gone are removed after this time.
+const PROBES_KEPT: chrono::TimeDelta = chrono::TimeDelta::days(1);
+
+/// What is wrong with the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DatabaseProblem {
+    /// Queries fail or are not answered.
+    Unreadable,
+    /// Nothing can be committed.
+    NotWritable,
+    /// A group of reports is under way for too long.
+    WriterStuck,
+}
+
+/// What the server knows of its database and of the way there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreHealth {
+    /// What is wrong, and since when.
+    pub problem: Option<(DatabaseProblem, Timestamp)>,
+    /// How long the last group of reports took, from its beginning to the end of its commit.
+    pub commit: Duration,
+    /// Requests that wait for the writer or are being written.
+    pub queued: usize,
+    /// Connections that are in use, of those that there are.
+    pub busy_connections: u64,
+    /// Connections that there are.
+    pub connections: u64,
+}
+
+/// Collects what becomes of reading and writing.
+#[derive(Debug)]
+pub(super) struct HealthMonitor {
+    clock: Clock,
+    // A std mutex: never held across an await.
+    state: Mutex<State>,
+    queued: AtomicUsize,
+    problem: watch::Sender<Option<DatabaseProblem>>,
+}
+
+#[derive(Debug)]
+struct State {
+    is_unreadable: bool,
+    is_unwritable: bool,
+    /// Whether the disk was full when something was written last.
+    was_full: bool,
+    since: Option<Timestamp>,
+    last_commit: Instant,
+    /// Since when a group of reports is under way.
+    writing_since: Option<Instant>,
+    commit: Duration,
+}
+
+impl State {
+    fn problem(&self) -> Option<DatabaseProblem> {
+        if self.is_unreadable {
+            Some(DatabaseProblem::Unreadable)
+        } else if self.is_unwritable {
+            Some(DatabaseProblem::NotWritable)
+        } else {
+            let is_stuck = self.writing_since.is_some_and(|since| since.elapsed() > STUCK);
+            is_stuck.then_some(DatabaseProblem::WriterStuck)
+        }
+    }
+}
+
+/// A request that waits for the writer; dropped when it is answered or has gone.
+#[derive(Debug)]
+pub(super) struct Queued<'a>(&'a HealthMonitor);
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        self.0.queued.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl HealthMonitor {
+    pub(super) fn new(clock: Clock) -> Self {
+        let state = State {
+            is_unreadable: false,
+            is_unwritable: false,
+            was_full: false,
+            since: None,
+            last_commit: Instant::now(),
+            writing_since: None,
+            commit: Duration::ZERO,
+        };
+        Self { clock, state: Mutex::new(state), queued: AtomicUsize::new(0), problem: watch::Sender::new(None) }
+    }
+
+    /// Counts a request while it waits for the writer.
+    pub(super) fn enqueue(&self) -> Queued<'_> {
+        self.queued.fetch_add(1, Ordering::Relaxed);
+        Queued(self)
+    }
+
+    /// Something was committed.
+    pub(super) fn committed(&self) {
+        self.state().last_commit = Instant::now();
+    }
+
+    /// A group of reports begins.
+    pub(super) fn group_begins(&self) {
+        self.state().writing_since = Some(Instant::now());
+    }
+
+    /// A group of reports is committed, or has failed.
+    pub(super) fn group_ends(&self, failure: Option<Cause>) {
+        let mut state = self.state();
+        if let Some(since) = state.writing_since.take() {
+            state.commit = since.elapsed();
+            metrics::histogram!("pipewatch_commit_seconds").record(state.commit);
+        }
+        drop(state);
+        self.written(failure);
+    }
+
+    /// What came of writing. That one transaction has bad content says nothing of the database.
+    fn written(&self, failure: Option<Cause>) {
+        let mut state = self.state();
+        match failure {
+            None => (state.is_unwritable, state.was_full) = (false, false),
+            Some(Cause::Content) => {}
+            Some(cause) => {
+                state.is_unwritable = true;
+                state.was_full |= cause == Cause::DiskFull;
+            }
+        }
+        self.publish(state);
+    }
+
+    /// What came of reading.
+    fn read(&self, done: bool) {
+        let mut state = self.state();
+        state.is_unreadable = !done;
+        self.publish(state);
+    }
+
+    /// Makes known what the state amounts to.
+    fn publish(&self, mut state: MutexGuard<'_, State>) {
+        let problem = state.problem();
+        if problem.is_none() {
+            state.since = None;
+        } else if state.since.is_none() {
+            state.since = Some(self.clock.now());
+        }
+        // Within the lock, so that the last word is the newest.
+        self.problem.send_if_modified(|known| {
+            let is_news = *known != problem;
+            *known = problem;
+            is_news
+        });
+    }
+
+    fn problem(&self) -> Option<(DatabaseProblem, Timestamp)> {
+        let state = self.state();
+        state.problem().map(|problem| (problem, state.since.unwrap_or_else(|| self.clock.now())))
+    }
+
+    /// How much a probe should write now; `None` when a commit has shown that writing works.
+    fn due(&self) -> Option<usize> {
+        let state = self.state();
+        let is_due = state.is_unwritable || state.last_commit.elapsed() >= PROBE_INTERVAL;
+        is_due.then_some(if state.was_full { FULL_PROBE } else { 0 })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store {
+    /// What is known of the database, without asking it.
+    pub fn health(&self) -> StoreHealth {
+        let commit = self.health.state().commit;
+        let usage = self.connections.usage();
+        // On PostgreSQL both are the same pool.
+        let pools = if self.is_shared() { &usage[..1] } else { &usage[..] };
+        StoreHealth {
+            problem: self.health.problem(),
+            commit,
+            queued: self.health.queued.load(Ordering::Relaxed),
+            connections: pools.iter().map(|(_, size, _)| size).sum(),
+            busy_connections: pools.iter().map(|(_, _, busy)| busy).sum(),
+        }
+    }
+
+    /// Woken when something goes wrong with the database, and when it is over.
+    pub fn database_problems(&self) -> watch::Receiver<Option<DatabaseProblem>> {
+        self.health.problem.subscribe()
+    }
+
+    /// Looks again and again whether the database can be read and written to, and keeps the gauges; until it is dropped.
+    pub async fn probe_database(&self) {
+        let probe = Probe { connections: &self.connections, health: &self.health, server: Uuid::new_v4() };
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut read_at: Option<Instant> = None;
+        let mut is_first = true;
+        loop {
+            tick.tick().await;
+            self.record_gauges();
+            let reads = read_at.is_none_or(|at| at.elapsed() >= PROBE_INTERVAL);
+            let (read, written) = tokio::join!(
+                async { if reads { Some(probe.read().await) } else { None } },
+                probe.write_when_due(is_first)
+            );
+            if let Some(is_readable) = read {
+                read_at = Some(Instant::now());
+                self.health.read(is_readable);
+            }
+            is_first &= !written;
+            // A group may have become stuck meanwhile, or a stuck one may have ended.
+            self.health.publish(self.health.state());
+        }
+    }
+
+    fn record_gauges(&self) {
+        let queued = self.health.queued.load(Ordering::Relaxed);
+        #[allow(clippy::cast_precision_loss, reason = "a gauge is a number with a point")]
+        metrics::gauge!("pipewatch_writer_queue").set(queued as f64);
+        for (pool, size, busy) in self.connections.usage() {
+            #[allow(clippy::cast_precision_loss, reason = "a gauge is a number with a point")]
+            for (state, number) in [("busy", busy), ("idle", size - busy)] {
+                metrics::gauge!("pipewatch_pool_connections", "pool" => pool, "state" => state).set(number as f64);
+            }
+        }
+    }
+}
+
+struct Probe<'a> {
+    connections: &'a Connections,
+    health: &'a Arc<HealthMonitor>,
+    /// Each server writes a row of its own, and waits for no other.
+    server: Uuid,
+}
+
+impl Probe<'_> {
+    async fn read(&self) -> bool {
+        let query = async {
+            self.connections.check_file()?;
+            self.connections.reader().execute_unprepared("SELECT 1").await
+        };
+        match self.connections.within(PROBE_TIMEOUT, query).await {
+            Ok(_) => true,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the database cannot be read");
+                false
+            }
+        }
+    }
+
+    /// Whether it was due, and succeeded.
+    async fn write_when_due(&self, is_first: bool) -> bool {
+        let Some(size) = self.health.due() else { return false };
+        let done = self.connections.within(PROBE_TIMEOUT, self.write(size, is_first)).await;
+        if let Err(error) = &done {
+            tracing::warn!(error = error as &dyn std::error::Error, "the database cannot be written to");
+        }
+        // A probe has no content to be wrong.
+        let cause = |error| match Cause::of(error) {
+            Cause::Content => Cause::Database,
+            cause => cause,
+        };
+        self.health.written(done.as_ref().err().map(cause));
+        done.is_ok()
+    }
+
+    async fn write(&self, size: usize, is_first: bool) -> Result<(), DbErr> {
+        let now = self.health.clock.now();
+        if is_first {
+            let transaction = self.connections.write().await?;
+            write_probe::Entity::delete_many()
+                .filter(write_probe::Column::WrittenAt.lt(now - PROBES_KEPT))
+                .exec(&transaction)
+                .await?;
+            transaction.commit().await?;
+        }
+        self.write_row(size, now).await?;
+        if size > 0 {
+            self.write_row(0, now).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_row(&self, size: usize, now: Timestamp) -> Result<(), DbErr> {
+        // Bytes that cannot be compressed need the room that they claim.
+        let payload = std::iter::repeat_with(|| fastrand::u8(..)).take(size).collect();
+        let row = write_probe::ActiveModel {
+            server: Set(self.server.to_string()),
+            written_at: Set(now),
+            payload: Set(payload),
+        };
+        let transaction = self.connections.write().await?;
+        let replace = OnConflict::column(write_probe::Column::Server)
+            .update_columns([write_probe::Column::WrittenAt, write_probe::Column::Payload])
+            .to_owned();
+        write_probe::Entity::insert_many([row]).on_conflict(replace).exec_without_returning(&transaction).await?;
+        transaction.commit().await
+    }
+}

@@ -1,0 +1,201 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sea_orm::prelude::async_trait::async_trait;
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement,
+    TransactionOptions, TransactionTrait as _,
+};
+use tokio::sync::OwnedMutexGuard;
+
+use crate::store::health::HealthMonitor;
+use crate::store::pool::{Pool, Unfit};
+
+/// A transaction each statement of which has a deadline. It is rolled back unless it is committed.
+///
+/// A connection that SQLite is written on is closed after any error, and after a statement that was abandoned: SQLite may
+/// have rolled back by itself, and then the driver and SQLite disagree on whether there is a transaction.
+#[derive(Debug)]
+pub(super) struct Transaction {
+    // Taken by the commit.
+    inner: Option<DatabaseTransaction>,
+    pool: Arc<Pool>,
+    limit: Option<Duration>,
+    /// Whether a statement failed or was abandoned.
+    has_failed: AtomicBool,
+    /// Whether the connection must be closed; only of the one that SQLite is written on.
+    unfit: Option<OwnedMutexGuard<bool>>,
+    /// Learns of the commit of a transaction that may write.
+    health: Option<Arc<HealthMonitor>>,
+}
+
+impl Transaction {
+    /// Begins a transaction that only reads.
+    pub(super) async fn begin_read(pool: &Arc<Pool>, options: TransactionOptions) -> Result<Self, DbErr> {
+        let begin = |connection: DatabaseConnection| async move { connection.begin_with_options(options).await };
+        let inner = Some(pool.run(begin).await?);
+        let (pool, limit) = (Arc::clone(pool), pool.limit());
+        Ok(Self { inner, pool, limit, has_failed: AtomicBool::new(false), unfit: None, health: None })
+    }
+
+    /// Begins a transaction that may write.
+    pub(super) async fn begin_write(
+        pool: &Arc<Pool>,
+        options: TransactionOptions,
+        unfit: Option<&Unfit>,
+        health: Arc<HealthMonitor>,
+    ) -> Result<Self, DbErr> {
+        let begun = Self::begin_read(pool, options).await;
+        if let (Err(error), Some(unfit)) = (&begun, unfit)
+            && !matches!(error, DbErr::ConnectionAcquire(_))
+        {
+            *unfit.lock().await = true;
+        }
+        let mut begun = begun?;
+        begun.health = Some(health);
+        if let Some(unfit) = unfit {
+            begun.unfit = Some(Arc::clone(unfit).lock_owned().await);
+        }
+        Ok(begun)
+    }
+
+    /// Makes all that was done lasting. Once this has succeeded it is; after an error it may be or not.
+    pub(super) async fn commit(mut self) -> Result<(), DbErr> {
+        // It is taken here only, and this consumes it.
+        let Some(inner) = self.inner.take() else { unreachable!("a transaction is committed once") };
+        if self.has_failed.load(Ordering::Relaxed) {
+            // PostgreSQL would answer COMMIT by rolling back, without an error.
+            self.inner = Some(inner);
+            return Err(DbErr::Custom("a transaction in which a statement failed cannot be committed".to_owned()));
+        }
+        let settling = Settling::begin(&self.has_failed);
+        self.pool.limited(self.limit, inner.commit()).await?;
+        settling.succeed();
+        if let Some(health) = &self.health {
+            health.committed();
+        }
+        Ok(())
+    }
+
+    /// Gives the statements from here on as much time as maintenance needs, to the end of this transaction.
+    pub(super) async fn allow(&mut self, limit: Duration) -> Result<(), DbErr> {
+        if self.limit.is_none() {
+            return Ok(());
+        }
+        let sql =
+            "SELECT set_config(name, $1, true) FROM (VALUES ('statement_timeout'), ('lock_timeout')) AS limited (name)";
+        let value = format!("{}ms", limit.as_millis());
+        self.query_all_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [value.into()])).await?;
+        self.limit = Some(limit + Duration::from_secs(1));
+        Ok(())
+    }
+
+    /// For what needs the driver's own type. Its statements have only the database's deadlines.
+    pub(super) fn inner(&self) -> &DatabaseTransaction {
+        match &self.inner {
+            Some(inner) => inner,
+            None => unreachable!("only the commit takes it, and consumes the transaction"),
+        }
+    }
+
+    async fn guarded<T>(&self, statement: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+        let settling = Settling::begin(&self.has_failed);
+        let done = self.pool.limited(self.limit, statement).await?;
+        settling.succeed();
+        Ok(done)
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if let Some(unfit) = &mut self.unfit
+            && *self.has_failed.get_mut()
+        {
+            **unfit = true;
+        }
+    }
+}
+
+/// A statement under way: unless it succeeds, its transaction has failed.
+struct Settling<'a>(Option<&'a AtomicBool>);
+
+impl<'a> Settling<'a> {
+    fn begin(has_failed: &'a AtomicBool) -> Self {
+        Self(Some(has_failed))
+    }
+
+    fn succeed(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Settling<'_> {
+    fn drop(&mut self) {
+        if let Some(has_failed) = self.0 {
+            has_failed.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+#[async_trait]
+impl ConnectionTrait for Transaction {
+    fn get_database_backend(&self) -> DbBackend {
+        self.inner().get_database_backend()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.guarded(self.inner().execute_raw(statement)).await
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.guarded(self.inner().execute_unprepared(sql)).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.guarded(self.inner().query_one_raw(statement)).await
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.guarded(self.inner().query_all_raw(statement)).await
+    }
+}
+
+/// Runs single queries, each of which sees one state of the data by itself, and has a deadline.
+#[derive(Debug, Clone)]
+pub(super) struct Reader(pub(super) Arc<Pool>);
+
+#[async_trait]
+impl ConnectionTrait for Reader {
+    fn get_database_backend(&self) -> DbBackend {
+        self.0.backend()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        let run = |pool: DatabaseConnection| {
+            let statement = statement.clone();
+            async move { pool.execute_raw(statement).await }
+        };
+        self.0.run(run).await
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.0.run(|pool| async move { pool.execute_unprepared(sql).await }).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        let run = |pool: DatabaseConnection| {
+            let statement = statement.clone();
+            async move { pool.query_one_raw(statement).await }
+        };
+        self.0.run(run).await
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        let run = |pool: DatabaseConnection| {
+            let statement = statement.clone();
+            async move { pool.query_all_raw(statement).await }
+        };
+        self.0.run(run).await
+    }
+}

@@ -1,0 +1,116 @@
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::support::server::client;
+use crate::support::{eventually, run, with};
+
+/// The longest that a report may go without an answer: the promise, and what a busy machine adds.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(8);
+const ALLOWANCE: Duration = Duration::from_secs(2);
+/// The pause after a refusal. An honest reporter waits as long as it was asked to; this one is in a hurry.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Reporters that send reports, each with an id of its own, and note which ones were acknowledged.
+pub(crate) struct Reporters {
+    account: Arc<Mutex<Account>>,
+    stop: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// What became of the reports.
+#[derive(Debug, Default)]
+struct Account {
+    acknowledged: BTreeSet<Uuid>,
+    acknowledgements: u64,
+    refusals: u64,
+    slowest: Duration,
+}
+
+impl Reporters {
+    /// Starts so many reporters, each of which sends so many reports at a time.
+    pub(crate) fn start(url: &str, number: usize, at_a_time: usize) -> Self {
+        let (account, stop) = (Arc::<Mutex<Account>>::default(), CancellationToken::new());
+        let client = client();
+        let tasks = (0..number).map(|_| {
+            let (client, account, stop) = (client.clone(), Arc::clone(&account), stop.clone());
+            let url = format!("{url}/api/v1/source-runs");
+            tokio::spawn(
+                async move { while !stop.is_cancelled() && report(&client, &url, at_a_time, &account).await {} },
+            )
+        });
+        let tasks = tasks.collect();
+        Self { account, stop, tasks }
+    }
+
+    /// Waits until reports are acknowledged from now on.
+    pub(crate) async fn are_acknowledged(&self, within: Duration) -> Duration {
+        let (begun, before) = (Instant::now(), self.account().acknowledgements);
+        // What was sent before may be answered now.
+        let enough = before + self.tasks.len() as u64 + 1;
+        eventually("acknowledgements", || async { (self.account().acknowledgements >= enough).then_some(()) }).await;
+        let took = begun.elapsed();
+        assert!(took < within, "acknowledged after {took:?}");
+        took
+    }
+
+    /// Waits until reports are refused from now on.
+    pub(crate) async fn are_refused(&self) {
+        let before = self.account().refusals;
+        let enough = before + self.tasks.len() as u64 + 1;
+        eventually("refusals", || async { (self.account().refusals >= enough).then_some(()) }).await;
+    }
+
+    /// Ends them, and gives the ids of all reports that were acknowledged. Every answer came in time.
+    pub(crate) async fn finish(self) -> BTreeSet<Uuid> {
+        self.stop.cancel();
+        for task in self.tasks {
+            task.await.expect("no panic");
+        }
+        let account = std::mem::take(&mut *self.account.lock().expect("no panic"));
+        println!(
+            "{} acknowledgements, {} refusals, the slowest answer after {:?}",
+            account.acknowledgements, account.refusals, account.slowest
+        );
+        assert!(account.slowest < ANSWERED_WITHIN + ALLOWANCE, "{:?}", account.slowest);
+        account.acknowledged
+    }
+
+    fn account(&self) -> MutexGuard<'_, Account> {
+        self.account.lock().expect("no panic")
+    }
+}
+
+/// Sends a request, and notes its answer. Whether the server is there.
+async fn report(client: &reqwest::Client, url: &str, at_a_time: usize, account: &Mutex<Account>) -> bool {
+    let ids: Vec<Uuid> = (0..at_a_time).map(|_| Uuid::now_v7()).collect();
+    let reports: Vec<Value> = ids.iter().map(|id| with(run("a"), json!({"id": id}))).collect();
+    let begun = Instant::now();
+    let Ok(response) = client.post(url).json(&reports).send().await else { return false };
+    let (status, took) = (response.status().as_u16(), begun.elapsed());
+    let retry_after = response.headers().contains_key("retry-after");
+    let Ok(answer) = response.text().await else { return false };
+    {
+        let mut account = account.lock().expect("no panic");
+        account.slowest = account.slowest.max(took);
+        match status {
+            201 => {
+                account.acknowledgements += 1;
+                account.acknowledged.extend(ids);
+                return true;
+            }
+            503 => {
+                assert!(retry_after, "a refusal says when to come back: {answer}");
+                account.refusals += 1;
+            }
+            other => panic!("{other}: {answer}"),
+        }
+    }
+    tokio::time::sleep(PAUSE).await;
+    true
+}

@@ -118,7 +118,8 @@ pub struct Flags {
     /// How deep the fields of a GraphQL operation may be nested [default: 20]
     #[arg(long, env = "PIPEWATCH_MAX_DEPTH", value_name = "N")]
     pub max_depth: Option<usize>,
-    /// How many fields a GraphQL operation may ask for [default: 1000]
+    /// Maximum cost of a GraphQL operation: each field counts 1, and what is below a list as often as `first` or `last` says,
+    /// or 50 times [default: 50000]
     #[arg(long, env = "PIPEWATCH_MAX_COMPLEXITY", value_name = "N")]
     pub max_complexity: Option<usize>,
     /// How long a graphql-transport-ws client may take to initialise the connection [default: 3s]

@@ -206,7 +206,7 @@ impl Config {
             },
             graphql: graphql::Limits {
                 depth: number("max_depth", flags.max_depth.or(file.max_depth), 20)?,
-                complexity: number("max_complexity", flags.max_complexity.or(file.max_complexity), 1_000)?,
+                complexity: number("max_complexity", flags.max_complexity.or(file.max_complexity), 50_000)?,
             },
             init_wait: wait("init_wait", flags.init_wait.or(file.init_wait), Duration::from_secs(3))?,
             write_timeout: wait("write_timeout", flags.write_timeout.or(file.write_timeout), Duration::from_secs(10))?,

@@ -38,7 +38,6 @@ pub(super) struct AlertQuery;
 impl AlertQuery {
     /// Alerts, the last to change first: of one pipeline, or of all and of the server itself; in some states, or in any;
     /// at most 500 a page.
-    #[graphql(complexity = "10 + child_complexity")]
     async fn alerts(
         &self,
         ctx: &Context<'_>,

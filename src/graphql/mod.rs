@@ -2,10 +2,16 @@
 
 /// Alerts: lists, what is done about them, and their steps as they happen.
 mod alerts;
+/// What an operation is answered with, of a bounded size.
+pub mod answer;
 /// Pages of history as connections.
 mod connection;
 /// What the executor leaves out when it checks a document.
 mod document;
+/// What a document may ask for.
+pub mod limits;
+/// The memory of answers under construction.
+mod meter;
 /// What changes something.
 mod mutation;
 /// Requests, checked and parsed.
@@ -20,13 +26,18 @@ mod types;
 use std::sync::Arc;
 
 use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute};
-use async_graphql::{MergedObject, MergedSubscription, Request, Response, Schema, ServerError, Value};
-use futures_util::Stream;
+use async_graphql::parser::types::OperationType;
+use async_graphql::{MergedObject, MergedSubscription, Response, Schema};
+use futures_util::{Stream, StreamExt as _};
 
 use crate::clock::Clock;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::viewer::Viewer;
 use crate::error::Error;
+use crate::graphql::answer::{Answer, Reason, Refusal};
+use crate::graphql::limits::Exceeded;
+use crate::graphql::meter::{Memory, Meter, Metered};
+use crate::graphql::operation::{Operation, Parameters};
 use crate::ingest::Ingest;
 use crate::monitor::Monitor;
 use crate::store::Store;
@@ -48,7 +59,7 @@ struct Subscription(subscription::StatusSubscription, alerts::AlertSubscription)
 pub struct Limits {
     /// How deep its fields may be nested.
     pub depth: usize,
-    /// How many fields it may ask for, some of which count for more than one.
+    /// What its answer may cost: its fields, those below a list as often as the list has items.
     pub complexity: usize,
 }
 
@@ -71,6 +82,9 @@ pub struct Graphql {
     schema: Schema<Query, Mutation, Subscription>,
     /// The same without services: it checks and executes nothing.
     checks: Schema<Query, Mutation, Subscription>,
+    /// What an operation may cost.
+    max_cost: u64,
+    memory: Memory,
 }
 
 impl Graphql {
@@ -78,24 +92,51 @@ impl Graphql {
     pub fn new(services: Services, limits: Limits) -> Self {
         let build = || {
             let schema = Schema::build(Query::default(), Mutation::default(), Subscription::default());
-            schema.limit_depth(limits.depth).limit_complexity(limits.complexity)
+            schema.limit_depth(limits.depth)
         };
-        Self { schema: build().data(services).finish(), checks: build().extension(ChecksOnly).finish() }
+        Self {
+            schema: build().data(services).extension(Metered).finish(),
+            checks: build().extension(ChecksOnly).finish(),
+            max_cost: u64::try_from(limits.complexity).unwrap_or(u64::MAX),
+            memory: Memory::default(),
+        }
     }
 
-    /// What is wrong with a request, of any kind, without executing it.
-    pub async fn check(&self, request: Request) -> Vec<ServerError> {
-        self.checks.execute(request).await.errors
+    /// The operation that a request means, if its document asks for no more than one may.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(&self, parameters: Parameters) -> Result<Operation, Refusal> {
+        let operation = Operation::parse(parameters)?;
+        let (cost, limit) = (operation.cost, self.max_cost);
+        if cost > limit { Err(Exceeded::Cost { cost, limit }.into()) } else { Ok(operation) }
+    }
+
+    /// What is wrong with an operation, of any kind, without executing it.
+    ///
+    /// # Errors
+    /// That.
+    pub async fn check(&self, operation: Operation) -> Result<(), Refusal> {
+        let errors = self.checks.execute(operation.request).await.errors;
+        if errors.is_empty() { Ok(()) } else { Err(Refusal::new(Reason::Request, errors)) }
     }
 
     /// Executes a query or mutation.
-    pub async fn execute(&self, request: Request, viewer: Viewer) -> Response {
-        self.schema.execute(request.data(viewer)).await
+    pub async fn execute(&self, operation: Operation, viewer: Viewer) -> Answer {
+        let meter = Meter::new(&self.memory, operation.cost, false);
+        let request = operation.request.data(viewer).data(Arc::clone(&meter));
+        meter.answer(self.schema.execute(request).await)
     }
 
-    /// Executes a subscription: a response for each thing that happens.
-    pub fn subscribe(&self, request: Request, viewer: Viewer) -> impl Stream<Item = Response> + Send + Unpin + 'static {
-        self.schema.execute_stream(request.data(viewer))
+    /// Executes a subscription: an answer for each thing that happens.
+    pub fn subscribe(
+        &self,
+        operation: Operation,
+        viewer: Viewer,
+    ) -> impl Stream<Item = Answer> + Send + Unpin + 'static {
+        let meter = Meter::new(&self.memory, operation.cost, operation.kind == OperationType::Subscription);
+        let request = operation.request.data(viewer).data(Arc::clone(&meter));
+        self.schema.execute_stream(request).map(move |response| meter.answer(response))
     }
 }
 
@@ -119,11 +160,6 @@ impl Extension for ChecksOnly {
 pub fn sdl() -> String {
     let sdl = Schema::build(Query::default(), Mutation::default(), Subscription::default()).finish().sdl();
     format!("{}\n", sdl.trim_end())
-}
-
-/// Whether the request was refused before anything was executed, so that there is no `data` to speak of.
-pub fn is_request_error(response: &Response) -> bool {
-    response.is_err() && response.data == Value::Null && response.errors.iter().all(|error| error.path.is_empty())
 }
 
 /// An error as GraphQL shows it: its words, and a code that programs can tell apart.
@@ -158,9 +194,4 @@ fn coded(message: String, code: &'static str) -> async_graphql::Error {
 fn pipeline(ctx: &async_graphql::Context<'_>, key: &str) -> async_graphql::Result<PipelineKey> {
     let parsed: PipelineKey = key.parse().map_err(|error| bad_input(format!("pipeline {key:?}: {error}")))?;
     if ctx.data::<Viewer>()?.may_see(&parsed) { Ok(parsed) } else { Err(error(Error::PipelineNotFound(parsed))) }
-}
-
-/// The errors of a response that could not be made otherwise.
-pub fn refusal(message: impl Into<String>) -> Response {
-    Response::from_errors(vec![ServerError::new(message, None)])
 }

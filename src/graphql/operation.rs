@@ -2,10 +2,12 @@
 
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, OperationType};
-use async_graphql::{Request, Response, ServerError, Variables};
+use async_graphql::{Request, Variables};
 use serde_json::{Map, Value};
 
+use crate::graphql::answer::{Reason, Refusal};
 use crate::graphql::document;
+use crate::graphql::limits::{cost, nesting, size};
 
 /// The subscription that follows a log.
 const LOG: &str = "alertEvents";
@@ -34,6 +36,8 @@ pub struct Operation {
     pub kind: OperationType,
     /// Whether it follows a log, of which nothing may be skipped, and not a state, of which the newest is all.
     pub follows_log: bool,
+    /// What its answer costs.
+    pub cost: u64,
     /// The request, its document already parsed.
     pub request: Request,
 }
@@ -95,30 +99,32 @@ impl Parameters {
 }
 
 impl Operation {
-    /// Parses the document and finds the operation that is meant.
+    /// Parses the document, once it is known to be of a size that can be parsed, and finds the operation that is meant.
+    /// Nothing walks the document before the size of its selections is known.
     ///
     /// # Errors
-    /// The response that tells what is wrong.
-    pub fn parse(parameters: Parameters) -> Result<Self, Box<Response>> {
+    /// What is wrong with it.
+    pub fn parse(parameters: Parameters) -> Result<Self, Refusal> {
         let follows_log = parameters.follows_log();
-        let mut document = parse_query(&parameters.query).map_err(|error| refused(error.into()))?;
+        nesting::check(&parameters.query)?;
+        let mut document =
+            parse_query(&parameters.query).map_err(|error| Refusal::new(Reason::Request, vec![error.into()]))?;
+        size::check(&document, &parameters.variables).map_err(|refused| match refused {
+            size::Refused::Exceeded(exceeded) => Refusal::from(exceeded),
+            size::Refused::Invalid(error) => Refusal::from(*error),
+        })?;
         document::uncover_typename_directives(&mut document);
-        let operation = find(&document, parameters.operation_name.as_deref())
-            .map_err(|message| refused(ServerError::new(message, None)))?;
+        let operation = find(&document, parameters.operation_name.as_deref()).map_err(Refusal::request)?;
         if let Some(missing) = document::missing_variable(operation, &parameters.variables) {
-            return Err(refused(missing));
+            return Err(missing.into());
         }
-        let kind = operation.ty;
+        let (kind, cost) = (operation.ty, cost::cost(&document, operation, &parameters.variables));
         let mut request =
             Request::new(parameters.query).variables(Variables::from_json(Value::Object(parameters.variables)));
         request.operation_name = parameters.operation_name;
         request.set_parsed_query(document);
-        Ok(Self { kind, follows_log, request })
+        Ok(Self { kind, follows_log, cost, request })
     }
-}
-
-fn refused(error: ServerError) -> Box<Response> {
-    Box::new(Response::from_errors(vec![error]))
 }
 
 fn find<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Result<&'a OperationDefinition, String> {

@@ -24,7 +24,6 @@ pub(super) struct StatusQuery;
 #[Object]
 impl StatusQuery {
     /// The status of a pipeline, not older than an interval nor than the newest change.
-    #[graphql(complexity = "5 + child_complexity")]
     async fn pipeline_status(
         &self,
         ctx: &Context<'_>,
@@ -56,7 +55,6 @@ impl StatusQuery {
     }
 
     /// Data quality metrics, newest first: at or after `from`, before `to`, at most 500 a page.
-    #[graphql(complexity = "10 + child_complexity")]
     #[allow(clippy::too_many_arguments, reason = "they are the field's arguments")]
     async fn data_quality_metrics(
         &self,
@@ -77,7 +75,6 @@ impl StatusQuery {
 
     /// What the statistics found, the newest hours first: hours that began at or after `from`, before `to`, at most 500 a
     /// page.
-    #[graphql(complexity = "10 + child_complexity")]
     #[allow(clippy::too_many_arguments, reason = "they are the field's arguments")]
     async fn anomalies(
         &self,
@@ -100,7 +97,6 @@ impl StatusQuery {
 
     /// Source runs, at most 500 a page: finished ones, the last to end first, ended at or after `from`, before `to`; or,
     /// with the outcome `RUNNING`, those that have begun and not ended, by their beginning.
-    #[graphql(complexity = "10 + child_complexity")]
     #[allow(clippy::too_many_arguments, reason = "they are the field's arguments")]
     async fn source_runs(
         &self,
@@ -126,7 +122,6 @@ impl StatusQuery {
 
     /// The sums of a check over time, or of the volume `articles` or `events`: of a source, or of the whole pipeline.
     /// The hours or days that have a part at or after `from` and before `to`, at most 10,000 of them.
-    #[graphql(complexity = "10 + child_complexity")]
     #[allow(clippy::too_many_arguments, reason = "they are the field's arguments")]
     async fn quality_history(
         &self,

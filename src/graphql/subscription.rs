@@ -13,7 +13,6 @@ pub(super) struct StatusSubscription;
 #[GraphqlSubscription]
 impl StatusSubscription {
     /// The status of a pipeline: on every change and once an interval. It ends when the pipeline is removed.
-    #[graphql(complexity = "5 + child_complexity")]
     async fn pipeline_status_updates(
         &self,
         ctx: &Context<'_>,

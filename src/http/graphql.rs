@@ -1,7 +1,7 @@
 use async_graphql::parser::types::OperationType;
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
@@ -9,14 +9,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::domain::viewer::Viewer;
-use crate::graphql::operation::{Operation, Parameters};
-use crate::graphql::{is_request_error, refusal};
+use crate::graphql::answer::{Answer, Reason, Refusal};
+use crate::graphql::operation::Parameters;
 use crate::http::client_address::ClientAddress;
 use crate::http::graphql_sse::single::Wrong;
 use crate::http::graphql_sse::{distinct, single};
 use crate::http::problem::{Problem, RETRY_AFTER};
 use crate::http::streams::hash;
-use crate::http::{Bodies, MAX_GRAPHQL_BODY, Services, graphql_ws, pages, poll};
+use crate::http::{Bodies, MAX_GRAPHQL_BODY, Services, graphql_ws, pages, poll, subscription};
 
 /// GraphQL in all its forms: over HTTP, as event streams, and upgraded to a WebSocket.
 pub(super) async fn serve(
@@ -47,14 +47,15 @@ pub(super) async fn serve(
     if wants_events(request.headers()) && (method == Method::GET || method == Method::POST) {
         let parameters = match parameters(&services, request).await {
             Ok(parameters) => parameters,
-            Err(Refusal { status, message }) => return Form::Json.respond(status, &refusal(message)),
+            Err(malformed) => return malformed.respond(Form::Json),
         };
-        if method == Method::GET
-            && Operation::parse(parameters.clone()).is_ok_and(|it| it.kind == OperationType::Mutation)
-        {
+        let key = subscription::key(&parameters, viewer);
+        let operation = services.graphql.parse(parameters);
+        if method == Method::GET && operation.as_ref().is_ok_and(|it| it.kind == OperationType::Mutation) {
             return mutation_by_get(Form::Json);
         }
-        return distinct::serve(services, viewer, address, version, parameters).into_response();
+        let asked = operation.map(|operation| (key, operation));
+        return distinct::serve(services, viewer, address, version, asked).into_response();
     }
     over_http(services, viewer, request).await
 }
@@ -74,11 +75,11 @@ async fn over_http(services: Arc<Services>, viewer: Viewer, request: Request) ->
     let known = request.headers().clone();
     let parameters = match parameters(&services, request).await {
         Ok(parameters) => parameters,
-        Err(Refusal { status, message }) => return form.respond(status, &refusal(message)),
+        Err(malformed) => return malformed.respond(form),
     };
-    let operation = match Operation::parse(parameters) {
+    let operation = match services.graphql.parse(parameters) {
         Ok(operation) => operation,
-        Err(response) => return form.respond(form.request_error(), &response),
+        Err(refusal) => return form.refuse(&refusal),
     };
     match operation.kind {
         OperationType::Mutation if method == Method::GET => mutation_by_get(form),
@@ -88,15 +89,13 @@ async fn over_http(services: Arc<Services>, viewer: Viewer, request: Request) ->
                  Events with Accept: text/event-stream",
                 graphql_ws::PROTOCOL
             );
-            form.respond(form.request_error(), &refusal(message))
+            form.refuse(&Refusal::request(message))
         }
-        OperationType::Query | OperationType::Mutation => {
-            let response = services.graphql.execute(operation.request, viewer).await;
-            let is_refused = is_request_error(&response);
-            let status = if is_refused { form.request_error() } else { StatusCode::OK };
-            let response = form.respond(status, &response);
-            if method == Method::GET && !is_refused { with_etag(response, &known).await } else { response }
-        }
+        OperationType::Query | OperationType::Mutation => match services.graphql.execute(operation, viewer).await {
+            Answer::Refused(refusal) => form.refuse(&refusal),
+            Answer::Executed(json) if method == Method::GET => with_etag(form, json, &known),
+            Answer::Executed(json) => form.respond(StatusCode::OK, json),
+        },
     }
 }
 
@@ -121,16 +120,14 @@ async fn stream_of_token(
             let form = Form::accepted(request.headers()).unwrap_or(Form::Json);
             let parameters = match parameters(&services, request).await {
                 Ok(parameters) => parameters,
-                Err(Refusal { status, message }) => return Ok(form.respond(status, &refusal(message))),
+                Err(malformed) => return Ok(malformed.respond(form)),
             };
             match reservations.start(&services, viewer, &token, &method, parameters).await {
                 Ok(accepted) => Ok(accepted),
                 Err(Wrong::Problem(problem)) => Err(problem),
                 Err(Wrong::Method) => Ok(mutation_by_get(form)),
                 // Its answer is all that there will be: without a status of its own nobody would know.
-                Err(Wrong::Operation(errors)) => {
-                    Ok(form.respond(StatusCode::BAD_REQUEST, &async_graphql::Response::from_errors(errors)))
-                }
+                Err(Wrong::Operation(refusal)) => Ok(form.respond(StatusCode::BAD_REQUEST, refusal.body())),
             }
         }
         _ => {
@@ -140,28 +137,22 @@ async fn stream_of_token(
 }
 
 /// An answer to a GET has a tag over its body; who has it already gets a 304.
-async fn with_etag(response: Response, known: &HeaderMap) -> Response {
-    let (mut parts, body) = response.into_parts();
-    // It was made of bytes, and is read back without waiting.
-    let Ok(bytes) = axum::body::to_bytes(body, usize::MAX).await else {
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-    };
-    let hash = u64::from_be_bytes(*hash([&bytes[..]]).first_chunk().unwrap_or(&[0; 8]));
+fn with_etag(form: Form, json: Bytes, known: &HeaderMap) -> Response {
+    let hash = u64::from_be_bytes(*hash([&json[..]]).first_chunk().unwrap_or(&[0; 8]));
     let etag = format!("W/\"{hash:016x}\"");
-    let body = if poll::is_known(known, etag.as_bytes()) {
-        parts.status = StatusCode::NOT_MODIFIED;
-        Body::empty()
+    let mut response = if poll::is_known(known, etag.as_bytes()) {
+        form.respond(StatusCode::NOT_MODIFIED, Bytes::new())
     } else {
-        Body::from(bytes)
+        form.respond(StatusCode::OK, json)
     };
     if let Ok(etag) = HeaderValue::try_from(etag) {
-        parts.headers.insert(header::ETAG, etag);
+        response.headers_mut().insert(header::ETAG, etag);
     }
-    parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    Response::from_parts(parts, body)
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
 }
 
-async fn parameters(services: &Services, request: Request) -> Result<Parameters, Refusal> {
+async fn parameters(services: &Services, request: Request) -> Result<Parameters, Malformed> {
     if request.method() == Method::GET { from_query(request.uri()) } else { from_body(&services.bodies, request).await }
 }
 
@@ -230,14 +221,19 @@ impl Form {
         }
     }
 
-    fn respond(self, status: StatusCode, response: &async_graphql::Response) -> Response {
-        // A request that was refused has no data, not even null.
-        let body = if is_request_error(response) {
-            serde_json::to_vec(&json!({"errors": response.errors}))
-        } else {
-            serde_json::to_vec(response)
+    /// Answers that an operation was not executed, or has no result.
+    fn refuse(self, refusal: &Refusal) -> Response {
+        let status = match refusal.reason {
+            Reason::Request => self.request_error(),
+            Reason::Limit => StatusCode::BAD_REQUEST,
+            Reason::TooLarge => StatusCode::OK,
+            Reason::Overload => StatusCode::SERVICE_UNAVAILABLE,
         };
-        let mut http = Response::new(Body::from(body.expect("GraphQL values always serialise")));
+        self.respond(status, refusal.body())
+    }
+
+    fn respond(self, status: StatusCode, json: Bytes) -> Response {
+        let mut http = Response::new(Body::from(json));
         *http.status_mut() = status;
         let content_type = match self {
             Self::GraphqlResponse => "application/graphql-response+json; charset=utf-8",
@@ -252,14 +248,18 @@ impl Form {
 }
 
 /// A request that is not well formed.
-struct Refusal {
+struct Malformed {
     status: StatusCode,
-    message: String,
+    refusal: Refusal,
 }
 
-impl Refusal {
+impl Malformed {
     fn bad_request(message: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, message: message.into() }
+        Self { status: StatusCode::BAD_REQUEST, refusal: Refusal::request(message) }
+    }
+
+    fn respond(&self, form: Form) -> Response {
+        form.respond(self.status, self.refusal.body())
     }
 }
 
@@ -272,14 +272,14 @@ struct UrlParameters {
     extensions: Option<String>,
 }
 
-fn from_query(uri: &Uri) -> Result<Parameters, Refusal> {
+fn from_query(uri: &Uri) -> Result<Parameters, Malformed> {
     let Query(url) =
-        Query::<UrlParameters>::try_from_uri(uri).map_err(|error| Refusal::bad_request(error.body_text()))?;
+        Query::<UrlParameters>::try_from_uri(uri).map_err(|error| Malformed::bad_request(error.body_text()))?;
     let json = |name: &str, text: Option<String>| match text {
         None => Ok(Value::Null),
         Some(text) if text.is_empty() => Ok(Value::Null),
         Some(text) => {
-            serde_json::from_str(&text).map_err(|error| Refusal::bad_request(format!("{name} is no JSON: {error}")))
+            serde_json::from_str(&text).map_err(|error| Malformed::bad_request(format!("{name} is no JSON: {error}")))
         }
     };
     let operation_name = url.operation_name.filter(|name| !name.is_empty());
@@ -289,10 +289,10 @@ fn from_query(uri: &Uri) -> Result<Parameters, Refusal> {
         "variables": json("variables", url.variables)?,
         "extensions": json("extensions", url.extensions)?,
     });
-    Parameters::from_json(parameters).map_err(|error| Refusal::bad_request(error.to_string()))
+    Parameters::from_json(parameters).map_err(|error| Malformed::bad_request(error.to_string()))
 }
 
-async fn from_body(bodies: &Bodies, request: Request) -> Result<Parameters, Refusal> {
+async fn from_body(bodies: &Bodies, request: Request) -> Result<Parameters, Malformed> {
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let mut parts = content_type.split(';').map(|part| part.trim().to_ascii_lowercase());
     let essence = parts.next().unwrap_or_default();
@@ -300,7 +300,8 @@ async fn from_body(bodies: &Bodies, request: Request) -> Result<Parameters, Refu
         parts.find_map(|part| part.strip_prefix("charset=").map(|charset| charset.trim_matches('"').to_owned()));
     if essence != "application/json" || charset.is_some_and(|charset| charset != "utf-8") {
         let message = format!("the Content-Type is {content_type:?}; expected application/json in UTF-8");
-        return Err(Refusal { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, message });
+        let refusal = Refusal::request(message);
+        return Err(Malformed { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, refusal });
     }
     let parse = |body: &[u8]| {
         let json =
@@ -308,13 +309,19 @@ async fn from_body(bodies: &Bodies, request: Request) -> Result<Parameters, Refu
         Parameters::from_json(json).map_err(|error| error.to_string())
     };
     let read = bodies.parse(request, MAX_GRAPHQL_BODY, parse).await;
-    let (parameters, _) = read.map_err(|error| Refusal { status: error.status(), message: error.to_string() })?;
-    parameters.map_err(Refusal::bad_request)
+    let (parameters, _) = read.map_err(|error| {
+        let refusal = match error.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Refusal::coded(error.to_string(), "BODY_TOO_LARGE"),
+            _ => Refusal::request(error.to_string()),
+        };
+        Malformed { status: error.status(), refusal }
+    })?;
+    parameters.map_err(Malformed::bad_request)
 }
 
 /// A GET changes nothing: a link or an image makes one.
 fn mutation_by_get(form: Form) -> Response {
-    allow(form.respond(StatusCode::METHOD_NOT_ALLOWED, &refusal("mutations go by POST")), "POST")
+    allow(form.respond(StatusCode::METHOD_NOT_ALLOWED, Refusal::request("mutations go by POST").body()), "POST")
 }
 
 fn is_upgrade(headers: &HeaderMap) -> bool {

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Response, Value};
-use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::{BoxStream, unfold};
 use tokio_util::task::AbortOnDropHandle;
@@ -11,6 +9,7 @@ use uuid::Uuid;
 
 use crate::domain::viewer::Viewer;
 use crate::graphql::Graphql;
+use crate::graphql::answer::Answer;
 use crate::graphql::operation::{Operation, Parameters};
 use crate::http::streams::hash;
 use crate::live::group::{Key, News, Place, Source};
@@ -85,35 +84,32 @@ fn canonical(value: &serde_json::Value, out: &mut Vec<u8>) {
 pub(super) fn source(graphql: Graphql, operation: Operation, viewer: Viewer) -> Source {
     enum State {
         New(Box<(Graphql, Operation, Viewer)>),
-        Running(BoxStream<'static, Response>),
+        Running(BoxStream<'static, Answer>),
         Failed,
     }
     let follows_log = operation.follows_log;
     // The executor is only built when the group's own task asks: whoever founds a group does not wait for it.
     unfold(State::New(Box::new((graphql, operation, viewer))), move |state| async move {
-        let mut responses = match state {
+        let mut answers = match state {
             State::New(new) => {
                 let (graphql, operation, viewer) = *new;
-                graphql.subscribe(operation.request, viewer).boxed()
+                graphql.subscribe(operation, viewer).boxed()
             }
-            State::Running(responses) => responses,
+            State::Running(answers) => answers,
             State::Failed => return None,
         };
-        let response = responses.next().await?;
+        let answer = answers.next().await?;
         metrics::counter!("pipewatch_subscription_executions_total").increment(1);
-        // Without any data the stream could not be begun, or cannot go on.
-        if response.is_err() && response.data == Value::Null {
-            return Some((News::Errors(json(&response.errors)), State::Failed));
+        match answer {
+            Answer::Executed(json) => {
+                let payload = Arc::new(Payload::new(json, None));
+                Some((if follows_log { News::Event(payload) } else { News::Payload(payload) }, State::Running(answers)))
+            }
+            // The stream could not be begun, or cannot go on.
+            Answer::Refused(refusal) => Some((News::Errors(refusal.errors()), State::Failed)),
         }
-        let payload = Arc::new(Payload::new(json(&response), None));
-        Some((if follows_log { News::Event(payload) } else { News::Payload(payload) }, State::Running(responses)))
     })
     .boxed()
-}
-
-/// GraphQL's values as JSON.
-pub(super) fn json(value: &impl serde::Serialize) -> Bytes {
-    serde_json::to_vec(value).expect("GraphQL values always serialise").into()
 }
 
 #[cfg(test)]

@@ -151,7 +151,6 @@ impl ScrapingHealthObject<'_> {
     }
 
     /// The enabled sources, the worst first: at most 50, unless all are asked for.
-    #[graphql(complexity = "child_complexity")]
     async fn sources(&self, #[graphql(default)] all: bool) -> Vec<SourceStatusObject> {
         let most = if all { usize::MAX } else { Listing::WORST };
         self.0.sources.iter().take(most).map(SourceStatusObject::from).collect()

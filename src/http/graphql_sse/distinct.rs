@@ -5,15 +5,16 @@ use axum::body::Body;
 use axum::http::{Response, Version};
 
 use crate::domain::viewer::Viewer;
-use crate::graphql::is_request_error;
-use crate::graphql::operation::{Operation, Parameters};
+use crate::graphql::answer::{Answer, Refusal};
+use crate::graphql::operation::Operation;
 use crate::http::client_address::ClientAddress;
 use crate::http::event_stream::{self, CHUNK_END, LAST_CHUNK, chunk};
 use crate::http::graphql_sse::{event, only_errors};
 use crate::http::problem::Problem;
 use crate::http::streams::until_end;
-use crate::http::subscription::{self, json};
+use crate::http::subscription;
 use crate::http::{Services, errors_json};
+use crate::live::group::Key;
 use crate::live::manner::Manner;
 use crate::live::payload::{Dress, Ending, Payload};
 use crate::live::peer::Peer;
@@ -41,46 +42,46 @@ fn last_events(ending: &Ending) -> Vec<u8> {
     [errors.as_slice(), b"event: complete\ndata:\n\n"].concat()
 }
 
+/// What is executed on a stream of its own: an operation and the group of those who ask the same, or what is wrong.
+pub(in crate::http) type Asked = Result<(Key, Operation), Refusal>;
+
 /// Answers an operation as a stream of its own.
 pub(in crate::http) fn serve(
     services: Arc<Services>,
     viewer: Viewer,
     ClientAddress(address): ClientAddress,
     version: Version,
-    parameters: Parameters,
+    asked: Asked,
 ) -> Result<Response<Body>, Problem> {
     let permit = services.streams.admit(address, &MANNER)?;
     Ok(event_stream::open(version, b"", move |wire, first, is_chunked| {
         let (manner, dress) = if is_chunked { (&MANNER, &NEXT) } else { (&MANNER_IN_BODY, &NEXT_IN_BODY) };
         let peer = services.streams.connect(wire, manner, permit, &first);
         let tasks = services.streams.tasks.clone();
-        tasks.spawn(run(services, viewer, parameters, peer, dress));
+        tasks.spawn(run(services, viewer, asked, peer, dress));
     }))
 }
 
-async fn run(services: Arc<Services>, viewer: Viewer, parameters: Parameters, peer: Arc<Peer>, dress: &'static Dress) {
-    let key = subscription::key(&parameters, viewer);
-    let place = match Operation::parse(parameters) {
-        Err(response) => Err(Ending::Errors(json(&response.errors))),
-        Ok(operation) if operation.kind == OperationType::Subscription => {
+async fn run(services: Arc<Services>, viewer: Viewer, asked: Asked, peer: Arc<Peer>, dress: &'static Dress) {
+    let place = match asked {
+        Err(refusal) => Err(Ending::Errors(refusal.errors())),
+        Ok((key, operation)) if operation.kind == OperationType::Subscription => {
             let graphql = services.graphql.clone();
             let source = move || subscription::source(graphql, operation, viewer);
             let joined = services.streams.groups.join(key, source, &peer, dress, "");
             joined.map_err(|too_many| Ending::Errors(errors_json(&too_many.to_string()).into()))
         }
-        Ok(operation) => {
-            let response = services.graphql.execute(operation.request, viewer).await;
-            if is_request_error(&response) {
-                Err(Ending::Errors(json(&response.errors)))
-            } else {
+        Ok((_, operation)) => match services.graphql.execute(operation, viewer).await {
+            Answer::Refused(refusal) => Err(Ending::Errors(refusal.errors())),
+            Answer::Executed(json) => {
                 let mut message = Vec::new();
-                let body = (dress.body)(&Payload::new(json(&response), None));
+                let body = (dress.body)(&Payload::new(json, None));
                 (dress.lead)("", body.len(), &mut message);
                 message.extend_from_slice(&body);
                 peer.send(&message);
                 Err(Ending::Complete)
             }
-        }
+        },
     };
     if let Err(ending) = &place {
         let mut last = Vec::new();

@@ -2,7 +2,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use async_graphql::ServerError;
 use async_graphql::parser::types::OperationType;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, Version, header};
@@ -11,14 +10,14 @@ use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use crate::domain::viewer::Viewer;
-use crate::graphql::is_request_error;
+use crate::graphql::answer::{Answer, Refusal};
 use crate::graphql::operation::{Operation, Parameters};
 use crate::http::client_address::ClientAddress;
 use crate::http::event_stream::{self, CHUNK_END, chunk, chunk_size};
 use crate::http::graphql_sse::{event, only_errors};
 use crate::http::problem::Problem;
 use crate::http::streams::until_end;
-use crate::http::subscription::{self, Running, json};
+use crate::http::subscription::{self, Running};
 use crate::http::{Services, errors_json};
 use crate::live::group::Key;
 use crate::live::manner::Manner;
@@ -197,15 +196,12 @@ impl Reservations {
             _ => return Err(Problem::bad_request("extensions.operationId is missing; expected a string").into()),
         };
         let key = subscription::key(&parameters, viewer);
-        let operation = Operation::parse(parameters.clone()).map_err(|response| Wrong::Operation(response.errors))?;
+        let operation = services.graphql.parse(parameters.clone()).map_err(Wrong::Operation)?;
         if *method == Method::GET && operation.kind == OperationType::Mutation {
             return Err(Wrong::Method);
         }
-        let errors = services.graphql.check(operation.request).await;
-        if !errors.is_empty() {
-            return Err(Wrong::Operation(errors));
-        }
-        let operation = Operation::parse(parameters).map_err(|response| Wrong::Operation(response.errors))?;
+        services.graphql.check(operation).await.map_err(Wrong::Operation)?;
+        let operation = services.graphql.parse(parameters).map_err(Wrong::Operation)?;
         let asked = Asked { key, operation, viewer };
         self.begin(services, token, id, asked)?;
         Ok(StatusCode::ACCEPTED.into_response())
@@ -265,7 +261,7 @@ pub(in crate::http) enum Wrong {
     /// The stream or the request.
     Problem(Problem),
     /// The operation itself.
-    Operation(Vec<ServerError>),
+    Operation(Refusal),
     /// It is a mutation, which a GET may not begin.
     Method,
 }
@@ -292,12 +288,12 @@ fn run(services: &Arc<Services>, asked: Asked, peer: &Arc<Peer>, dress: &'static
     }
     let peer = Arc::clone(peer);
     Some(Running::Task(AbortOnDropHandle::new(tokio::spawn(async move {
-        let response = graphql.execute(operation.request, viewer).await;
-        if is_request_error(&response) {
-            return end(&peer, dress, &id, &Ending::Errors(json(&response.errors)));
-        }
+        let json = match graphql.execute(operation, viewer).await {
+            Answer::Refused(refusal) => return end(&peer, dress, &id, &Ending::Errors(refusal.errors())),
+            Answer::Executed(json) => json,
+        };
         let mut message = Vec::new();
-        let body = (dress.body)(&Payload::new(json(&response), None));
+        let body = (dress.body)(&Payload::new(json, None));
         (dress.lead)(&id, body.len(), &mut message);
         message.extend_from_slice(&body);
         peer.send(&message);

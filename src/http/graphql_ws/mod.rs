@@ -17,15 +17,15 @@ use tokio_util::task::AbortOnDropHandle;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use crate::domain::viewer::Viewer;
-use crate::graphql::is_request_error;
-use crate::graphql::operation::{Operation, Parameters};
+use crate::graphql::answer::Answer;
+use crate::graphql::operation::Parameters;
 use crate::http::client_address::ClientAddress;
 use crate::http::frame::{Close, write_header, write_text};
 pub use crate::http::graphql_ws::init_wait::InitWait;
 use crate::http::graphql_ws::session::{Effect, Session, frame};
 use crate::http::problem::Problem;
 use crate::http::socket::{self, Heard};
-use crate::http::subscription::{self, Running, json};
+use crate::http::subscription::{self, Running};
 use crate::http::takeover::Takeover;
 use crate::http::{Services, errors_json};
 use crate::live::manner::Manner;
@@ -157,9 +157,9 @@ impl Conversation {
             );
         }
         let key = subscription::key(&parameters, viewer);
-        let operation = match Operation::parse(parameters) {
+        let operation = match self.services.graphql.parse(parameters) {
             Ok(operation) => operation,
-            Err(response) => return refuse(&mut self.session, &json(&response.errors)),
+            Err(refusal) => return refuse(&mut self.session, &refusal.errors()),
         };
         let graphql = self.services.graphql.clone();
         let running = match operation.kind {
@@ -173,13 +173,15 @@ impl Conversation {
             OperationType::Query | OperationType::Mutation => {
                 let peer = Arc::clone(peer);
                 let task = tokio::spawn(async move {
-                    let response = graphql.execute(operation.request, viewer).await;
-                    let payload = |json: Bytes| String::from_utf8_lossy(&json).into_owned();
-                    if is_request_error(&response) {
-                        send(&peer, &frame("error", Some(&quoted), Some(&payload(json(&response.errors)))));
-                    } else {
-                        send(&peer, &frame("next", Some(&quoted), Some(&payload(json(&response)))));
-                        send(&peer, &frame("complete", Some(&quoted), None));
+                    let send = |kind, payload: &[u8]| {
+                        send(&peer, &frame(kind, Some(&quoted), Some(&String::from_utf8_lossy(payload))));
+                    };
+                    match graphql.execute(operation, viewer).await {
+                        Answer::Refused(refusal) => send("error", &refusal.errors()),
+                        Answer::Executed(json) => {
+                            send("next", &json);
+                            self::send(&peer, &frame("complete", Some(&quoted), None));
+                        }
                     }
                 });
                 Running::Task(AbortOnDropHandle::new(task))

@@ -9,6 +9,8 @@ mod browsers;
 mod cardinality;
 /// A database that fails: full, locked, read-only, silent.
 mod database;
+/// Documents that cost too much, on every transport of GraphQL.
+mod documents;
 /// The SQLite file: one server at a time, noticed when it is gone, and no larger than it must be.
 mod sqlite_file;
 

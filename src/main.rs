@@ -12,8 +12,8 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use crate::command::{migrate, replay, rollups, serve};
-use clap::{Parser, Subcommand};
-use pipewatch::config::{BadSetting, Flags};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use pipewatch::config::{BadSetting, Flags, environment};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -59,6 +59,9 @@ fn main() -> ExitCode {
             return code;
         }
     };
+    if let Err(error) = check_environment(&cli.command) {
+        return refuse(error);
+    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("the runtime cannot be started: {error}")),
@@ -73,6 +76,24 @@ fn main() -> ExitCode {
             Command::Replay(arguments) => replay::run(arguments).await,
         }
     })
+}
+
+/// Checks the variables for a command before it does anything, and warns of unknown ones.
+fn check_environment(command: &Command) -> Result<(), BadSetting> {
+    let (subcommand, reads_settings) = match command {
+        Command::Serve(_) => ("serve", true),
+        Command::Migrate(_) => ("migrate", true),
+        Command::Rollups(_) => ("rollups", true),
+        Command::Replay(_) => ("replay", false),
+        Command::Schema | Command::Openapi => return Ok(()),
+    };
+    // A client's settings are flags: a server's variables do not concern it.
+    let concerns = |name: &std::ffi::OsStr| reads_settings || name == environment::TOKEN;
+    let variables = std::env::vars_os().filter(|(name, _)| concerns(name));
+    for unknown in environment::check(&Cli::command(), subcommand, variables)? {
+        complain(&format!("warning: {unknown}"));
+    }
+    Ok(())
 }
 
 /// Prints to standard output; a reader that went away is no failure.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use pipewatch::clock::Clock;
+use pipewatch::config::environment::TOKEN;
 use pipewatch::replay::{Batch, Recording};
 use reqwest::{Client, StatusCode, Url};
 use serde_json::Value;
@@ -108,7 +109,7 @@ impl Server {
         // An error means that there is a provider already.
         drop(rustls::crypto::ring::default_provider().install_default());
         let client = Client::builder().timeout(TIMEOUT).build().map_err(|error| crate::chain(&error))?;
-        let token = std::env::var("PIPEWATCH_TOKEN").ok().filter(|token| !token.is_empty());
+        let token = std::env::var(TOKEN).ok();
         Ok(Self { client, url, token, clock: Clock::system() })
     }
 

@@ -1,12 +1,14 @@
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 use pipewatch::app;
 use pipewatch::clock::Clock;
+use pipewatch::config::environment::{TOKEN, TOKENS};
 use pipewatch::config::{Config, Flags, Secret};
 use tokio::net::TcpListener;
 
-use crate::{chain, fail, interruption, print, refuse, start_logging};
+use crate::{chain, complain, fail, interruption, print, refuse, start_logging};
 
 /// What `--help` says of the setting that is no flag.
 pub(crate) const ABOUT_TOKENS: &str = "\
@@ -16,7 +18,7 @@ machine. [default: none, and everybody may do everything]";
 
 /// Serves until Ctrl-C or SIGTERM.
 pub(crate) async fn run(mut flags: Flags) -> ExitCode {
-    flags.tokens = std::env::var("PIPEWATCH_TOKENS").ok().as_deref().and_then(Secret::list);
+    flags.tokens = std::env::var(TOKENS).ok().as_deref().map(Secret::list);
     let port = std::env::var("PORT").ok();
     let config = match Config::load(flags, port.as_deref()) {
         Ok(config) => config,
@@ -34,6 +36,9 @@ pub(crate) async fn run(mut flags: Flags) -> ExitCode {
         Err(error) => return fail(&format!("{} cannot be listened on: {error}", config.listen)),
     };
     let address = listener.local_addr().unwrap_or(config.listen);
+    if config.tokens.is_open() {
+        warn_of_open_access(address);
+    }
     let announce = || {
         print(&format!("pipewatch serves at http://{address}"));
     };
@@ -44,5 +49,18 @@ pub(crate) async fn run(mut flags: Flags) -> ExitCode {
     match app::run(listener, config, Clock::system(), metrics, shutdown, announce).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&chain(&error)),
+    }
+}
+
+/// Without tokens, whoever reaches the server may do everything. This is printed whatever is logged.
+fn warn_of_open_access(address: SocketAddr) {
+    if !address.ip().to_canonical().is_loopback() {
+        complain(&format!(
+            "warning: listening on {address} without access tokens: anyone who can reach this address can read and change \
+             all data; set {TOKENS}, or listen on 127.0.0.1"
+        ));
+    }
+    if std::env::var_os(TOKEN).is_some() {
+        complain(&format!("warning: {TOKEN} is for clients; the server's tokens are {TOKENS}, which is not set"));
     }
 }

@@ -1,5 +1,7 @@
 //! What can be set: defaults < `pipewatch.toml` < environment < flags. Everything is checked before anything binds.
 
+/// The variables of the environment.
+pub mod environment;
 /// `pipewatch.toml`.
 mod file;
 /// Flags and environment.
@@ -36,6 +38,8 @@ pub const DEFAULT_DATABASE: &str = "sqlite://pipewatch.db";
 const DEFAULT_FILE: &str = "pipewatch.toml";
 /// The pipeline that `--demo` reports to.
 pub const DEMO_PIPELINE: &str = "demo";
+/// The shortest token, in characters.
+const MIN_TOKEN: usize = 16;
 /// 30 days of the file at one day in 2 seconds.
 const DEMO_WINDOW: TimeDelta = TimeDelta::seconds(60);
 
@@ -345,14 +349,17 @@ fn evaluation_interval(set: Option<String>) -> Result<Duration, BadSetting> {
     Ok(every)
 }
 
-/// Tokens: what can stand in a header and between commas. None of them is shown, not even a bad one.
+/// Tokens: what can stand in a header and between commas, and cannot be guessed. None of them is shown, not even a bad one.
 fn tokens(set: &[Secret]) -> Result<Tokens, BadSetting> {
-    let is_good = |token: &str| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
-    if set.iter().all(|token| is_good(&token.0)) {
-        Ok(set.iter().map(|token| &token.0).collect())
-    } else {
-        Err(BadSetting::new("tokens", "expected letters, digits and punctuation, without spaces and commas"))
+    let is_text = |token: &str| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
+    if !set.iter().all(|token| is_text(&token.0)) {
+        return Err(BadSetting::new("tokens", "expected letters, digits and punctuation, without spaces and commas"));
     }
+    if set.iter().any(|token| token.0.len() < MIN_TOKEN) {
+        let message = format!("expected at least {MIN_TOKEN} characters a token, such as from `openssl rand -hex 24`");
+        return Err(BadSetting::new("tokens", message));
+    }
+    Ok(set.iter().map(|token| &token.0).collect())
 }
 
 /// A limit: at least one.

@@ -8,11 +8,9 @@ use serde::Deserialize;
 pub struct Secret(pub(super) String);
 
 impl Secret {
-    /// Those in a list that is separated by commas, as environment variables have it; `None` of an empty one, which many
-    /// tools set for one that is not there.
-    pub fn list(text: &str) -> Option<Vec<Self>> {
-        let text = text.trim();
-        (!text.is_empty()).then(|| text.split(',').map(|one| Self(one.trim().to_owned())).collect())
+    /// Those in a list that is separated by commas, as environment variables have it.
+    pub fn list(text: &str) -> Vec<Self> {
+        text.split(',').map(|one| Self(one.trim().to_owned())).collect()
     }
 }
 

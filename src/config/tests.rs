@@ -96,7 +96,8 @@ fn a_bad_setting_is_named() {
         ("allowed_hosts = [\"https://example.org\"]", "allowed_hosts"),
         ("tokens = [\"\"]", "tokens"),
         ("tokens = [\"a b\"]", "tokens"),
-        ("tokens = [\"a\", \"b,c\"]", "tokens"),
+        ("tokens = [\"a-token-that-is-long\", \"another,that-has-a-comma\"]", "tokens"),
+        ("tokens = [\"fifteen-letters\"]", "tokens"),
         ("[pipelines.News]", "pipelines.News"),
         ("[pipelines.news]\nwindow = \"x\"", "pipelines.news.window"),
     ] {
@@ -171,22 +172,26 @@ fn who_is_told_is_checked_whole_and_no_secret_is_shown() {
 
 #[test]
 fn tokens_come_from_the_environment_or_the_file_and_are_not_shown() {
-    let (_file, flags) = with_file("tokens = [\"s3cr3t\"]");
+    let (_file, flags) = with_file("tokens = [\"s3cr3t-of-the-file\"]");
     for (environment, has, has_not) in [
-        (None, Some("s3cr3t"), "env"),
-        (Some(""), Some("s3cr3t"), "env"),
-        (Some("env"), Some("env"), "s3cr3t"),
-        (Some(" env , another"), Some("another"), "s3cr3t"),
+        (None, Some("s3cr3t-of-the-file"), "token-of-the-env"),
+        (Some("token-of-the-env"), Some("token-of-the-env"), "s3cr3t-of-the-file"),
+        (Some(" token-of-the-env , another-of-the-env"), Some("another-of-the-env"), "s3cr3t-of-the-file"),
     ] {
-        let flags = Flags { tokens: environment.and_then(Secret::list), ..flags.clone() };
+        let flags = Flags { tokens: environment.map(Secret::list), ..flags.clone() };
         let config = Config::load(flags.clone(), None).expect("good settings");
         assert!(config.tokens.viewer(has).is_some(), "{environment:?}");
         assert!(config.tokens.viewer(Some(has_not)).is_none(), "{environment:?}");
         let shown = format!("{config:?} {flags:?} {:?}", read_file(flags.database.config.as_deref()));
-        assert!(!shown.contains("s3cr3t") && !shown.contains("env"), "{shown}");
+        assert!(!shown.contains("s3cr3t") && !shown.contains("of-the-env"), "{shown}");
     }
-    let error = load("tokens = [\"s3cr3t with spaces\"]").map(drop).expect_err("a bad token").to_string();
-    assert!(!error.contains("s3cr3t"), "{error}");
-    let bad = Flags { tokens: Secret::list("a,,b"), ..Flags::default() };
-    assert_eq!(Config::load(bad, None).map(drop).expect_err("an empty token").key, "tokens");
+    for (bad, is_short) in [("s3cr3t of 16 and more", false), ("s3cr3t-too-shor", true)] {
+        let error = load(&format!("tokens = [\"{bad}\"]")).map(drop).expect_err("a bad token").to_string();
+        assert!(!error.contains("s3cr3t"), "{error}");
+        assert_eq!(error.contains("16 characters"), is_short, "{error}");
+    }
+    for empty in ["", ",", "token-of-the-env,,another-of-the-env"] {
+        let bad = Flags { tokens: Some(Secret::list(empty)), ..Flags::default() };
+        assert_eq!(Config::load(bad, None).map(drop).expect_err("an empty token").key, "tokens", "{empty:?}");
+    }
 }

@@ -26,7 +26,7 @@ const PLAIN = '/api/v1/ws/monitoring/pipeline-status';
 const STREAM = '/api/v1/monitoring/pipeline-status/stream';
 
 let server;
-before(async () => (server = await Server.start({ TOKENS: `another,${TOKEN}` })));
+before(async () => (server = await Server.start({ TOKENS: `another-token-of-the-test,${TOKEN}` })));
 after(() => server.stop());
 
 /** Subscribes; the results, which end with the operation. */

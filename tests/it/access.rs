@@ -10,12 +10,13 @@ use crate::support::watchers::{Events, Socket};
 use crate::support::{Database, Server, in_time, run};
 
 const TOKEN: &str = "s3cr3t~of/the.test+=";
+const ANOTHER: &str = "another-token-of-the-test";
 const IN_QUERY: &str = "access_token=s3cr3t~of%2Fthe.test%2B%3D";
 const PLAIN: &str = "/api/v1/ws/monitoring/pipeline-status";
 const STREAM: &str = "/api/v1/monitoring/pipeline-status/stream";
 
 async fn server() -> Server {
-    let tokens = Secret::list(&format!("another,{TOKEN}"));
+    let tokens = Some(Secret::list(&format!("{ANOTHER},{TOKEN}")));
     Server::start_with(Database::sqlite(), Flags { tokens, ..Flags::default() }).await
 }
 
@@ -47,7 +48,7 @@ async fn status(server: &Server, (method, path, accept): (Method, &str, &str), a
 async fn every_route_but_health_and_pages_needs_a_token() {
     let server = server().await;
     let (json, events) = ("application/json", "text/event-stream");
-    let good = format!("bearer {TOKEN}");
+    let (good, other, basic) = (format!("bearer {TOKEN}"), format!("Bearer {ANOTHER}"), format!("Basic {ANOTHER}"));
     let (get, post, put) = (Method::GET, Method::POST, Method::PUT);
     for (route, with_token) in [
         ((&get, "/api/v1/monitoring/pipeline-status", json), 200),
@@ -74,12 +75,12 @@ async fn every_route_but_health_and_pages_needs_a_token() {
         let ask =
             async |path: &str, authorization| status(&server, (method.clone(), path, accept), authorization).await;
         let and = |query: &str| format!("{path}{}{query}", if path.contains('?') { '&' } else { '?' });
-        for authorization in [None, Some("Bearer wrong"), Some("Basic another"), Some("another")] {
+        for authorization in [None, Some("Bearer wrong"), Some(basic.as_str()), Some(ANOTHER)] {
             assert_eq!(ask(path, authorization).await, 401, "{method} {path} {accept} {authorization:?}");
         }
         assert_eq!(ask(&and("access_token=wrong"), None).await, 401, "{method} {path} {accept}");
         assert_eq!(ask(&and(IN_QUERY), Some("Bearer wrong")).await, 401, "the header says it: {path}");
-        for authorization in ["Bearer another", good.as_str()] {
+        for authorization in [other.as_str(), good.as_str()] {
             // What is stored is stored once more: it has no id.
             assert_eq!(ask(path, Some(authorization)).await, with_token, "{method} {path} {accept}");
         }
@@ -150,11 +151,11 @@ async fn replay_has_a_token_and_no_token_is_ever_logged() {
     let mut command = program(folder.path());
     command.args(["serve", "--listen", "127.0.0.1:0", "--database-url", "sqlite://pipewatch.db", "--log", "trace"]);
     command
-        .env("PIPEWATCH_TOKENS", format!("another, {TOKEN}"))
+        .env("PIPEWATCH_TOKENS", format!("{ANOTHER}, {TOKEN}"))
         .stderr(Stdio::from(File::create(&log).expect("a log")));
     let server = Process::start(command);
     std::fs::write(folder.path().join("one.ndjson"), run("a").to_string()).expect("written");
-    for (token, code, says) in [("", 1, "401"), ("wrong", 1, "401"), (TOKEN, 0, "1 stored")] {
+    for (token, code, says) in [("", 64, "PIPEWATCH_TOKEN"), ("wrong", 1, "401"), (TOKEN, 0, "1 stored")] {
         let mut replay = program(folder.path());
         let output = replay.args(["replay", "one.ndjson", "--url", &server.url]).env("PIPEWATCH_TOKEN", token).output();
         let output = output.expect("the program");

@@ -176,9 +176,9 @@ async fn every_answer_is_as_it_is_described_and_every_one_described_is_given() {
         "--log",
         "off",
     ]);
-    command.env("PIPEWATCH_TOKENS", "token");
+    command.env("PIPEWATCH_TOKENS", "a-token-of-the-test");
     let server = Process::start(command);
-    let bearer = HeaderValue::from_static("Bearer token");
+    let bearer = HeaderValue::from_static("Bearer a-token-of-the-test");
     // It sees to the TLS provider.
     drop(client());
     let headers = [(reqwest::header::AUTHORIZATION, bearer)].into_iter().collect();

@@ -12,7 +12,11 @@ use crate::support::{Database, Server, in_time};
 
 /// With a token, which no page needs.
 async fn server() -> Server {
-    Server::start_with(Database::sqlite(), Flags { tokens: Secret::list("token"), ..Flags::default() }).await
+    Server::start_with(
+        Database::sqlite(),
+        Flags { tokens: Some(Secret::list("a-token-of-the-test")), ..Flags::default() },
+    )
+    .await
 }
 
 async fn get(server: &Server, path: &str) -> (u16, HeaderMap, String) {
@@ -134,8 +138,8 @@ async fn a_browser_that_opens_graphql_is_led_to_graphiql_and_nobody_else() {
         (Method::GET, "", "application/json", 401),
         (Method::GET, "", "text/event-stream", 401),
         (Method::POST, "", BROWSER, 401),
-        (Method::GET, &format!("{query}&access_token=token"), BROWSER, 200),
-        (Method::GET, "?access_token=token", "*/*", 400),
+        (Method::GET, &format!("{query}&access_token=a-token-of-the-test"), BROWSER, 200),
+        (Method::GET, "?access_token=a-token-of-the-test", "*/*", 400),
     ] {
         let request = client.request(method.clone(), format!("{}/graphql{path}", server.url)).header(ACCEPT, accept);
         let request = if method == Method::POST { request.json(&json!({})) } else { request };

@@ -11,6 +11,8 @@ mod cardinality;
 mod database;
 /// Documents that cost too much, on every transport of GraphQL.
 mod documents;
+/// Settings that would leave the server open, and credentials that are guessed.
+mod failing_closed;
 /// The SQLite file: one server at a time, noticed when it is gone, and no larger than it must be.
 mod sqlite_file;
 

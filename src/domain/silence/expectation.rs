@@ -2,16 +2,12 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::TimeDelta;
-use chrono_tz::Tz;
-use croner::Cron;
-use croner::parser::{CronParser, Seconds, Year};
 
+use crate::domain::silence::Schedule;
 use crate::domain::time::Timestamp;
 
 /// The longest period and the longest grace: a yearly feed with a month to spare.
 const MAX_SPAN: TimeDelta = TimeDelta::days(400);
-/// The longest pattern: room for every minute by name would need more, and nobody writes that.
-const MAX_PATTERN: usize = 200;
 /// What stands before a pattern to name its time zone, as in crontab(5) of cronie.
 const ZONE_PREFIX: &str = "CRON_TZ=";
 
@@ -25,16 +21,6 @@ pub enum Expectation {
     Every(TimeDelta),
     /// At these times of the clock on somebody's wall.
     Cron(Schedule),
-}
-
-/// Five fields of cron in a time zone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Schedule {
-    /// The fields as they were given, with single blanks between them.
-    pattern: String,
-    /// Boxed, for most expectations are durations and this is large.
-    cron: Box<Cron>,
-    zone: Tz,
 }
 
 /// How long after it is due a run may still come.
@@ -62,7 +48,7 @@ pub enum BadExpectation {
     #[error("no cron pattern of five fields: {0}")]
     BadPattern(String),
     /// A pattern of days that no calendar has.
-    #[error("this cron pattern never comes due")]
+    #[error("this cron pattern never comes due; check its day of the month, month and weekday")]
     NeverDue,
 }
 
@@ -73,37 +59,6 @@ impl Expectation {
             Self::Every(period) => base.checked_add_signed(*period),
             Self::Cron(schedule) => schedule.next_after(base),
         }
-    }
-}
-
-impl Schedule {
-    /// Reads the five fields (or a nickname such as `@daily`) and the name of an IANA time zone.
-    pub fn new(pattern: &str, zone: &str) -> Result<Self, BadExpectation> {
-        let zone = zone.parse().map_err(|_| BadExpectation::NoSuchZone(zone.to_owned()))?;
-        let pattern = pattern.split_whitespace().collect::<Vec<_>>().join(" ");
-        if pattern.len() > MAX_PATTERN || !pattern.is_ascii() {
-            return Err(BadExpectation::BadPattern(format!("at most {MAX_PATTERN} characters of ASCII")));
-        }
-        let cron: Cron = CronParser::builder()
-            .seconds(Seconds::Disallowed)
-            .year(Year::Disallowed)
-            .build()
-            .parse(&pattern)
-            .map_err(|error| BadExpectation::BadPattern(error.to_string()))?;
-        let schedule = Self { pattern, cron: Box::new(cron), zone };
-        // February 30th parses, and would be looked for until the year 5000 at every evaluation.
-        match schedule.next_after(Timestamp::UNIX_EPOCH) {
-            Some(_) => Ok(schedule),
-            None => Err(BadExpectation::NeverDue),
-        }
-    }
-
-    /// The first due instant after `base`, as Vixie's cron has it: a time that a clock set forward skips is due right
-    /// after the gap, a time that a clock set back repeats is due once, and a pattern of every so many minutes or every
-    /// hour runs on by elapsed time.
-    pub fn next_after(&self, base: Timestamp) -> Option<Timestamp> {
-        let due = self.cron.find_next_occurrence(&base.with_timezone(&self.zone), false).ok()?;
-        Some(due.to_utc())
     }
 }
 
@@ -130,7 +85,7 @@ impl fmt::Display for Expectation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Every(period) => write!(f, "{}", period.num_seconds()),
-            Self::Cron(schedule) => write!(f, "{ZONE_PREFIX}{} {}", schedule.zone, schedule.pattern),
+            Self::Cron(schedule) => write!(f, "{ZONE_PREFIX}{} {}", schedule.zone(), schedule.pattern()),
         }
     }
 }

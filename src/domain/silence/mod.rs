@@ -13,10 +13,13 @@ mod expectation;
 mod learned;
 /// When no server ran.
 mod outage;
+/// When a cron pattern comes due.
+mod schedule;
 
-pub use expectation::{BadExpectation, Expectation, Grace, Schedule};
+pub use expectation::{BadExpectation, Expectation, Grace};
 pub use learned::{LEARNED_FROM, learn};
 pub use outage::{Outage, Outages, STARTUP_GRACE};
+pub use schedule::Schedule;
 
 /// A run that ended this long before it was due by the clock is the one that was due: reporters' clocks go wrong.
 const EARLY: TimeDelta = TimeDelta::minutes(1);

@@ -1,4 +1,4 @@
-use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
+use chrono::{DateTime, Datelike as _, SecondsFormat, SubsecRound, Utc};
 
 /// An instant in UTC, to the microsecond: what both databases keep.
 pub type Timestamp = DateTime<Utc>;
@@ -21,7 +21,13 @@ pub fn seconds(span: chrono::TimeDelta) -> f64 {
 
 /// Reads RFC 3339. A zone is required, for without one nobody knows when it was.
 pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
-    DateTime::parse_from_rfc3339(text).ok().map(|instant| to_micros(instant.with_timezone(&Utc)))
+    let instant = DateTime::parse_from_rfc3339(text).ok()?;
+    Some(to_micros(instant.with_timezone(&Utc))).filter(|instant| is_storable(*instant))
+}
+
+/// Whether both databases keep an instant and sort it: those of the years 0000 to 9999 do, in UTC.
+pub fn is_storable(instant: Timestamp) -> bool {
+    (0..=9999).contains(&instant.year())
 }
 
 /// For `#[serde(serialize_with)]`: an instant as [`rfc3339`] writes it.
@@ -61,6 +67,10 @@ mod tests {
             ("2026-01-28T15:30:45", None),
             ("2026-01-28", None),
             ("yesterday", None),
+            ("0000-01-01T00:00:00Z", Some("0000-01-01T00:00:00Z")),
+            ("9999-12-31T23:59:59.999999Z", Some("9999-12-31T23:59:59.999999Z")),
+            ("0000-01-01T00:00:00+00:01", None),
+            ("9999-12-31T23:59:59-00:01", None),
         ] {
             assert_eq!(parse_rfc3339(input).map(rfc3339).as_deref(), expect, "{input}");
         }

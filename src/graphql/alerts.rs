@@ -12,14 +12,14 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::domain::alert::{AlertEvent as Event, Label, Matcher, Mute};
+use crate::domain::alert::{AlertEvent as Event, AlertState, Label, Matcher, Mute};
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::viewer::Viewer;
 use crate::error::Error;
 use crate::graphql::connection::{Cursor, after, connection, first};
 use crate::graphql::types::alert::{AlertEvent, AlertRecord, AlertSilence, AlertStateValue, RuleValue};
 use crate::graphql::types::scalar::DateTime;
-use crate::graphql::{Services, bad_input, coded, error, pipeline as visible};
+use crate::graphql::{Services, bad_input, coded, error, pipeline as visible, storable};
 use crate::store::Store;
 use crate::store::alerts::read::{AlertRequest, Since};
 use crate::store::history::Position;
@@ -48,7 +48,7 @@ impl AlertQuery {
     ) -> Result<Connection<Cursor, AlertRecord>> {
         let request = AlertRequest {
             pipeline: existing(ctx, pipeline.as_deref())?,
-            states: states.unwrap_or_default().into_iter().map(Into::into).collect(),
+            states: distinct(states.unwrap_or_default().into_iter().map(Into::into)),
             after: after(cursor.as_deref())?,
             first: first(most)?,
         };
@@ -78,7 +78,8 @@ impl AlertMutation {
         author: String,
         note: Option<String>,
     ) -> Result<AlertRecord> {
-        let author = author.trim().to_owned();
+        let author = storable("author", author)?.trim().to_owned();
+        let note = note.map(|note| storable("note", note)).transpose()?;
         if author.is_empty() || author.chars().count() > 255 {
             return Err(bad_input("author: expected 1 to 255 characters"));
         }
@@ -104,6 +105,7 @@ impl AlertMutation {
         let source = source
             .map(|source| source.parse().map_err(|error| bad_input(format!("source {source:?}: {error}"))))
             .transpose()?;
+        let label = label.map(|label| storable("label", label)).transpose()?;
         let label = label.map(|label| label.parse::<Label>()).transpose();
         let matcher = Matcher {
             rule: rule.map(Into::into),
@@ -113,6 +115,7 @@ impl AlertMutation {
         };
         let services = ctx.data::<Services>()?;
         let span = (services.clock.now(), until.instant("until")?);
+        let (author, reason) = (storable("author", author)?, storable("reason", reason)?);
         let mute = Mute::new(Uuid::now_v7(), matcher, span, &author, &reason);
         let mute = mute.map_err(|error| bad_input(error.to_string()))?;
         services.store.silence_alerts(&mute).await.map_err(error)?;
@@ -209,6 +212,16 @@ fn existing(ctx: &Context<'_>, pipeline: Option<&str>) -> Result<Option<Pipeline
         return Err(error(Error::PipelineNotFound(key)));
     }
     Ok(Some(key))
+}
+
+/// Each state once: a list may repeat them more often than a statement may have parameters.
+fn distinct(states: impl Iterator<Item = AlertState>) -> Vec<AlertState> {
+    states.fold(Vec::new(), |mut distinct, state| {
+        if !distinct.contains(&state) {
+            distinct.push(state);
+        }
+        distinct
+    })
 }
 
 fn uuid(name: &str, id: &ID) -> Result<Uuid> {

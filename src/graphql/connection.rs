@@ -5,6 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::DateTime;
 use uuid::Uuid;
 
+use crate::domain::time::is_storable;
 use crate::graphql::bad_input;
 use crate::store::history::{Page, Position};
 
@@ -28,7 +29,7 @@ impl CursorType for Cursor {
             URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| bytes.try_into().ok()).ok_or(BadCursor)?;
         let (at, id) = bytes.split_at(8);
         let at = i64::from_be_bytes(at.try_into().map_err(|_| BadCursor)?);
-        let at = DateTime::from_timestamp_micros(at).ok_or(BadCursor)?;
+        let at = DateTime::from_timestamp_micros(at).filter(|at| is_storable(*at)).ok_or(BadCursor)?;
         Ok(Self(Position { at, id: Uuid::from_slice(id).map_err(|_| BadCursor)? }))
     }
 
@@ -74,6 +75,10 @@ mod tests {
         assert_eq!(Cursor::decode_cursor(&cursor.encode_cursor()).expect("a cursor"), cursor);
         for text in ["", "x", "AAAA", "å", &cursor.encode_cursor()[1..]] {
             assert!(Cursor::decode_cursor(text).is_err(), "{text:?}");
+        }
+        for at in [DateTime::<chrono::Utc>::MIN_UTC, DateTime::<chrono::Utc>::MAX_UTC] {
+            let cursor = Cursor(Position { at, id: Uuid::max() });
+            assert!(Cursor::decode_cursor(&cursor.encode_cursor()).is_err(), "{at}");
         }
     }
 }

@@ -185,6 +185,16 @@ fn bad_input(message: impl Into<String>) -> async_graphql::Error {
     coded(message.into(), "BAD_USER_INPUT")
 }
 
+/// A text that both databases can store.
+fn storable(argument: &str, text: String) -> async_graphql::Result<String> {
+    if text.contains('\0') {
+        return Err(bad_input(format!(
+            "{argument}: the text has the character U+0000, which cannot be stored; remove it"
+        )));
+    }
+    Ok(text)
+}
+
 fn coded(message: String, code: &'static str) -> async_graphql::Error {
     use async_graphql::ErrorExtensions as _;
     async_graphql::Error::new(message).extend_with(|_, extensions| extensions.set("code", code))

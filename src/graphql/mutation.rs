@@ -6,7 +6,7 @@ use crate::domain::report::ReportKind;
 use crate::domain::source::{SourceChange, SourceKey};
 use crate::graphql::types::history::{LabelInput, Source};
 use crate::graphql::types::report::{DataQualityInput, RecordAnswer, SourceRunInput, item};
-use crate::graphql::{Services, bad_input, error, pipeline as visible};
+use crate::graphql::{Services, bad_input, error, pipeline as visible, storable};
 use crate::ingest::MAX_ITEMS;
 
 /// What changes something.
@@ -78,7 +78,7 @@ impl ReportMutation {
             enabled: Some(enabled),
             expectation: given("expectedEvery", expected_every)?,
             grace: given("grace", grace)?,
-            labels: labels.map(|labels| labels.into_iter().map(|label| (label.name, label.value)).collect()),
+            labels: labels.map(|labels| labels.into_iter().map(label).collect::<Result<_>>()).transpose()?,
         };
         let source = ctx.data::<Services>()?.store.upsert_source(&pipeline, &source, &change).await;
         source.map(Source::from).map_err(error)
@@ -102,6 +102,10 @@ impl ReportMutation {
         ctx.data::<Services>()?.store.remove_pipeline(&pipeline).await.map_err(error)?;
         Ok(true)
     }
+}
+
+fn label(label: LabelInput) -> Result<(String, String)> {
+    Ok((storable("labels", label.name)?, storable("labels", label.value)?))
 }
 
 /// What is said of an argument: nothing, that it is unset, or a value.

@@ -1,6 +1,8 @@
 //! Attacks and failures, each with honest clients beside it. A file for each area; `make soak` runs them longer, with the
 //! figures that are promised.
 
+/// Arguments, fields and parameters.
+mod bad_input;
 /// Request bodies.
 mod bodies;
 /// Pages of other sites, DNS rebinding, and credentials.

@@ -1,15 +1,10 @@
 //! Alerts: lists, what is done about them, and their steps as they happen.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_graphql::connection::Connection;
 use async_graphql::{Context, ID, Object, Result, Subscription as GraphqlSubscription};
-use futures_util::stream::unfold;
 use futures_util::{Stream, StreamExt as _};
-use tokio::sync::watch;
-use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::domain::alert::{AlertEvent as Event, AlertState, Label, Matcher, Mute};
@@ -20,14 +15,8 @@ use crate::graphql::connection::{Cursor, after, connection, first};
 use crate::graphql::types::alert::{AlertEvent, AlertRecord, AlertSilence, AlertStateValue, RuleValue};
 use crate::graphql::types::scalar::DateTime;
 use crate::graphql::{Services, bad_input, coded, error, pipeline as visible, storable};
-use crate::store::Store;
-use crate::store::alerts::read::{AlertRequest, Since};
+use crate::store::alerts::read::AlertRequest;
 use crate::store::history::Position;
-
-/// Steps of alerts that are read at a time.
-const BATCH: u64 = 500;
-/// How soon the log is read again when that failed and nothing changes.
-const TRY_AGAIN: Duration = Duration::from_secs(5);
 
 /// What is asked once.
 #[derive(Default)]
@@ -149,59 +138,13 @@ impl AlertSubscription {
             .map(|since| since.parse::<i64>().ok().filter(|since| *since >= 0))
             .map(|since| since.ok_or_else(|| bad_input("since: expected the id of an alert event, in decimal digits")))
             .transpose()?;
-        let store = Arc::clone(&ctx.data::<Services>()?.store);
-        // Watching begins before what was is read: nothing falls between.
-        let changes = store.any_change();
-        let last = match since {
-            Some(since) => since,
-            None => store.last_alert_event().await.map_err(error)?,
-        };
         let viewer = *ctx.data::<Viewer>()?;
-        let steps = steps(Log { store, changes, pipeline, last, read: VecDeque::new(), has_more: true });
+        let events = ctx.data::<Services>()?.monitor.alert_events(pipeline, since).await.map_err(error)?;
         let visible =
             move |event: &Event| event.subject.pipeline.as_ref().is_none_or(|pipeline| viewer.may_see(pipeline));
-        Ok(steps.filter(move |event| std::future::ready(visible(event))).map(AlertEvent::from))
+        let events = events.filter(move |event| std::future::ready(visible(event)));
+        Ok(events.map(|event| AlertEvent::from(Arc::unwrap_or_clone(event))))
     }
-}
-
-/// The log from a number on, for ever: what is there, and then what comes.
-fn steps(log: Log) -> impl Stream<Item = Event> + Send {
-    unfold(log, |mut log| async move {
-        loop {
-            if let Some(event) = log.read.pop_front() {
-                log.last = event.id;
-                return Some((event, log));
-            }
-            if !std::mem::take(&mut log.has_more) && log.changes.changed().await.is_err() {
-                return None;
-            }
-            log.changes.mark_unchanged();
-            match log.store.alert_events(log.pipeline.as_ref(), Since::Event(log.last), BATCH).await {
-                Ok(events) => {
-                    log.has_more = events.len() as u64 == BATCH;
-                    log.read = events.into();
-                }
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "alert events could not be read");
-                    drop(timeout(TRY_AGAIN, log.changes.changed()).await);
-                    log.has_more = true;
-                }
-            }
-        }
-    })
-}
-
-/// Where a watcher is in the log.
-struct Log {
-    store: Arc<Store>,
-    changes: watch::Receiver<()>,
-    pipeline: Option<PipelineKey>,
-    /// The last that was given.
-    last: i64,
-    /// Read, and not yet given.
-    read: VecDeque<Event>,
-    /// Whether there may be more without waiting.
-    has_more: bool,
 }
 
 /// A pipeline that is named must be there.

@@ -1,6 +1,8 @@
 //! When to compute: on changes, once an interval while somebody watches, and for a request that finds nothing fresh.
 //! What is computed is published to `live`.
 
+/// The events of alerts, read once for all who follow them.
+mod alert_feed;
 /// One pipeline's task: the only place where its status is computed.
 mod keeper;
 /// What other servers on the same database change.
@@ -12,17 +14,20 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::Stream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
+use crate::domain::alert::AlertEvent;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::revision::Revision;
 use crate::domain::status::RuleBook;
 use crate::error::{Error, Result};
 use crate::live::channel::{Channel, Watch};
 use crate::live::snapshot::Snapshot;
+use crate::monitor::alert_feed::AlertFeed;
 use crate::monitor::keeper::Keeper;
 use crate::store::Store;
 
@@ -61,6 +66,7 @@ struct Shared {
     overview: Mutex<Option<Arc<Channel<Overview>>>>,
     /// Woken by every snapshot of any pipeline.
     published: watch::Sender<()>,
+    alert_feed: Arc<AlertFeed>,
 }
 
 /// Where a pipeline's keeper is asked, and where it publishes.
@@ -83,6 +89,7 @@ impl Monitor {
         tasks: TaskTracker,
         stop: CancellationToken,
     ) -> Self {
+        let alert_feed = AlertFeed::new(Arc::clone(&store));
         let shared = Arc::new(Shared {
             store,
             rules,
@@ -93,6 +100,7 @@ impl Monitor {
             desks: Mutex::default(),
             overview: Mutex::default(),
             published: watch::Sender::new(()),
+            alert_feed,
         });
         if shared.store.is_shared() {
             let follow = neighbours::follow(Arc::clone(&shared.store), shared.schedule.look_around);
@@ -154,6 +162,17 @@ impl Monitor {
         let snapshots = futures_util::future::join_all(keys.iter().map(|key| self.current(key))).await;
         let gone = |snapshot: &Result<_>| matches!(snapshot, Err(Error::PipelineNotFound(_)));
         snapshots.into_iter().filter(|snapshot| !gone(snapshot)).collect()
+    }
+
+    /// The events of the alerts of a pipeline, or of all and of the server itself, each once and in order: after the number
+    /// `since`, or from now on.
+    pub async fn alert_events(
+        &self,
+        pipeline: Option<PipelineKey>,
+        since: Option<i64>,
+    ) -> Result<impl Stream<Item = Arc<AlertEvent>> + Send + use<>> {
+        let Shared { alert_feed, tasks, stop, .. } = &*self.shared;
+        Arc::clone(alert_feed).follow(tasks, stop, pipeline, since).await
     }
 
     /// Watches all pipelines: the list of their snapshots, again whenever it differs and once an interval.

@@ -1,6 +1,8 @@
 //! Attacks and failures, each with honest clients beside it. A file for each area; `make soak` runs them longer, with the
 //! figures that are promised.
 
+/// Subscriptions to the events of alerts.
+mod alert_events;
 /// Arguments, fields and parameters.
 mod bad_input;
 /// Request bodies.

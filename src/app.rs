@@ -15,7 +15,8 @@ use crate::error::Result;
 use crate::evaluator::Evaluator;
 use crate::files;
 use crate::graphql::{self, Graphql};
-use crate::http::serve::{Acceptance, HEADROOM, serve};
+use crate::http::lobby::Lobby;
+use crate::http::serve::{Acceptance, HEADROOM, LOBBY, serve};
 use crate::http::streams::Streams;
 use crate::http::{self, Bodies, InitWait, Reservations, router};
 use crate::ingest::Ingest;
@@ -77,7 +78,7 @@ pub async fn run(
     let ping_after = u16::try_from(config.ping_after.as_secs()).unwrap_or(u16::MAX);
     let streams = Streams {
         admission: Admission::new(max_connections, config.max_connections_per_address),
-        groups: Groups::new(config.max_groups),
+        groups: Groups::new(config.max_groups, config.limits.subscriptions_per_connection),
         registry: Registry::default(),
         patience: Arc::new(Patience::new(config.write_timeout, ping_after, HEARTBEAT)),
         tasks: TaskTracker::new(),
@@ -91,6 +92,7 @@ pub async fn run(
     };
     let (init_wait, closing) = InitWait::new(config.init_wait);
     background.spawn(halt.clone().run_until_cancelled_owned(closing));
+    let requires_token = !config.tokens.is_open();
     let services = http::Services {
         graphql: Graphql::new(services, config.graphql),
         ingest: ingest.clone(),
@@ -124,7 +126,9 @@ pub async fn run(
     let acceptance = Acceptance {
         most: max_connections + HEADROOM,
         addresses: Addresses::new(config.max_connections_per_address),
-        trusted: Arc::new(config.trusted_proxies),
+        lobby: Lobby::new(LOBBY),
+        trusted: config.trusted_proxies,
+        requires_token,
     };
     serve(listener, router, streams.clone(), acceptance).await;
 

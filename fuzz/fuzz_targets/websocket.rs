@@ -12,22 +12,26 @@ fuzz_target!(|input: (u8, &[u8])| {
     let (mut reader, mut session) = (Reader::new(MOST), Session::default());
     let mut running: Vec<String> = Vec::new();
     // However the network cuts them.
-    for piece in bytes.chunks(usize::from(cut).max(1)) {
-        let read = reader.read(piece, |message| match message {
-            Message::Text(text) => {
-                assert!(text.len() <= MOST);
-                hear(&mut session, &mut running, &text);
+    'pieces: for piece in bytes.chunks(usize::from(cut).max(1)) {
+        reader.push(piece);
+        loop {
+            match reader.next_message() {
+                Ok(None) => break,
+                Ok(Some(Message::Text(text))) => {
+                    assert!(text.len() <= MOST);
+                    hear(&mut session, &mut running, &text);
+                }
+                Ok(Some(Message::Binary(bytes))) => assert!(bytes.len() <= MOST),
+                Ok(Some(Message::Ping(payload))) => assert!(payload.len() <= 125),
+                Ok(Some(Message::Fragment | Message::Pong | Message::Close(_))) => {}
+                Err(close) => {
+                    assert!(matches!(close.code, 1002 | 1007 | 1009));
+                    let mut frame = Vec::new();
+                    close.write(&mut frame);
+                    assert!(frame.len() <= 127, "a close frame is a control frame");
+                    break 'pieces;
+                }
             }
-            Message::Binary(bytes) => assert!(bytes.len() <= MOST),
-            Message::Ping(payload) => assert!(payload.len() <= 125),
-            Message::Pong | Message::Close(_) => {}
-        });
-        if let Err(close) = read {
-            assert!(matches!(close.code, 1002 | 1007 | 1009));
-            let mut frame = Vec::new();
-            close.write(&mut frame);
-            assert!(frame.len() <= 127, "a close frame is a control frame");
-            break;
         }
     }
     // And as if each line were a message: frames are hard to come by.

@@ -34,6 +34,7 @@ pub(super) struct File {
     pub(super) max_silences: Option<usize>,
     pub(super) max_text_length: Option<usize>,
     pub(super) max_message_size: Option<usize>,
+    pub(super) max_messages_per_second: Option<usize>,
     pub(super) max_depth: Option<usize>,
     pub(super) max_complexity: Option<usize>,
     pub(super) init_wait: Option<String>,

@@ -115,6 +115,9 @@ pub struct Flags {
     /// The largest WebSocket message that is taken [default: 65536]
     #[arg(long, env = "PIPEWATCH_MAX_MESSAGE_SIZE", value_name = "BYTES")]
     pub max_message_size: Option<usize>,
+    /// Messages that a WebSocket may send per second; five seconds' worth may come at once [default: 100]
+    #[arg(long, env = "PIPEWATCH_MAX_MESSAGES_PER_SECOND", value_name = "N")]
+    pub max_messages_per_second: Option<usize>,
     /// How deep the fields of a GraphQL operation may be nested [default: 20]
     #[arg(long, env = "PIPEWATCH_MAX_DEPTH", value_name = "N")]
     pub max_depth: Option<usize>,

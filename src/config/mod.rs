@@ -28,6 +28,7 @@ use crate::domain::check::{CheckName, Threshold};
 use crate::domain::status::{RuleBook, Rules};
 use crate::graphql;
 use crate::http::client_address::TrustedProxies;
+use crate::http::message_rate::MessageLimit;
 use crate::http::{CorsOrigins, Hosts, Limits, Tokens};
 use crate::notices::Channels;
 use crate::store::retention::Retention;
@@ -139,6 +140,7 @@ impl Config {
         }
         let most = Cardinality::default();
         let max_connections = number("max_connections", flags.max_connections.or(file.max_connections), 10_000)?;
+        let subscriptions = number("max_subscriptions", flags.max_subscriptions.or(file.max_subscriptions), 100)?;
         let window = flags.window.or(file.window);
         let staleness = flags.staleness.or(file.staleness);
         let default = rules("", window, staleness, thresholds, &Rules::default())?;
@@ -201,12 +203,16 @@ impl Config {
             },
             tokens: tokens(&flags.tokens.or(file.tokens).unwrap_or_default())?,
             limits: Limits {
+                messages: message_limit(
+                    number(
+                        "max_messages_per_second",
+                        flags.max_messages_per_second.or(file.max_messages_per_second),
+                        100,
+                    )?,
+                    subscriptions,
+                ),
                 message_size: number("max_message_size", flags.max_message_size.or(file.max_message_size), 64 * 1024)?,
-                subscriptions_per_connection: number(
-                    "max_subscriptions",
-                    flags.max_subscriptions.or(file.max_subscriptions),
-                    100,
-                )?,
+                subscriptions_per_connection: subscriptions,
             },
             graphql: graphql::Limits {
                 depth: number("max_depth", flags.max_depth.or(file.max_depth), 20)?,
@@ -377,6 +383,13 @@ fn wait(key: &str, set: Option<String>, default: Duration) -> Result<Duration, B
         return Err(BadSetting::new(key, "expected from 1s to 1h"));
     }
     Ok(wait)
+}
+
+/// Five seconds' worth may come at once, and all the subscriptions of a connection with their ends.
+fn message_limit(per_second: usize, subscriptions: usize) -> MessageLimit {
+    let burst = per_second.saturating_mul(5).max(subscriptions.saturating_mul(2));
+    let fit = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    MessageLimit { per_second: fit(per_second), burst: fit(burst) }
 }
 
 fn trusted_proxies(texts: &[String]) -> Result<TrustedProxies, BadSetting> {

@@ -13,7 +13,7 @@ use http_body::Frame;
 use crate::live::wire::Wire;
 
 /// Bytes that may wait for hyper; more would block, as a full socket does.
-const CAPACITY: usize = 64 * 1024;
+const CAPACITY: usize = 16 * 1024;
 
 /// A wire and the body that brings what is written to it.
 pub(super) fn pair() -> (BodyWire, WireBody) {

@@ -45,6 +45,8 @@ pub enum Message {
     Text(String),
     /// A whole binary message.
     Binary(Vec<u8>),
+    /// A part of a message, of which more follows.
+    Fragment,
     /// It wants a pong with this payload.
     Ping(Vec<u8>),
     /// It is there.
@@ -56,8 +58,9 @@ pub enum Message {
 /// Puts messages together from the bytes of a peer.
 #[derive(Debug)]
 pub struct Reader {
-    /// Bytes of a frame that is not there as a whole.
+    /// Bytes that have not become messages yet; those before `begin` have.
     buffer: Vec<u8>,
+    begin: usize,
     /// The message that fragments are missing of.
     begun: Option<(Data, Vec<u8>)>,
     most: usize,
@@ -66,32 +69,37 @@ pub struct Reader {
 impl Reader {
     /// Messages may have at most so many bytes.
     pub fn new(most: usize) -> Self {
-        Self { buffer: Vec::new(), begun: None, most }
+        Self { buffer: Vec::new(), begin: 0, begun: None, most }
     }
 
-    /// Takes bytes, and gives the messages that are whole now.
+    /// Takes bytes; [`Reader::next_message`] gives what they complete.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The next frame as a message, or `None` when there is no whole one. Without bytes nothing is held in memory.
     ///
     /// # Errors
-    /// The close that a fault is answered with; nothing more can be read then. What was whole before it is given first.
-    pub fn read(&mut self, bytes: &[u8], mut message: impl FnMut(Message)) -> Result<(), Close> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.extend_from_slice(bytes);
-        let mut begin = 0;
-        while let Some((frame, length)) = self.frame(&buffer[begin..])? {
-            begin += length;
-            if let Some(whole) = frame {
-                message(whole);
-            }
+    /// The close that a fault is answered with; nothing more can be read then.
+    pub fn next_message(&mut self) -> Result<Option<Message>, Close> {
+        let buffer = std::mem::take(&mut self.buffer);
+        let frame = self.frame(&buffer[self.begin..]);
+        self.buffer = buffer;
+        if let Some((message, length)) = frame? {
+            self.begin += length;
+            return Ok(Some(message));
         }
-        if begin < buffer.len() {
-            buffer.drain(..begin);
-            self.buffer = buffer;
+        if self.begin == self.buffer.len() {
+            self.buffer = Vec::new();
+        } else {
+            self.buffer.drain(..self.begin);
         }
-        Ok(())
+        self.begin = 0;
+        Ok(None)
     }
 
-    /// The first frame, if all of it is there, and its length: a message when it completes one.
-    fn frame(&mut self, bytes: &[u8]) -> Result<Option<(Option<Message>, usize)>, Close> {
+    /// The first frame, if all of it is there, and its length.
+    fn frame(&mut self, bytes: &[u8]) -> Result<Option<(Message, usize)>, Close> {
         let mut cursor = Cursor::new(bytes);
         let parsed = FrameHeader::parse(&mut cursor).map_err(|_| malformed("the frame's header is malformed"))?;
         let Some((header, length)) = parsed else { return Ok(None) };
@@ -102,7 +110,7 @@ impl Reader {
         let mask = header.mask.ok_or_else(|| malformed("a client's frames must be masked"))?;
         let payload = masked.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
         let message = match header.opcode {
-            OpCode::Control(control) => Some(control_message(control, payload)?),
+            OpCode::Control(control) => control_message(control, payload)?,
             OpCode::Data(data) => self.data(data, payload, header.is_final)?,
         };
         Ok(Some((message, to)))
@@ -137,7 +145,7 @@ impl Reader {
         }
     }
 
-    fn data(&mut self, data: Data, payload: Vec<u8>, is_final: bool) -> Result<Option<Message>, Close> {
+    fn data(&mut self, data: Data, payload: Vec<u8>, is_final: bool) -> Result<Message, Close> {
         let (kind, payload) = match self.begun.take() {
             Some((kind, mut begun)) => {
                 begun.extend_from_slice(&payload);
@@ -147,13 +155,13 @@ impl Reader {
         };
         if !is_final {
             self.begun = Some((kind, payload));
-            return Ok(None);
+            return Ok(Message::Fragment);
         }
         match kind {
             Data::Text => String::from_utf8(payload)
-                .map(|text| Some(Message::Text(text)))
+                .map(Message::Text)
                 .map_err(|_| Close::new(1007, "a text message must be UTF-8")),
-            _ => Ok(Some(Message::Binary(payload))),
+            _ => Ok(Message::Binary(payload)),
         }
     }
 }
@@ -238,9 +246,16 @@ mod tests {
     }
 
     fn read(bytes: &[u8]) -> (Vec<Message>, Result<(), u16>) {
-        let mut messages = Vec::new();
-        let read = Reader::new(1_000).read(bytes, |message| messages.push(message)).map_err(|close| close.code);
-        (messages, read)
+        let (mut reader, mut messages) = (Reader::new(1_000), Vec::new());
+        reader.push(bytes);
+        loop {
+            match reader.next_message() {
+                Ok(Some(Message::Fragment)) => {}
+                Ok(Some(message)) => messages.push(message),
+                Ok(None) => return (messages, Ok(())),
+                Err(close) => return (messages, Err(close.code)),
+            }
+        }
     }
 
     #[test]
@@ -310,7 +325,10 @@ mod tests {
             let bytes: Vec<u8> = payloads.iter().flat_map(|payload| frame(0x82, payload)).collect();
             let (mut reader, mut messages) = (Reader::new(1_000), Vec::new());
             for piece in bytes.chunks(cut) {
-                reader.read(piece, |message| messages.push(message)).expect("good frames");
+                reader.push(piece);
+                while let Some(message) = reader.next_message().expect("good frames") {
+                    messages.push(message);
+                }
             }
             let expect: Vec<Message> = payloads.into_iter().map(Message::Binary).collect();
             prop_assert_eq!(messages, expect);

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::domain::viewer::Viewer;
 use crate::graphql::answer::{Answer, Reason, Refusal};
 use crate::graphql::operation::Parameters;
-use crate::http::client_address::ClientAddress;
+use crate::http::caller::Caller;
 use crate::http::graphql_sse::single::Wrong;
 use crate::http::graphql_sse::{distinct, single};
 use crate::http::problem::{Problem, RETRY_AFTER};
@@ -22,13 +22,13 @@ use crate::http::{Bodies, MAX_GRAPHQL_BODY, Services, graphql_ws, pages, poll, s
 pub(super) async fn serve(
     State(services): State<Arc<Services>>,
     viewer: Result<Viewer, Problem>,
-    address: ClientAddress,
+    caller: Caller,
     request: Request,
 ) -> Response {
     let (version, method) = (request.version(), request.method().clone());
     if is_upgrade(request.headers()) {
         // Its credentials may still come with the first message.
-        return graphql_ws::serve(services, viewer.ok(), address, version, request.headers()).into_response();
+        return graphql_ws::serve(services, viewer.ok(), caller, version, request.headers()).into_response();
     }
     if is_of_a_browser(&request) {
         return pages::to_graphiql();
@@ -39,7 +39,7 @@ pub(super) async fn serve(
     };
     let token = single::token(request.uri(), request.headers());
     if let Some(token) = token {
-        return stream_of_token(services, viewer, address, request, token).await.into_response();
+        return stream_of_token(services, viewer, caller, request, token).await.into_response();
     }
     if method == Method::PUT {
         return services.reservations.reserve().into_response();
@@ -55,7 +55,7 @@ pub(super) async fn serve(
             return mutation_by_get(Form::Json);
         }
         let asked = operation.map(|operation| (key, operation));
-        return distinct::serve(services, viewer, address, version, asked).into_response();
+        return distinct::serve(services, viewer, &caller, version, asked).into_response();
     }
     over_http(services, viewer, request).await
 }
@@ -103,7 +103,7 @@ async fn over_http(services: Arc<Services>, viewer: Viewer, request: Request) ->
 async fn stream_of_token(
     services: Arc<Services>,
     viewer: Viewer,
-    address: ClientAddress,
+    caller: Caller,
     request: Request,
     token: String,
 ) -> Result<Response, Problem> {
@@ -111,7 +111,7 @@ async fn stream_of_token(
     let (version, method) = (request.version(), request.method().clone());
     match method {
         Method::PUT => Err(Problem::new(StatusCode::CONFLICT, "STREAM_EXISTS", "reserve a stream without naming one")),
-        Method::GET if wants_events(request.headers()) => reservations.open(services, address, version, token),
+        Method::GET if wants_events(request.headers()) => reservations.open(services, &caller, version, token),
         Method::DELETE => reservations.stop(request.uri(), &token),
         Method::GET | Method::POST => {
             if !reservations.has(&token) {

@@ -4,10 +4,16 @@
 mod authority;
 /// `GET /badge/{pipeline}.svg`: the overall status as a picture.
 mod badge;
+/// Request bodies that must keep coming.
+mod body_timeout;
 /// Streams that stay in hyper.
 mod body_wire;
+/// The connection that a request came on.
+mod caller;
 /// The address of the client behind a request.
 pub mod client_address;
+/// One connection.
+mod connection;
 /// What all streams of Server-Sent Events share.
 mod event_stream;
 /// WebSocket frames.
@@ -22,8 +28,14 @@ pub mod graphql_ws;
 mod guard;
 /// `GET /api/health`, `/live`, `/ready`.
 mod health;
+/// HTTP/2 responses that must make progress.
+mod http2_streams;
 /// `POST /api/v1/source-runs`, `POST /api/v1/data-quality-metrics`.
 mod ingest;
+/// Connections whose clients are not known yet.
+pub mod lobby;
+/// How many messages a connection may send.
+pub mod message_rate;
 /// `GET /api/openapi.json`: the description of the REST routes.
 pub mod openapi;
 /// `GET /` and `GET /graphiql`: the dashboard and GraphiQL.
@@ -34,6 +46,8 @@ mod plain;
 mod poll;
 /// Errors as responses.
 mod problem;
+/// Tells HTTP/2 from HTTP/1.
+pub mod protocol_peek;
 /// Request bodies within a budget of memory.
 mod request_body;
 /// Accepting connections and ending them well.
@@ -48,6 +62,8 @@ pub mod streams;
 mod subscription;
 /// How a stream or socket leaves hyper.
 mod takeover;
+/// A TCP connection whose writes must make progress.
+mod timed_stream;
 /// Who looks, taken from the request: tokens.
 mod viewer;
 /// `GET /api/v1/ws/monitoring/pipeline-status`: the status as plain WebSocket messages.
@@ -75,6 +91,7 @@ pub use crate::http::graphql_sse::single::Reservations;
 pub use crate::http::graphql_ws::InitWait;
 use crate::http::guard::Guard;
 pub use crate::http::guard::Routes;
+use crate::http::message_rate::MessageLimit;
 use crate::http::problem::Problem;
 pub use crate::http::request_body::Bodies;
 use crate::http::streams::Streams;
@@ -126,6 +143,8 @@ pub struct Limits {
     pub message_size: usize,
     /// Operations that run on one connection at a time.
     pub subscriptions_per_connection: usize,
+    /// Messages that a WebSocket may send.
+    pub messages: MessageLimit,
 }
 
 /// Which other origins' pages may read the answers.

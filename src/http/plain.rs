@@ -1,6 +1,5 @@
 //! What the plain event stream and the plain WebSocket share: a watcher of a pipeline's plain status.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::http::Uri;
@@ -10,12 +9,13 @@ use futures_util::StreamExt as _;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::revision::Revision;
 use crate::domain::viewer::Viewer;
+use crate::http::caller::Caller;
 use crate::http::problem::Problem;
 use crate::http::streams::{Streams, hash};
 use crate::http::{PlainQuery, Services};
 use crate::live::admission::Permit;
 use crate::live::channel::Watch;
-use crate::live::group::{Key, News, Past, Place, Source, TooManyGroups};
+use crate::live::group::{Key, News, Past, Place, Source};
 use crate::live::manner::Manner;
 use crate::live::payload::{Dress, Payload, Steps};
 use crate::live::peer::Peer;
@@ -43,14 +43,14 @@ impl Watcher {
     pub(super) async fn admit(
         services: &Services,
         viewer: Viewer,
-        address: IpAddr,
+        caller: &Caller,
         uri: &Uri,
         manner: &'static Manner,
         seen: Option<Revision>,
     ) -> Result<Self, Problem> {
         let query = PlainQuery::of(uri)?;
         let (pipeline, listing) = (query.pipeline(viewer)?, query.listing()?);
-        let permit = services.streams.admit(address, manner)?;
+        let permit = services.streams.admit(caller, manner)?;
         if let Some(seen) = seen {
             services.monitor.look_again(&pipeline, seen).await;
         }
@@ -71,7 +71,7 @@ impl Watcher {
         manner: &'static Manner,
         mut first: Vec<u8>,
         dress: &'static Dress,
-    ) -> (Arc<Peer>, Result<Place, TooManyGroups>) {
+    ) -> (Arc<Peer>, Place) {
         let Self { pipeline, listing, watch, permit, missed } = self;
         let mut past = Past { least: watch.newest().map(|snapshot| snapshot.revision()), ..Past::default() };
         if let Some((steps, last)) = missed {
@@ -80,8 +80,8 @@ impl Watcher {
             }
             past.told = last;
         }
-        let peer = streams.connect(wire, manner, permit, &first);
-        let place = streams.groups.join_at(key(&pipeline, listing), || source(watch, listing), &peer, dress, "", past);
+        let peer = streams.connect(wire, manner, Some(permit), &first);
+        let place = streams.groups.join_plain(key(&pipeline, listing), || source(watch, listing), &peer, dress, past);
         (peer, place)
     }
 }

@@ -32,6 +32,10 @@ impl Problem {
         self.status
     }
 
+    pub(super) fn detail(self) -> String {
+        self.detail
+    }
+
     pub(super) fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", detail)
     }

@@ -1,16 +1,21 @@
 //! What both kinds of WebSocket share: the handshake, reading, and ending.
 
+use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Response, Version};
 use bytes::Bytes;
 use metrics::counter;
 
+use crate::http::Limits;
 use crate::http::frame::{Close, Message, Reader, write_pong};
+use crate::http::message_rate::MessageRate;
 use crate::http::problem::Problem;
 use crate::http::streams::until_end;
 use crate::http::takeover::websocket_head;
+use crate::live::dropped::Dropped;
 use crate::live::manner::Manner;
 use crate::live::peer::Peer;
 
@@ -52,92 +57,115 @@ pub(super) enum Heard {
     Binary,
 }
 
-/// Whether reading goes on.
+/// Bytes that are read before other connections have their turn.
+const TURN_BYTES: usize = 64 * 1024;
+/// Frames that are handled before other connections have their turn.
+const TURN_FRAMES: usize = 32;
+
+/// How far the frames were handled that have arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reading {
-    /// More may come.
-    Open,
-    /// The last word was said: what still comes is not looked at, but taken, or the system would cut the connection
-    /// before the peer has read it.
-    Finished,
-    /// The connection has ended.
-    Ended,
+enum Handled {
+    /// All of them.
+    All,
+    /// As many as one turn has.
+    Turn,
+    /// Up to the last word.
+    Last,
 }
 
 /// Reads until the connection ends. Pings and closes are answered here; what else comes is heard.
 pub(super) async fn listen(
     peer: &Arc<Peer>,
     already: Bytes,
-    most: usize,
+    limits: Limits,
     mut hear: impl FnMut(&Arc<Peer>, Heard) -> Result<(), Close>,
 ) {
-    let mut reader = Reader::new(most);
-    let mut reading = take(peer, &mut reader, &already, &mut hear);
+    let (mut reader, mut rate) = (Reader::new(limits.message_size), MessageRate::new(limits.messages));
+    reader.push(&already);
     drop(already);
-    while reading == Reading::Open {
-        peer.readable().await;
-        reading = read(peer, &mut reader, &mut hear);
+    let mut bytes = 0;
+    loop {
+        match handle(peer, &mut reader, &mut rate, &mut hear) {
+            Handled::All => {}
+            Handled::Turn => {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            Handled::Last => break,
+        }
+        match read(peer, &mut reader) {
+            Ok(Some(count)) => {
+                bytes += count;
+                if bytes >= TURN_BYTES {
+                    bytes = 0;
+                    tokio::task::yield_now().await;
+                }
+            }
+            Ok(None) => {
+                bytes = 0;
+                peer.readable().await;
+            }
+            Err(_) => return,
+        }
     }
     drop(reader);
-    if reading == Reading::Finished {
-        until_end(peer).await;
-    }
+    until_end(peer).await;
 }
 
-/// Reads what is there. The buffer is on the stack: a connection that says nothing holds none.
-fn read(
-    peer: &Arc<Peer>,
-    reader: &mut Reader,
-    hear: &mut impl FnMut(&Arc<Peer>, Heard) -> Result<(), Close>,
-) -> Reading {
+/// Reads a part of what has arrived. The buffer is on the stack: a quiet connection holds none.
+fn read(peer: &Peer, reader: &mut Reader) -> io::Result<Option<usize>> {
     let mut buffer = [0; 4_096];
-    loop {
-        match peer.try_read(&mut buffer) {
-            Ok(Some(count)) => match take(peer, reader, &buffer[..count], hear) {
-                Reading::Open => {}
-                done => return done,
-            },
-            Ok(None) => return Reading::Open,
-            Err(_) => return Reading::Ended,
-        }
+    let count = peer.try_read(&mut buffer)?;
+    if let Some(count) = count {
+        reader.push(&buffer[..count]);
     }
+    Ok(count)
 }
 
-fn take(
+/// Handles frames, at most as many as one turn has. Every frame counts against the limit, whatever is in it.
+fn handle(
     peer: &Arc<Peer>,
     reader: &mut Reader,
-    bytes: &[u8],
+    rate: &mut MessageRate,
     hear: &mut impl FnMut(&Arc<Peer>, Heard) -> Result<(), Close>,
-) -> Reading {
-    let mut last = None;
-    let read = reader.read(bytes, |message| {
-        if last.is_some() {
-            return;
-        }
-        match message {
-            // The same code goes back; 1000 stands for none.
-            Message::Close(code) => last = Some(Close::new(code.unwrap_or(1000), "")),
-            // After its own last word the server only waits for the answer to it.
-            _ if peer.is_closed() => {}
-            Message::Text(text) => hear(peer, Heard::Text(text)).unwrap_or_else(|why| close(peer, &why)),
-            Message::Binary(_) => hear(peer, Heard::Binary).unwrap_or_else(|why| close(peer, &why)),
-            Message::Ping(payload) => {
-                let mut pong = Vec::new();
-                write_pong(&payload, &mut pong);
-                peer.send(&pong);
+) -> Handled {
+    for _ in 0..TURN_FRAMES {
+        let last = match reader.next_message() {
+            Ok(None) => return Handled::All,
+            Ok(Some(_)) if !rate.allows(Instant::now()) => {
+                Dropped::Flood.count();
+                let limit = rate.limit().per_second;
+                Close::new(1008, format!("too many messages; the limit is {limit} a second (max_messages_per_second)"))
             }
-            Message::Pong => {}
+            // The same code goes back; 1000 stands for none.
+            Ok(Some(Message::Close(code))) => Close::new(code.unwrap_or(1000), ""),
+            Ok(Some(message)) => {
+                answer(peer, message, hear);
+                continue;
+            }
+            Err(close) => close,
+        };
+        count(last.code);
+        let mut frame = Vec::new();
+        last.write(&mut frame);
+        peer.finish(&frame);
+        return Handled::Last;
+    }
+    Handled::Turn
+}
+
+fn answer(peer: &Arc<Peer>, message: Message, hear: &mut impl FnMut(&Arc<Peer>, Heard) -> Result<(), Close>) {
+    match message {
+        // After its own last word the server only waits for the answer to it.
+        _ if peer.is_closed() => {}
+        Message::Text(text) => hear(peer, Heard::Text(text)).unwrap_or_else(|why| close(peer, &why)),
+        Message::Binary(_) => hear(peer, Heard::Binary).unwrap_or_else(|why| close(peer, &why)),
+        Message::Ping(payload) => {
+            let mut pong = Vec::new();
+            write_pong(&payload, &mut pong);
+            peer.send(&pong);
         }
-    });
-    match last.map_or(read, Err) {
-        Ok(()) => Reading::Open,
-        Err(close) => {
-            count(close.code);
-            let mut frame = Vec::new();
-            close.write(&mut frame);
-            peer.finish(&frame);
-            Reading::Finished
-        }
+        Message::Fragment | Message::Pong | Message::Close(_) => {}
     }
 }
 

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Response, Uri, Version};
 
 use crate::domain::viewer::Viewer;
-use crate::http::client_address::ClientAddress;
+use crate::http::caller::Caller;
 use crate::http::event_stream::{CHUNK_END, LAST_CHUNK, chunk};
 use crate::http::plain::Watcher;
 use crate::http::problem::Problem;
@@ -40,23 +40,20 @@ fn alert_event(json: &[u8]) -> Vec<u8> {
 pub(super) async fn serve(
     State(services): State<Arc<Services>>,
     viewer: Viewer,
-    ClientAddress(address): ClientAddress,
+    caller: Caller,
     uri: Uri,
     version: Version,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Problem> {
     // What another server has shown already is not taken back here.
     let seen = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
-    let watcher = Watcher::admit(&services, viewer, address, &uri, &MANNER, seen).await?;
+    let watcher = Watcher::admit(&services, viewer, &caller, &uri, &MANNER, seen).await?;
     let retry = b"retry: 3000\n";
     let response = event_stream::open(version, retry, move |wire, first, is_chunked| {
         let (manner, dress) = if is_chunked { (&MANNER, &STATUS) } else { (&MANNER_IN_BODY, &STATUS_IN_BODY) };
         let streams = &services.streams;
         let (peer, place) = watcher.connect(streams, wire, manner, first, dress);
         streams.tasks.spawn(async move {
-            if place.is_err() {
-                peer.say_goodbye();
-            }
             until_end(&peer).await;
             drop(place);
         });

@@ -1,14 +1,16 @@
 //! What streams and sockets share: admission, groups, and being looked after.
 
-use std::net::IpAddr;
+use std::io;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::http::caller::Caller;
 use crate::http::problem::Problem;
 use crate::live::admission::{Admission, Permit};
+use crate::live::dropped::Dropped;
 use crate::live::group::{Groups, Key};
 use crate::live::manner::Manner;
 use crate::live::patience::Patience;
@@ -35,11 +37,16 @@ pub struct Streams {
 
 impl Streams {
     /// Leave to be connected.
-    pub(super) fn admit(&self, address: IpAddr, manner: &'static Manner) -> Result<Permit, Problem> {
-        if self.stop.is_cancelled() {
-            return Err(crate::error::Error::ShuttingDown.into());
-        }
-        self.admission.admit(address, manner.transport).map_err(|full| Problem::overloaded(full.to_string()))
+    pub(super) fn admit(&self, caller: &Caller, manner: &'static Manner) -> Result<Permit, Problem> {
+        self.check_running()?;
+        let permit = self.admission.admit(caller.address, manner.transport);
+        let permit = permit.map_err(|full| Problem::overloaded(full.to_string()))?;
+        Ok(permit.of_connection(caller.memberships.clone()))
+    }
+
+    /// Refuses what begins when the server stops.
+    pub(super) fn check_running(&self) -> Result<(), Problem> {
+        if self.stop.is_cancelled() { Err(crate::error::Error::ShuttingDown.into()) } else { Ok(()) }
     }
 
     /// A peer on this wire, looked after from now on; the head of its response goes out first.
@@ -47,7 +54,7 @@ impl Streams {
         &self,
         wire: Box<dyn Wire>,
         manner: &'static Manner,
-        permit: Permit,
+        permit: Option<Permit>,
         first: &[u8],
     ) -> Arc<Peer> {
         let peer = Peer::new(wire, manner, Arc::clone(&self.patience), permit);
@@ -60,19 +67,39 @@ impl Streams {
     }
 }
 
-/// Waits for the end of a peer that has nothing to say; what it says all the same is ignored.
+/// What a client may send where nothing is expected, in bytes.
+const MAX_IGNORED: usize = 1024 * 1024;
+/// Bytes that are ignored before other connections have their turn.
+const TURN: usize = 64 * 1024;
+
+/// Waits for the end of a peer that has nothing to say. What it sends all the same is ignored, up to a limit.
 pub(super) async fn until_end(peer: &Peer) {
+    let mut ignored = 0;
     loop {
         peer.readable().await;
-        let mut buffer = [0; 512];
-        loop {
-            match peer.try_read(&mut buffer) {
-                Ok(Some(_)) => {}
-                Ok(None) => break,
-                Err(_) => return,
-            }
+        match ignore(peer) {
+            Ok(count) => ignored += count,
+            Err(_) => return,
+        }
+        if ignored > MAX_IGNORED {
+            Dropped::Flood.count();
+            return peer.abort();
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Reads what has arrived, as much as one turn has. The buffer is on the stack: a quiet connection holds none.
+fn ignore(peer: &Peer) -> io::Result<usize> {
+    let mut buffer = [0; 4_096];
+    let mut ignored = 0;
+    while ignored < TURN {
+        match peer.try_read(&mut buffer)? {
+            Some(count) => ignored += count,
+            None => break,
         }
     }
+    Ok(ignored)
 }
 
 /// A hash of parts that cannot run into each other: each comes behind its length.

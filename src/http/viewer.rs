@@ -12,6 +12,7 @@ use subtle::{Choice, ConstantTimeEq as _};
 
 use crate::domain::viewer::Viewer;
 use crate::http::Services;
+use crate::http::caller::Caller;
 use crate::http::problem::Problem;
 
 /// The tokens that give access; when there are none, everybody has it.
@@ -80,7 +81,13 @@ impl FromRequestParts<Arc<Services>> for Viewer {
             return Ok(Self);
         }
         let named = named(&parts.uri, &parts.headers);
-        tokens.viewer(named.as_deref()).ok_or_else(|| {
+        let viewer = tokens.viewer(named.as_deref());
+        if viewer.is_some()
+            && let Some(caller) = parts.extensions.get::<Caller>()
+        {
+            caller.seat.leave();
+        }
+        viewer.ok_or_else(|| {
             let what =
                 if named.is_some() { "the token is none of this server's" } else { "this server asks for a token" };
             let remedy = "send one as Authorization: Bearer <token> or, where headers cannot be set, as ?access_token=";

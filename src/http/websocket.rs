@@ -1,4 +1,3 @@
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -7,7 +6,7 @@ use axum::response::Response;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use crate::domain::viewer::Viewer;
-use crate::http::client_address::ClientAddress;
+use crate::http::caller::Caller;
 use crate::http::frame::{Close, write_header};
 use crate::http::plain::Watcher;
 use crate::http::problem::Problem;
@@ -39,23 +38,20 @@ fn frame(payload: &Payload) -> Vec<u8> {
 pub(super) async fn serve(
     State(services): State<Arc<Services>>,
     viewer: Result<Viewer, Problem>,
-    ClientAddress(address): ClientAddress,
+    caller: Caller,
     uri: Uri,
     version: Version,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let Ok(viewer) = viewer else { return refuse(&services, address, version, &headers) };
+    let Ok(viewer) = viewer else { return refuse(&services, caller, version, &headers) };
     let mut response = socket::handshake(version, &headers, None)?;
-    let watcher = Watcher::admit(&services, viewer, address, &uri, &MANNER, None).await?;
-    let most = services.limits.message_size;
+    let watcher = Watcher::admit(&services, viewer, &caller, &uri, &MANNER, None).await?;
+    let limits = services.limits;
     Takeover::mark(&mut response, move |wire, already, head| {
         let streams = &services.streams;
         let (peer, place) = watcher.connect(streams, wire, &MANNER, head, &STATUS);
         streams.tasks.spawn(async move {
-            if let Err(too_many) = &place {
-                socket::close(&peer, &Close::new(1013, too_many.to_string()));
-            }
-            socket::listen(&peer, already, most, |_, _| Ok(())).await;
+            socket::listen(&peer, already, limits, |_, _| Ok(())).await;
             drop(place);
         });
     });
@@ -63,14 +59,18 @@ pub(super) async fn serve(
 }
 
 /// A browser's `WebSocket` does not show its page the status of a handshake, but it does show how it was closed.
-fn refuse(services: &Services, address: IpAddr, version: Version, headers: &HeaderMap) -> Result<Response, Problem> {
+fn refuse(services: &Services, caller: Caller, version: Version, headers: &HeaderMap) -> Result<Response, Problem> {
     let mut response = socket::handshake(version, headers, None)?;
-    let permit = services.streams.admit(address, &MANNER)?;
-    let (streams, most) = (services.streams.clone(), services.limits.message_size);
+    services.streams.check_running()?;
+    let (streams, limits) = (services.streams.clone(), services.limits);
     Takeover::mark(&mut response, move |wire, already, head| {
-        let peer = streams.connect(wire, &MANNER, permit, &head);
+        let peer = streams.connect(wire, &MANNER, None, &head);
+        caller.seat.hand_over(&peer);
         socket::close(&peer, &Close::new(4001, "Unauthorized"));
-        streams.tasks.clone().spawn(async move { socket::listen(&peer, already, most, |_, _| Ok(())).await });
+        streams.tasks.clone().spawn(async move {
+            socket::listen(&peer, already, limits, |_, _| Ok(())).await;
+            drop(caller);
+        });
     });
     Ok(response)
 }

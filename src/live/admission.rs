@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use metrics::{counter, gauge};
@@ -17,7 +18,17 @@ pub struct Admission {
 pub struct Permit {
     _one: OwnedSemaphorePermit,
     _address: AddressPermit,
+    account: Account,
     transport: &'static str,
+}
+
+/// On whose account the groups count that a connection is a member of.
+#[derive(Debug, Clone, Default)]
+pub struct Account {
+    /// The client's address, as [`counted_as`] gives it.
+    pub address: Option<IpAddr>,
+    /// The memberships of the connection, where several streams share one.
+    pub connection: Option<Arc<AtomicUsize>>,
 }
 
 /// How many connections each address has, up to a limit.
@@ -123,10 +134,25 @@ impl Admission {
     /// The limit that is reached.
     pub fn admit(&self, address: IpAddr, transport: &'static str) -> Result<Permit, Full> {
         let one = Arc::clone(&self.all).try_acquire_owned().map_err(|_| Full::Connections.refuse())?;
+        let account = Account { address: counted_as(address), connection: None };
         let address = self.addresses.admit(address)?;
         gauge!("pipewatch_connections", "transport" => transport).increment(1);
         counter!("pipewatch_connections_opened_total", "transport" => transport).increment(1);
-        Ok(Permit { _one: one, _address: address, transport })
+        Ok(Permit { _one: one, _address: address, account, transport })
+    }
+}
+
+impl Permit {
+    /// For one of the streams of a connection, whose memberships are counted together.
+    #[must_use]
+    pub fn of_connection(mut self, memberships: Option<Arc<AtomicUsize>>) -> Self {
+        self.account.connection = memberships;
+        self
+    }
+
+    /// On whose account the groups count.
+    pub fn account(&self) -> &Account {
+        &self.account
     }
 }
 

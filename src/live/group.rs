@@ -12,8 +12,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::revision::Revision;
+use crate::live::admission::Account;
 use crate::live::payload::{Dress, Ending, Payload};
 use crate::live::peer::{Delivered, Peer};
+use crate::live::slots::{Limits, Slots};
 use crate::live::subscription::{NEW, Subscription};
 
 /// Members that one task serves. A larger group has more of them, which the runtime spreads over the cores.
@@ -55,10 +57,19 @@ pub type Source = BoxStream<'static, News>;
 
 /// There are as many groups as there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0} different operations are being watched, which is the limit (max_groups); watch one of them, or come back later"
-)]
-pub struct TooManyGroups(usize);
+pub enum TooManyGroups {
+    /// In all.
+    #[error("the server has {0} different subscriptions, which is the limit (max_groups); try again later")]
+    All(usize),
+    /// From one address.
+    #[error(
+        "this address has {0} different subscriptions, which is the limit (a tenth of max_groups); end one, or try again later"
+    )]
+    Address(usize),
+    /// On one connection.
+    #[error("this connection has {0} subscriptions, which is the limit (max_subscriptions); end one, or open another")]
+    Connection(usize),
+}
 
 /// All groups.
 #[derive(Debug, Clone)]
@@ -68,14 +79,56 @@ pub struct Groups {
 
 #[derive(Debug)]
 struct Shared {
-    by_key: Mutex<HashMap<Key, Arc<Group>>>,
-    most: usize,
+    table: Mutex<Table>,
+    limits: Limits,
     sent: Counter,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    by_key: HashMap<Key, Arc<Group>>,
+    /// How many of them count against the limit.
+    counted: usize,
+    slots: Slots,
+}
+
+impl Table {
+    fn insert(&mut self, group: &Arc<Group>) {
+        self.counted += usize::from(group.is_counted);
+        if let Some(ended) = self.by_key.insert(group.key, Arc::clone(group)) {
+            self.counted -= usize::from(ended.is_counted);
+        }
+        gauge!("pipewatch_groups").set(count(self.by_key.len()));
+    }
+
+    fn remove(&mut self, group: &Group) {
+        if self.by_key.get(&group.key).is_some_and(|found| std::ptr::eq(Arc::as_ptr(found), group)) {
+            self.by_key.remove(&group.key);
+            self.counted -= usize::from(group.is_counted);
+            gauge!("pipewatch_groups").set(count(self.by_key.len()));
+        }
+    }
+}
+
+/// A membership that counts on an account. Dropping it gives it back.
+#[derive(Debug)]
+struct Slot {
+    key: Key,
+    account: Account,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        lock(&self.shared.table).slots.give_back(self.key, &self.account);
+    }
 }
 
 /// All who asked the same.
 pub struct Group {
     key: Key,
+    /// Whether it counts against the limits: the groups of the plain status do not.
+    is_counted: bool,
     newest: watch::Sender<Newest>,
     members: Mutex<Members>,
     /// Cancelled with the last member: the source is let go.
@@ -110,6 +163,8 @@ pub struct Place {
     peer: Weak<Peer>,
     room: Weak<Room>,
     index: usize,
+    /// Boxed: most members are on no account that is limited.
+    slot: Option<Box<Slot>>,
 }
 
 impl fmt::Debug for Group {
@@ -125,10 +180,11 @@ impl fmt::Debug for Room {
 }
 
 impl Groups {
-    /// At most so many at a time.
-    pub fn new(most: usize) -> Self {
+    /// At most `most` at a time, a tenth of them for one address, and `per_connection` memberships of one connection.
+    pub fn new(most: usize, per_connection: usize) -> Self {
         let sent = counter!("pipewatch_payloads_sent_total");
-        Self { shared: Arc::new(Shared { by_key: Mutex::default(), most, sent }) }
+        let limits = Limits { all: most, per_address: (most / 10).max(1), per_connection };
+        Self { shared: Arc::new(Shared { table: Mutex::default(), limits, sent }) }
     }
 
     /// Joins the group of this key, or founds it on the source. The newest payload comes at once, if there is any yet.
@@ -143,51 +199,39 @@ impl Groups {
         dress: &'static Dress,
         id: &str,
     ) -> Result<Place, TooManyGroups> {
-        self.join_at(key, source, peer, dress, id, Past::default())
+        let (shared, account) = (&self.shared, peer.account());
+        let mut table = lock(&shared.table);
+        table.slots.check(&key, &account, shared.limits)?;
+        if table.counted >= shared.limits.all && !table.by_key.contains_key(&key) {
+            return Err(TooManyGroups::All(shared.limits.all));
+        }
+        let mut place = shared.enter(&mut table, key, true, source, peer, (dress, id, NEW));
+        if account.address.is_some() || account.connection.is_some() {
+            table.slots.take(key, &account);
+            place.slot = Some(Box::new(Slot { key, account, shared: Arc::clone(shared) }));
+        }
+        drop(table);
+        deliver_newest(&place, peer, None);
+        Ok(place)
     }
 
-    /// The same for who has a past.
-    ///
-    /// # Errors
-    /// When it would be one group too many.
-    pub fn join_at(
+    /// The same for the plain status, which there is always room for, and for who has a past.
+    pub fn join_plain(
         &self,
         key: Key,
         source: impl FnOnce() -> Source,
         peer: &Arc<Peer>,
         dress: &'static Dress,
-        id: &str,
         past: Past,
-    ) -> Result<Place, TooManyGroups> {
-        let mut by_key = lock(&self.shared.by_key);
-        let found = by_key.get(&key).and_then(|group| group.admit(peer, dress, id, past.told));
-        let place = if let Some(place) = found {
-            place
-        } else {
-            if by_key.len() >= self.shared.most && !by_key.contains_key(&key) {
-                return Err(TooManyGroups(self.shared.most));
-            }
-            let group = Group::new(key, &self.shared);
-            by_key.insert(key, Arc::clone(&group));
-            gauge!("pipewatch_groups").set(count(by_key.len()));
-            let place = group.admit(peer, dress, id, past.told).ok_or(TooManyGroups(self.shared.most))?;
-            // Its founder is there for all that comes.
-            tokio::spawn(group.relay(source()));
-            place
-        };
-        drop(by_key);
-        let (version, newest) = place.subscription.group.newest();
-        if let Some(payload) = newest
-            && payload.revision >= past.least
-        {
-            peer.deliver(&place.subscription, version, &payload, &mut Vec::new());
-        }
-        Ok(place)
+    ) -> Place {
+        let place = self.shared.enter(&mut lock(&self.shared.table), key, false, source, peer, (dress, "", past.told));
+        deliver_newest(&place, peer, past.least);
+        place
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        lock(&self.shared.by_key).len()
+        lock(&self.shared.table).by_key.len()
     }
 
     /// Whether there is no group.
@@ -196,10 +240,43 @@ impl Groups {
     }
 }
 
+fn deliver_newest(place: &Place, peer: &Arc<Peer>, least: Option<Revision>) {
+    let (version, newest) = place.subscription.group.newest();
+    if let Some(payload) = newest
+        && payload.revision >= least
+    {
+        peer.deliver(&place.subscription, version, &payload, &mut Vec::new());
+    }
+}
+
+impl Shared {
+    /// A place in the group of this key, which is founded on the source where there is none.
+    fn enter(
+        self: &Arc<Self>,
+        table: &mut Table,
+        key: Key,
+        is_counted: bool,
+        source: impl FnOnce() -> Source,
+        peer: &Arc<Peer>,
+        (dress, id, told): (&'static Dress, &str, i64),
+    ) -> Place {
+        if let Some(place) = table.by_key.get(&key).and_then(|group| group.admit(peer, dress, id, told)) {
+            return place;
+        }
+        let group = Group::new(key, is_counted, self);
+        table.insert(&group);
+        let place = group.admit(peer, dress, id, told).expect("a group that was just made has not ended");
+        // Its founder is there for all that comes.
+        tokio::spawn(group.relay(source()));
+        place
+    }
+}
+
 impl Group {
-    fn new(key: Key, shared: &Arc<Shared>) -> Arc<Self> {
+    fn new(key: Key, is_counted: bool, shared: &Arc<Shared>) -> Arc<Self> {
         Arc::new(Self {
             key,
+            is_counted,
             newest: watch::Sender::new((0, None)),
             members: Mutex::default(),
             left: CancellationToken::new(),
@@ -286,7 +363,7 @@ impl Group {
         peer.subscribe(&subscription);
         let member = Member { peer: Arc::clone(peer), subscription: Arc::clone(&subscription) };
         let index = lock(&room.members).insert(member);
-        Some(Place { subscription, peer: Arc::downgrade(peer), room: Arc::downgrade(&room), index })
+        Some(Place { subscription, peer: Arc::downgrade(peer), room: Arc::downgrade(&room), index, slot: None })
     }
 
     fn leave(&self) {
@@ -303,24 +380,17 @@ impl Group {
     /// Ends with the last member, unless one has come in the meantime.
     fn close_if_empty(&self) {
         let Some(shared) = self.groups.upgrade() else { return self.left.cancel() };
-        let mut by_key = lock(&shared.by_key);
+        let mut table = lock(&shared.table);
         if lock(&self.members).count > 0 {
             return;
         }
         self.left.cancel();
-        self.remove_from(&mut by_key);
+        table.remove(self);
     }
 
     fn forget(&self) {
         if let Some(shared) = self.groups.upgrade() {
-            self.remove_from(&mut lock(&shared.by_key));
-        }
-    }
-
-    fn remove_from(&self, by_key: &mut HashMap<Key, Arc<Self>>) {
-        if by_key.get(&self.key).is_some_and(|group| std::ptr::eq(Arc::as_ptr(group), self)) {
-            by_key.remove(&self.key);
-            gauge!("pipewatch_groups").set(count(by_key.len()));
+            lock(&shared.table).remove(self);
         }
     }
 }
@@ -373,6 +443,7 @@ impl Drop for Place {
             lock(&room.members).try_remove(self.index);
         }
         self.subscription.group.leave();
+        drop(self.slot.take());
     }
 }
 

@@ -4,6 +4,8 @@
 pub mod admission;
 /// Where a pipeline's snapshots are published and watched.
 pub mod channel;
+/// Why connections are dropped, counted.
+pub mod dropped;
 /// All who asked the same.
 pub mod group;
 /// How a kind of connection is kept alive and ended.
@@ -18,6 +20,8 @@ pub mod peer;
 pub mod plain;
 /// All connections: kept alive, and ended.
 pub mod registry;
+/// How many groups an address or a connection may be a member of.
+mod slots;
 /// A status with its revision, computed once and shared.
 pub mod snapshot;
 /// What one connection is subscribed to, and what it has seen of it.

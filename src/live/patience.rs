@@ -11,8 +11,6 @@ pub struct Patience {
     pub ping_after: u16,
     /// A peer that never speaks is sent a beat when nothing was written to it for so many seconds.
     pub heartbeat_after: u16,
-    /// Counted: peers dropped for reading too slowly.
-    pub(super) dropped: Counter,
     /// Counted: payloads that a slow peer skipped.
     pub(super) skipped: Counter,
 }
@@ -20,8 +18,7 @@ pub struct Patience {
 impl Patience {
     /// With these times.
     pub fn new(write: Duration, ping_after: u16, heartbeat_after: u16) -> Self {
-        let dropped = counter!("pipewatch_connections_dropped_total", "reason" => "slow");
         let skipped = counter!("pipewatch_payloads_skipped_total");
-        Self { write, ping_after, heartbeat_after, dropped, skipped }
+        Self { write, ping_after, heartbeat_after, skipped }
     }
 }

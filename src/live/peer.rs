@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::time::timeout;
 
-use crate::live::admission::Permit;
+use crate::live::admission::{Account, Permit};
+use crate::live::dropped::Dropped;
 use crate::live::manner::Manner;
 use crate::live::patience::Patience;
 use crate::live::payload::{Ending, Payload};
@@ -34,7 +35,8 @@ pub struct Peer {
     /// Seconds left until a connection that says its farewell is cut; none while it says none.
     pub(super) closing: AtomicU16,
     pub(super) registered: OnceLock<Registered>,
-    _permit: Permit,
+    /// Set once the client is known.
+    permit: OnceLock<Permit>,
 }
 
 /// `Peer::closing` of one that says no farewell.
@@ -65,8 +67,13 @@ pub(super) enum Delivered {
 }
 
 impl Peer {
-    /// On this wire, with leave to be connected.
-    pub fn new(wire: Box<dyn Wire>, manner: &'static Manner, patience: Arc<Patience>, permit: Permit) -> Arc<Self> {
+    /// On this wire, with leave to be connected unless its client is still to be known.
+    pub fn new(
+        wire: Box<dyn Wire>,
+        manner: &'static Manner,
+        patience: Arc<Patience>,
+        permit: Option<Permit>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             wire,
             manner,
@@ -75,8 +82,19 @@ impl Peer {
             quiet: AtomicU16::new(0),
             closing: AtomicU16::new(OPEN),
             registered: OnceLock::new(),
-            _permit: permit,
+            permit: permit.map(OnceLock::from).unwrap_or_default(),
         })
+    }
+
+    /// The client is known, and has leave to be connected.
+    pub fn hold(&self, permit: Permit) {
+        // A client becomes known once.
+        drop(self.permit.set(permit));
+    }
+
+    /// On whose account its groups count.
+    pub(super) fn account(&self) -> Account {
+        self.permit.get().map(|permit| permit.account().clone()).unwrap_or_default()
     }
 
     /// How it is kept alive and ended.
@@ -145,7 +163,13 @@ impl Peer {
                 Ok(Some(read))
             }
             Err(error) if is_would_block(&error) => Ok(None),
-            Err(error) => Err(error),
+            Err(error) => {
+                if error.kind() == io::ErrorKind::TimedOut {
+                    // The system has given it up: it acknowledged nothing, or had no room for what waits.
+                    if self.out().is_blocked { Dropped::Slow } else { Dropped::Gone }.count();
+                }
+                Err(error)
+            }
         }
     }
 
@@ -245,8 +269,8 @@ impl Peer {
                 self.block(out);
                 Delivered::Not
             }
-            Err(_) => {
-                self.give_up(out);
+            Err(error) => {
+                self.fail(out, &error);
                 Delivered::Not
             }
         }
@@ -272,16 +296,25 @@ impl Peer {
             match self.wire.try_write(&[IoSlice::new(message)]) {
                 Ok(count) => written = count,
                 Err(error) if is_would_block(&error) => {}
-                Err(_) => return self.give_up(out),
+                Err(error) => return self.fail(out, &error),
             }
         }
         if written < message.len() {
             out.rest.extend_from_slice(&message[written..]);
             if out.rest.len() > MAX_WAITING + message.len() {
+                Dropped::Slow.count();
                 return self.give_up(out);
             }
             self.block(out);
         }
+    }
+
+    /// A write has failed.
+    fn fail(&self, out: &mut Outbox, error: &io::Error) {
+        if error.kind() == io::ErrorKind::TimedOut {
+            Dropped::Slow.count();
+        }
+        self.give_up(out);
     }
 
     fn give_up(&self, out: &mut Outbox) {
@@ -302,9 +335,9 @@ impl Peer {
             let writable = std::future::poll_fn(|context| self.wire.poll_writable(context));
             match timeout(self.patience.write, writable).await {
                 Ok(Ok(())) => {}
-                Ok(Err(_)) => return self.give_up(&mut self.out()),
+                Ok(Err(error)) => return self.fail(&mut self.out(), &error),
                 Err(_) => {
-                    self.patience.dropped.increment(1);
+                    Dropped::Slow.count();
                     return self.give_up(&mut self.out());
                 }
             }
@@ -322,8 +355,8 @@ impl Peer {
                 Ok(0) => return false,
                 Ok(written) => drop(out.rest.drain(..written)),
                 Err(error) if is_would_block(&error) => return false,
-                Err(_) => {
-                    self.give_up(&mut out);
+                Err(error) => {
+                    self.fail(&mut out, &error);
                     return true;
                 }
             }

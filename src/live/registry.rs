@@ -6,6 +6,7 @@ use slab::Slab;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use crate::live::dropped::Dropped;
 use crate::live::peer::{OPEN, Peer};
 
 /// How far two goodbyes are apart while there is time for it: clients that come back do not do so all at once.
@@ -96,7 +97,10 @@ fn look_at(peer: &Arc<Peer>) {
     let left = peer.closing.load(Ordering::Relaxed);
     if left != OPEN {
         if left == 0 {
+            Dropped::CloseTimeout.count();
             peer.abort();
+            // Once is enough.
+            peer.closing.store(OPEN - 1, Ordering::Relaxed);
         } else {
             peer.closing.store(left - 1, Ordering::Relaxed);
         }
@@ -106,7 +110,7 @@ fn look_at(peer: &Arc<Peer>) {
     let quiet = peer.quiet.fetch_add(1, Ordering::Relaxed) + 1;
     if quiet.is_multiple_of(peer.beat_after()) {
         if manner.answers && quiet / peer.beat_after() > 2 {
-            metrics::counter!("pipewatch_connections_dropped_total", "reason" => "gone").increment(1);
+            Dropped::Gone.count();
             peer.abort();
         } else {
             peer.send(manner.beat);

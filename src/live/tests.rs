@@ -136,7 +136,7 @@ static DRESS: Dress = Dress {
 
 fn peer_with(wire: &MemoryWire, patience: Duration) -> Arc<Peer> {
     let permit = Admission::new(1, 1).admit(IpAddr::from([127, 0, 0, 1]), "test").expect("the first");
-    Peer::new(Box::new(wire.clone()), &MANNER, Arc::new(Patience::new(patience, 25, 15)), permit)
+    Peer::new(Box::new(wire.clone()), &MANNER, Arc::new(Patience::new(patience, 25, 15)), Some(permit))
 }
 
 fn peer(wire: &MemoryWire) -> Arc<Peer> {
@@ -190,7 +190,7 @@ fn key_of(number: u8) -> Key {
 
 #[tokio::test]
 async fn everybody_gets_what_is_made_once() {
-    let (groups, teller) = (Groups::new(10), Teller::new());
+    let (groups, teller) = (Groups::new(10, 10), Teller::new());
     let wires: Vec<MemoryWire> = (0..3_000).map(|_| MemoryWire::with_room(usize::MAX)).collect();
     let mut places: Vec<Place> = wires.iter().map(|wire| join(&groups, 1, &teller, &peer(wire), "a")).collect();
     teller.tell(Some(7));
@@ -212,7 +212,7 @@ async fn everybody_gets_what_is_made_once() {
 
 #[tokio::test]
 async fn who_comes_late_gets_the_newest_at_once() {
-    let (groups, teller) = (Groups::new(10), Teller::new());
+    let (groups, teller) = (Groups::new(10, 10), Teller::new());
     let (early, late) = (MemoryWire::with_room(usize::MAX), MemoryWire::with_room(usize::MAX));
     let _early = join(&groups, 1, &teller, &peer(&early), "a");
     teller.tell(Some(1));
@@ -223,7 +223,7 @@ async fn who_comes_late_gets_the_newest_at_once() {
 
 #[tokio::test]
 async fn a_slow_peer_skips_to_the_newest_and_delays_nobody() {
-    let (groups, teller) = (Groups::new(10), Teller::new());
+    let (groups, teller) = (Groups::new(10, 10), Teller::new());
     let (slow, quick) = (MemoryWire::with_room(4), MemoryWire::with_room(usize::MAX));
     let _slow = join(&groups, 1, &teller, &peer(&slow), "a");
     let _quick = join(&groups, 1, &teller, &peer(&quick), "b");
@@ -274,7 +274,7 @@ async fn a_peer_that_takes_nothing_is_dropped() {
 
 #[tokio::test]
 async fn the_last_word_is_the_last() {
-    let (groups, teller) = (Groups::new(10), Teller::new());
+    let (groups, teller) = (Groups::new(10, 10), Teller::new());
     let wire = MemoryWire::with_room(usize::MAX);
     let peer = peer(&wire);
     let _place = join(&groups, 1, &teller, &peer, "a");
@@ -291,7 +291,7 @@ async fn the_last_word_is_the_last() {
 
 #[tokio::test]
 async fn the_end_of_a_group_is_told_once_and_the_next_begins_anew() {
-    let (groups, teller) = (Groups::new(10), Teller::new());
+    let (groups, teller) = (Groups::new(10, 10), Teller::new());
     let wire = MemoryWire::with_room(usize::MAX);
     let peer = peer(&wire);
     let place = join(&groups, 1, &teller, &peer, "a");
@@ -308,7 +308,7 @@ async fn the_end_of_a_group_is_told_once_and_the_next_begins_anew() {
 
 #[tokio::test]
 async fn errors_are_shared_too() {
-    let groups = Groups::new(10);
+    let groups = Groups::new(10, 10);
     let wire = MemoryWire::with_room(usize::MAX);
     let failing = || futures_util::stream::iter([News::Errors(Bytes::from_static(b"[no]"))]).boxed();
     let _place = groups.join(key_of(1), failing, &peer(&wire), &DRESS, "a").expect("room");
@@ -318,7 +318,7 @@ async fn errors_are_shared_too() {
 
 #[tokio::test]
 async fn groups_are_bounded_and_members_are_not() {
-    let (groups, teller) = (Groups::new(2), Teller::new());
+    let (groups, teller) = (Groups::new(2, 10), Teller::new());
     let wire = MemoryWire::with_room(usize::MAX);
     let peer = peer(&wire);
     let one = join(&groups, 1, &teller, &peer, "a");
@@ -331,7 +331,7 @@ async fn groups_are_bounded_and_members_are_not() {
 
 #[tokio::test]
 async fn one_connection_has_many_subscriptions() {
-    let (groups, one, two) = (Groups::new(10), Teller::new(), Teller::new());
+    let (groups, one, two) = (Groups::new(10, 10), Teller::new(), Teller::new());
     let wire = MemoryWire::with_room(usize::MAX);
     let peer = peer(&wire);
     let first = join(&groups, 1, &one, &peer, "a");

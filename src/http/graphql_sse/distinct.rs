@@ -7,7 +7,7 @@ use axum::http::{Response, Version};
 use crate::domain::viewer::Viewer;
 use crate::graphql::answer::{Answer, Refusal};
 use crate::graphql::operation::Operation;
-use crate::http::client_address::ClientAddress;
+use crate::http::caller::Caller;
 use crate::http::event_stream::{self, CHUNK_END, LAST_CHUNK, chunk};
 use crate::http::graphql_sse::{event, only_errors};
 use crate::http::problem::Problem;
@@ -49,14 +49,14 @@ pub(in crate::http) type Asked = Result<(Key, Operation), Refusal>;
 pub(in crate::http) fn serve(
     services: Arc<Services>,
     viewer: Viewer,
-    ClientAddress(address): ClientAddress,
+    caller: &Caller,
     version: Version,
     asked: Asked,
 ) -> Result<Response<Body>, Problem> {
-    let permit = services.streams.admit(address, &MANNER)?;
+    let permit = services.streams.admit(caller, &MANNER)?;
     Ok(event_stream::open(version, b"", move |wire, first, is_chunked| {
         let (manner, dress) = if is_chunked { (&MANNER, &NEXT) } else { (&MANNER_IN_BODY, &NEXT_IN_BODY) };
-        let peer = services.streams.connect(wire, manner, permit, &first);
+        let peer = services.streams.connect(wire, manner, Some(permit), &first);
         let tasks = services.streams.tasks.clone();
         tasks.spawn(run(services, viewer, asked, peer, dress));
     }))

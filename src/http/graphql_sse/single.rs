@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::domain::viewer::Viewer;
 use crate::graphql::answer::{Answer, Refusal};
 use crate::graphql::operation::{Operation, Parameters};
-use crate::http::client_address::ClientAddress;
+use crate::http::caller::Caller;
 use crate::http::event_stream::{self, CHUNK_END, chunk, chunk_size};
 use crate::http::graphql_sse::{event, only_errors};
 use crate::http::problem::Problem;
@@ -142,7 +142,7 @@ impl Reservations {
     pub(in crate::http) fn open(
         &self,
         services: Arc<Services>,
-        ClientAddress(address): ClientAddress,
+        caller: &Caller,
         version: Version,
         token: String,
     ) -> Result<Response<Body>, Problem> {
@@ -157,11 +157,11 @@ impl Reservations {
             }
             Some(_) => {}
         }
-        let permit = services.streams.admit(address, &MANNER)?;
+        let permit = services.streams.admit(caller, &MANNER)?;
         let reservations = self.clone();
         Ok(event_stream::open(version, b":\n\n", move |wire, first, is_chunked| {
             let (manner, dress) = if is_chunked { (&MANNER, &NEXT) } else { (&MANNER_IN_BODY, &NEXT_IN_BODY) };
-            let peer = services.streams.connect(wire, manner, permit, &first);
+            let peer = services.streams.connect(wire, manner, Some(permit), &first);
             match reservations.lock().get_mut(&token) {
                 Some(reservation) if reservation.open.is_none() => {
                     reservation.open = Some((Arc::downgrade(&peer), dress));

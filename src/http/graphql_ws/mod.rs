@@ -19,7 +19,7 @@ use tungstenite::protocol::frame::coding::{Data, OpCode};
 use crate::domain::viewer::Viewer;
 use crate::graphql::answer::Answer;
 use crate::graphql::operation::Parameters;
-use crate::http::client_address::ClientAddress;
+use crate::http::caller::Caller;
 use crate::http::frame::{Close, write_header, write_text};
 pub use crate::http::graphql_ws::init_wait::InitWait;
 use crate::http::graphql_ws::session::{Effect, Session, frame};
@@ -65,7 +65,7 @@ fn ending(id: &str, ending: &Ending, out: &mut Vec<u8>) {
 pub(super) fn serve(
     services: Arc<Services>,
     viewer: Option<Viewer>,
-    ClientAddress(address): ClientAddress,
+    caller: Caller,
     version: Version,
     headers: &HeaderMap,
 ) -> Result<Response<Body>, Problem> {
@@ -76,11 +76,19 @@ pub(super) fn serve(
         )));
     }
     let mut response = socket::handshake(version, headers, Some(PROTOCOL))?;
-    let permit = services.streams.admit(address, &MANNER)?;
+    services.streams.check_running()?;
+    // A client that is not known waits in the lobby, and takes no place that one who is known could have.
+    let (permit, unknown) = match viewer {
+        Some(_) => (Some(services.streams.admit(&caller, &MANNER)?), None),
+        None => (None, Some(caller)),
+    };
     Takeover::mark(&mut response, move |wire, already, head| {
         let peer = services.streams.connect(wire, &MANNER, permit, &head);
+        if let Some(caller) = &unknown {
+            caller.seat.hand_over(&peer);
+        }
         let tasks = services.streams.tasks.clone();
-        tasks.spawn(converse(peer, already, services, viewer));
+        tasks.spawn(converse(peer, already, services, viewer, unknown));
     });
     Ok(response)
 }
@@ -89,24 +97,33 @@ pub(super) fn serve(
 struct Conversation {
     services: Arc<Services>,
     viewer: Option<Viewer>,
+    /// The client of a connection that waits in the lobby.
+    unknown: Option<Caller>,
     session: Session,
     /// What runs, by id; dropping it ends it.
     running: HashMap<String, Running>,
     is_acknowledged: Arc<AtomicBool>,
 }
 
-async fn converse(peer: Arc<Peer>, already: Bytes, services: Arc<Services>, viewer: Option<Viewer>) {
+async fn converse(
+    peer: Arc<Peer>,
+    already: Bytes,
+    services: Arc<Services>,
+    viewer: Option<Viewer>,
+    unknown: Option<Caller>,
+) {
     let is_acknowledged = Arc::new(AtomicBool::new(false));
     services.init_wait.begin(&peer, &is_acknowledged);
-    let most = services.limits.message_size;
+    let limits = services.limits;
     let mut conversation = Box::new(Conversation {
         services,
         viewer,
+        unknown,
         session: Session::default(),
         running: HashMap::new(),
         is_acknowledged,
     });
-    socket::listen(&peer, already, most, move |peer, heard| conversation.hear(peer, heard)).await;
+    socket::listen(&peer, already, limits, move |peer, heard| conversation.hear(peer, heard)).await;
 }
 
 impl Conversation {
@@ -122,6 +139,11 @@ impl Conversation {
                 }
                 if self.viewer.is_none() {
                     return Err(Close::new(4403, "Forbidden"));
+                }
+                if let Some(caller) = self.unknown.take() {
+                    let permit = self.services.streams.admit(&caller, &MANNER);
+                    peer.hold(permit.map_err(|problem| Close::new(1013, problem.detail()))?);
+                    caller.seat.leave();
                 }
                 self.is_acknowledged.store(true, Ordering::Relaxed);
                 send(peer, &frame("connection_ack", None, None));

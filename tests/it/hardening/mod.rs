@@ -11,6 +11,8 @@ mod bodies;
 mod browsers;
 /// Reporters that name more and more.
 mod cardinality;
+/// Connections: what they send too slowly, too fast, or never read.
+mod connections;
 /// A database that fails: full, locked, read-only, silent.
 mod database;
 /// Documents that cost too much, on every transport of GraphQL.

@@ -1,0 +1,61 @@
+use std::time::{Duration, Instant};
+
+/// How many messages a second a connection may send, and how many at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageLimit {
+    /// Messages a second.
+    pub per_second: u32,
+    /// What a connection may send at once when it was quiet before.
+    pub burst: u32,
+}
+
+/// What a connection has sent lately, as a token bucket without a timer.
+#[derive(Debug)]
+pub struct MessageRate {
+    limit: MessageLimit,
+    /// When the bucket will be full again.
+    full_at: Option<Instant>,
+}
+
+impl MessageRate {
+    /// Of a connection that has sent nothing.
+    pub fn new(limit: MessageLimit) -> Self {
+        Self { limit, full_at: None }
+    }
+
+    /// The limit that it is held to.
+    pub fn limit(&self) -> MessageLimit {
+        self.limit
+    }
+
+    /// Counts a message. Whether it is within the limit.
+    pub fn allows(&mut self, now: Instant) -> bool {
+        let each = Duration::from_secs(1) / self.limit.per_second.max(1);
+        let full_at = self.full_at.map_or(now, |at| at.max(now)) + each;
+        let is_allowed = full_at.saturating_duration_since(now) <= each * self.limit.burst.max(1);
+        if is_allowed {
+            self.full_at = Some(full_at);
+        }
+        is_allowed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn burst_is_allowed_and_then_the_rate() {
+        let mut rate = MessageRate::new(MessageLimit { per_second: 10, burst: 5 });
+        let begin = Instant::now();
+        let mut allowed = |millis: u64, messages: usize| {
+            let now = begin + Duration::from_millis(millis);
+            (0..messages).filter(|_| rate.allows(now)).count()
+        };
+        for (millis, messages, expect) in
+            [(0, 100, 5), (0, 1, 0), (100, 3, 1), (350, 9, 2), (10_000, 100, 5), (10_500, 4, 4), (10_600, 4, 2)]
+        {
+            assert_eq!(allowed(millis, messages), expect, "{messages} messages after {millis} ms");
+        }
+    }
+}

@@ -10,6 +10,8 @@ pub mod anomaly;
 pub mod cardinality;
 /// The named quality steps, and how their counts are judged.
 pub mod check;
+/// Whether a server's clock can be trusted.
+pub mod clock_skew;
 /// Attempts and successes, and what a rate over them can say.
 pub mod counts;
 /// How well a part is: pending, healthy, warning or error.

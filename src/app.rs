@@ -26,6 +26,7 @@ use crate::live::patience::Patience;
 use crate::live::registry::Registry;
 use crate::monitor::{Monitor, Schedule};
 use crate::notices::Notices;
+use crate::self_check::SelfCheck;
 use crate::store::{Conversion, Direction, Store};
 use crate::upkeep::Upkeep;
 
@@ -67,7 +68,9 @@ pub async fn run(
     let probed = Arc::clone(&store);
     background.spawn(halt.clone().run_until_cancelled_owned(async move { probed.probe_database().await }));
     let rules = config.rules.clone();
-    let monitor = Monitor::new(Arc::clone(&store), rules, schedule, clock.clone(), background.clone(), halt.clone());
+    let self_check = Arc::new(SelfCheck::new(Arc::clone(&store), clock.clone(), config.evaluation_interval));
+    let judged = (clock.clone(), Arc::clone(&self_check));
+    let monitor = Monitor::new(Arc::clone(&store), rules, schedule, judged, background.clone(), halt.clone());
     let rules = Arc::new(config.rules.clone());
     let upkeep = Upkeep::new(Arc::clone(&store), Arc::clone(&rules), config.retention, clock.clone());
     let upkeep = Arc::new(upkeep);
@@ -98,6 +101,7 @@ pub async fn run(
         ingest: ingest.clone(),
         monitor,
         store: Arc::clone(&store),
+        self_check: Arc::clone(&self_check),
         streams: streams.clone(),
         tokens: config.tokens,
         limits: config.limits,
@@ -117,6 +121,7 @@ pub async fn run(
         config.evaluation_interval,
     );
     background.spawn(evaluator.run(halt.clone()));
+    background.spawn(halt.clone().run_until_cancelled_owned(async move { self_check.run().await }));
     background.spawn(streams.registry.clone().look_after(halt.clone()));
     if config.demo {
         background.spawn(demo::run(ingest, clock, shutdown.clone()));
@@ -132,19 +137,23 @@ pub async fn run(
     };
     serve(listener, router, streams.clone(), acceptance).await;
 
-    streams.tasks.close();
-    let drained = async { tokio::join!(streams.registry.say_goodbye(config.drain), streams.tasks.wait()) };
-    if tokio::time::timeout(config.drain, drained).await.is_err() {
-        tracing::warn!(open = streams.tasks.len(), "what is still open after the drain time is cut");
-        streams.registry.abort_all();
-    }
+    drain(streams, config.drain).await;
     halt.cancel();
-    drop(streams);
     background.close();
     background.wait().await;
     match Arc::try_unwrap(store) {
         Ok(store) => store.close().await,
         // A connection that was cut may still hold it.
         Err(store) => store.checkpoint().await,
+    }
+}
+
+/// Ends all streams and sockets, and waits for them no longer than the drain time.
+async fn drain(streams: Streams, limit: std::time::Duration) {
+    streams.tasks.close();
+    let drained = async { tokio::join!(streams.registry.say_goodbye(limit), streams.tasks.wait()) };
+    if tokio::time::timeout(limit, drained).await.is_err() {
+        tracing::warn!(open = streams.tasks.len(), "what is still open after the drain time is cut");
+        streams.registry.abort_all();
     }
 }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use crate::domain::cardinality::Exceeded;
+use crate::domain::clock_skew::Skew;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::source::SourceKey;
 
@@ -33,6 +34,9 @@ pub enum Error {
     /// The database is there and cannot be used as it is: another process has it, or its schema is not this program's.
     #[error("{0}")]
     Unusable(String),
+    /// The server's clock is wrong: it could not tell which report is from the future.
+    #[error("this server takes no reports until its clock is right: it is {0}; send it again")]
+    ClockSkew(Skew),
     /// The server is going away.
     #[error("the server is shutting down")]
     ShuttingDown,

@@ -15,7 +15,7 @@ use crate::domain::health::Health;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::report::{Arrival, Fault, Report, ReportKind};
 use crate::domain::status::RuleBook;
-use crate::error::Result;
+use crate::error::{Error, Result};
 pub use crate::ingest::items::MAX_ITEMS;
 use crate::ingest::items::TooLarge;
 use crate::store::{Entry, Recorded, Store};
@@ -110,7 +110,12 @@ impl Ingest {
     }
 
     /// Stores the accepted items of a batch. The answer comes when what it calls stored is committed.
+    /// While the server's clock is skewed, nothing is taken.
     pub async fn record_batch(&self, batch: Batch) -> Result<Answer> {
+        // A wrong clock would refuse correct reports for good, or store them under a wrong time.
+        if let Some(skew) = self.clock.skew() {
+            return Err(Error::ClockSkew(skew));
+        }
         let Batch { results, entries, .. } = batch;
         let receipt = self.store.record(entries).await?;
         let mut recorded = receipt.results.into_iter();

@@ -5,7 +5,7 @@
 
 /// Puts the parts together.
 pub mod app;
-/// What time it is.
+/// What time it is, and whether that can be trusted.
 pub mod clock;
 /// What can be set.
 pub mod config;
@@ -33,6 +33,8 @@ pub mod monitor;
 pub mod notices;
 /// Source runs from a file, told again.
 pub mod replay;
+/// What a server can say of itself.
+pub mod self_check;
 /// The only place that speaks SQL.
 pub mod store;
 /// What the server does by itself.

@@ -16,6 +16,7 @@ mod m0010_anomalies;
 mod m0011_alerts;
 mod m0012_alert_indexes;
 mod m0013_windows_of_checks;
+mod m0017_trusted_time;
 mod m0018_cardinality;
 mod m0019_write_probes;
 
@@ -40,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0011_alerts::Migration),
             Box::new(m0012_alert_indexes::Migration),
             Box::new(m0013_windows_of_checks::Migration),
+            Box::new(m0017_trusted_time::Migration),
             Box::new(m0018_cardinality::Migration),
             Box::new(m0019_write_probes::Migration),
         ]

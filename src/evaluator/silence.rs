@@ -1,6 +1,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::domain::alert::{self, AlertState, Finding, Rule};
+use crate::domain::clock_skew::TOLERATED;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::silence::{Outage, Outages, STARTUP_GRACE, judge, learn};
 use crate::domain::source::SourceKey;
@@ -27,7 +28,9 @@ impl Evaluator {
     /// When no server ran.
     pub(super) async fn outages(&self, now: Timestamp) -> Result<Outages> {
         let outages = self.store.outages(now - LONG_AGO).await?;
-        Ok(Outages::new(outages.into_iter().map(|(from, to)| Outage { from, to }), STARTUP_GRACE))
+        let outages = outages.into_iter().map(|(from, to)| Outage { from, to });
+        // One that ends in the future was noted by a wrong clock.
+        Ok(Outages::new(outages.filter(|outage| outage.to - now <= TOLERATED), STARTUP_GRACE))
     }
 
     /// Whether the sources of a pipeline are late.
@@ -68,7 +71,7 @@ impl Evaluator {
 
     /// Something was reported: whoever was waited for may have come, and its alert ends at once.
     pub(super) async fn look_at_the_silent(&mut self, lease: Option<&Lease>) -> Result<()> {
-        let Some(lease) = lease else { return Ok(()) };
+        let Some(lease) = lease.filter(|_| self.clock.skew().is_none()) else { return Ok(()) };
         let waiting: Vec<PipelineKey> = self
             .silent
             .iter()

@@ -172,6 +172,7 @@ fn error(error: Error) -> async_graphql::Error {
         Error::DefaultPipelineStays => "DEFAULT_PIPELINE_STAYS",
         Error::LimitReached(_) => "BAD_USER_INPUT",
         Error::Database(_) | Error::Unusable(_) => "DATABASE_UNAVAILABLE",
+        Error::ClockSkew(_) => "CLOCK_SKEW",
         Error::ShuttingDown => "SHUTTING_DOWN",
     };
     if let Error::Database(_) = &error {

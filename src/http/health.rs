@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
 
+use crate::domain::alert::Trouble;
 use crate::http::Services;
 use crate::store::health::DatabaseProblem;
 
@@ -14,8 +15,8 @@ pub(super) async fn live() -> Response {
     Json(json!({"status": "live"})).into_response()
 }
 
-/// Whether this server should be sent work: it is not stopping, and its database can be read
-/// and written to.
+/// Whether this server should be sent work: it is not stopping, its database can be read and written to, and its clock is
+/// right.
 pub(super) async fn ready(State(services): State<Arc<Services>>) -> Response {
     let unready = if services.streams.stop.is_cancelled() {
         Some("stopping")
@@ -26,20 +27,32 @@ pub(super) async fn ready(State(services): State<Arc<Services>>) -> Response {
             DatabaseProblem::WriterStuck => "writer stuck",
         })
     };
-    let status = if unready.is_some() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-    (status, Json(json!({"status": unready.unwrap_or("ready")}))).into_response()
+    let answer = match (unready, services.self_check.clock().wrong) {
+        (None, None) => return Json(json!({"status": "ready"})).into_response(),
+        (Some(why), _) => json!({"status": why}),
+        (None, Some(detail)) => json!({"status": "clock skew", "detail": detail}),
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, Json(answer)).into_response()
 }
 
-/// What there is to say of the server in one look.
+/// What there is to say of the server in one look. A late evaluation leaves it healthy: it may be another server's.
 pub(super) async fn serve(State(services): State<Arc<Services>>) -> Response {
     let answers = services.store.health().problem.is_none();
-    let status = if answers { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let [clock, evaluation] = [services.self_check.clock(), services.self_check.evaluation()];
+    let is_well = answers && clock.wrong.is_none();
+    let part = |trouble: Trouble| match trouble.wrong {
+        None => json!({"status": "healthy"}),
+        Some(detail) => json!({"status": "error", "detail": detail}),
+    };
     let health = json!({
-        "status": if answers { "healthy" } else { "error" },
+        "status": if is_well { "healthy" } else { "error" },
         "version": env!("CARGO_PKG_VERSION"),
         "database": {"kind": services.store.backend(), "status": if answers { "healthy" } else { "error" }},
+        "clock": part(clock),
+        "evaluation": part(evaluation),
         "connections": services.streams.registry.len(),
         "pipelines": services.store.known_pipelines().len(),
     });
+    let status = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(health)).into_response()
 }

@@ -98,6 +98,7 @@ use crate::http::streams::Streams;
 pub use crate::http::viewer::Tokens;
 use crate::ingest::Ingest;
 use crate::monitor::Monitor;
+use crate::self_check::SelfCheck;
 use crate::store::Store;
 
 /// The largest body of reports that is accepted, in bytes, after decompression.
@@ -120,6 +121,8 @@ pub struct Services {
     pub monitor: Monitor,
     /// Asked whether it answers, and nothing else.
     pub store: Arc<Store>,
+    /// Whether this server is well, apart from its database.
+    pub self_check: Arc<SelfCheck>,
     /// What streams and sockets share.
     pub streams: Streams,
     /// Who may do anything at all.

@@ -62,6 +62,7 @@ impl From<Error> for Problem {
             Error::DefaultPipelineStays => (StatusCode::CONFLICT, "DEFAULT_PIPELINE_STAYS"),
             Error::LimitReached(_) => (StatusCode::UNPROCESSABLE_ENTITY, "LIMIT_REACHED"),
             Error::Database(_) | Error::Unusable(_) => (StatusCode::SERVICE_UNAVAILABLE, "DATABASE_UNAVAILABLE"),
+            Error::ClockSkew(_) => (StatusCode::SERVICE_UNAVAILABLE, "CLOCK_SKEW"),
             Error::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "SHUTTING_DOWN"),
         };
         if let Error::Database(_) = &error {

@@ -5,10 +5,10 @@ use chrono::TimeDelta;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
-use crate::domain::alert::AlertEvent;
+use crate::domain::alert::{AlertEvent, Trouble};
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::revision::Revision;
-use crate::domain::status::evaluate;
+use crate::domain::status::{PipelineStatus, evaluate};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::live::channel::Channel;
@@ -233,9 +233,19 @@ impl Keeper {
         let status = evaluate(facts, rules, now);
         let status = match store.health().problem {
             Some((_, since)) => status.not_writable(since),
-            None => status,
+            None => self.checked(status),
         };
         Ok(Arc::new(Snapshot::new(status).with_alert_steps(steps)))
+    }
+
+    /// The status with what is wrong with this server itself, if something is.
+    fn checked(&self, status: PipelineStatus) -> PipelineStatus {
+        let Some(Trouble { part, wrong: Some(wrong) }) = self.shared.self_check.trouble() else { return status };
+        let title = format!("Pipewatch itself: {part}");
+        let last = self.snapshots.newest();
+        let known = last.as_ref().and_then(|last| last.status().server_alert()).filter(|alert| alert.title == title);
+        let since = known.map_or(status.timestamp, |alert| alert.timestamp);
+        status.with_server_alert(&title, &wrong, since)
     }
 
     /// The instant of the next snapshot: later than that of the last, even when the machine's time is set back, or

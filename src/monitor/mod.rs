@@ -29,6 +29,7 @@ use crate::live::channel::{Channel, Watch};
 use crate::live::snapshot::Snapshot;
 use crate::monitor::alert_feed::AlertFeed;
 use crate::monitor::keeper::Keeper;
+use crate::self_check::SelfCheck;
 use crate::store::Store;
 
 /// All pipelines, by their keys.
@@ -59,6 +60,7 @@ struct Shared {
     rules: RuleBook,
     schedule: Schedule,
     clock: Clock,
+    self_check: Arc<SelfCheck>,
     tasks: TaskTracker,
     stop: CancellationToken,
     // A std mutex: held for a map look-up only, never across an await.
@@ -85,7 +87,7 @@ impl Monitor {
         store: Arc<Store>,
         rules: RuleBook,
         schedule: Schedule,
-        clock: Clock,
+        (clock, self_check): (Clock, Arc<SelfCheck>),
         tasks: TaskTracker,
         stop: CancellationToken,
     ) -> Self {
@@ -95,6 +97,7 @@ impl Monitor {
             rules,
             schedule,
             clock,
+            self_check,
             tasks,
             stop,
             desks: Mutex::default(),
@@ -219,8 +222,9 @@ impl Shared {
 
     fn is_fresh(&self, snapshot: &Snapshot) -> bool {
         let newest = self.store.newest_revision(&snapshot.status().pipeline);
-        // In trouble every look may be the one that ends it.
+        // In trouble every look may be the one that ends it, and the first that finds it must show it.
         !snapshot.status().is_in_trouble()
+            && self.self_check.is_well()
             && snapshot.computed_at().elapsed() < self.schedule.interval
             && newest.is_some_and(|revision| snapshot.revision() >= revision)
     }

@@ -6,6 +6,8 @@ pub mod alerts;
 mod anomalies;
 /// Which revisions are known to be committed.
 mod changes;
+/// What servers say of their clocks, and which time is confirmed.
+mod clock_skews;
 /// The `hourly` rows of closed hours.
 mod closing;
 /// The connections, and how they are tuned for each database.
@@ -24,6 +26,8 @@ pub mod health;
 pub mod history;
 /// Which ids are taken.
 mod known_ids;
+/// What this server saw of the lease.
+mod lease_view;
 /// Work that is done by one server at a time.
 pub mod leases;
 /// What servers on one database tell each other.
@@ -64,6 +68,7 @@ mod transaction;
 mod writer;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait as _};
@@ -79,6 +84,8 @@ use crate::error::{Error, Result};
 use crate::store::changes::Changes;
 use crate::store::connect::Connections;
 use crate::store::health::HealthMonitor;
+pub use crate::store::lease_view::LastEvaluation;
+use crate::store::lease_view::LeaseView;
 pub use crate::store::neighbours::Listener;
 use crate::store::neighbours::Teller;
 pub use crate::store::quality_history::{DaysSums, SeriesHistory, SeriesHours};
@@ -100,6 +107,9 @@ pub struct Store {
     telling: Option<JoinHandle<()>>,
     health: Arc<HealthMonitor>,
     lock: Option<FileLock>,
+    lease_view: LeaseView,
+    /// Whether the other servers know that the clock of this one is skewed.
+    skew_is_reported: AtomicBool,
 }
 
 /// How long a step of the schema may take, and a server wait for another that brings the schema up.
@@ -139,7 +149,19 @@ impl Store {
         let changes = Arc::new(Changes::new(teller));
         let (writer, writing) =
             Writer::start(connections.clone(), clock.clone(), limits, Arc::clone(&changes), Arc::clone(&health));
-        Ok(Self { connections, clock, limits, changes, writer, writing, telling, health, lock: None })
+        Ok(Self {
+            connections,
+            clock,
+            limits,
+            changes,
+            writer,
+            writing,
+            telling,
+            health,
+            lock: None,
+            lease_view: LeaseView::new(),
+            skew_is_reported: AtomicBool::new(false),
+        })
     }
 
     /// Opens the database for a process that needs a SQLite file for itself until it closes the store: one that serves it,
@@ -195,6 +217,7 @@ impl Store {
 
     /// Makes sure of what must always be there, and learns which pipelines there are. Call it once the schema stands.
     pub async fn prepare(&self) -> Result<()> {
+        self.check_clock().await?;
         self.register_pipeline(&PipelineKey::default()).await?;
         self.refresh().await.map(drop)
     }
@@ -231,6 +254,16 @@ impl Store {
     /// Woken by every change of any pipeline that this server makes or learns of.
     pub fn any_change(&self) -> watch::Receiver<()> {
         self.changes.any()
+    }
+
+    /// Whether this server evaluates, as far as it knows. Asks no database.
+    pub fn holds_lease(&self) -> bool {
+        self.lease_view.is_held()
+    }
+
+    /// The last successful evaluation that this server knows of. Asks no database.
+    pub fn last_evaluation(&self) -> LastEvaluation {
+        self.lease_view.last_evaluation()
     }
 
     /// Writes reports. They are committed together with those of other callers; the answer comes after the commit.

@@ -90,9 +90,9 @@ const OLD_ANOMALIES: Old = Old {
 };
 
 impl Store {
-    /// Removes what is older than is kept. Gives the number of rows. Nothing that a status shows may be that old.
+    /// Removes what is older than is kept, by a time that is confirmed. Gives the number of rows. Nothing that a status shows may be that old.
     pub async fn prune(&self, retention: &Retention) -> Result<u64> {
-        let now = self.clock.now();
+        let now = self.confirmed_now().await?;
         let (raw, hourly) = (Bucket::Day.start_of(now - retention.raw), Bucket::Day.start_of(now - retention.hourly));
         let mut removed = 0;
         for (pipeline, _) in self.pipelines().await? {

@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 
+use crate::domain::clock_skew::{Skew, whole_seconds};
 use crate::domain::silence::Outage;
 use crate::domain::time::{Timestamp, rfc3339};
 
@@ -97,6 +98,50 @@ impl Trouble {
             )
         };
         Self { part: "evaluation", wrong: fails.or_else(|| is_slow.then(lags)) }
+    }
+
+    /// Whether the clock of the server that says this is right.
+    pub fn own_clock(skew: Option<Skew>) -> Self {
+        let wrong = skew.map(|skew| {
+            format!(
+                "This server's clock is {skew}. Until it is right the server refuses reports with 503, is not ready, and \
+                 neither evaluates nor removes anything. Check NTP on its machine (chronyc tracking, timedatectl). Without \
+                 a database server to compare it with, a clock that runs steadily for an hour is believed."
+            )
+        });
+        Self { part: "clock", wrong }
+    }
+
+    /// Whether the clocks of all servers on the database are right: so far ahead are those that are not.
+    pub fn clocks(skews: &[TimeDelta]) -> Self {
+        let worst = skews.iter().max_by_key(|ahead| ahead.abs());
+        let wrong = worst.map(|worst| {
+            let (count, seconds) = (skews.len(), whole_seconds(*worst));
+            let servers = if count == 1 { "The clock of 1 server is".into() } else { format!("The clocks of {count} servers are") };
+            let direction = if *worst < TimeDelta::zero() { "behind" } else { "ahead" };
+            format!(
+                "{servers} wrong, by up to {seconds} s ({direction}). Such a server refuses reports with 503, is not ready, \
+                 and neither evaluates nor removes anything. Check NTP on its machine (chronyc tracking, timedatectl); its \
+                 log and /api/health/ready name what its clock was compared with."
+            )
+        });
+        Self { part: "clock", wrong }
+    }
+
+    /// Whether some server evaluates, when the last evaluation ended so long ago and more than `late` is too long.
+    pub fn no_evaluation(last: Option<Timestamp>, age: TimeDelta, late: TimeDelta) -> Self {
+        let wrong = (age > late).then(|| {
+            let last = last.map_or_else(
+                || format!("No evaluation has succeeded for {} s", age.num_seconds()),
+                |at| format!("The last evaluation that succeeded was at {}, {} s ago", rfc3339(at), age.num_seconds()),
+            );
+            format!(
+                "{last}; one is due within {} s. Alerts may be missing, or stand though all is well. See the logs of the \
+                 servers, and whether the database can be written to.",
+                late.num_seconds()
+            )
+        });
+        Self { part: "evaluation", wrong }
     }
 
     /// Whether there was a time without any evaluation, the last of which is over.

@@ -25,6 +25,7 @@ use crate::domain::counts::Counts;
 use crate::domain::pipeline::{BadPipelineKey, PipelineKey};
 pub use crate::domain::report::data_quality::DataQualityReport;
 use crate::domain::report::fields::Fields;
+pub use crate::domain::report::origin::MAX_AHEAD;
 pub use crate::domain::report::source_run::{Phase, SourceRunReport};
 use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;

@@ -10,7 +10,7 @@ use crate::domain::source::SourceKey;
 use crate::domain::time::{Timestamp, parse_rfc3339, rfc3339};
 
 /// How far ahead of the server a reporter's clock may be.
-const MAX_AHEAD: TimeDelta = TimeDelta::minutes(5);
+pub const MAX_AHEAD: TimeDelta = TimeDelta::minutes(5);
 /// What an instant is, for an error.
 const AN_INSTANT: &str = "RFC 3339 with a zone, such as 2026-01-28T15:30:45Z";
 /// What a source's name is, for an error.

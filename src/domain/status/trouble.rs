@@ -36,7 +36,8 @@ impl PipelineStatus {
     }
 
     /// Adds the alert of the server, unless it is there already.
-    fn with_server_alert(mut self, title: &str, message: &str, since: Timestamp) -> Self {
+    #[must_use]
+    pub fn with_server_alert(mut self, title: &str, message: &str, since: Timestamp) -> Self {
         if !self.alerts.iter().any(|alert| alert.kind == AlertType::Server && alert.title == title) {
             self.alerts.retain(|alert| alert.kind != AlertType::Server);
             let alert = Alert {
@@ -57,6 +58,11 @@ impl PipelineStatus {
 
     /// Whether the server itself is in trouble: the status may be older than it should be, or miss reports.
     pub fn is_in_trouble(&self) -> bool {
-        self.alerts.iter().any(|alert| alert.kind == AlertType::Server)
+        self.server_alert().is_some()
+    }
+
+    /// The alert of the server, if it is in trouble.
+    pub fn server_alert(&self) -> Option<&Alert> {
+        self.alerts.iter().find(|alert| alert.kind == AlertType::Server)
     }
 }

@@ -163,7 +163,7 @@ pub(super) fn data_quality_metrics() {}
     get, path = "/api/health", tag = "server", security(()),
     responses(
         (status = 200, description = "All is well", body = ServerHealth),
-        (status = 503, description = "The database does not answer", body = ServerHealth),
+        (status = 503, description = "The database cannot be read or written to, or the clock is wrong", body = ServerHealth),
     )
 )]
 pub(super) fn health() {}
@@ -180,7 +180,7 @@ pub(super) fn live() {}
     get, path = "/api/health/ready", tag = "server", security(()),
     responses(
         (status = 200, description = "It should", body = Ready),
-        (status = 503, description = "It stops, or its database does not answer", body = Ready),
+        (status = 503, description = "It stops, its database cannot be read or written to, or its clock is wrong", body = Ready),
     )
 )]
 pub(super) fn ready() {}

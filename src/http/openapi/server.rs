@@ -94,8 +94,8 @@ pub(super) enum OfReports {
         "detail": "the Content-Type is \"text/plain\"; expected application/json (an object or an array) or application/x-ndjson"
     }))]
     UnsupportedMediaType(Problem),
-    /// The database does not answer, the server stops, or the bodies of all requests take 96 MiB of memory: nothing of the body
-    /// is known to be stored.
+    /// The database does not answer, the clock is wrong, the server stops, or the bodies of all requests take 96 MiB of memory:
+    /// nothing of the body is known to be stored.
     #[response(status = 503, content_type = "application/problem+json", headers(("Retry-After" = u64)), example = json!({
         "status": 503, "title": "Service Unavailable", "code": "DATABASE_UNAVAILABLE",
         "detail": "the database is not available"
@@ -106,17 +106,28 @@ pub(super) enum OfReports {
 /// What there is to say of the server in one look.
 #[derive(ToSchema)]
 #[schema(example = json!({
-    "status": "healthy", "version": "0.1.0", "database": {"kind": "sqlite", "status": "healthy"}, "connections": 3,
-    "pipelines": 1
+    "status": "healthy", "version": "0.1.0", "database": {"kind": "sqlite", "status": "healthy"},
+    "clock": {"status": "healthy"}, "evaluation": {"status": "healthy"}, "connections": 3, "pipelines": 1
 }))]
 pub(super) struct ServerHealth {
     status: Part,
     version: String,
     database: Database,
+    /// Whether the clock is right.
+    clock: Checked,
+    /// Whether the pipelines are evaluated, by this server or another on the same database.
+    evaluation: Checked,
     /// Streams and sockets that are open.
     connections: u64,
     /// Pipelines that there are.
     pipelines: u64,
+}
+
+#[derive(ToSchema)]
+struct Checked {
+    status: Part,
+    /// What is wrong and what to do, in an error.
+    detail: Option<String>,
 }
 
 #[derive(ToSchema)]
@@ -150,14 +161,22 @@ pub(super) struct Live {
 #[schema(example = json!({"status": "ready"}))]
 pub(super) struct Ready {
     status: Readiness,
+    /// What is wrong and what to do, of a clock that is skewed.
+    detail: Option<String>,
 }
 
 #[derive(ToSchema)]
 enum Readiness {
     #[schema(rename = "ready")]
     Ready,
+    #[schema(rename = "clock skew")]
+    ClockSkew,
     #[schema(rename = "stopping")]
     Stopping,
     #[schema(rename = "database unavailable")]
     DatabaseUnavailable,
+    #[schema(rename = "database not writable")]
+    DatabaseNotWritable,
+    #[schema(rename = "writer stuck")]
+    WriterStuck,
 }

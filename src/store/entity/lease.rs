@@ -9,6 +9,9 @@ pub struct Model {
     pub term: i64,
     pub expires_at: i64,
     pub seen_at: DateTimeUtc,
+    pub yields: bool,
+    pub evaluated_at: Option<i64>,
+    pub confirmed_at: Option<DateTimeUtc>,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

@@ -6,6 +6,7 @@ pub(super) mod alert;
 pub(super) mod alert_event;
 pub(super) mod alert_silence;
 pub(super) mod anomaly;
+pub(super) mod clock_skew;
 pub(super) mod conflict_event;
 pub(super) mod counter;
 pub(super) mod data_quality_metric;

@@ -11,6 +11,8 @@ mod bodies;
 mod browsers;
 /// Reporters that name more and more.
 mod cardinality;
+/// A clock that is wrong, and an evaluation that does not come.
+mod clock;
 /// Connections: what they send too slowly, too fast, or never read.
 mod connections;
 /// A database that fails: full, locked, read-only, silent.

@@ -23,6 +23,7 @@ pub(crate) struct Server {
     pub(crate) client: Client,
     pub(crate) database: Database,
     ahead: Arc<AtomicI64>,
+    skew: Arc<AtomicI64>,
     shutdown: CancellationToken,
     running: JoinHandle<pipewatch::error::Result<()>>,
 }
@@ -38,6 +39,11 @@ impl Server {
 
     /// At another time than the machine's, from the beginning.
     pub(crate) async fn start_at(database: Database, flags: Flags, now: DateTime<Utc>) -> Self {
+        Self::start_skewed(database, flags, now, TimeDelta::zero()).await
+    }
+
+    /// With a clock that is wrong from the beginning, this far ahead.
+    pub(crate) async fn start_skewed(database: Database, flags: Flags, now: DateTime<Utc>, skew: TimeDelta) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let file = DatabaseFlags { config: Some("/dev/null".into()), ..DatabaseFlags::default() };
@@ -45,10 +51,14 @@ impl Server {
         let config = Config::load(flags, None).expect("good settings");
         let ahead = (now - Utc::now()).num_microseconds().expect("a short time");
         let ahead = Arc::new(AtomicI64::new(ahead));
-        let clock = Clock::new({
-            let ahead = Arc::clone(&ahead);
-            move || Utc::now() + TimeDelta::microseconds(ahead.load(Ordering::Relaxed))
-        });
+        let skew = Arc::new(AtomicI64::new(skew.num_microseconds().expect("a short time")));
+        let clock = {
+            let (ahead, skew) = (Arc::clone(&ahead), Arc::clone(&skew));
+            Clock::skewed(
+                move || Utc::now() + TimeDelta::microseconds(ahead.load(Ordering::Relaxed)),
+                move || TimeDelta::microseconds(skew.load(Ordering::Relaxed)),
+            )
+        };
         let shutdown = CancellationToken::new();
         let (serving, is_serving) = oneshot::channel();
         let serving = move || {
@@ -57,12 +67,17 @@ impl Server {
         let running = tokio::spawn(app::run(listener, config, clock, None, shutdown.clone(), serving));
         // A server that cannot start says why when it is stopped.
         let _ = in_time("the server serves", is_serving).await;
-        Self { url, client: client(), database, ahead, shutdown, running }
+        Self { url, client: client(), database, ahead, skew, shutdown, running }
     }
 
-    /// Puts the server's time ahead.
+    /// Puts the server's time ahead: it passes, and no clock is wrong.
     pub(crate) fn advance(&self, span: TimeDelta) {
         self.ahead.fetch_add(span.num_microseconds().expect("a short time"), Ordering::Relaxed);
+    }
+
+    /// Sets the server's clock wrong: this far ahead of its time, which passes as before.
+    pub(crate) fn set_clock_wrong(&self, ahead: TimeDelta) {
+        self.skew.store(ahead.num_microseconds().expect("a short time"), Ordering::Relaxed);
     }
 
     /// Tells the server to stop, without waiting for it.

@@ -28,16 +28,18 @@ pub(crate) struct Watch {
     pub(crate) upkeep: Arc<Upkeep>,
     evaluator: Evaluator,
     now: Arc<Mutex<DateTime<Utc>>>,
+    ahead: Arc<Mutex<TimeDelta>>,
     lease: Option<(Instant, Lease)>,
 }
 
 impl Watch {
     pub(crate) async fn start(database: &Database, at: DateTime<Utc>) -> Self {
         let now = Arc::new(Mutex::new(at));
-        let clock = Clock::new({
-            let now = Arc::clone(&now);
-            move || *now.lock().expect("no panic")
-        });
+        let ahead = Arc::new(Mutex::new(TimeDelta::zero()));
+        let clock = {
+            let (now, ahead) = (Arc::clone(&now), Arc::clone(&ahead));
+            Clock::skewed(move || *now.lock().expect("no panic"), move || *ahead.lock().expect("no panic"))
+        };
         let store = Arc::new(Store::open(&database.url, clock.clone()).await.expect("open"));
         store.migrate(Direction::Up(None)).await.expect("migrated");
         store.prepare().await.expect("prepared");
@@ -48,13 +50,18 @@ impl Watch {
         let how = (Policy::default(), Budget::default());
         let every = Duration::from_secs(30);
         let evaluator = Evaluator::new(Arc::clone(&store), RuleBook::default(), how, with, clock, every);
-        let mut watch = Self { store, upkeep, evaluator, now, lease: None };
+        let mut watch = Self { store, upkeep, evaluator, now, ahead, lease: None };
         watch.lease().await;
         watch
     }
 
     pub(crate) fn set_now(&self, at: DateTime<Utc>) {
         *self.now.lock().expect("no panic") = at;
+    }
+
+    /// Sets the clock wrong: this far ahead of its time.
+    pub(crate) fn set_clock_wrong(&self, ahead: TimeDelta) {
+        *self.ahead.lock().expect("no panic") = ahead;
     }
 
     pub(crate) async fn lease(&mut self) -> Lease {

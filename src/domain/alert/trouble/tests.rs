@@ -38,6 +38,42 @@ fn what_fails_is_told_when_it_lasts() {
 }
 
 #[test]
+fn wrong_clocks_are_named_with_how_wrong_they_are() {
+    use crate::domain::clock_skew::Against;
+
+    let skew = |seconds, against| Some(Skew { ahead: TimeDelta::seconds(seconds), against });
+    for (skew, expect) in [
+        (None, None),
+        (skew(-300, Against::Database), Some("is 300 s behind the database's clock. Until")),
+        (skew(40, Against::SteadyClock), Some("is 40 s ahead of the machine's steady clock: it was set while")),
+        (skew(-99, Against::NewestRow), Some("is 99 s behind the newest row of the database. Until")),
+    ] {
+        check(&Trouble::own_clock(skew), expect, "its own");
+    }
+    for (skews, expect) in [
+        (&[][..], None),
+        (&[-40_499], Some("The clock of 1 server is wrong, by up to 40 s (behind)")),
+        (&[40_000, -90_500, 80_000], Some("The clocks of 3 servers are wrong, by up to 91 s (behind)")),
+    ] {
+        let skews: Vec<_> = skews.iter().copied().map(TimeDelta::milliseconds).collect();
+        check(&Trouble::clocks(&skews), expect, "all servers'");
+    }
+}
+
+#[test]
+fn an_evaluation_that_does_not_come_is_told() {
+    let late = TimeDelta::seconds(60);
+    for (last, age, expect) in [
+        (None, 60, None),
+        (None, 61, Some("No evaluation has succeeded for 61 s; one is due within 60 s")),
+        (Some(at(0)), 60, None),
+        (Some(at(0)), 90, Some("was at 2024-10-04T00:00:00Z, 90 s ago; one is due within 60 s")),
+    ] {
+        check(&Trouble::no_evaluation(last, TimeDelta::seconds(age), late), expect, "late");
+    }
+}
+
+#[test]
 fn what_fails_is_named() {
     let failed = |count: u32| (0..count).map(|index| format!("p{index}")).collect::<BTreeSet<_>>();
     for (count, expect) in [(0, "00Z: alerts"), (1, "00Z of p0: alerts"), (5, "00Z of p0, p1, p2 and 2 more: alerts")] {

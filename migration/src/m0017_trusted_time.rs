@@ -1,0 +1,40 @@
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::schema::{big_integer, big_integer_null, boolean, string_len, timestamp_with_time_zone_null};
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let columns = [
+            // The holder's clock is skewed: it gives way to any server whose clock is right.
+            boolean("yields").default(false).take(),
+            // The last successful evaluation: milliseconds since 1970 by the database's clock.
+            big_integer_null("evaluated_at"),
+            // The newest instant that no clock has jumped to: what is removed by its age is removed by this.
+            timestamp_with_time_zone_null("confirmed_at"),
+        ];
+        for column in columns {
+            manager.alter_table(Table::alter().table("leases").add_column(column).to_owned()).await?;
+        }
+        let connection = manager.get_connection();
+        connection.execute_unprepared("UPDATE leases SET confirmed_at = seen_at").await?;
+        let skews = Table::create()
+            .table("clock_skews")
+            .col(string_len("server", 64).primary_key())
+            .col(big_integer("ahead_ms"))
+            // Milliseconds since 1970 by the database's clock.
+            .col(big_integer("measured_at"))
+            .to_owned();
+        manager.create_table(skews).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.drop_table(Table::drop().table("clock_skews").to_owned()).await?;
+        for column in ["confirmed_at", "evaluated_at", "yields"] {
+            manager.alter_table(Table::alter().table("leases").drop_column(column).to_owned()).await?;
+        }
+        Ok(())
+    }
+}

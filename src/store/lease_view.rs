@@ -1,0 +1,61 @@
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::domain::time::Timestamp;
+use crate::store::leases::LENGTH;
+
+/// What this server saw of the lease of the evaluation when it last looked. It needs no database to be asked.
+#[derive(Debug)]
+pub(super) struct LeaseView {
+    opened: Instant,
+    // A std mutex: never held across an await.
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    held_since: Option<Instant>,
+    /// The last evaluation and, at the instant it was read, the time, both in milliseconds by the database's clock.
+    evaluated: Option<(i64, i64, Instant)>,
+}
+
+/// The last successful evaluation, of any server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastEvaluation {
+    /// When it was, by the database's clock; `None` when this server knows of none.
+    pub at: Option<Timestamp>,
+    /// How long ago it was; without one, how long this server has waited for it.
+    pub age: Duration,
+}
+
+impl LeaseView {
+    pub(super) fn new() -> Self {
+        Self { opened: Instant::now(), seen: Mutex::default() }
+    }
+
+    pub(super) fn look(&self, database_now: i64, evaluated_at: Option<i64>) {
+        self.seen().evaluated = evaluated_at.map(|at| (at, database_now, Instant::now()));
+    }
+
+    pub(super) fn note_held(&self, is_held: bool) {
+        self.seen().held_since = is_held.then(Instant::now);
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.seen().held_since.is_some_and(|renewed| renewed.elapsed() < LENGTH)
+    }
+
+    pub(super) fn last_evaluation(&self) -> LastEvaluation {
+        // What happened before this server ran is no fault of those that run now.
+        let running = self.opened.elapsed();
+        let Some((at, database_now, read)) = self.seen().evaluated else {
+            return LastEvaluation { at: None, age: running };
+        };
+        let age = Duration::from_millis(u64::try_from(database_now - at).unwrap_or(0)) + read.elapsed();
+        LastEvaluation { at: Timestamp::from_timestamp_millis(at), age: age.min(running) }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -47,11 +47,20 @@ client/node_modules/.package-lock.json: client/package-lock.json
 	cd client && npm ci --no-audit --no-fund
 	@touch $@
 
-fuzz: ## Feed arbitrary bytes to what faces the network, for a minute
+# How long `make fuzz` takes in all, beside its build; each target gets the same share.
+FUZZ_SECONDS := 600
+FUZZ_TARGETS := $(sort $(notdir $(basename $(wildcard fuzz/fuzz_targets/*.rs))))
+FUZZ_SHARE = $(shell expr $(FUZZ_SECONDS) / $(words $(FUZZ_TARGETS)))
+
+fuzz: ## Feed arbitrary bytes to every parser that faces the network, for ten minutes
 	@command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz --locked
-	mkdir -p fuzz/corpus/websocket fuzz/corpus/reports
-	cargo fuzz run --sanitizer none websocket fuzz/corpus/websocket fuzz/seeds/websocket -- -max_total_time=40
-	cargo fuzz run --sanitizer none reports fuzz/corpus/reports fuzz/seeds/reports -- -max_total_time=20
+	cargo fuzz build --sanitizer none
+	@set -e; for target in $(FUZZ_TARGETS); do \
+		mkdir -p fuzz/corpus/$$target; \
+		echo "$$target, for $(FUZZ_SHARE) s"; \
+		cargo fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+			-timeout=1 -rss_limit_mb=512 -max_total_time=$(FUZZ_SHARE) -verbosity=0 -print_final_stats=1; \
+	done
 
 check: versions ## Formatting and lints; warnings are errors
 	cargo fmt --all --check

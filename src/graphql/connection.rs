@@ -14,12 +14,12 @@ const MOST: i32 = 500;
 
 /// A place in a history, as clients hold it: opaque, and good for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Cursor(pub(super) Position);
+pub struct Cursor(pub Position);
 
 /// A text that is no cursor of ours.
 #[derive(Debug, thiserror::Error)]
 #[error("this is no cursor of this connection; take endCursor as it was given")]
-pub(super) struct BadCursor;
+pub struct BadCursor;
 
 impl CursorType for Cursor {
     type Error = BadCursor;

@@ -5,7 +5,7 @@ mod alerts;
 /// What an operation is answered with, of a bounded size.
 pub mod answer;
 /// Pages of history as connections.
-mod connection;
+pub mod connection;
 /// What the executor leaves out when it checks a document.
 mod document;
 /// What a document may ask for.
@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute};
 use async_graphql::parser::types::OperationType;
-use async_graphql::{MergedObject, MergedSubscription, Response, Schema};
+use async_graphql::{MergedObject, MergedSubscription, Response, Schema, SchemaBuilder};
 use futures_util::{Stream, StreamExt as _};
 
 use crate::clock::Clock;
@@ -80,25 +80,24 @@ pub struct Services {
 #[derive(Clone)]
 pub struct Graphql {
     schema: Schema<Query, Mutation, Subscription>,
-    /// The same without services: it checks and executes nothing.
-    checks: Schema<Query, Mutation, Subscription>,
-    /// What an operation may cost.
-    max_cost: u64,
+    checks: Checks,
     memory: Memory,
 }
 
-impl Graphql {
-    /// Builds the schema on these services.
-    pub fn new(services: Services, limits: Limits) -> Self {
-        let build = || {
-            let schema = Schema::build(Query::default(), Mutation::default(), Subscription::default());
-            schema.limit_depth(limits.depth)
-        };
+/// The schema without services: it checks operations and executes nothing.
+#[derive(Clone)]
+pub struct Checks {
+    schema: Schema<Query, Mutation, Subscription>,
+    /// What an operation may cost.
+    max_cost: u64,
+}
+
+impl Checks {
+    /// Checks operations against these limits.
+    pub fn new(limits: Limits) -> Self {
         Self {
-            schema: build().data(services).extension(Metered).finish(),
-            checks: build().extension(ChecksOnly).finish(),
+            schema: schema(limits).extension(ChecksOnly).finish(),
             max_cost: u64::try_from(limits.complexity).unwrap_or(u64::MAX),
-            memory: Memory::default(),
         }
     }
 
@@ -117,8 +116,40 @@ impl Graphql {
     /// # Errors
     /// That.
     pub async fn check(&self, operation: Operation) -> Result<(), Refusal> {
-        let errors = self.checks.execute(operation.request).await.errors;
+        let errors = self.schema.execute(operation.request).await.errors;
         if errors.is_empty() { Ok(()) } else { Err(Refusal::new(Reason::Request, errors)) }
+    }
+}
+
+fn schema(limits: Limits) -> SchemaBuilder<Query, Mutation, Subscription> {
+    let schema = Schema::build(Query::default(), Mutation::default(), Subscription::default());
+    schema.limit_depth(limits.depth)
+}
+
+impl Graphql {
+    /// Builds the schema on these services.
+    pub fn new(services: Services, limits: Limits) -> Self {
+        Self {
+            schema: schema(limits).data(services).extension(Metered).finish(),
+            checks: Checks::new(limits),
+            memory: Memory::default(),
+        }
+    }
+
+    /// The operation that a request means, if its document asks for no more than one may.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(&self, parameters: Parameters) -> Result<Operation, Refusal> {
+        self.checks.parse(parameters)
+    }
+
+    /// What is wrong with an operation, of any kind, without executing it.
+    ///
+    /// # Errors
+    /// That.
+    pub async fn check(&self, operation: Operation) -> Result<(), Refusal> {
+        self.checks.check(operation).await
     }
 
     /// Executes a query or mutation.

@@ -170,7 +170,7 @@ fn is_of_a_browser(request: &Request) -> bool {
 }
 
 /// Whether the client asks for events rather than for one answer.
-fn wants_events(headers: &HeaderMap) -> bool {
+pub fn wants_events(headers: &HeaderMap) -> bool {
     let ranges = headers.get_all(header::ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
     let first = ranges.flat_map(|list| list.split(',')).find_map(|range| {
         let essence = range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -182,7 +182,7 @@ fn wants_events(headers: &HeaderMap) -> bool {
 
 /// The two content types of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
+pub enum Form {
     /// `application/graphql-response+json`: the HTTP status tells of request errors.
     GraphqlResponse,
     /// `application/json`: 200 once the request is well formed.
@@ -191,7 +191,7 @@ enum Form {
 
 impl Form {
     /// The form that the client likes best, `application/json` where it does not care; `None` when neither will do.
-    fn accepted(headers: &HeaderMap) -> Option<Self> {
+    pub fn accepted(headers: &HeaderMap) -> Option<Self> {
         let ranges = headers.get_all(header::ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
         let mut ranges = ranges.flat_map(|list| list.split(',')).filter(|range| !range.trim().is_empty()).peekable();
         if ranges.peek().is_none() {
@@ -248,7 +248,7 @@ impl Form {
 }
 
 /// A request that is not well formed.
-struct Malformed {
+pub struct Malformed {
     status: StatusCode,
     refusal: Refusal,
 }
@@ -272,7 +272,11 @@ struct UrlParameters {
     extensions: Option<String>,
 }
 
-fn from_query(uri: &Uri) -> Result<Parameters, Malformed> {
+/// The parameters of a GET.
+///
+/// # Errors
+/// What is not well formed.
+pub fn from_query(uri: &Uri) -> Result<Parameters, Malformed> {
     let Query(url) =
         Query::<UrlParameters>::try_from_uri(uri).map_err(|error| Malformed::bad_request(error.body_text()))?;
     let json = |name: &str, text: Option<String>| match text {

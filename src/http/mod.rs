@@ -87,15 +87,19 @@ use crate::domain::viewer::Viewer;
 use crate::error::Error;
 use crate::graphql::Graphql;
 pub use crate::http::authority::{AllowedHost, Hosts, PublicUrl};
+pub use crate::http::graphql::{Form, from_query, wants_events};
 pub use crate::http::graphql_sse::single::Reservations;
 pub use crate::http::graphql_ws::InitWait;
 use crate::http::guard::Guard;
 pub use crate::http::guard::Routes;
 use crate::http::message_rate::MessageLimit;
-use crate::http::problem::Problem;
-pub use crate::http::request_body::Bodies;
+pub use crate::http::poll::is_known;
+pub use crate::http::problem::Problem;
+pub use crate::http::request_body::{BadRequestBody, Bodies, inflate};
+pub use crate::http::sse::last_event_id;
 use crate::http::streams::Streams;
-pub use crate::http::viewer::Tokens;
+pub use crate::http::takeover::websocket_head;
+pub use crate::http::viewer::{Tokens, named};
 use crate::ingest::Ingest;
 use crate::monitor::Monitor;
 use crate::self_check::SelfCheck;
@@ -231,13 +235,17 @@ async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
 
 /// The query of the plain routes.
 #[derive(Debug, Default, Deserialize)]
-struct PlainQuery {
+pub struct PlainQuery {
     pipeline: Option<String>,
     sources: Option<String>,
 }
 
 impl PlainQuery {
-    fn of(uri: &Uri) -> Result<Self, Problem> {
+    /// Parses the query of a URI.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn of(uri: &Uri) -> Result<Self, Problem> {
         if uri.query().is_none() {
             return Ok(Self::default());
         }
@@ -245,7 +253,10 @@ impl PlainQuery {
     }
 
     /// The pipeline that is asked for.
-    fn pipeline(&self, viewer: Viewer) -> Result<PipelineKey, Problem> {
+    ///
+    /// # Errors
+    /// No pipeline can have this key, or the viewer may not see it.
+    pub fn pipeline(&self, viewer: Viewer) -> Result<PipelineKey, Problem> {
         self.pipeline.as_deref().map_or_else(|| Ok(PipelineKey::default()), |text| visible(text, viewer))
     }
 }

@@ -39,7 +39,7 @@ pub(super) async fn serve(
 }
 
 /// Whether `If-None-Match` has the tag, compared weakly (RFC 9110, 13.1.2).
-pub(super) fn is_known(headers: &HeaderMap, etag: &[u8]) -> bool {
+pub fn is_known(headers: &HeaderMap, etag: &[u8]) -> bool {
     let given = headers.get_all(header::IF_NONE_MATCH).into_iter();
     given
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
@@ -53,7 +53,11 @@ fn opaque(tag: &[u8]) -> &[u8] {
 }
 
 impl PlainQuery {
-    pub(super) fn listing(&self) -> Result<Listing, Problem> {
+    /// Which sources the status lists.
+    ///
+    /// # Errors
+    /// The word is none of those that say so.
+    pub fn listing(&self) -> Result<Listing, Problem> {
         match self.sources.as_deref() {
             None => Ok(Listing::Worst),
             Some("all") => Ok(Listing::All),

@@ -88,7 +88,13 @@ impl Bodies {
         let bodies = self.clone();
         // What it holds is held until it has ended, also when the request is gone before.
         let parsing = tokio::task::spawn_blocking(move || {
-            let body = if is_gzip { bodies.inflate(&body, limit)? } else { body };
+            let body = if is_gzip {
+                let mut inflated = bodies.buffer(limit);
+                inflate(&body.bytes, |piece| inflated.push(piece))?;
+                inflated
+            } else {
+                body
+            };
             let parsed = parse(&body.bytes);
             drop(permit);
             Ok((parsed, body.reservation))
@@ -124,22 +130,25 @@ impl Bodies {
         Err(refused)
     }
 
-    fn inflate(&self, body: &Buffer, limit: usize) -> Result<Buffer, BadRequestBody> {
-        let mut inflated = self.buffer(limit);
-        let mut decoder = MultiGzDecoder::new(&body.bytes[..]);
-        let mut piece = vec![0; INFLATED_PIECE];
-        loop {
-            match decoder.read(&mut piece) {
-                Ok(0) => return Ok(inflated),
-                Ok(length) => inflated.push(&piece[..length])?,
-                Err(error) => return Err(BadRequestBody::BadGzip(error.to_string())),
-            }
-        }
-    }
-
     fn buffer(&self, limit: usize) -> Buffer {
         let reservation = Reservation { bodies: self.clone(), small: None, large: None };
         Buffer { bytes: Vec::new(), limit, reservation }
+    }
+}
+
+/// Inflates a body, piece by piece.
+///
+/// # Errors
+/// What is wrong with the gzip, or what `push` refuses.
+pub fn inflate(body: &[u8], mut push: impl FnMut(&[u8]) -> Result<(), BadRequestBody>) -> Result<(), BadRequestBody> {
+    let mut decoder = MultiGzDecoder::new(body);
+    let mut piece = vec![0; INFLATED_PIECE];
+    loop {
+        match decoder.read(&mut piece) {
+            Ok(0) => return Ok(()),
+            Ok(length) => push(&piece[..length])?,
+            Err(error) => return Err(BadRequestBody::BadGzip(error.to_string())),
+        }
     }
 }
 

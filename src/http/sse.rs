@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Response, Uri, Version};
 
+use crate::domain::revision::Revision;
 use crate::domain::viewer::Viewer;
 use crate::http::caller::Caller;
 use crate::http::event_stream::{CHUNK_END, LAST_CHUNK, chunk};
@@ -36,6 +37,11 @@ fn alert_event(json: &[u8]) -> Vec<u8> {
     [b"event: alert\ndata: ", json, b"\n\n"].concat()
 }
 
+/// The revision that a client saw last; a text that is not one counts as none.
+pub fn last_event_id(headers: &HeaderMap) -> Option<Revision> {
+    headers.get("last-event-id")?.to_str().ok()?.parse().ok()
+}
+
 /// The newest status at once, then every new one, and each step of an alert before the first status that has it, until the pipeline is removed or the server stops.
 pub(super) async fn serve(
     State(services): State<Arc<Services>>,
@@ -46,7 +52,7 @@ pub(super) async fn serve(
     headers: HeaderMap,
 ) -> Result<Response<Body>, Problem> {
     // What another server has shown already is not taken back here.
-    let seen = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
+    let seen = last_event_id(&headers);
     let watcher = Watcher::admit(&services, viewer, &caller, &uri, &MANNER, seen).await?;
     let retry = b"retry: 3000\n";
     let response = event_stream::open(version, retry, move |wire, first, is_chunked| {

@@ -86,7 +86,7 @@ fn capitals(name: &str) -> Vec<u8> {
 ///
 /// # Errors
 /// The status and the words of the refusal.
-pub(super) fn websocket_head(
+pub fn websocket_head(
     request: &HeaderMap,
     protocol: Option<&'static str>,
 ) -> Result<Response<Body>, (StatusCode, &'static str)> {

@@ -64,7 +64,7 @@ pub(super) fn bearer(authorization: &str) -> &str {
 }
 
 /// A browser's `EventSource` and `WebSocket` cannot set headers: they name the token in the query (RFC 6750, 2.3).
-fn named(uri: &Uri, headers: &HeaderMap) -> Option<String> {
+pub fn named(uri: &Uri, headers: &HeaderMap) -> Option<String> {
     if let Some(authorization) = headers.get(header::AUTHORIZATION) {
         return Some(bearer(authorization.to_str().unwrap_or_default()).to_owned());
     }

@@ -1,0 +1,44 @@
+//! What a reporter can send as a body: JSON, NDJSON, and gzip of them.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use pipewatch::http::{BadRequestBody, inflate};
+use pipewatch::ingest::items::{BadBody, Form, MAX_ITEMS, MAX_LINES, read};
+use serde_json::Value;
+
+const LIMIT: usize = 1 << 20;
+
+fuzz_target!(|body: &[u8]| {
+    let mut inflated = Vec::new();
+    let whole = inflate(body, |piece| {
+        inflated.extend_from_slice(piece);
+        if inflated.len() > LIMIT { Err(BadRequestBody::TooLarge(LIMIT)) } else { Ok(()) }
+    });
+    assert!(inflated.len() <= LIMIT + 64 * 1024, "a bomb stops at the limit");
+    if whole.is_ok() {
+        parse(&inflated);
+    }
+    parse(body);
+});
+
+fn parse(body: &[u8]) {
+    for (form, most) in [(Form::Json, MAX_ITEMS), (Form::Ndjson, MAX_LINES)] {
+        let mut items = Vec::new();
+        let result = read(form, body, |item| items.push(item));
+        assert!(items.len() <= most);
+        let is_all = items.iter().all(Result::is_ok);
+        match (form, serde_json::from_slice::<Value>(body)) {
+            (Form::Json, Ok(Value::Array(_))) if result == Err(BadBody::TooManyItems) => {}
+            (Form::Json, Ok(expect)) => {
+                assert_eq!(result, Ok(()));
+                if is_all {
+                    let items: Vec<Value> = items.into_iter().flatten().collect();
+                    assert_eq!(if expect.is_array() { Value::Array(items) } else { items[0].clone() }, expect);
+                }
+            }
+            // Where an item is too large the rest of it is only skipped, not parsed.
+            (Form::Json, Err(_)) => assert!(result.is_err() || !is_all),
+            (Form::Ndjson, _) => {}
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! What a client can send as its credential: a header, or a parameter of the query.
+#![no_main]
+
+use http::{HeaderMap, HeaderValue, Uri, header};
+use libfuzzer_sys::fuzz_target;
+use pipewatch::http::{Tokens, named};
+
+const TOKEN: &str = "a-token-of-the-server";
+
+fuzz_target!(|input: (&[u8], &[u8])| {
+    let (authorization, uri) = input;
+    let Ok(uri) = Uri::try_from(uri) else { return };
+    let mut headers = HeaderMap::new();
+    if let Ok(value) = HeaderValue::from_bytes(authorization)
+        && !authorization.is_empty()
+    {
+        headers.insert(header::AUTHORIZATION, value);
+    }
+    let tokens: Tokens = [TOKEN].into_iter().collect();
+    let named = named(&uri, &headers);
+    assert_eq!(tokens.viewer(named.as_deref()).is_some(), named.as_deref() == Some(TOKEN));
+});

@@ -1,0 +1,29 @@
+//! What a client can send as a GraphQL request: its parameters, and a document within the limits of cost.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use futures_util::FutureExt as _;
+use libfuzzer_sys::fuzz_target;
+use pipewatch::graphql::operation::Parameters;
+use pipewatch::graphql::{Checks, Limits};
+use serde_json::{Value, json};
+
+static CHECKS: LazyLock<Checks> = LazyLock::new(|| Checks::new(Limits { depth: 16, complexity: 50_000 }));
+
+fuzz_target!(|text: &str| {
+    if let Ok(json) = serde_json::from_str(text) {
+        check(json);
+    }
+    // Documents as JSON texts are hard to come by: the first line is the document, and the rest its variables.
+    let (document, variables) = text.split_once("\n\n").unwrap_or((text, "null"));
+    let variables = serde_json::from_str(variables).unwrap_or(Value::Null);
+    check(json!({"query": document, "variables": variables}));
+});
+
+fn check(json: Value) {
+    let Ok(parameters) = Parameters::from_json(json) else { return };
+    let Ok(operation) = CHECKS.parse(parameters) else { return };
+    // Whether it is valid does not matter, only that it is decided: a check waits for nothing.
+    drop(CHECKS.check(operation).now_or_never().expect("checked at once"));
+}

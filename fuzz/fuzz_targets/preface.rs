@@ -1,0 +1,16 @@
+//! What a connection can begin with: the protocol is decided once, however its first bytes arrive.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use pipewatch::http::protocol_peek::{HTTP2_PREFACE, Peeked, peek};
+
+fuzz_target!(|bytes: &[u8]| {
+    let decided = (0..=bytes.len()).map(|length| peek(&bytes[..length])).find(|peeked| *peeked != Peeked::NeedMore);
+    match decided {
+        None => assert!(bytes.len() < HTTP2_PREFACE.len()),
+        Some(decided) => {
+            assert_eq!(decided, peek(bytes), "more bytes change nothing");
+            assert_eq!(decided == Peeked::Http2, bytes.starts_with(HTTP2_PREFACE));
+        }
+    }
+});

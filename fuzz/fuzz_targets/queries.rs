@@ -1,0 +1,19 @@
+//! What a client can send as the query of a URI.
+#![no_main]
+
+use http::{HeaderMap, Uri};
+use libfuzzer_sys::fuzz_target;
+use pipewatch::domain::viewer::Viewer;
+use pipewatch::http::{PlainQuery, from_query, named};
+
+fuzz_target!(|query: &[u8]| {
+    let Ok(uri) = Uri::try_from([b"/graphql?", query].concat()) else { return };
+    if let Ok(query) = PlainQuery::of(&uri) {
+        drop(query.listing());
+        if let Ok(pipeline) = query.pipeline(Viewer) {
+            assert!((1..=64).contains(&pipeline.as_str().len()));
+        }
+    }
+    drop(from_query(&uri));
+    named(&uri, &HeaderMap::new());
+});

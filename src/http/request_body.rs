@@ -18,6 +18,8 @@ const SMALL: usize = 64 * 1024;
 const SMALL_BUDGET: usize = 16 * 1024 * 1024;
 /// Memory for what bodies have beyond their first 64 KiB. Both budgets together are 96 MiB.
 const LARGE_BUDGET: usize = 80 * 1024 * 1024;
+/// Bodies that may wait for a thread that parses them. A further one is refused, so that none waits for long.
+const MAX_WAITING: usize = 64;
 /// What a body's buffer begins with.
 const FIRST_CAPACITY: usize = 4 * 1024;
 /// Bytes that are inflated at a time.
@@ -30,6 +32,7 @@ const KIB: usize = 1024;
 pub struct Bodies {
     small: Arc<Semaphore>,
     large: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
     parsing: Arc<Semaphore>,
 }
 
@@ -66,6 +69,7 @@ impl Bodies {
         Self {
             small: Arc::new(Semaphore::new(small / KIB)),
             large: Arc::new(Semaphore::new(large / KIB)),
+            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
             parsing: Arc::new(Semaphore::new(parsing)),
         }
     }
@@ -83,8 +87,10 @@ impl Bodies {
         if !is_gzip && body.bytes.len() <= SMALL {
             return Ok((parse(&body.bytes), body.reservation));
         }
+        let place = self.waiting.try_acquire().map_err(|_| BadRequestBody::NoRoom)?;
         // The semaphore is never closed.
         let permit = Arc::clone(&self.parsing).acquire_owned().await.ok();
+        drop(place);
         let bodies = self.clone();
         // What it holds is held until it has ended, also when the request is gone before.
         let parsing = tokio::task::spawn_blocking(move || {

@@ -71,6 +71,22 @@ async fn announced_length_over_the_limit_is_refused_unread() {
 }
 
 #[tokio::test]
+async fn few_bodies_wait_to_be_parsed_and_small_ones_never() {
+    let bodies = Bodies::default();
+    let threads = bodies.parsing.available_permits();
+    let busy = bodies.parsing.acquire_many(u32::try_from(threads).expect("a few")).await.expect("never closed");
+    let packed = || request(Some("gzip"), gzip(b"text"));
+    let waiting = futures_util::future::join_all((0..=MAX_WAITING).map(|_| read(&bodies, packed())));
+    let (answers, ()) = tokio::join!(waiting, async {
+        assert!(read(&bodies, request(None, "text")).await.is_ok(), "a small body is parsed at once");
+        drop(busy);
+    });
+    let refused = answers.iter().filter(|answer| matches!(answer, Err(BadRequestBody::NoRoom))).count();
+    assert_eq!(refused, 1);
+    assert_eq!((bodies.waiting.available_permits(), bodies.parsing.available_permits()), (MAX_WAITING, threads));
+}
+
+#[tokio::test]
 async fn memory_is_reserved_while_a_body_is_used_and_given_back() {
     let bodies = Bodies::new(2 * SMALL, 256 * KIB);
     let room = || (bodies.small.available_permits(), bodies.large.available_permits());

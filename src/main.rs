@@ -134,7 +134,9 @@ fn start_logging(filter: &str) -> Result<(), BadSetting> {
         message: format!("{filter:?}: {error}; expected a filter such as info or warn,pipewatch=debug"),
     })?;
     let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
+    // What cannot be written, to a file on a full disk, is lost. Saying so on the same standard error would panic.
+    log.log_internal_errors(false).init();
     Ok(())
 }
 

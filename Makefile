@@ -6,7 +6,7 @@ NODE_NEEDED := 20.19
 PAGES := client/package.json $(wildcard client/vite.*.ts client/tsconfig*.json) \
 	$(shell find client/src client/dashboard client/graphiql client/scripts -type f 2>/dev/null)
 
-.PHONY: help run test client clients e2e screenshots pages fuzz check schema bench soak versions postgres chromium
+.PHONY: help run test client clients e2e screenshots pages fuzz check schema bench soak versions postgres pgbouncer chromium
 
 help: ## Show this
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -15,7 +15,7 @@ run: versions pages ## Build and serve at http://127.0.0.1:8000, with the demo p
 	cargo run --release --locked -- serve --demo
 
 # The client comes first: the program has its pages in it.
-test: versions postgres chromium client check ## Check and test everything, on both databases, with real clients and a browser
+test: versions postgres pgbouncer chromium client check ## Check and test everything, on both databases, with real clients and a browser
 	cargo test --workspace --locked
 	$(MAKE) clients e2e
 	tests/vanish.sh
@@ -83,6 +83,9 @@ soak: versions postgres ## The long scenarios, of which `make test` runs a small
 
 postgres:
 	@tests/postgres.sh --check
+
+pgbouncer:
+	@tests/pgbouncer.sh
 
 chromium:
 	@tests/chromium.sh

@@ -17,6 +17,7 @@ use crate::live::plain::alert_step;
 use crate::live::snapshot::Snapshot;
 use crate::monitor::{Request, Shared};
 use crate::store::alerts::read::Since;
+use crate::store::health::DatabaseProblem;
 
 /// How long the database may take; after that it counts as one that does not answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -68,6 +69,11 @@ impl RecentSteps {
         }
     }
 }
+
+/// A probe has found that the database does not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the database cannot be read")]
+struct Unreadable;
 
 enum Next {
     Compute,
@@ -172,7 +178,15 @@ impl Keeper {
         let waiting = std::mem::take(&mut self.waiting);
         self.revisions.mark_unchanged();
         self.last = Some(Instant::now());
-        let computed = timeout(PATIENCE, self.snapshot()).await.map_err(Error::database).flatten();
+        let mut problems = self.shared.store.database_problems();
+        let computed = tokio::select! {
+            biased;
+            // Those who watch see at once what a query would say only after a while.
+            _ = problems.wait_for(|problem| *problem == Some(DatabaseProblem::Unreadable)) => {
+                Err(Error::database(Unreadable))
+            }
+            computed = timeout(PATIENCE, self.snapshot()) => computed.map_err(Error::database).flatten(),
+        };
         let answer = match &computed {
             Ok(snapshot) => {
                 metrics::counter!("pipewatch_snapshots_total").increment(1);

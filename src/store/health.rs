@@ -24,7 +24,10 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a probe may take.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// A group of reports that is under way for longer means that the writer is stuck.
-const STUCK: Duration = Duration::from_secs(4);
+const STUCK: Duration = Duration::from_secs(3);
+/// How long a group of reports that failed counts when no other follows. It is longer than reporters wait before they try
+/// again: a probe may succeed where a report does not.
+const FAILURE_COUNTS: Duration = Duration::from_secs(10);
 /// What a probe writes after the disk was full: as much as reports may need, where a single page may still find room.
 const FULL_PROBE: usize = 256 * 1024;
 /// Rows of probes by servers that are gone are removed after this time.
@@ -69,7 +72,10 @@ pub(super) struct HealthMonitor {
 #[derive(Debug)]
 struct State {
     is_unreadable: bool,
-    is_unwritable: bool,
+    /// Whether the last probe failed.
+    probe_failed: bool,
+    /// When a group of reports failed, unless writing has been shown to work since.
+    group_failed: Option<Instant>,
     /// Whether the disk was full when something was written last.
     was_full: bool,
     since: Option<Timestamp>,
@@ -80,10 +86,14 @@ struct State {
 }
 
 impl State {
+    fn writing_works(&mut self) {
+        (self.probe_failed, self.group_failed, self.was_full) = (false, None, false);
+    }
+
     fn problem(&self) -> Option<DatabaseProblem> {
         if self.is_unreadable {
             Some(DatabaseProblem::Unreadable)
-        } else if self.is_unwritable {
+        } else if self.probe_failed || self.group_failed.is_some_and(|at| at.elapsed() < FAILURE_COUNTS) {
             Some(DatabaseProblem::NotWritable)
         } else {
             let is_stuck = self.writing_since.is_some_and(|since| since.elapsed() > STUCK);
@@ -106,7 +116,8 @@ impl HealthMonitor {
     pub(super) fn new(clock: Clock) -> Self {
         let state = State {
             is_unreadable: false,
-            is_unwritable: false,
+            probe_failed: false,
+            group_failed: None,
             was_full: false,
             since: None,
             last_commit: Instant::now(),
@@ -132,27 +143,33 @@ impl HealthMonitor {
         self.state().writing_since = Some(Instant::now());
     }
 
-    /// A group of reports is committed, or has failed.
+    /// A group of reports is committed, or has failed. That one has bad content says nothing of the database.
     pub(super) fn group_ends(&self, failure: Option<Cause>) {
         let mut state = self.state();
         if let Some(since) = state.writing_since.take() {
             state.commit = since.elapsed();
             metrics::histogram!("pipewatch_commit_seconds").record(state.commit);
         }
-        drop(state);
-        self.written(failure);
-    }
-
-    /// What came of writing. That one transaction has bad content says nothing of the database.
-    fn written(&self, failure: Option<Cause>) {
-        let mut state = self.state();
         match failure {
-            None => (state.is_unwritable, state.was_full) = (false, false),
+            None => state.writing_works(),
             Some(Cause::Content) => {}
             Some(cause) => {
-                state.is_unwritable = true;
+                state.group_failed = Some(Instant::now());
                 state.was_full |= cause == Cause::DiskFull;
             }
+        }
+        self.publish(state);
+    }
+
+    /// A probe is committed, or has failed.
+    fn probed(&self, failure: Option<Cause>) {
+        let mut state = self.state();
+        state.probe_failed = failure.is_some();
+        match failure {
+            // It has written as much as reports need.
+            None if state.was_full => state.writing_works(),
+            None => {}
+            Some(cause) => state.was_full |= cause == Cause::DiskFull,
         }
         self.publish(state);
     }
@@ -188,7 +205,7 @@ impl HealthMonitor {
     /// How much a probe should write now; `None` when a commit has shown that writing works.
     fn due(&self) -> Option<usize> {
         let state = self.state();
-        let is_due = state.is_unwritable || state.last_commit.elapsed() >= PROBE_INTERVAL;
+        let is_due = state.probe_failed || state.last_commit.elapsed() >= PROBE_INTERVAL;
         is_due.then_some(if state.was_full { FULL_PROBE } else { 0 })
     }
 
@@ -285,12 +302,7 @@ impl Probe<'_> {
         if let Err(error) = &done {
             tracing::warn!(error = error as &dyn std::error::Error, "the database cannot be written to");
         }
-        // A probe has no content to be wrong.
-        let cause = |error| match Cause::of(error) {
-            Cause::Content => Cause::Database,
-            cause => cause,
-        };
-        self.health.written(done.as_ref().err().map(cause));
+        self.health.probed(done.as_ref().err().map(Cause::of));
         done.is_ok()
     }
 
@@ -325,5 +337,62 @@ impl Probe<'_> {
             .to_owned();
         write_probe::Entity::insert_many([row]).on_conflict(replace).exec_without_returning(&transaction).await?;
         transaction.commit().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(health: &HealthMonitor) -> Option<DatabaseProblem> {
+        health.problem().map(|(problem, _)| problem)
+    }
+
+    fn ago(span: Duration) -> Instant {
+        Instant::now().checked_sub(span).expect("the machine has run for longer")
+    }
+
+    #[test]
+    fn failures_count_until_writing_has_been_shown_to_work() {
+        let health = HealthMonitor::new(Clock::system());
+        let group = |failure| {
+            health.group_begins();
+            health.group_ends(failure);
+            problem(&health)
+        };
+        let unwritable = Some(DatabaseProblem::NotWritable);
+        assert_eq!(group(Some(Cause::Content)), None, "one request's fault");
+        assert_eq!(group(Some(Cause::Database)), unwritable);
+        health.probed(None);
+        assert_eq!(problem(&health), unwritable, "a probe may succeed where reports do not");
+        assert_eq!(group(None), None);
+
+        assert_eq!(group(Some(Cause::Database)), unwritable);
+        health.state().group_failed = Some(ago(FAILURE_COUNTS));
+        assert_eq!(problem(&health), None, "no other has failed for long");
+
+        assert_eq!(group(Some(Cause::DiskFull)), unwritable);
+        health.state().last_commit = ago(PROBE_INTERVAL);
+        assert_eq!(health.due(), Some(FULL_PROBE));
+        health.probed(None);
+        assert_eq!((problem(&health), health.due()), (None, Some(0)), "there is room again");
+
+        health.probed(Some(Cause::Connection));
+        assert_eq!(problem(&health), unwritable);
+        health.probed(None);
+        assert_eq!(problem(&health), None);
+        health.committed();
+        assert_eq!(health.due(), None, "a commit is as good as a probe");
+    }
+
+    #[test]
+    fn group_that_takes_long_means_that_the_writer_is_stuck() {
+        let health = HealthMonitor::new(Clock::system());
+        health.group_begins();
+        assert_eq!(problem(&health), None);
+        health.state().writing_since = Some(ago(STUCK + Duration::from_millis(1)));
+        assert_eq!(problem(&health), Some(DatabaseProblem::WriterStuck));
+        health.read(false);
+        assert_eq!(problem(&health), Some(DatabaseProblem::Unreadable), "the worst comes first");
     }
 }

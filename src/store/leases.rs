@@ -85,16 +85,18 @@ impl Store {
 
     /// Gives a lease back, so that the next need not wait for its end.
     pub async fn release_lease(&self, lease: &Lease) -> Result<()> {
-        let transaction = self.write().await?;
-        lease::Entity::update_many()
-            .col_expr(lease::Column::ExpiresAt, Expr::value(0_i64))
-            .filter(lease::Column::Name.eq(lease.name))
-            .filter(lease::Column::Holder.eq(lease.holder.as_str()))
-            .filter(lease::Column::Term.eq(lease.term))
-            .exec(&transaction)
-            .await
-            .map_err(Error::database)?;
-        transaction.commit().await.map_err(Error::database)?;
+        let released = async {
+            let transaction = self.connections.write().await?;
+            lease::Entity::update_many()
+                .col_expr(lease::Column::ExpiresAt, Expr::value(0_i64))
+                .filter(lease::Column::Name.eq(lease.name))
+                .filter(lease::Column::Holder.eq(lease.holder.as_str()))
+                .filter(lease::Column::Term.eq(lease.term))
+                .exec(&transaction)
+                .await?;
+            transaction.commit().await
+        };
+        self.connections.within(LIMIT, released).await.map_err(Error::database)?;
         self.lease_view.note_held(false);
         Ok(())
     }

@@ -15,7 +15,7 @@ use crate::store::sqlite_upkeep::WAL_LIMIT;
 /// How long a request waits for a connection of the pool, and for a new one to be made.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long a SQLite connection waits for another's lock.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(4);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
 /// SQLite readers: a snapshot and a few pages of history at once. Each is a thread with a page cache of its own.
 const SQLITE_READERS: u32 = 4;
 /// PostgreSQL connections of one server; the writer takes one of them.
@@ -36,7 +36,7 @@ const RETIREMENT: Duration = Duration::from_mins(1);
 /// A server that freezes in mid-transaction must not hold its locks for long; a statement must not wait for ever; and a
 /// backend must notice that its client is gone.
 const SESSION: &str = "SELECT set_config(name, value, false) FROM (VALUES \
-    ('idle_in_transaction_session_timeout', '5s'), ('lock_timeout', '4s'), ('statement_timeout', '8s'), \
+    ('idle_in_transaction_session_timeout', '5s'), ('lock_timeout', '3s'), ('statement_timeout', '8s'), \
     ('client_connection_check_interval', '2s'), ('tcp_user_timeout', '10s'), \
     ('tcp_keepalives_idle', '10'), ('tcp_keepalives_interval', '5'), ('tcp_keepalives_count', '3') \
     ) AS wanted (name, value) JOIN pg_catalog.pg_settings USING (name)";

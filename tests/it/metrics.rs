@@ -1,5 +1,5 @@
-use crate::support::in_time;
 use crate::support::server::{Process, answer, client};
+use crate::support::{eventually, in_time};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_happens_is_counted_and_nothing_is_computed_for_nobody() {
@@ -25,5 +25,20 @@ async fn what_happens_is_counted_and_nothing_is_computed_for_nobody() {
     assert!((8.0..=10.0).contains(&computed), "{computed} snapshots for 8 events: the idle pipeline costs nothing");
     assert!(server.metric("pipewatch_payloads_sent_total").await >= 7.0);
     drop(stream);
+    assert_eq!(server.signal("TERM").code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_show_the_writer_and_the_pools() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &[]);
+    let report = client().post(format!("{}/api/v1/source-runs", server.url)).json(&crate::support::run("a"));
+    assert_eq!(answer(report).await.0, 201);
+    assert!((server.metric("pipewatch_commit_seconds_count").await - 1.0).abs() < 0.1);
+    eventually("the writer's one connection and the first reader", || async {
+        (server.metric("pipewatch_pool_connections").await > 1.5).then_some(())
+    })
+    .await;
+    assert!(server.metric("pipewatch_writer_queue").await < 0.5);
     assert_eq!(server.signal("TERM").code(), Some(0));
 }

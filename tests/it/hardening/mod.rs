@@ -13,6 +13,8 @@ mod browsers;
 mod cardinality;
 /// A clock that is wrong, and an evaluation that does not come.
 mod clock;
+/// Servers on one PostgreSQL that freeze, and connections that fall silent.
+mod cluster;
 /// Connections: what they send too slowly, too fast, or never read.
 mod connections;
 /// A database that fails: full, locked, read-only, silent.

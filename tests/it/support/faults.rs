@@ -2,8 +2,14 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::Database;
 
 /// A file system of its own with little room, which the test fills up and empties.
 pub(crate) struct SmallDisk {
@@ -57,5 +63,61 @@ impl Drop for SmallDisk {
     fn drop(&mut self) {
         // Lazily: a server that a failed test leaves behind may still have files open.
         drop(Command::new("umount").arg("-l").arg(self.folder.path()).status());
+    }
+}
+
+/// Between a server and its PostgreSQL: it forwards until it falls silent. Then no byte comes through any more, and no
+/// connection is closed, as when a router drops what it does not know any more.
+pub(crate) struct SilentProxy {
+    pub(crate) url: String,
+    /// Cancelled when the connections that are made until then fall silent.
+    silence: Arc<Mutex<CancellationToken>>,
+    accepting: JoinHandle<()>,
+}
+
+impl SilentProxy {
+    pub(crate) async fn start(database: &Database) -> Self {
+        let (_, folder) = database.url.split_once("?host=").expect("a PostgreSQL on a socket");
+        let socket = format!("{}/.s.PGSQL.5432", folder.replace("%2F", "/"));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let url = format!("postgres://pipewatch@{address}/{}", database.name());
+        let silence = Arc::new(Mutex::new(CancellationToken::new()));
+        let of_next = Arc::clone(&silence);
+        let accepting = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            loop {
+                let (client, _) = listener.accept().await.expect("a connection");
+                let silence = of_next.lock().expect("no panic").clone();
+                connections.spawn(forward(client, socket.clone(), silence));
+            }
+        });
+        Self { url, silence, accepting }
+    }
+
+    /// Nothing comes through, on the connections that there are and on new ones.
+    pub(crate) fn fall_silent(&self) {
+        self.silence.lock().expect("no panic").cancel();
+    }
+
+    /// New connections come through again; those that fell silent stay so.
+    pub(crate) fn forward_new(&self) {
+        *self.silence.lock().expect("no panic") = CancellationToken::new();
+    }
+}
+
+impl Drop for SilentProxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn forward(mut client: TcpStream, socket: String, silence: CancellationToken) {
+    let mut server = UnixStream::connect(socket).await.expect("PostgreSQL");
+    tokio::select! {
+        biased;
+        () = silence.cancelled() => std::future::pending().await,
+        // Either side has closed; the other is told when both are dropped.
+        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
     }
 }

@@ -66,6 +66,13 @@ impl Reporters {
         eventually("refusals", || async { (self.account().refusals >= enough).then_some(()) }).await;
     }
 
+    /// Ends them, whatever they wait for.
+    pub(crate) fn abandon(self) {
+        for task in self.tasks {
+            task.abort();
+        }
+    }
+
     /// Ends them, and gives the ids of all reports that were acknowledged. Every answer came in time.
     pub(crate) async fn finish(self) -> BTreeSet<Uuid> {
         self.stop.cancel();

@@ -169,6 +169,29 @@ impl Process {
         Self::start(command)
     }
 
+    /// Serves with a limit on the size of every file, that of its log too, which [`Process::limit_files`] changes. Writing
+    /// beyond it is an error.
+    pub(crate) fn serve_with_limited_files(folder: &Path, database_url: &str, arguments: &[&str]) -> Self {
+        let server = program(folder);
+        let mut command = Command::new("sh");
+        command.current_dir(folder).args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\" 2>log"]).arg(server.get_program());
+        command.args(["serve", "--listen", "127.0.0.1:0", "--database-url", database_url]).args(arguments);
+        for (name, value) in server.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        Self::start(command)
+    }
+
+    /// The size beyond which this process may write no file.
+    pub(crate) fn limit_files(&self, bytes: &str) {
+        let (pid, limit) = (self.child.id().to_string(), format!("--fsize={bytes}:unlimited"));
+        let limited = Command::new("prlimit").args(["--pid", &pid, &limit]).status().expect("prlimit of util-linux");
+        assert!(limited.success());
+    }
+
     /// The same of a command that comes to serving.
     pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the program");

@@ -7,6 +7,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
+use crate::support::server::{Process, client};
 use crate::support::{Server, in_time};
 
 /// Both kinds of WebSocket.
@@ -129,6 +130,12 @@ impl Events {
     pub(crate) async fn resume(server: &Server, query: &str, last_event_id: &str) -> Self {
         let path = format!("/api/v1/monitoring/pipeline-status/stream{query}");
         let request = server.get(&path).header("last-event-id", last_event_id);
+        Self { response: in_time("an answer", request.send()).await.expect("an answer"), text: String::new() }
+    }
+
+    /// The default pipeline's events, of a server in a process of its own.
+    pub(crate) async fn of_process(server: &Process) -> Self {
+        let request = client().get(format!("{}/api/v1/monitoring/pipeline-status/stream", server.url));
         Self { response: in_time("an answer", request.send()).await.expect("an answer"), text: String::new() }
     }
 

@@ -170,7 +170,31 @@ fn answer(peer: &Arc<Peer>, message: Message, hear: &mut impl FnMut(&Arc<Peer>, 
 }
 
 fn count(code: u16) {
-    counter!("pipewatch_websocket_closes_total", "code" => code.to_string()).increment(1);
+    counter!("pipewatch_websocket_closes_total", "code" => label(code)).increment(1);
+}
+
+/// A label for each code that has a meaning here. A client sends what it likes, and each label is kept for good.
+fn label(code: u16) -> &'static str {
+    match code {
+        1000 => "1000",
+        1001 => "1001",
+        1002 => "1002",
+        1003 => "1003",
+        1007 => "1007",
+        1008 => "1008",
+        1009 => "1009",
+        1011 => "1011",
+        1012 => "1012",
+        1013 => "1013",
+        4001 => "4001",
+        4400 => "4400",
+        4401 => "4401",
+        4403 => "4403",
+        4408 => "4408",
+        4409 => "4409",
+        4429 => "4429",
+        _ => "other",
+    }
 }
 
 /// How a kind of WebSocket is kept alive and ended.

@@ -18,7 +18,7 @@ use crate::graphql::{self, Graphql};
 use crate::http::lobby::Lobby;
 use crate::http::serve::{Acceptance, HEADROOM, LOBBY, serve};
 use crate::http::streams::Streams;
-use crate::http::{self, Bodies, InitWait, Reservations, router};
+use crate::http::{self, AuthFailures, Bodies, InitWait, Reservations, router};
 use crate::ingest::Ingest;
 use crate::live::admission::{Addresses, Admission};
 use crate::live::group::Groups;
@@ -104,6 +104,7 @@ pub async fn run(
         self_check: Arc::clone(&self_check),
         streams: streams.clone(),
         tokens: config.tokens,
+        auth_failures: Arc::new(AuthFailures::default()),
         limits: config.limits,
         bodies: Bodies::default(),
         init_wait,

@@ -9,12 +9,13 @@ use uuid::Uuid;
 
 use crate::domain::alert::{AlertEvent as Event, AlertState, Label, Matcher, Mute};
 use crate::domain::pipeline::PipelineKey;
+use crate::domain::time::rfc3339;
 use crate::domain::viewer::Viewer;
 use crate::error::Error;
 use crate::graphql::connection::{Cursor, after, connection, first};
 use crate::graphql::types::alert::{AlertEvent, AlertRecord, AlertSilence, AlertStateValue, RuleValue};
 use crate::graphql::types::scalar::DateTime;
-use crate::graphql::{Services, bad_input, coded, error, pipeline as visible, storable};
+use crate::graphql::{Services, audit, bad_input, coded, error, pipeline as visible, storable};
 use crate::store::alerts::read::AlertRequest;
 use crate::store::history::Position;
 
@@ -73,8 +74,11 @@ impl AlertMutation {
             return Err(bad_input("author: expected 1 to 255 characters"));
         }
         let store = &ctx.data::<Services>()?.store;
-        let acknowledged = store.acknowledge_alert(uuid("id", &id)?, author, note).await.map_err(error)?;
-        acknowledged.map(AlertRecord::from).map_err(|refused| coded(refused.to_string(), "CANNOT_ACKNOWLEDGE"))
+        let id = uuid("id", &id)?;
+        let acknowledged = store.acknowledge_alert(id, author.clone(), note).await.map_err(error)?;
+        let acknowledged = acknowledged.map_err(|refused| coded(refused.to_string(), "CANNOT_ACKNOWLEDGE"))?;
+        audit::log(ctx, "acknowledge_alert", &format!("acknowledged the alert {id} in the name of {author:?}"))?;
+        Ok(acknowledged.into())
     }
 
     /// Keeps alerts quiet until an instant: those to which all that is given applies. They stay in the status, and whoever
@@ -108,12 +112,18 @@ impl AlertMutation {
         let mute = Mute::new(Uuid::now_v7(), matcher, span, &author, &reason);
         let mute = mute.map_err(|error| bad_input(error.to_string()))?;
         services.store.silence_alerts(&mute).await.map_err(error)?;
+        audit::log(ctx, "silence_alerts", &describe(&mute))?;
         Ok(mute.into())
     }
 
     /// Ends a silence before its time. Whether there was one.
     async fn end_alert_silence(&self, ctx: &Context<'_>, id: ID) -> Result<bool> {
-        ctx.data::<Services>()?.store.end_alert_silence(uuid("id", &id)?).await.map_err(error)
+        let id = uuid("id", &id)?;
+        let is_ended = ctx.data::<Services>()?.store.end_alert_silence(id).await.map_err(error)?;
+        if is_ended {
+            audit::log(ctx, "end_alert_silence", &format!("ended the silence {id}"))?;
+        }
+        Ok(is_ended)
     }
 }
 
@@ -145,6 +155,21 @@ impl AlertSubscription {
         let events = events.filter(move |event| std::future::ready(visible(event)));
         Ok(events.map(|event| AlertEvent::from(Arc::unwrap_or_clone(event))))
     }
+}
+
+/// A silence as the log has it.
+fn describe(mute: &Mute) -> String {
+    let Matcher { rule, pipeline, source, label } = &mute.matcher;
+    let label = label.as_ref().map(|label| format!("{}={}", label.name, label.value));
+    let parts = [
+        rule.map(|rule| format!("of the rule {}", rule.as_str())),
+        pipeline.as_ref().map(|pipeline| format!("of the pipeline {pipeline}")),
+        source.as_ref().map(|source| format!("of the source {:?}", source.as_str())),
+        label.map(|label| format!("with the label {label:?}")),
+    ];
+    let alerts = parts.into_iter().flatten().collect::<Vec<_>>().join(" ");
+    let (id, until, author) = (mute.id, rfc3339(mute.until), &mute.author);
+    format!("silenced alerts {alerts} until {until} in the name of {author:?}: {id}")
 }
 
 /// A pipeline that is named must be there.

@@ -4,6 +4,8 @@
 mod alerts;
 /// What an operation is answered with, of a bounded size.
 pub mod answer;
+/// Changes in the log.
+mod audit;
 /// Pages of history as connections.
 pub mod connection;
 /// What the executor leaves out when it checks a document.

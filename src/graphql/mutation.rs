@@ -6,7 +6,7 @@ use crate::domain::report::ReportKind;
 use crate::domain::source::{SourceChange, SourceKey};
 use crate::graphql::types::history::{LabelInput, Source};
 use crate::graphql::types::report::{DataQualityInput, RecordAnswer, SourceRunInput, item};
-use crate::graphql::{Services, bad_input, error, pipeline as visible, storable};
+use crate::graphql::{Services, audit, bad_input, error, pipeline as visible, storable};
 use crate::ingest::MAX_ITEMS;
 
 /// What changes something.
@@ -93,6 +93,11 @@ impl ReportMutation {
     ) -> Result<bool> {
         let (pipeline, source) = keys(ctx, &pipeline, &source)?;
         ctx.data::<Services>()?.store.remove_source(&pipeline, &source).await.map_err(error)?;
+        audit::log(
+            ctx,
+            "remove_source",
+            &format!("removed the source {:?} of the pipeline {pipeline}", source.as_str()),
+        )?;
         Ok(true)
     }
 
@@ -100,6 +105,7 @@ impl ReportMutation {
     async fn remove_pipeline(&self, ctx: &Context<'_>, pipeline: String) -> Result<bool> {
         let pipeline = visible(ctx, &pipeline)?;
         ctx.data::<Services>()?.store.remove_pipeline(&pipeline).await.map_err(error)?;
+        audit::log(ctx, "remove_pipeline", &format!("removed the pipeline {pipeline}"))?;
         Ok(true)
     }
 }

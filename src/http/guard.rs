@@ -5,15 +5,18 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use axum::response::IntoResponse as _;
 use metrics::counter;
 use tower::ServiceExt as _;
 
+use crate::domain::viewer::Fingerprint;
 use crate::http::CorsOrigins;
+use crate::http::auth_failures::{AuthFailures, Means};
 use crate::http::authority::{Authority, Hosts, Origin};
+use crate::http::client_address::ClientAddress;
 use crate::http::problem::Problem;
-use crate::http::viewer::{Tokens, bearer};
+use crate::http::viewer::{Tokens, bearer, has_credential};
 
 /// How the site of a request's initiator relates to this one (W3C Fetch Metadata).
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -27,19 +30,47 @@ const MAX_SHOWN: usize = 100;
 pub struct Routes {
     router: Router,
     guard: Arc<Guard>,
+    auth_failures: Arc<AuthFailures>,
 }
 
 impl Routes {
-    pub(super) fn new(router: Router, guard: Guard) -> Self {
-        Self { router, guard: Arc::new(guard) }
+    pub(super) fn new(router: Router, guard: Guard, auth_failures: Arc<AuthFailures>) -> Self {
+        Self { router, guard: Arc::new(guard), auth_failures }
     }
 
     /// Answers a request.
     pub(super) async fn answer(self, request: Request<Body>) -> Response<Body> {
         if let Err(refusal) = self.guard.check(&request) {
+            // Or a wrong host would be the way to try tokens without being slowed.
+            if refusal != Refusal::CrossSite
+                && let Some(token) = self.guard.wrong_token(request.headers())
+                && let Some(ClientAddress(address)) = request.extensions().get()
+                && !self.auth_failures.record(*address, Fingerprint::of(token), Means::Header).wait().await
+            {
+                return Problem::too_many_failures().into_response();
+            }
             return refusal.respond(&request);
         }
-        self.router.oneshot(request).await.unwrap_or_else(|never| match never {})
+        let is_personal = matches!(*request.method(), Method::GET | Method::HEAD) && has_credential(&request);
+        let mut response = self.router.oneshot(request).await.unwrap_or_else(|never| match never {});
+        if is_personal {
+            make_private(response.headers_mut());
+        }
+        response
+    }
+}
+
+/// Keeps an answer out of caches that several users share.
+fn make_private(headers: &mut HeaderMap) {
+    let now = headers.get(header::CACHE_CONTROL).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let directives: Vec<_> = now.split(',').map(str::trim).filter(|it| !it.is_empty() && *it != "public").collect();
+    if directives.iter().any(|it| matches!(*it, "private" | "no-store")) {
+        return;
+    }
+    let private = [&["private"], directives.as_slice()].concat().join(", ");
+    // It was made of a header and a word.
+    if let Ok(private) = HeaderValue::try_from(private) {
+        headers.insert(header::CACHE_CONTROL, private);
     }
 }
 
@@ -99,7 +130,7 @@ impl Guard {
             Ok(_) => Err(Refusal::Misdirected),
             Err(refusal) => Err(*refusal),
         };
-        if is_ours.is_err() && route != Route::Health && !self.has_credential(headers) {
+        if is_ours.is_err() && route != Route::Health && !self.has_valid_token(headers) {
             return is_ours;
         }
         if self.is_of_this_site(request.method(), route, authority.ok().as_ref(), headers) {
@@ -131,10 +162,18 @@ impl Guard {
     }
 
     /// Whether the request has a token in a header, which no page of another site can add.
-    fn has_credential(&self, headers: &HeaderMap) -> bool {
-        let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        !self.tokens.is_open() && self.tokens.viewer(authorization.map(bearer)).is_some()
+    fn has_valid_token(&self, headers: &HeaderMap) -> bool {
+        token(headers).is_some_and(|token| !self.tokens.is_open() && self.tokens.viewer(Some(token)).is_some())
     }
+
+    /// The token of a request that is not one of this server's.
+    fn wrong_token<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
+        token(headers).filter(|token| self.tokens.viewer(Some(token)).is_none())
+    }
+}
+
+fn token(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::AUTHORIZATION).map(|value| bearer(value.to_str().unwrap_or_default()))
 }
 
 /// What pages of other sites may link to or show: pages, and badges as images.

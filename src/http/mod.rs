@@ -1,5 +1,7 @@
 //! Routes, and the transports that bring a status to its watchers.
 
+/// Failed authentications.
+mod auth_failures;
 /// Hosts and origins.
 mod authority;
 /// `GET /badge/{pipeline}.svg`: the overall status as a picture.
@@ -86,6 +88,7 @@ use crate::domain::report::ReportKind;
 use crate::domain::viewer::Viewer;
 use crate::error::Error;
 use crate::graphql::Graphql;
+pub use crate::http::auth_failures::AuthFailures;
 pub use crate::http::authority::{AllowedHost, Hosts, PublicUrl};
 pub use crate::http::graphql::{Form, from_query, wants_events};
 pub use crate::http::graphql_sse::single::Reservations;
@@ -131,6 +134,8 @@ pub struct Services {
     pub streams: Streams,
     /// Who may do anything at all.
     pub tokens: Tokens,
+    /// Wrong tokens.
+    pub auth_failures: Arc<AuthFailures>,
     /// What one client may do.
     pub limits: Limits,
     /// The memory that request bodies may take.
@@ -179,6 +184,7 @@ impl CorsOrigins {
 /// All routes, of a server that has these names.
 pub fn router(services: Services, cors: &CorsOrigins, hosts: Hosts) -> Routes {
     let guard = Guard { hosts, cors: cors.clone(), tokens: services.tokens.clone() };
+    let auth_failures = Arc::clone(&services.auth_failures);
     let ingest = |kind| post(move |state, viewer, request| ingest::record(kind, state, viewer, request));
     let router = Router::new()
         .route("/graphql", any(graphql::serve))
@@ -203,7 +209,7 @@ pub fn router(services: Services, cors: &CorsOrigins, hosts: Hosts) -> Routes {
     // Where no other origin may read anything, there is nothing to say about it.
     let router = if *cors == CorsOrigins::None { router } else { router.layer(cors_layer(cors)) };
     // One pointer: every request copies it several times.
-    Routes::new(router.with_state(Arc::new(services)), guard)
+    Routes::new(router.with_state(Arc::new(services)), guard, auth_failures)
 }
 
 fn cors_layer(origins: &CorsOrigins) -> CorsLayer {

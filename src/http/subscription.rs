@@ -120,7 +120,8 @@ mod tests {
 
     #[test]
     fn the_same_is_the_same_and_nothing_else() {
-        let key = |json: serde_json::Value| key(&Parameters::from_json(json).expect("good parameters"), Viewer);
+        let key =
+            |json: serde_json::Value| key(&Parameters::from_json(json).expect("good parameters"), Viewer::default());
         let one = key(json!({"query": "{ a }", "variables": {"a": 1, "b": [{"c": 2, "d": 3}]}}));
         for (is_same, other) in [
             (true, json!({"query": "{ a }", "variables": {"b": [{"d": 3, "c": 2}], "a": 1}, "operationName": null})),

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Request, StatusCode, Uri, header};
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
-use crate::domain::viewer::Viewer;
+use crate::domain::viewer::{Actor, Fingerprint, Viewer};
 use crate::http::Services;
+use crate::http::auth_failures::Means;
 use crate::http::caller::Caller;
 use crate::http::problem::Problem;
 
@@ -32,12 +33,13 @@ impl Tokens {
     /// Who somebody is who has this token, or none; nobody when it is not one of these.
     pub fn viewer(&self, token: Option<&str>) -> Option<Viewer> {
         if self.is_open() {
-            return Some(Viewer);
+            return Some(Viewer::default());
         }
         let digest = digest(token?);
         // All are compared, and each as a whole: how long it takes says nothing about them.
         let compare = |found, one: &[u8; 32]| found | one.ct_eq(&digest);
-        bool::from(self.digests.iter().fold(Choice::from(0), compare)).then_some(Viewer)
+        let is_one = bool::from(self.digests.iter().fold(Choice::from(0), compare));
+        is_one.then(|| Viewer::new(Actor { token: Some(Fingerprint::of_digest(&digest)), address: None }))
     }
 }
 
@@ -63,36 +65,55 @@ pub(super) fn bearer(authorization: &str) -> &str {
     scheme.map_or("", |(_, token)| token.trim())
 }
 
+/// The name of a token in the query.
+const QUERY: &str = "access_token";
+
 /// A browser's `EventSource` and `WebSocket` cannot set headers: they name the token in the query (RFC 6750, 2.3).
 pub fn named(uri: &Uri, headers: &HeaderMap) -> Option<String> {
     if let Some(authorization) = headers.get(header::AUTHORIZATION) {
         return Some(bearer(authorization.to_str().unwrap_or_default()).to_owned());
     }
     let Query(mut query) = Query::<HashMap<String, String>>::try_from_uri(uri).ok()?;
-    query.remove("access_token")
+    query.remove(QUERY)
+}
+
+/// Whether the request has a credential, valid or not.
+pub(super) fn has_credential<B>(request: &Request<B>) -> bool {
+    let is_token = |pair: &str| pair.strip_prefix(QUERY).is_some_and(|rest| rest.starts_with('='));
+    request.headers().contains_key(header::AUTHORIZATION)
+        || request.uri().query().is_some_and(|query| query.split('&').any(is_token))
 }
 
 impl FromRequestParts<Arc<Services>> for Viewer {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, services: &Arc<Services>) -> Result<Self, Problem> {
+        // Every request that arrives over the network has one; copying all of it would cost each poll.
+        let caller = parts.extensions.get::<Caller>();
+        let caller = caller.ok_or_else(|| Problem::bad_request("the request has no connection"))?;
+        let address = caller.address;
         let tokens = &services.tokens;
         if tokens.is_open() {
-            return Ok(Self);
+            return Ok(Self::default().at(address));
         }
         let named = named(&parts.uri, &parts.headers);
-        let viewer = tokens.viewer(named.as_deref());
-        if viewer.is_some()
-            && let Some(caller) = parts.extensions.get::<Caller>()
-        {
+        if let Some(viewer) = tokens.viewer(named.as_deref()) {
             caller.seat.leave();
+            return Ok(viewer.at(address));
         }
-        viewer.ok_or_else(|| {
-            let what =
-                if named.is_some() { "the token is none of this server's" } else { "this server asks for a token" };
-            let remedy = "send one as Authorization: Bearer <token> or, where headers cannot be set, as ?access_token=";
-            Problem::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", format!("{what}; {remedy}"))
-        })
+        let what = match &named {
+            None => "this server asks for a token",
+            Some(token) => {
+                let is_in_header = parts.headers.contains_key(header::AUTHORIZATION);
+                let means = if is_in_header { Means::Header } else { Means::Query };
+                if !services.auth_failures.record(address, Fingerprint::of(token), means).wait().await {
+                    return Err(Problem::too_many_failures());
+                }
+                "the token is none of this server's"
+            }
+        };
+        let remedy = "send one as Authorization: Bearer <token> or, where headers cannot be set, as ?access_token=";
+        Err(Problem::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", format!("{what}; {remedy}")))
     }
 }
 

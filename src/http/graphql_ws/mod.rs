@@ -6,6 +6,7 @@ mod init_wait;
 pub mod session;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,9 +17,10 @@ use bytes::Bytes;
 use tokio_util::task::AbortOnDropHandle;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 
-use crate::domain::viewer::Viewer;
+use crate::domain::viewer::{Fingerprint, Viewer};
 use crate::graphql::answer::Answer;
 use crate::graphql::operation::Parameters;
+use crate::http::auth_failures::{Means, Penalty};
 use crate::http::caller::Caller;
 use crate::http::frame::{Close, write_header, write_text};
 pub use crate::http::graphql_ws::init_wait::InitWait;
@@ -77,6 +79,7 @@ pub(super) fn serve(
     }
     let mut response = socket::handshake(version, headers, Some(PROTOCOL))?;
     services.streams.check_running()?;
+    let address = caller.address;
     // A client that is not known waits in the lobby, and takes no place that one who is known could have.
     let (permit, unknown) = match viewer {
         Some(_) => (Some(services.streams.admit(&caller, &MANNER)?), None),
@@ -88,7 +91,7 @@ pub(super) fn serve(
             caller.seat.hand_over(&peer);
         }
         let tasks = services.streams.tasks.clone();
-        tasks.spawn(converse(peer, already, services, viewer, unknown));
+        tasks.spawn(converse(peer, already, services, viewer, address, unknown));
     });
     Ok(response)
 }
@@ -97,6 +100,7 @@ pub(super) fn serve(
 struct Conversation {
     services: Arc<Services>,
     viewer: Option<Viewer>,
+    address: IpAddr,
     /// The client of a connection that waits in the lobby.
     unknown: Option<Caller>,
     session: Session,
@@ -110,6 +114,7 @@ async fn converse(
     already: Bytes,
     services: Arc<Services>,
     viewer: Option<Viewer>,
+    address: IpAddr,
     unknown: Option<Caller>,
 ) {
     let is_acknowledged = Arc::new(AtomicBool::new(false));
@@ -118,6 +123,7 @@ async fn converse(
     let mut conversation = Box::new(Conversation {
         services,
         viewer,
+        address,
         unknown,
         session: Session::default(),
         running: HashMap::new(),
@@ -135,7 +141,10 @@ impl Conversation {
             Effect::Acknowledge { token } => {
                 // What the message says counts; the handshake's credentials do where it says nothing.
                 if let Some(token) = &token {
-                    self.viewer = self.services.tokens.viewer(Some(token));
+                    self.viewer = self.services.tokens.viewer(Some(token)).map(|viewer| viewer.at(self.address));
+                    if self.viewer.is_none() {
+                        return self.refuse(peer, token);
+                    }
                 }
                 if self.viewer.is_none() {
                     return Err(Close::new(4403, "Forbidden"));
@@ -156,6 +165,24 @@ impl Conversation {
             }
             Effect::Stop { id } => drop(self.running.remove(&id)),
         }
+        Ok(())
+    }
+
+    /// Closes a connection whose token is wrong, after a while if many of them are.
+    fn refuse(&self, peer: &Arc<Peer>, token: &str) -> Result<(), Close> {
+        let forbidden = Close::new(4403, "Forbidden");
+        let failures = &self.services.auth_failures;
+        let penalty = failures.record(self.address, Fingerprint::of(token), Means::ConnectionInit);
+        if !matches!(penalty, Penalty::Delay(_)) {
+            return Err(forbidden);
+        }
+        let peer = Arc::downgrade(peer);
+        self.services.streams.tasks.spawn(async move {
+            penalty.wait().await;
+            if let Some(peer) = peer.upgrade() {
+                socket::close(&peer, &forbidden);
+            }
+        });
         Ok(())
     }
 

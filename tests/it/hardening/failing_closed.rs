@@ -3,8 +3,15 @@
 use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use crate::support::server::{Process, program};
+use serde_json::json;
+
+use crate::support::honest_clients::{HonestClients, attack_length};
+use crate::support::in_time;
+use crate::support::server::{Process, answer, client, program};
+use crate::support::watchers::Socket;
 
 const TOKEN: &str = "a-token-of-these-tests";
 
@@ -103,4 +110,85 @@ fn open_server_on_a_reachable_address_is_warned_of() {
     // A client's variable protects no server.
     let printed = printed_at_start(&[("PIPEWATCH_TOKEN", TOKEN)], &["--listen", "127.0.0.1:0", "--log", "off"]);
     assert!(printed.contains("PIPEWATCH_TOKENS") && !printed.contains(TOKEN), "{printed}");
+}
+
+/// How a wrong token is sent, and whether its answer is one that came late or at once.
+async fn guess(server: &Process, number: usize) -> (u16, Duration) {
+    let token = format!("a-wrong-token-{number:06}");
+    let url = format!("{}/api/v1/monitoring/pipeline-status", server.url);
+    let begun = Instant::now();
+    let request = match number % 4 {
+        0 => client().get(&url).bearer_auth(token),
+        1 => client().get(format!("{url}?access_token={token}")),
+        2 => client().get(&url).bearer_auth(token).header("host", "evil.example"),
+        _ => {
+            let mut socket = Socket::graphql_unacknowledged(&server.url).await;
+            socket.send(json!({"type": "connection_init", "payload": {"token": token}})).await;
+            return (socket.end().await.expect("a close code"), begun.elapsed());
+        }
+    };
+    let response = in_time("an answer", request.send()).await.expect("an answer");
+    assert_eq!(response.headers().contains_key("retry-after"), response.status() == 429);
+    (response.status().as_u16(), begun.elapsed())
+}
+
+/// The value of a metric of a server with tokens.
+async fn metric(server: &Process, name: &str) -> f64 {
+    let request = client().get(format!("{}/metrics", server.url)).bearer_auth(TOKEN);
+    let text = in_time("an answer", request.send()).await.expect("an answer").text().await.expect("text");
+    let lines = text.lines().filter(|line| line.starts_with(name));
+    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_tokens_are_counted_and_slowed_and_valid_ones_are_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("log");
+    let mut command = serve(folder.path(), &[("PIPEWATCH_TOKENS", TOKEN)], &["--listen", "127.0.0.1:0"]);
+    command.stderr(Stdio::from(File::create(&path).expect("a file")));
+    let server = Arc::new(Process::start(command));
+    let honest = HonestClients::start(&server, Some(TOKEN)).await;
+    let begun = Instant::now();
+    let mut attackers = tokio::task::JoinSet::new();
+    for attacker in 0..16 {
+        let server = Arc::clone(&server);
+        attackers.spawn(async move {
+            let mut answers = Vec::new();
+            for number in (attacker * 1_000).. {
+                answers.push(guess(&server, number).await);
+                if begun.elapsed() > attack_length() {
+                    break;
+                }
+            }
+            answers
+        });
+    }
+    let mut answers = Vec::new();
+    while let Some(of_one) = attackers.join_next().await {
+        answers.extend(of_one.expect("no panic"));
+    }
+    // From the same address: whoever has a valid token waits for nothing.
+    for _ in 0..20 {
+        let request = client().get(format!("{}/api/v1/monitoring/pipeline-status", server.url)).bearer_auth(TOKEN);
+        let asked = Instant::now();
+        assert_eq!(answer(request).await.0, 200);
+        assert!(asked.elapsed() < Duration::from_millis(900), "{:?}", asked.elapsed());
+    }
+    assert!(answers.iter().all(|(status, _)| [401, 421, 429, 4403].contains(status)), "{answers:?}");
+    let prompt = answers.iter().filter(|(status, after)| *status != 429 && *after < Duration::from_secs(1)).count();
+    let refill = usize::try_from(begun.elapsed().as_secs() / 6).expect("a short time");
+    assert!(prompt <= 10 + refill + 1, "{prompt} of {} at once", answers.len());
+    assert!(answers.len() > prompt, "{answers:?}");
+    let counted = metric(&server, "pipewatch_authentication_failures_total").await;
+    assert!((counted - f64::from(u32::try_from(answers.len()).expect("few"))).abs() < 0.5, "{counted}: {answers:?}");
+    honest.finish(&server).await;
+
+    let log = std::fs::read_to_string(&path).expect("the log");
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("a credential was refused")).collect();
+    let seconds = usize::try_from(begun.elapsed().as_secs()).expect("a short time");
+    assert!((1..=10 + seconds + 1).contains(&lines.len()), "{} lines of {}", lines.len(), answers.len());
+    for part in ["pipewatch::audit", "who=", "from=127.0.0.1", "means=", "unlogged="] {
+        assert!(lines[0].contains(part), "{part} in {}", lines[0]);
+    }
+    assert!(!log.contains("a-wrong-token") && !log.contains(TOKEN), "{log}");
 }

@@ -3,6 +3,8 @@
 
 /// Subscriptions to the events of alerts.
 mod alert_events;
+/// Logs, caches and metrics.
+mod audit;
 /// Arguments, fields and parameters.
 mod bad_input;
 /// Request bodies.

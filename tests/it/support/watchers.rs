@@ -49,10 +49,15 @@ impl Socket {
 
     /// The same of a server at this URL.
     pub(crate) async fn graphql_at(url: &str) -> Self {
-        let mut socket = Self::open_at(url, "/graphql", Some("graphql-transport-ws")).await.expect("an open socket");
+        let mut socket = Self::graphql_unacknowledged(url).await;
         socket.send(json!({"type": "connection_init"})).await;
         assert_eq!(socket.next().await, json!({"type": "connection_ack"}));
         socket
+    }
+
+    /// graphql-transport-ws, not yet initialised.
+    pub(crate) async fn graphql_unacknowledged(url: &str) -> Self {
+        Self::open_at(url, "/graphql", Some("graphql-transport-ws")).await.expect("an open socket")
     }
 
     /// Begins an operation.

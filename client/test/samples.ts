@@ -55,6 +55,8 @@ export function status(change: Partial<PipelineStatus> = {}): PipelineStatus {
       },
     ],
     anomalies: [],
+    anomaliesOmitted: 0,
+    alertsOmitted: 0,
     alerts: [
       {
         id: '1',
@@ -125,6 +127,8 @@ export const PLAIN = {
     },
   ],
   anomalies: [],
+  anomalies_omitted: 0,
+  alerts_omitted: 0,
   alerts: [
     {
       id: '1',

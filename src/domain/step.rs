@@ -1,5 +1,7 @@
 //! The steps of a run, and those of a pipeline's last cycle.
 
+use std::collections::HashMap;
+
 use chrono::TimeDelta;
 use serde::Serialize;
 
@@ -80,15 +82,16 @@ pub struct PipelineStep {
 /// Takes the steps of several runs together, in the order in which the runs have them.
 pub fn cycle<'a>(runs: impl IntoIterator<Item = &'a [Step]>) -> Vec<PipelineStep> {
     let mut steps: Vec<(usize, Vec<&Step>)> = Vec::new();
+    let mut places: HashMap<&StepName, usize> = HashMap::new();
     for run in runs {
         for (position, step) in run.iter().enumerate() {
-            match steps.iter_mut().find(|(_, same)| same[0].name == step.name) {
-                Some((first, same)) => {
-                    *first = position.max(*first);
-                    same.push(step);
-                }
-                None => steps.push((position, vec![step])),
+            let place = *places.entry(&step.name).or_insert(steps.len());
+            if place == steps.len() {
+                steps.push((position, Vec::new()));
             }
+            let (first, same) = &mut steps[place];
+            *first = position.max(*first);
+            same.push(step);
         }
     }
     // A run that leaves a step out does not move the steps behind it forward.

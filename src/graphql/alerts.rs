@@ -12,7 +12,7 @@ use crate::domain::pipeline::PipelineKey;
 use crate::domain::time::rfc3339;
 use crate::domain::viewer::Viewer;
 use crate::error::Error;
-use crate::graphql::connection::{Cursor, after, connection, first};
+use crate::graphql::connection::{Cursor, after, at_most, connection, first};
 use crate::graphql::types::alert::{AlertEvent, AlertRecord, AlertSilence, AlertStateValue, RuleValue};
 use crate::graphql::types::scalar::DateTime;
 use crate::graphql::{Services, audit, bad_input, coded, error, pipeline as visible, storable};
@@ -46,9 +46,10 @@ impl AlertQuery {
         Ok(connection(page, request.after.is_none(), |alert| Position { at: alert.changed_at, id: alert.id }))
     }
 
-    /// What keeps alerts quiet now, or will: the last to end first.
-    async fn alert_silences(&self, ctx: &Context<'_>) -> Result<Vec<AlertSilence>> {
-        let silences = ctx.data::<Services>()?.store.alert_silences().await.map_err(error)?;
+    /// What keeps alerts quiet now, or will: the last to end first, at most 1,000.
+    async fn alert_silences(&self, ctx: &Context<'_>, first: Option<i32>) -> Result<Vec<AlertSilence>> {
+        let first = at_most(first, 1_000)?;
+        let silences = ctx.data::<Services>()?.store.alert_silences(first as u64).await.map_err(error)?;
         Ok(silences.into_iter().map(AlertSilence::from).collect())
     }
 }

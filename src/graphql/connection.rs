@@ -47,6 +47,15 @@ pub(super) fn first(first: i32) -> async_graphql::Result<u64> {
     }
 }
 
+/// How many entries of a list an argument asks for; without it, all that it may have.
+pub(super) fn at_most(first: Option<i32>, most: usize) -> async_graphql::Result<usize> {
+    let Some(first) = first else { return Ok(most) };
+    match usize::try_from(first) {
+        Ok(entries) if (1..=most).contains(&entries) => Ok(entries),
+        _ => Err(bad_input(format!("first: {first} is not from 1 to {most}"))),
+    }
+}
+
 /// The place that an argument names.
 pub(super) fn after(after: Option<&str>) -> async_graphql::Result<Option<Position>> {
     let cursor = after.map(Cursor::decode_cursor).transpose();

@@ -7,13 +7,15 @@ use crate::domain::run::{Outcome, RunState};
 use crate::domain::source::SourceKey;
 use crate::domain::viewer::Viewer;
 use crate::error::Error;
-use crate::graphql::connection::{Cursor, after, connection, first};
+use crate::graphql::connection::{Cursor, after, at_most, connection, first};
 use crate::graphql::types::anomaly::Anomaly;
 use crate::graphql::types::history::{DataQualityMetric, MetricTypeValue, OutcomeValue, Source, SourceRun};
 use crate::graphql::types::quality_history::{BucketValue, QualityHistory};
-use crate::graphql::types::scalar::DateTime;
+use crate::graphql::types::scalar::{Count, DateTime};
 use crate::graphql::types::status::{PipelineStatus, PipelineSummary};
 use crate::graphql::{Services, bad_input, error, pipeline as visible};
+use crate::live::snapshot::Listing;
+use crate::monitor::OVERVIEW;
 use crate::store::history::{PageRequest, Position};
 
 /// What is asked once.
@@ -34,23 +36,43 @@ impl StatusQuery {
         Ok(PipelineStatus(snapshot))
     }
 
-    /// All pipelines, by their keys.
-    async fn pipelines(&self, ctx: &Context<'_>) -> Result<Vec<PipelineSummary>> {
+    /// Pipelines, by their keys: those behind the key `after`, at most 1,000. `pipelineCount` says how many there are.
+    async fn pipelines(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<Vec<PipelineSummary>> {
         let viewer = ctx.data::<Viewer>()?;
-        let overview = ctx.data::<Services>()?.monitor.overview().await.map_err(error)?;
+        let first = at_most(first, OVERVIEW)?;
+        let after: Option<PipelineKey> =
+            after.map(|after| after.parse()).transpose().map_err(|error| bad_input(format!("after: {error}")))?;
+        let overview = ctx.data::<Services>()?.monitor.overview(after.as_ref(), first).await.map_err(error)?;
         let seen = overview.into_iter().filter(|snapshot| viewer.may_see(&snapshot.status().pipeline));
         Ok(seen.map(PipelineSummary).collect())
     }
 
-    /// The registered sources of a pipeline, by their keys, the disabled ones too.
+    /// How many pipelines there are.
+    #[allow(clippy::unused_async, reason = "resolvers are asynchronous")]
+    async fn pipeline_count(&self, ctx: &Context<'_>) -> Result<Count> {
+        Ok(Count(ctx.data::<Services>()?.store.count_pipelines() as u64))
+    }
+
+    /// The registered sources of a pipeline, by their keys, the disabled ones too: those behind the key `after`, at most
+    /// 5,000.
     async fn sources(
         &self,
         ctx: &Context<'_>,
         #[graphql(default = "default")] pipeline: String,
+        first: Option<i32>,
+        after: Option<String>,
     ) -> Result<Vec<Source>> {
         let key = known(ctx, &pipeline)?;
+        let first = at_most(first, Listing::MOST)?;
+        let after: Option<SourceKey> =
+            after.map(|after| after.parse()).transpose().map_err(|error| bad_input(format!("after: {error}")))?;
         let store = &ctx.data::<Services>()?.store;
-        let sources = store.sources(&key).await.map_err(error)?;
+        let sources = store.sources(&key, after.as_ref(), first as u64).await.map_err(error)?;
         Ok(sources.into_iter().map(Source::from).collect())
     }
 

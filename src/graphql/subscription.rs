@@ -23,7 +23,7 @@ impl StatusSubscription {
         Ok(watch.into_stream().map(PipelineStatus))
     }
 
-    /// All pipelines, by their keys: the whole list again whenever it differs and once an interval.
+    /// All pipelines, by their keys, at most 1,000: the whole list again whenever it differs and once an interval.
     #[allow(clippy::unused_async, reason = "resolvers are asynchronous")]
     async fn pipelines_updates(&self, ctx: &Context<'_>) -> Result<impl Stream<Item = Vec<PipelineSummary>> + use<>> {
         let viewer = *ctx.data::<Viewer>()?;

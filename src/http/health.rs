@@ -51,7 +51,7 @@ pub(super) async fn serve(State(services): State<Arc<Services>>) -> Response {
         "clock": part(clock),
         "evaluation": part(evaluation),
         "connections": services.streams.registry.len(),
-        "pipelines": services.store.known_pipelines().len(),
+        "pipelines": services.store.count_pipelines(),
     });
     let status = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(health)).into_response()

@@ -23,9 +23,12 @@ pub(super) fn render(status: &PipelineStatus, listed: usize, timestamp: Option<T
         timestamp: timestamp.map(rfc3339),
         scraping_health: PlainHealth::of(&status.scraping_health, listed),
         data_quality: PlainQuality::of(&status.data_quality),
-        steps: status.steps.iter().map(PlainStep::of).collect(),
-        anomalies: &status.anomalies,
-        alerts: &status.alerts,
+        steps: status.steps.listed.iter().map(PlainStep::of).collect(),
+        steps_omitted: status.steps.omitted,
+        anomalies: &status.anomalies.listed,
+        anomalies_omitted: status.anomalies.omitted,
+        alerts: &status.alerts.listed,
+        alerts_omitted: status.alerts.omitted,
         overall_status: status.overall_status,
     };
     serde_json::to_vec(&plain).expect("plain structures always serialise")
@@ -40,8 +43,11 @@ struct Plain<'a> {
     scraping_health: PlainHealth<'a>,
     data_quality: PlainQuality<'a>,
     steps: Vec<PlainStep<'a>>,
+    steps_omitted: u64,
     anomalies: &'a [Anomaly],
+    anomalies_omitted: u64,
     alerts: &'a [Alert],
+    alerts_omitted: u64,
     overall_status: Health,
 }
 

@@ -25,7 +25,7 @@ pub enum Listing {
     /// The worst ones, at most [`Listing::WORST`].
     #[default]
     Worst,
-    /// All of them.
+    /// All of them, at most [`Listing::MOST`].
     All,
     /// None of them.
     None,
@@ -34,12 +34,14 @@ pub enum Listing {
 impl Listing {
     /// How many sources are listed unless all are asked for.
     pub const WORST: usize = 50;
+    /// How many are listed where all are asked for: a pipeline has no more, unless a setting allows it.
+    pub const MOST: usize = 5_000;
 
     /// The length of the list, of `sources`.
     fn length(self, sources: usize) -> usize {
         match self {
             Self::Worst => sources.min(Self::WORST),
-            Self::All => sources,
+            Self::All => sources.min(Self::MOST),
             Self::None => 0,
         }
     }
@@ -114,7 +116,7 @@ mod tests {
     use super::*;
     use crate::domain::pipeline::PipelineKey;
     use crate::domain::run::{LastRun, RunState};
-    use crate::domain::status::{Facts, Rules, SourceFacts, evaluate};
+    use crate::domain::status::{Excerpt, Facts, Rules, SourceFacts, evaluate};
     use crate::domain::time::parse_rfc3339;
 
     fn now() -> Timestamp {
@@ -137,9 +139,9 @@ mod tests {
             sources: sources.collect(),
             articles_collected: 0,
             events_extracted: 0,
-            steps: vec![],
-            alerts: vec![],
-            anomalies: vec![],
+            steps: Excerpt::default(),
+            alerts: Excerpt::default(),
+            anomalies: Excerpt::default(),
             metrics: vec![],
             conflict_events: None,
         };

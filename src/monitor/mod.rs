@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::Stream;
+use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -32,7 +33,12 @@ use crate::monitor::keeper::Keeper;
 use crate::self_check::SelfCheck;
 use crate::store::Store;
 
-/// All pipelines, by their keys.
+/// Pipelines that an overview has at most: the first by their keys.
+pub const OVERVIEW: usize = 1_000;
+/// Pipelines that are computed for an overview at a time.
+const AT_A_TIME: usize = 32;
+
+/// Pipelines, by their keys.
 pub type Overview = Vec<Arc<Snapshot>>;
 
 /// When to compute.
@@ -159,12 +165,13 @@ impl Monitor {
         }
     }
 
-    /// The snapshots of all pipelines, up to date.
-    pub async fn overview(&self) -> Result<Overview> {
-        let keys = self.shared.store.known_pipelines();
-        let snapshots = futures_util::future::join_all(keys.iter().map(|key| self.current(key))).await;
-        let gone = |snapshot: &Result<_>| matches!(snapshot, Err(Error::PipelineNotFound(_)));
-        snapshots.into_iter().filter(|snapshot| !gone(snapshot)).collect()
+    /// The snapshots of the pipelines behind a key, by their keys, at most so many. Up to date.
+    pub async fn overview(&self, after: Option<&PipelineKey>, most: usize) -> Result<Overview> {
+        let keys = self.shared.store.known_pipelines(after, most);
+        let snapshots = stream::iter(keys).map(async |key| self.current(&key).await).buffered(AT_A_TIME);
+        let is_gone = |snapshot: &Result<_>| matches!(snapshot, Err(Error::PipelineNotFound(_)));
+        let snapshots: Vec<_> = snapshots.collect().await;
+        snapshots.into_iter().filter(|snapshot| !is_gone(snapshot)).collect()
     }
 
     /// The events of the alerts of a pipeline, or of all and of the server itself, each once and in order: after the number
@@ -178,7 +185,8 @@ impl Monitor {
         Arc::clone(alert_feed).follow(tasks, stop, pipeline, since).await
     }
 
-    /// Watches all pipelines: the list of their snapshots, again whenever it differs and once an interval.
+    /// Watches all pipelines, as far as [`OVERVIEW`]: the list of their snapshots, again whenever it differs and once an
+    /// interval.
     pub fn watch_overview(&self) -> Watch<Overview> {
         let mut slot = self.shared.overview.lock().unwrap_or_else(PoisonError::into_inner);
         let channel = slot.get_or_insert_with(|| {

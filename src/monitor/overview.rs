@@ -1,12 +1,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
+use futures_util::stream::{self, StreamExt as _};
 use tokio::time::{Instant, sleep_until};
 
 use crate::domain::pipeline::PipelineKey;
 use crate::live::channel::{Channel, Watch};
 use crate::live::snapshot::Snapshot;
-use crate::monitor::{Monitor, Overview};
+use crate::monitor::{AT_A_TIME, Monitor, OVERVIEW, Overview};
 
 /// Watches every pipeline while somebody watches them all, and publishes the list.
 pub(super) async fn run(monitor: Monitor, channel: Arc<Channel<Overview>>) {
@@ -46,11 +47,11 @@ pub(super) async fn run(monitor: Monitor, channel: Arc<Channel<Overview>>) {
 
 /// Watches the pipelines that came, and no longer those that went.
 async fn watch_all(monitor: &Monitor, watches: &mut BTreeMap<PipelineKey, Watch<Snapshot>>) {
-    let known = monitor.shared.store.known_pipelines();
+    let known = monitor.shared.store.known_pipelines(None, OVERVIEW);
     watches.retain(|key, watch| known.binary_search(key).is_ok() && !watch.has_ended());
     let new: Vec<PipelineKey> = known.into_iter().filter(|key| !watches.contains_key(key)).collect();
-    let came = futures_util::future::join_all(new.iter().map(|key| monitor.watch(key))).await;
-    for (key, watch) in new.into_iter().zip(came) {
+    let watching = stream::iter(new).map(async |key| (monitor.watch(&key).await, key)).buffered(AT_A_TIME);
+    for (watch, key) in watching.collect::<Vec<_>>().await {
         match watch {
             Ok(watch) => drop(watches.insert(key, watch)),
             // It is tried again at the next change.

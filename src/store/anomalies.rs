@@ -3,7 +3,7 @@
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _,
+    QuerySelect as _, Select,
 };
 use uuid::Uuid;
 
@@ -11,6 +11,7 @@ use crate::domain::anomaly::{Anomaly, Finding, Severity, Subject};
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::rollup::Series;
 use crate::domain::source::SourceKey;
+use crate::domain::status::{Excerpt, LISTED};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::entity::{anomaly, judgement};
@@ -19,9 +20,6 @@ use crate::store::leases::{Lease, is_held};
 use crate::store::record::ROWS;
 use crate::store::registry::raise;
 use crate::store::{Store, stored};
-
-/// Anomalies that a status shows, at most.
-const SHOWN: u64 = 50;
 
 impl Store {
     /// Keeps what was found in a pipeline, and that its hours before `judged_to` are judged. What was found before is kept
@@ -115,24 +113,57 @@ impl Store {
     }
 }
 
-/// What is unusual in a pipeline since an instant: the gravest first, then the newest.
-pub(super) async fn recent_anomalies(
+/// What is unusual in a pipeline since an instant: the most severe first, then the newest. All are counted by an index, and
+/// only those that are listed are read.
+pub(super) async fn worst_anomalies(
     connection: &impl ConnectionTrait,
     pipeline: &PipelineKey,
     since: Timestamp,
-) -> Result<Vec<Anomaly>> {
-    let rows = anomaly::Entity::find()
+) -> Result<Excerpt<Anomaly>> {
+    let counts: Vec<(String, i64)> =
+        select_counts(pipeline, since).into_tuple().all(connection).await.map_err(Error::database)?;
+    let mut worst = Excerpt::default();
+    for severity in Severity::WORST_FIRST {
+        let count = counts.iter().find(|row| row.0 == severity.as_str()).map_or(0, |row| row.1.unsigned_abs());
+        let (room, before) = (LISTED - worst.listed.len(), worst.listed.len() as u64);
+        if count > 0 && room > 0 {
+            let rows = select_worst(pipeline, severity, since, room).all(connection).await;
+            for row in rows.map_err(Error::database)? {
+                worst.listed.push(found(row)?);
+            }
+        }
+        worst.omitted += count.saturating_sub(worst.listed.len() as u64 - before);
+    }
+    Ok(worst)
+}
+
+/// How many there are of each severity.
+pub(super) fn select_counts(pipeline: &PipelineKey, since: Timestamp) -> Select<anomaly::Entity> {
+    anomaly::Entity::find()
+        .select_only()
+        .column(anomaly::Column::Severity)
+        .column_as(anomaly::Column::Id.count(), "anomalies")
         .filter(anomaly::Column::Pipeline.eq(pipeline.as_str()))
+        // All there are, so that the index which begins with them serves.
+        .filter(anomaly::Column::Severity.is_in(Severity::WORST_FIRST.map(Severity::as_str)))
+        .filter(anomaly::Column::BucketStart.gt(since))
+        .group_by(anomaly::Column::Severity)
+}
+
+/// The newest of a severity.
+pub(super) fn select_worst(
+    pipeline: &PipelineKey,
+    severity: Severity,
+    since: Timestamp,
+    most: usize,
+) -> Select<anomaly::Entity> {
+    anomaly::Entity::find()
+        .filter(anomaly::Column::Pipeline.eq(pipeline.as_str()))
+        .filter(anomaly::Column::Severity.eq(severity.as_str()))
         .filter(anomaly::Column::BucketStart.gt(since))
         .order_by_desc(anomaly::Column::BucketStart)
-        .order_by_asc(anomaly::Column::Id)
-        .limit(SHOWN)
-        .all(connection)
-        .await
-        .map_err(Error::database)?;
-    let mut anomalies = rows.into_iter().map(found).collect::<Result<Vec<_>>>()?;
-    anomalies.sort_by_key(|anomaly| std::cmp::Reverse(anomaly.severity));
-    Ok(anomalies)
+        .order_by_desc(anomaly::Column::Id)
+        .limit(most as u64)
 }
 
 fn row(finding: &Finding, now: Timestamp) -> Result<anomaly::ActiveModel> {

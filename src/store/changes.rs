@@ -1,4 +1,5 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -16,7 +17,7 @@ use crate::store::neighbours::Teller;
 #[derive(Debug)]
 pub(super) struct Changes {
     // A std mutex: held for a map look-up only, never across an await.
-    by_pipeline: Mutex<HashMap<PipelineKey, watch::Sender<Revision>>>,
+    by_pipeline: Mutex<BTreeMap<PipelineKey, watch::Sender<Revision>>>,
     any: watch::Sender<()>,
     /// The last step of an alert that was seen by looking for what others changed.
     last_step: AtomicI64,
@@ -110,11 +111,15 @@ impl Changes {
         self.lock().iter().map(|(key, channel)| (key.clone(), *channel.borrow())).collect()
     }
 
-    /// The pipelines that are known here, by their keys.
-    pub(super) fn pipelines(&self) -> Vec<PipelineKey> {
-        let mut keys: Vec<PipelineKey> = self.lock().keys().cloned().collect();
-        keys.sort_unstable();
-        keys
+    /// The pipelines that are known here behind a key, by their keys, at most so many.
+    pub(super) fn pipelines(&self, after: Option<&PipelineKey>, most: usize) -> Vec<PipelineKey> {
+        let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.lock().range::<PipelineKey, _>((begin, Bound::Unbounded)).take(most).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// How many pipelines are known here.
+    pub(super) fn count(&self) -> usize {
+        self.lock().len()
     }
 
     /// The newest committed revision of a pipeline, if it is known here.
@@ -138,7 +143,7 @@ impl Changes {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<PipelineKey, watch::Sender<Revision>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<PipelineKey, watch::Sender<Revision>>> {
         self.by_pipeline.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

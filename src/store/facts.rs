@@ -5,7 +5,6 @@ use sea_orm::{
     ColumnTrait as _, DbBackend, EntityTrait as _, FromQueryResult, QueryFilter as _, QuerySelect as _, Select,
 };
 
-use crate::domain::alert::{Alert, Tracked};
 use crate::domain::check::Quality;
 use crate::domain::counts::Counts;
 use crate::domain::metric::MetricType;
@@ -15,8 +14,8 @@ use crate::domain::run::{LastRun, RunState};
 use crate::domain::status::{Facts, MetricSums, QualitySums, SourceFacts};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::store::alerts::open_alerts;
-use crate::store::anomalies::recent_anomalies;
+use crate::store::alerts::read::worst_alerts;
+use crate::store::anomalies::worst_anomalies;
 use crate::store::entity::{conflict_event, data_quality_metric, metric_check, pipeline, source, source_run};
 use crate::store::started_runs::running;
 use crate::store::steps::last_cycle;
@@ -101,9 +100,9 @@ async fn facts(
         sources: source_facts(transaction, key, runs).await?,
         articles_collected: unsigned(articles),
         events_extracted: unsigned(events),
-        steps: last_cycle(transaction, key, since).await?,
-        alerts: active_alerts(transaction, key).await?,
-        anomalies: recent_anomalies(transaction, key, since).await?,
+        steps: last_cycle(transaction, key, since).await?.into(),
+        alerts: worst_alerts(transaction, key).await?,
+        anomalies: worst_anomalies(transaction, key, since).await?,
         metrics,
         conflict_events,
     }))
@@ -142,14 +141,6 @@ pub(super) fn last_run(row: &source::Model) -> Result<Option<LastRun>> {
         (Some(finished_at), Some(state)) => Ok(Some(LastRun { state: stored("the run state", state)?, finished_at })),
         _ => Ok(None),
     }
-}
-
-/// The alerts that somebody should look at, or does: the gravest first.
-async fn active_alerts(transaction: &Transaction, key: &PipelineKey) -> Result<Vec<Alert>> {
-    let open = open_alerts(transaction, Some(key)).await?;
-    let mut active: Vec<Alert> = open.iter().filter(|alert| alert.state.is_active()).map(Tracked::to_alert).collect();
-    active.sort_by_key(|alert| std::cmp::Reverse(alert.severity));
-    Ok(active)
 }
 
 /// How many runs of each source have begun and not ended.

@@ -246,9 +246,14 @@ impl Store {
         self.changes.newest(pipeline)
     }
 
-    /// The pipelines that this server knows of, by their keys. Asks no database.
-    pub fn known_pipelines(&self) -> Vec<PipelineKey> {
-        self.changes.pipelines()
+    /// The pipelines that this server knows of behind a key, by their keys, at most so many. Asks no database.
+    pub fn known_pipelines(&self, after: Option<&PipelineKey>, most: usize) -> Vec<PipelineKey> {
+        self.changes.pipelines(after, most)
+    }
+
+    /// How many pipelines this server knows of. Asks no database.
+    pub fn count_pipelines(&self) -> usize {
+        self.changes.count()
     }
 
     /// Woken by every change of any pipeline that this server makes or learns of.

@@ -4,9 +4,14 @@
 use migration::{Migrator, MigratorTrait as _};
 use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, DbBackend, QueryTrait, Statement};
 
+use crate::domain::alert::AlertState;
+use crate::domain::anomaly::Severity;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::time::Timestamp;
-use crate::store::alerts::read::{AlertRequest, Since, select_events, select_open, select_page};
+use crate::store::alerts::read::{
+    AlertRequest, Since, select_counts, select_events, select_open, select_page, select_worst,
+};
+use crate::store::anomalies;
 use crate::store::facts::{select_check_sums, select_metric_sums, select_run_sums, select_running};
 use crate::store::started_runs::running;
 
@@ -32,6 +37,21 @@ async fn nothing_looks_through_the_past() {
         (sql(&running()), "SCAN source_runs USING INDEX idx_source_runs_running"),
         (sql(&select_open(Some(&key))), "SEARCH alerts USING INDEX idx_alerts_open_pipeline (pipeline=?)"),
         (sql(&select_open(None)), "SEARCH alerts USING INDEX idx_alerts_open_pipeline (pipeline=?)"),
+        (sql(&select_counts(&key)), "SEARCH alerts USING COVERING INDEX idx_alerts_worst (pipeline=?)"),
+        (
+            sql(&select_worst(&key, Severity::High, AlertState::Firing, 100)),
+            "SEARCH alerts USING INDEX idx_alerts_worst (pipeline=? AND severity=? AND state=?)",
+        ),
+        (
+            sql(&anomalies::select_counts(&key, since)),
+            "SEARCH anomalies USING COVERING INDEX idx_anomalies_pipeline_severity_bucket_start_id \
+             (pipeline=? AND severity=? AND bucket_start>?)",
+        ),
+        (
+            sql(&anomalies::select_worst(&key, Severity::High, since, 100)),
+            "SEARCH anomalies USING INDEX idx_anomalies_pipeline_severity_bucket_start_id \
+             (pipeline=? AND severity=? AND bucket_start>?)",
+        ),
         (sql(&select_page(&page)), "SCAN alerts USING INDEX idx_alerts_changed_at_id"),
         (
             sql(&select_events(Some(&key), Since::Event(5))),

@@ -101,11 +101,15 @@ impl Store {
             .map_err(Error::database)
     }
 
-    /// The sources of a pipeline, by their keys.
-    pub async fn sources(&self, pipeline: &PipelineKey) -> Result<Vec<Source>> {
-        let rows = source::Entity::find()
-            .filter(source::Column::Pipeline.eq(pipeline.as_str()))
+    /// The sources of a pipeline behind a key, by their keys, at most so many.
+    pub async fn sources(&self, pipeline: &PipelineKey, after: Option<&SourceKey>, most: u64) -> Result<Vec<Source>> {
+        let mut sources = source::Entity::find().filter(source::Column::Pipeline.eq(pipeline.as_str()));
+        if let Some(after) = after {
+            sources = sources.filter(source::Column::Key.gt(after.as_str()));
+        }
+        let rows = sources
             .order_by_asc(source::Column::Key)
+            .limit(most)
             .all(self.connections.reader())
             .await
             .map_err(Error::database)?;

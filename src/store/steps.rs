@@ -10,21 +10,22 @@ use crate::domain::step::{PipelineStep, Step, cycle};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::entity::{run_step, source};
+use crate::store::record::ROWS;
 use crate::store::stored;
 use crate::store::transaction::Transaction;
 
 /// The steps of these runs, in their order.
 pub(super) async fn steps_of(connection: &impl ConnectionTrait, runs: Vec<Uuid>) -> Result<HashMap<Uuid, Vec<Step>>> {
     let mut steps: HashMap<Uuid, Vec<Step>> = HashMap::new();
-    if runs.is_empty() {
-        return Ok(steps);
+    let mut rows = Vec::new();
+    for runs in runs.chunks(ROWS) {
+        let some = run_step::Entity::find()
+            .filter(run_step::Column::RunId.is_in(runs.iter().copied()))
+            .order_by_asc(run_step::Column::Position)
+            .all(connection)
+            .await;
+        rows.extend(some.map_err(Error::database)?);
     }
-    let rows = run_step::Entity::find()
-        .filter(run_step::Column::RunId.is_in(runs))
-        .order_by_asc(run_step::Column::Position)
-        .all(connection)
-        .await
-        .map_err(Error::database)?;
     for row in rows {
         steps.entry(row.run_id).or_default().push(Step {
             name: stored("the step", &row.name)?,

@@ -35,7 +35,8 @@ async fn old_rows_go_and_their_sums_stay(database: Database) {
     // 90 days before now it is noon of March 17: days go whole.
     book.runs(&[timed("a", "2026-03-16T23:59:59Z"), timed("a", "2026-03-17T00:00:00Z")]).await;
     book.store.close_hours(&RuleBook::default()).await.expect("closed hours");
-    let (before, sources) = (rollups(&database, "default").await, book.store.sources(&PipelineKey::default()).await);
+    let (before, sources) =
+        (rollups(&database, "default").await, book.store.sources(&PipelineKey::default(), None, 100).await);
     assert_eq!(book.store.prune(&RETENTION).await.expect("pruned"), 0);
     book.set_now(NOW);
     assert_eq!(book.store.prune(&RETENTION).await.expect("pruned"), 3, "a run, its metric, and the hour");
@@ -44,7 +45,7 @@ async fn old_rows_go_and_their_sums_stay(database: Database) {
     book.set_now("2026-06-16T12:00:00Z");
     assert_eq!(book.store.prune(&RETENTION).await.expect("pruned"), 3);
     assert_eq!(count(&database, "source_runs").await, 0);
-    let kept = book.store.sources(&PipelineKey::default()).await.expect("sources");
+    let kept = book.store.sources(&PipelineKey::default(), None, 100).await.expect("sources");
     assert_eq!(kept, sources.expect("sources"), "the last run is known for ever");
     book.close().await;
 }

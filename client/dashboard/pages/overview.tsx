@@ -7,6 +7,9 @@ import { HealthMark } from '../parts/health';
 import { hrefs } from '../router';
 import { bySeverity, useTitle, worst } from '../title';
 
+/** The most that the server lists. */
+const LISTED = 1000;
+
 interface OverviewProps extends Omit<FeedSnapshot<unknown>, 'value'> {
   pipelines: readonly PipelineSummary[];
   refresh?: (() => Promise<unknown>) | undefined;
@@ -31,6 +34,9 @@ export function Overview({ pipelines, connection, receivedAt, refresh }: Overvie
         </Title>
         <ConnectionPill connection={connection} receivedAt={receivedAt} refresh={refresh} />
       </div>
+      {pipelines.length >= LISTED && (
+        <p className="dim">The first {count(LISTED)} pipelines are shown; there may be more.</p>
+      )}
       <ul className="cards">
         {sorted.map((it) => (
           <PipelineCard key={it.key} summary={it} />

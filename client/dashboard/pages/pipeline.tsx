@@ -58,7 +58,7 @@ function Details({ status, isKiosk }: { status: PipelineStatus; isKiosk: boolean
   if (health.totalSources === 0) return <Empty pipeline={status.pipeline} title="No source has reported yet" />;
   return (
     <>
-      <Notices alerts={status.alerts} anomalies={status.anomalies} />
+      <Notices status={status} />
       <dl className="figures-row">
         <Figure name="Sources processed" of={`of ${count(health.totalSources)}`}>
           {count(health.sourcesProcessed)}

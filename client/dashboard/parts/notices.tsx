@@ -1,11 +1,13 @@
 import { Alert as Notice } from '@mantine/core';
-import type { Alert, Anomaly } from '../../src/feed';
+import type { PipelineStatus } from '../../src/feed';
+import { count } from '../../src/react/words';
 import { hrefs } from '../router';
 
 const COLOR = { HIGH: 'red', MEDIUM: 'orange', LOW: 'gray' } as const;
 
 /** What the status says that somebody should know. */
-export function Notices({ alerts, anomalies }: { alerts: readonly Alert[]; anomalies: readonly Anomaly[] }) {
+export function Notices({ status }: { status: PipelineStatus }) {
+  const { alerts, anomalies } = status;
   if (alerts.length + anomalies.length === 0) return null;
   return (
     <section aria-label="Alerts and anomalies" className="notices">
@@ -28,6 +30,10 @@ export function Notices({ alerts, anomalies }: { alerts: readonly Alert[]; anoma
           {it.description} {it.source && <span className="dim">{it.source}</span>}
         </Notice>
       ))}
+      {status.alertsOmitted > 0 && <p className="dim">{count(status.alertsOmitted)} more alerts are not listed.</p>}
+      {status.anomaliesOmitted > 0 && (
+        <p className="dim">{count(status.anomaliesOmitted)} more anomalies are not listed.</p>
+      )}
       {alerts.length > 0 && (
         <a href={hrefs.alerts} className="dim">
           All alerts

@@ -51,6 +51,9 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// All of them.
+    pub const WORST_FIRST: [Self; 3] = [Self::High, Self::Medium, Self::Low];
+
     /// As it stands in JSON and in the database: `high`.
     pub fn as_str(self) -> &'static str {
         self.into()

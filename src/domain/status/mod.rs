@@ -70,13 +70,13 @@ pub struct Facts {
     /// Events of all runs in the window.
     pub events_extracted: u64,
     /// The steps of the last cycle, as far as it lies in the window.
-    pub steps: Vec<PipelineStep>,
+    pub steps: Excerpt<PipelineStep>,
     /// The sums of the metrics in the window, one entry a group.
     pub metrics: Vec<MetricSums>,
-    /// Its alerts that are not over.
-    pub alerts: Vec<Alert>,
-    /// What is unusual in the window.
-    pub anomalies: Vec<Anomaly>,
+    /// Its active alerts, the worst first.
+    pub alerts: Excerpt<Alert>,
+    /// What is unusual in the window, the worst first.
+    pub anomalies: Excerpt<Anomaly>,
     /// The old pipeline's own rows in the window; looked at only where no metric has an attempt.
     pub conflict_events: Option<QualitySums>,
 }
@@ -140,6 +140,32 @@ pub enum Basis {
     None,
 }
 
+/// The first entries of a list that may be long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excerpt<T> {
+    /// At most [`LISTED`].
+    pub listed: Vec<T>,
+    /// How many more there are.
+    pub omitted: u64,
+}
+
+/// Entries of one list in a status.
+pub const LISTED: usize = 100;
+
+impl<T> Default for Excerpt<T> {
+    fn default() -> Self {
+        Self { listed: Vec::new(), omitted: 0 }
+    }
+}
+
+impl<T> From<Vec<T>> for Excerpt<T> {
+    fn from(mut all: Vec<T>) -> Self {
+        let omitted = all.len().saturating_sub(LISTED) as u64;
+        all.truncate(LISTED);
+        Self { listed: all, omitted }
+    }
+}
+
 /// The answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PipelineStatus {
@@ -154,11 +180,11 @@ pub struct PipelineStatus {
     /// How good what they bring is.
     pub data_quality: DataQuality,
     /// The steps of the last cycle: the newest run of each source that told of its steps.
-    pub steps: Vec<PipelineStep>,
+    pub steps: Excerpt<PipelineStep>,
     /// What is unusual.
-    pub anomalies: Vec<Anomaly>,
-    /// What somebody should know.
-    pub alerts: Vec<Alert>,
+    pub anomalies: Excerpt<Anomaly>,
+    /// The active alerts.
+    pub alerts: Excerpt<Alert>,
     /// The worst of the parts.
     pub overall_status: Health,
 }
@@ -242,7 +268,8 @@ pub fn evaluate(facts: Facts, rules: &Rules, now: Timestamp) -> PipelineStatus {
         overall_status: Health::worst([
             scraping_health.status,
             data_quality.status,
-            health_of(facts.alerts.iter().map(|alert| (alert.state, alert.severity))),
+            // The worst come first, so what is left out changes nothing.
+            health_of(facts.alerts.listed.iter().map(|alert| (alert.state, alert.severity))),
         ]),
         scraping_health,
         data_quality,

@@ -20,9 +20,9 @@ fn facts() -> Facts {
         sources: vec![],
         articles_collected: 0,
         events_extracted: 0,
-        steps: vec![],
-        alerts: vec![],
-        anomalies: vec![],
+        steps: Excerpt::default(),
+        alerts: Excerpt::default(),
+        anomalies: Excerpt::default(),
         metrics: vec![],
         conflict_events: None,
     }
@@ -253,7 +253,8 @@ fn a_status_in_trouble_says_so_and_since_when() {
             assert_eq!((status.timestamp, status.revision), (at(minutes), known.revision));
             assert_eq!(status.overall_status, Health::Error);
             assert_eq!(status.scraping_health, known.scraping_health, "what was known stays");
-            let alerts: Vec<_> = status.alerts.iter().map(|alert| (alert.kind, alert.state, alert.timestamp)).collect();
+            let alerts: Vec<_> =
+                status.alerts.listed.iter().map(|alert| (alert.kind, alert.state, alert.timestamp)).collect();
             assert_eq!(alerts, [(AlertType::Server, AlertState::Firing, at(1))], "one, since it began");
         }
     }
@@ -265,8 +266,29 @@ fn a_status_that_misses_reports_says_so_and_is_otherwise_as_it_was() {
     let shown = known.clone().not_writable(now());
     assert!(shown.is_in_trouble());
     assert_eq!((shown.timestamp, shown.revision), (known.timestamp, known.revision));
-    assert_eq!((shown.overall_status, shown.alerts.len()), (Health::Error, 1));
+    assert_eq!((shown.overall_status, shown.alerts.listed.len()), (Health::Error, 1));
     let unreadable = shown.clone().in_trouble(now() + TimeDelta::minutes(1));
-    assert_eq!(unreadable.alerts.len(), 1, "one alert, of what is wrong now");
-    assert_ne!(unreadable.alerts[0].title, shown.alerts[0].title);
+    assert_eq!(unreadable.alerts.listed.len(), 1, "one alert, of what is wrong now");
+    assert_ne!(unreadable.alerts.listed[0].title, shown.alerts.listed[0].title);
+}
+
+#[test]
+fn a_full_list_of_alerts_has_room_for_trouble() {
+    let alert = |number: u64| Alert {
+        id: number.to_string(),
+        kind: AlertType::Silence,
+        severity: crate::domain::anomaly::Severity::High,
+        title: String::new(),
+        message: String::new(),
+        timestamp: now(),
+        state: AlertState::Firing,
+        source: None,
+    };
+    let alerts = Excerpt::from((0..120).map(alert).collect::<Vec<_>>());
+    assert_eq!((alerts.listed.len(), alerts.omitted), (100, 20));
+    let known = status(Facts { alerts, ..facts() });
+    assert_eq!(known.overall_status, Health::Error);
+    let troubled = known.in_trouble(now());
+    assert!(troubled.is_in_trouble());
+    assert_eq!((troubled.alerts.listed.len(), troubled.alerts.omitted), (100, 21));
 }

@@ -1,7 +1,7 @@
 use crate::domain::alert::{Alert, AlertState, AlertType};
 use crate::domain::anomaly::Severity;
 use crate::domain::health::Health;
-use crate::domain::status::PipelineStatus;
+use crate::domain::status::{LISTED, PipelineStatus};
 use crate::domain::time::Timestamp;
 
 /// The id of the alert: a status has one at most.
@@ -38,8 +38,9 @@ impl PipelineStatus {
     /// Adds the alert of the server, unless it is there already.
     #[must_use]
     pub fn with_server_alert(mut self, title: &str, message: &str, since: Timestamp) -> Self {
-        if !self.alerts.iter().any(|alert| alert.kind == AlertType::Server && alert.title == title) {
-            self.alerts.retain(|alert| alert.kind != AlertType::Server);
+        let is_there = |alert: &Alert| alert.kind == AlertType::Server && alert.title == title;
+        if !self.alerts.listed.iter().any(is_there) {
+            self.alerts.listed.retain(|alert| alert.kind != AlertType::Server);
             let alert = Alert {
                 id: ID.to_owned(),
                 kind: AlertType::Server,
@@ -50,7 +51,11 @@ impl PipelineStatus {
                 state: AlertState::Firing,
                 source: None,
             };
-            self.alerts.insert(0, alert);
+            self.alerts.listed.insert(0, alert);
+            if self.alerts.listed.len() > LISTED {
+                self.alerts.listed.pop();
+                self.alerts.omitted += 1;
+            }
         }
         self.overall_status = Health::worst([self.overall_status, Health::Error]);
         self
@@ -63,6 +68,6 @@ impl PipelineStatus {
 
     /// The alert of the server, if it is in trouble.
     pub fn server_alert(&self) -> Option<&Alert> {
-        self.alerts.iter().find(|alert| alert.kind == AlertType::Server)
+        self.alerts.listed.iter().find(|alert| alert.kind == AlertType::Server)
     }
 }

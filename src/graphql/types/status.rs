@@ -89,18 +89,35 @@ impl PipelineStatus {
     }
 
     /// The steps of the last cycle: of the newest run of each source that told of its steps.
+    /// At most 100 are listed.
     async fn steps(&self) -> Vec<PipelineStepObject> {
-        self.0.status().steps.iter().map(PipelineStepObject::from).collect()
+        self.0.status().steps.listed.iter().map(PipelineStepObject::from).collect()
     }
 
-    /// What is unusual.
+    /// How many steps the list leaves out.
+    async fn steps_omitted(&self) -> Count {
+        Count(self.0.status().steps.omitted)
+    }
+
+    /// What is unusual in the window, the most severe first: at most 100.
     async fn anomalies(&self) -> Vec<Anomaly> {
-        self.0.status().anomalies.iter().cloned().map(Anomaly::from).collect()
+        self.0.status().anomalies.listed.iter().cloned().map(Anomaly::from).collect()
     }
 
-    /// What somebody should know.
+    /// How many anomalies the list leaves out.
+    async fn anomalies_omitted(&self) -> Count {
+        Count(self.0.status().anomalies.omitted)
+    }
+
+    /// The active alerts, the most severe first, and firing before acknowledged: at most 100. `alerts` of the query lists
+    /// all of them, page by page.
     async fn alerts(&self) -> Vec<Alert> {
-        self.0.status().alerts.iter().cloned().map(Alert::from).collect()
+        self.0.status().alerts.listed.iter().cloned().map(Alert::from).collect()
+    }
+
+    /// How many active alerts the list leaves out.
+    async fn alerts_omitted(&self) -> Count {
+        Count(self.0.status().alerts.omitted)
     }
 
     /// The worst of the parts; pending only when all of them are.
@@ -150,9 +167,11 @@ impl ScrapingHealthObject<'_> {
         Count(self.0.events_extracted)
     }
 
-    /// The enabled sources, the worst first: at most 50, unless all are asked for.
-    async fn sources(&self, #[graphql(default)] all: bool) -> Vec<SourceStatusObject> {
-        let most = if all { usize::MAX } else { Listing::WORST };
+    /// The enabled sources, the worst first: at most 50, unless `first` says how many, or all are asked for. Never more than
+    /// 5,000.
+    async fn sources(&self, #[graphql(default)] all: bool, first: Option<i32>) -> Vec<SourceStatusObject> {
+        let default = if all { Listing::MOST } else { Listing::WORST };
+        let most = first.map_or(default, |first| usize::try_from(first).unwrap_or(0)).min(Listing::MOST);
         self.0.sources.iter().take(most).map(SourceStatusObject::from).collect()
     }
 
@@ -378,7 +397,8 @@ impl PipelineSummary {
 
     /// Alerts that fire, those at which somebody looks too.
     async fn open_alerts(&self) -> Count {
-        let open = self.0.status().alerts.iter().filter(|alert| alert.state.is_active());
-        Count(open.count() as u64)
+        let alerts = &self.0.status().alerts;
+        let listed = alerts.listed.iter().filter(|alert| alert.state.is_active());
+        Count(listed.count() as u64 + alerts.omitted)
     }
 }

@@ -20,11 +20,18 @@ pub(super) struct PipelineStatus {
     scraping_health: ScrapingHealth,
     data_quality: DataQuality,
     /// The steps of the last cycle: of the newest run of each source that told of its steps.
+    /// At most 100 are listed.
     steps: Vec<PipelineStep>,
-    /// What is unusual in the window: at most 50.
+    /// How many steps the list leaves out.
+    steps_omitted: u64,
+    /// What is unusual in the window, the most severe first: at most 100.
     anomalies: Vec<Anomaly>,
-    /// What somebody should know.
+    /// How many anomalies the list leaves out.
+    anomalies_omitted: u64,
+    /// The active alerts, the most severe first, and firing before acknowledged: at most 100.
     alerts: Vec<Alert>,
+    /// How many active alerts the list leaves out.
+    alerts_omitted: u64,
     /// The worst of the parts; pending only when all of them are.
     overall_status: Health,
 }
@@ -297,17 +304,20 @@ pub(super) fn example() -> Value {
             "name": "collection", "state": "ok", "sources": 5, "failed": 0, "items_in": null, "items_out": 125,
             "started_at": "2026-01-28T15:20:00Z", "ended_at": "2026-01-28T15:28:02Z", "duration_seconds": 482.0
         }],
+        "steps_omitted": 0,
         "anomalies": [{
             "id": "4b6a2c1e-93d4-8f10-a1b2-c3d4e5f60718", "type": "volume", "severity": "low",
             "description": "articles of punch: 41 where 160.0 was expected", "timestamp": "2026-01-28T14:00:00Z",
             "source": "punch", "check": null, "subject": "articles", "method": "volume", "observed": 41.0,
             "expected": 160.0, "lower": 62.0, "upper": 301.0, "sample_size": 42, "p_value": 0.004, "alpha": 0.00002
         }],
+        "anomalies_omitted": 0,
         "alerts": [{
             "id": "server", "type": "server", "severity": "high", "title": "The status cannot be worked out",
             "message": "The server cannot read its database, and shows what it knew last; it goes on trying.",
             "timestamp": "2026-01-28T15:29:00Z", "state": "firing", "source": null
         }],
+        "alerts_omitted": 0,
         "overall_status": "error"
     })
 }

@@ -4,9 +4,11 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::domain::alert::{AlertEvent, AlertState, Tracked};
+use crate::domain::alert::{Alert, AlertEvent, AlertState, Tracked};
+use crate::domain::anomaly::Severity;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::revision::Revision;
+use crate::domain::status::{Excerpt, LISTED};
 use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::store::alerts::rows::{event, tracked};
@@ -104,6 +106,67 @@ pub(in crate::store) fn select_events(pipeline: Option<&PipelineKey>, since: Sin
     }
 }
 
+/// The active alerts of a pipeline: the most severe first, then those that fire, then the newest. They are counted by an
+/// index, and only those that are listed are read.
+pub(in crate::store) async fn worst_alerts(
+    connection: &impl ConnectionTrait,
+    pipeline: &PipelineKey,
+) -> Result<Excerpt<Alert>> {
+    let counts: Vec<(String, String, i64)> =
+        select_counts(pipeline).into_tuple().all(connection).await.map_err(Error::database)?;
+    let mut worst = Excerpt::default();
+    for severity in Severity::WORST_FIRST {
+        for state in [AlertState::Firing, AlertState::Acknowledged] {
+            let is_this = |row: &&(String, String, i64)| row.0 == severity.as_str() && row.1 == state.as_str();
+            let count = counts.iter().find(is_this).map_or(0, |row| row.2.unsigned_abs());
+            let room = LISTED - worst.listed.len();
+            let before = worst.listed.len() as u64;
+            if count > 0 && room > 0 {
+                let rows = select_worst(pipeline, severity, state, room).all(connection).await;
+                for row in rows.map_err(Error::database)? {
+                    worst.listed.push(tracked(row)?.to_alert());
+                }
+            }
+            worst.omitted += count.saturating_sub(worst.listed.len() as u64 - before);
+        }
+    }
+    Ok(worst)
+}
+
+/// How many open alerts there are of each severity and state.
+pub(in crate::store) fn select_counts(pipeline: &PipelineKey) -> Select<alert::Entity> {
+    alert::Entity::find()
+        .select_only()
+        .columns([alert::Column::Severity, alert::Column::State])
+        .column_as(alert::Column::Id.count(), "alerts")
+        .filter(alert::Column::Pipeline.eq(pipeline.as_str()))
+        .filter(is_open())
+        .group_by(alert::Column::Severity)
+        .group_by(alert::Column::State)
+}
+
+/// The newest open alerts of a severity and a state.
+pub(in crate::store) fn select_worst(
+    pipeline: &PipelineKey,
+    severity: Severity,
+    state: AlertState,
+    most: usize,
+) -> Select<alert::Entity> {
+    alert::Entity::find()
+        .filter(alert::Column::Pipeline.eq(pipeline.as_str()))
+        .filter(alert::Column::Severity.eq(severity.as_str()))
+        .filter(alert::Column::State.eq(state.as_str()))
+        .filter(is_open())
+        .order_by_desc(alert::Column::ChangedAt)
+        .order_by_desc(alert::Column::Id)
+        .limit(most as u64)
+}
+
+/// The state is a constant, as in the indexes of open alerts: those that are over are many more.
+fn is_open() -> Expr {
+    Expr::col(alert::Column::State).ne(Expr::Constant(AlertState::Resolved.as_str().into()))
+}
+
 /// The alerts of a pipeline, or of the server itself, that are not over.
 pub(in crate::store) async fn open_alerts(
     connection: &impl ConnectionTrait,
@@ -113,7 +176,6 @@ pub(in crate::store) async fn open_alerts(
     rows.into_iter().map(tracked).collect()
 }
 
-/// The state is a constant, as in the index of open alerts: those that are over are many more.
 pub(in crate::store) fn select_open(pipeline: Option<&PipelineKey>) -> Select<alert::Entity> {
     let of_this = match pipeline {
         Some(pipeline) => alert::Column::Pipeline.eq(pipeline.as_str()),
@@ -121,7 +183,7 @@ pub(in crate::store) fn select_open(pipeline: Option<&PipelineKey>) -> Select<al
     };
     alert::Entity::find()
         .filter(of_this)
-        .filter(Expr::col(alert::Column::State).ne(Expr::Constant(AlertState::Resolved.as_str().into())))
+        .filter(is_open())
         .order_by_asc(alert::Column::StartedAt)
         .order_by_asc(alert::Column::Id)
 }

@@ -1,5 +1,6 @@
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, sea_query::Expr,
+    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    sea_query::Expr,
 };
 use uuid::Uuid;
 
@@ -46,12 +47,13 @@ impl Store {
         transaction.commit().await.map_err(Error::database)
     }
 
-    /// What keeps alerts quiet now, or will: the last to end first.
-    pub async fn alert_silences(&self) -> Result<Vec<Mute>> {
+    /// What keeps alerts quiet now, or will: the last to end first, at most so many.
+    pub async fn alert_silences(&self, most: u64) -> Result<Vec<Mute>> {
         let rows = alert_silence::Entity::find()
             .filter(alert_silence::Column::EndsAt.gt(self.clock.now()))
             .order_by_desc(alert_silence::Column::EndsAt)
             .order_by_asc(alert_silence::Column::Id)
+            .limit(most)
             .all(self.connections.reader())
             .await
             .map_err(Error::database)?;

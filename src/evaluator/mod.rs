@@ -61,6 +61,8 @@ pub struct Evaluator {
     term: Option<i64>,
     /// When it was last renewed, within an evaluation.
     renewed: Instant,
+    /// Cancelled when the server stops.
+    stop: CancellationToken,
 }
 
 impl Evaluator {
@@ -90,11 +92,13 @@ impl Evaluator {
             failing: Failing::default(),
             term: None,
             renewed: Instant::now(),
+            stop: CancellationToken::new(),
         }
     }
 
     /// Takes the lease whenever nobody has it, and evaluates while it does; until it is told to stop.
     pub async fn run(mut self, stop: CancellationToken) {
+        self.stop = stop.clone();
         let (holds, holding) = watch::channel(None);
         let notices = Arc::clone(&self.notices);
         // What is being delivered is ended before another may take it over.
@@ -197,8 +201,12 @@ impl Evaluator {
         Ok(true)
     }
 
-    /// Whether the lease still holds in an evaluation that takes long. It is renewed when that is due.
+    /// Whether an evaluation that takes long goes on: while the server does not stop, and the lease still holds, which is
+    /// renewed when that is due.
     async fn still_holds(&mut self, lease: &Lease) -> Result<bool> {
+        if self.stop.is_cancelled() {
+            return Ok(false);
+        }
         if self.renewed.elapsed() <= RENEWAL {
             return Ok(true);
         }

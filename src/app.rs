@@ -117,7 +117,7 @@ pub async fn run(
         Arc::clone(&store),
         config.rules.clone(),
         (Policy::default(), config.anomaly_budget),
-        (notices, upkeep),
+        (notices, upkeep, Arc::clone(&self_check)),
         clock.clone(),
         config.evaluation_interval,
     );

@@ -1,7 +1,8 @@
-//! What a server can say of itself while nothing is evaluated: whether its clock is right, and whether some server still
-//! evaluates.
+//! What a server can say of itself while nothing is evaluated: whether its clock is right, whether some server still
+//! evaluates, and whether its way to the database is overloaded.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -10,11 +11,12 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::clock::Clock;
 use crate::domain::alert::Trouble;
+use crate::domain::load::LoadHistory;
 use crate::domain::time::seconds;
 use crate::store::Store;
 use crate::store::leases::{LENGTH, RENEWAL};
 
-/// How often the gauges are set.
+/// How often the gauges are set and the load is sampled.
 const EVERY: Duration = Duration::from_secs(1);
 /// The lease may take this long to change hands, whatever the interval is.
 const MIN_LATE: Duration = LENGTH.saturating_add(RENEWAL);
@@ -26,12 +28,15 @@ pub struct SelfCheck {
     clock: Clock,
     /// An evaluation that is older than this is late.
     late: Duration,
+    // A std mutex: never held across an await.
+    load: Mutex<LoadHistory>,
 }
 
 impl SelfCheck {
     /// Of a server whose pipelines are to be evaluated this often.
     pub fn new(store: Arc<Store>, clock: Clock, evaluation_interval: Duration) -> Self {
-        Self { store, clock, late: (evaluation_interval * 2).max(MIN_LATE) }
+        let late = (evaluation_interval * 2).max(MIN_LATE);
+        Self { store, clock, late, load: Mutex::default() }
     }
 
     /// Why this server is not ready, if its clock is the reason.
@@ -46,6 +51,13 @@ impl SelfCheck {
         Trouble::no_evaluation(last.at, span(last.age), span(self.late))
     }
 
+    /// What is wrong with this server, of which the one that evaluates tells people: the clock and the load, good ones too.
+    pub fn troubles(&self) -> [Trouble; 4] {
+        let load = self.load.lock().unwrap_or_else(PoisonError::into_inner);
+        let [commits, queue, connections] = load.troubles(self.clock.now());
+        [self.clock(), commits, queue, connections]
+    }
+
     /// Whether nothing is wrong that concerns what this server shows.
     pub fn is_well(&self) -> bool {
         self.trouble().is_none()
@@ -56,21 +68,22 @@ impl SelfCheck {
         [self.clock(), self.evaluation()].into_iter().find(|trouble| trouble.wrong.is_some())
     }
 
-    /// Sets the gauges, and logs what begins and ends, until it is dropped.
+    /// Sets the gauges, samples the load, and logs what begins and ends, until it is dropped.
     pub async fn run(&self) {
         let mut tick = interval(EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut known: [Option<String>; 2] = [None, None];
+        let mut known = BTreeSet::new();
         loop {
             tick.tick().await;
             self.set_gauges();
-            for (known, trouble) in known.iter_mut().zip([self.clock(), self.evaluation()]) {
-                match (&known, &trouble.wrong) {
-                    (None, Some(wrong)) => tracing::error!(part = trouble.part, "{wrong}"),
-                    (Some(_), None) => tracing::info!(part = trouble.part, "this is over"),
+            let sample = self.store.sample_load();
+            self.load.lock().unwrap_or_else(PoisonError::into_inner).add(sample, self.clock.now());
+            for Trouble { part, wrong } in self.troubles().into_iter().chain([self.evaluation()]) {
+                match wrong {
+                    Some(wrong) if known.insert(part) => tracing::error!(part, "{wrong}"),
+                    None if known.remove(part) => tracing::info!(part, "this trouble is over"),
                     _ => {}
                 }
-                *known = trouble.wrong;
             }
         }
     }

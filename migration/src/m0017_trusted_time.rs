@@ -1,5 +1,7 @@
 use sea_orm_migration::prelude::*;
-use sea_orm_migration::schema::{big_integer, big_integer_null, boolean, string_len, timestamp_with_time_zone_null};
+use sea_orm_migration::schema::{
+    big_integer, big_integer_null, boolean, string_len, text, timestamp_with_time_zone_null,
+};
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -20,18 +22,21 @@ impl MigrationTrait for Migration {
         }
         let connection = manager.get_connection();
         connection.execute_unprepared("UPDATE leases SET confirmed_at = seen_at").await?;
-        let skews = Table::create()
-            .table("clock_skews")
-            .col(string_len("server", 64).primary_key())
-            .col(big_integer("ahead_ms"))
+        // What servers say is wrong with themselves, for the one of them that evaluates.
+        let troubles = Table::create()
+            .table("server_troubles")
+            .col(string_len("server", 64))
+            .col(string_len("part", 32))
+            .col(text("message"))
             // Milliseconds since 1970 by the database's clock.
-            .col(big_integer("measured_at"))
+            .col(big_integer("reported_at"))
+            .primary_key(Index::create().col("server").col("part"))
             .to_owned();
-        manager.create_table(skews).await
+        manager.create_table(troubles).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.drop_table(Table::drop().table("clock_skews").to_owned()).await?;
+        manager.drop_table(Table::drop().table("server_troubles").to_owned()).await?;
         for column in ["confirmed_at", "evaluated_at", "yields"] {
             manager.alter_table(Table::alter().table("leases").drop_column(column).to_owned()).await?;
         }

@@ -187,7 +187,7 @@ impl ClockJudge {
 }
 
 /// How long a span is, in either direction, to the nearest second.
-pub fn whole_seconds(span: TimeDelta) -> i64 {
+fn whole_seconds(span: TimeDelta) -> i64 {
     (span.abs() + TimeDelta::milliseconds(500)).num_seconds()
 }
 

@@ -16,6 +16,8 @@ pub mod clock_skew;
 pub mod counts;
 /// How well a part is: pending, healthy, warning or error.
 pub mod health;
+/// Whether the way to the database is overloaded.
+pub mod load;
 /// Data quality metrics: the counts of a moment.
 pub mod metric;
 /// The names of checks and steps.

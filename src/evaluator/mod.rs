@@ -30,6 +30,7 @@ use crate::error::{Error, Result};
 use crate::evaluator::anomalies::Memory;
 use crate::evaluator::silence::Paces;
 use crate::notices::Notices;
+use crate::self_check::SelfCheck;
 use crate::store::Store;
 use crate::store::leases::{Lease, RENEWAL};
 use crate::upkeep::Upkeep;
@@ -45,6 +46,9 @@ pub struct Evaluator {
     budget: Budget,
     notices: Arc<Notices>,
     upkeep: Arc<Upkeep>,
+    self_check: Arc<SelfCheck>,
+    /// Whether the other servers are told that something is wrong with this one.
+    is_reported: bool,
     clock: Clock,
     /// This server among those on the same database.
     name: String,
@@ -71,7 +75,7 @@ impl Evaluator {
         store: Arc<Store>,
         rules: RuleBook,
         (policy, budget): (Policy, Budget),
-        (notices, upkeep): (Arc<Notices>, Arc<Upkeep>),
+        (notices, upkeep, self_check): (Arc<Notices>, Arc<Upkeep>, Arc<SelfCheck>),
         clock: Clock,
         every: Duration,
     ) -> Self {
@@ -82,6 +86,8 @@ impl Evaluator {
             budget,
             notices,
             upkeep,
+            self_check,
+            is_reported: false,
             clock,
             name: Uuid::new_v4().to_string(),
             every,
@@ -140,6 +146,7 @@ impl Evaluator {
 
     async fn turn(&mut self, lease: &mut Option<Lease>, due: &mut Instant) -> Result<()> {
         *lease = self.store.take_lease(LEASE, &self.name).await?;
+        self.report_troubles().await?;
         let Some(held) = lease else { return Ok(()) };
         if *due <= Instant::now() {
             *due = Instant::now() + self.every;
@@ -147,6 +154,17 @@ impl Evaluator {
             self.evaluate(held, self.clock.now()).await?;
             metrics::histogram!("pipewatch_evaluation_seconds").record(begun.elapsed());
             self.notices.evaluated();
+        }
+        Ok(())
+    }
+
+    /// Tells the server that evaluates what is wrong with this one, and that it is over.
+    async fn report_troubles(&mut self) -> Result<()> {
+        let troubles = self.self_check.troubles();
+        let is_wrong = troubles.iter().any(|trouble| trouble.wrong.is_some());
+        if is_wrong || self.is_reported {
+            self.store.report_troubles(&self.name, &troubles).await?;
+            self.is_reported = is_wrong;
         }
         Ok(())
     }
@@ -250,17 +268,19 @@ impl Evaluator {
         let outages = self.outages(now).await?;
         let span = |span| TimeDelta::from_std(span).unwrap_or(TimeDelta::MAX);
         let [closing, pruning] = self.upkeep.troubles(now);
-        let clocks = match self.clock.skew() {
-            Some(skew) => Trouble::own_clock(Some(skew)),
-            None => Trouble::clocks(&self.store.clock_skews().await?),
-        };
+        let reports = self.store.reported_troubles(&self.name).await?;
+        let [clock, commits, queue, connections] =
+            self.self_check.troubles().map(|trouble| trouble.with_reports(&reports));
         let troubles = [
             Trouble::notices(stuck.count, stuck.since),
             Trouble::evaluation(self.failing, &self.failed, span(took), span(self.every), now),
             Trouble::outage(outages.last(), now),
             closing,
             pruning,
-            clocks,
+            clock,
+            commits,
+            queue,
+            connections,
         ];
         let findings = troubles.map(|trouble| Finding::server(trouble, &self.policy));
         let decide = |open: &[alert::Tracked]| alert::step(open, &findings, &self.policy, now);

@@ -132,6 +132,13 @@ impl Connections {
         [usage("write", &self.write), usage("read", &self.read.0)]
     }
 
+    /// Of the connections that queries use: how many are in use, and how many there may be. On PostgreSQL the writer uses
+    /// them, too.
+    pub(super) fn queries(&self) -> (u32, u32) {
+        let (size, idle) = self.read.0.usage();
+        (size.saturating_sub(u32::try_from(idle).unwrap_or(u32::MAX)), self.read.0.max_connections())
+    }
+
     /// A connection to a PostgreSQL to listen on. It is none of the pool's: it is never given back, and one that has died
     /// without a word must not be waited for when the pool is closed.
     pub(super) async fn listener(&self) -> Result<PgListener, sqlx::Error> {

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, DbErr, EntityTrait as _, QueryFilter as _};
 use tokio::sync::watch;
@@ -11,11 +12,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use uuid::Uuid;
 
 use crate::clock::Clock;
+use crate::domain::load::LoadSample;
 use crate::domain::time::Timestamp;
 use crate::store::Store;
 use crate::store::connect::Connections;
 use crate::store::entity::write_probe;
 use crate::store::failure::Cause;
+use crate::store::writer::QUEUE;
 
 /// How often the state is looked at.
 const TICK: Duration = Duration::from_millis(500);
@@ -49,14 +52,6 @@ pub enum DatabaseProblem {
 pub struct StoreHealth {
     /// What is wrong, and since when.
     pub problem: Option<(DatabaseProblem, Timestamp)>,
-    /// How long the last group of reports took, from its beginning to the end of its commit.
-    pub commit: Duration,
-    /// Requests that wait for the writer or are being written.
-    pub queued: usize,
-    /// Connections that are in use, of those that there are.
-    pub busy_connections: u64,
-    /// Connections that there are.
-    pub connections: u64,
 }
 
 /// Collects what becomes of reading and writing.
@@ -82,7 +77,8 @@ struct State {
     last_commit: Instant,
     /// Since when a group of reports is under way.
     writing_since: Option<Instant>,
-    commit: Duration,
+    /// The longest time that a group took since it was last asked for.
+    longest_commit: Duration,
 }
 
 impl State {
@@ -122,7 +118,7 @@ impl HealthMonitor {
             since: None,
             last_commit: Instant::now(),
             writing_since: None,
-            commit: Duration::ZERO,
+            longest_commit: Duration::ZERO,
         };
         Self { clock, state: Mutex::new(state), queued: AtomicUsize::new(0), problem: watch::Sender::new(None) }
     }
@@ -147,8 +143,9 @@ impl HealthMonitor {
     pub(super) fn group_ends(&self, failure: Option<Cause>) {
         let mut state = self.state();
         if let Some(since) = state.writing_since.take() {
-            state.commit = since.elapsed();
-            metrics::histogram!("pipewatch_commit_seconds").record(state.commit);
+            let commit = since.elapsed();
+            state.longest_commit = state.longest_commit.max(commit);
+            metrics::histogram!("pipewatch_commit_seconds").record(commit);
         }
         match failure {
             None => state.writing_works(),
@@ -197,6 +194,13 @@ impl HealthMonitor {
         });
     }
 
+    /// The longest commit since this was last asked for, one that is under way included.
+    fn take_longest_commit(&self) -> Duration {
+        let mut state = self.state();
+        let longest = std::mem::take(&mut state.longest_commit);
+        longest.max(state.writing_since.map_or(Duration::ZERO, |since| since.elapsed()))
+    }
+
     fn problem(&self) -> Option<(DatabaseProblem, Timestamp)> {
         let state = self.state();
         state.problem().map(|problem| (problem, state.since.unwrap_or_else(|| self.clock.now())))
@@ -217,16 +221,19 @@ impl HealthMonitor {
 impl Store {
     /// What is known of the database, without asking it.
     pub fn health(&self) -> StoreHealth {
-        let commit = self.health.state().commit;
-        let usage = self.connections.usage();
-        // On PostgreSQL both are the same pool.
-        let pools = if self.is_shared() { &usage[..1] } else { &usage[..] };
-        StoreHealth {
-            problem: self.health.problem(),
-            commit,
+        StoreHealth { problem: self.health.problem() }
+    }
+
+    /// How busy the way to the database has been since this was last called.
+    pub fn sample_load(&self) -> LoadSample {
+        let commit = self.health.take_longest_commit();
+        let (busy_connections, max_connections) = self.connections.queries();
+        LoadSample {
+            commit: TimeDelta::from_std(commit).unwrap_or(TimeDelta::MAX),
             queued: self.health.queued.load(Ordering::Relaxed),
-            connections: pools.iter().map(|(_, size, _)| size).sum(),
-            busy_connections: pools.iter().map(|(_, _, busy)| busy).sum(),
+            queue_capacity: QUEUE,
+            busy_connections,
+            max_connections,
         }
     }
 

@@ -133,7 +133,6 @@ impl Store {
         let database_now = self.ask_time(transaction).await?;
         self.lease_view.look(database_now, found.evaluated_at);
         let skew = self.clock.skew();
-        self.report_skew(transaction, holder, skew, database_now).await?;
 
         let length = i64::try_from(LENGTH.as_millis()).unwrap_or(i64::MAX);
         let is_mine = found.holder == holder;

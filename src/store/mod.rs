@@ -6,10 +6,10 @@ pub mod alerts;
 mod anomalies;
 /// Which revisions are known to be committed.
 mod changes;
-/// What servers say of their clocks, and which time is confirmed.
-mod clock_skews;
 /// The `hourly` rows of closed hours.
 mod closing;
+/// Which time can be trusted.
+mod confirmed_time;
 /// The connections, and how they are tuned for each database.
 mod connect;
 /// The tables.
@@ -52,6 +52,8 @@ mod rollups;
 mod room;
 /// The rows that reports come to.
 mod rows;
+/// What servers say is wrong with themselves.
+mod server_troubles;
 /// What stands in a source's row of its newest run.
 mod source_rows;
 /// The file of a SQLite database: its lock and its identity.
@@ -68,7 +70,6 @@ mod transaction;
 mod writer;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait as _};
@@ -108,8 +109,6 @@ pub struct Store {
     health: Arc<HealthMonitor>,
     lock: Option<FileLock>,
     lease_view: LeaseView,
-    /// Whether the other servers know that the clock of this one is skewed.
-    skew_is_reported: AtomicBool,
 }
 
 /// How long a step of the schema may take, and a server wait for another that brings the schema up.
@@ -160,7 +159,6 @@ impl Store {
             health,
             lock: None,
             lease_view: LeaseView::new(),
-            skew_is_reported: AtomicBool::new(false),
         })
     }
 

@@ -198,6 +198,11 @@ impl Pool {
         }
     }
 
+    /// How many connections there may be.
+    pub(super) fn max_connections(&self) -> u32 {
+        if self.backend() == DbBackend::Postgres { POSTGRES_CONNECTIONS } else { SQLITE_READERS }
+    }
+
     fn current(&self) -> Generation {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

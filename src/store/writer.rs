@@ -16,7 +16,7 @@ use crate::store::health::HealthMonitor;
 use crate::store::record::{Entry, Receipt, record};
 
 /// Requests that may wait for the writer; a further one waits for its place.
-const QUEUE: usize = 1024;
+pub(super) const QUEUE: usize = 1024;
 /// Reports that are committed together, unless a single request has more. Keeps a transaction short.
 const GROUP: usize = 2_000;
 /// How long a group may take. It is longer than the database's own deadlines, which leave a connection that can be used.

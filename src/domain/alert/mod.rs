@@ -30,7 +30,7 @@ pub use finding::{AnomalousSeries, DeadFeed, Finding, Verdict};
 pub use machine::{Acknowledgement, CannotAcknowledge, Reason, Step, Streaks, Tracked, Transition, acknowledge, step};
 pub use mute::{BadMute, Label, Labels, Matcher, Mute};
 pub use rule::{Fingerprint, Policy, Rule, Subject};
-pub use trouble::{Failing, Trouble};
+pub use trouble::{Failing, Report, Trouble};
 
 /// What an alert is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::EnumString, strum::IntoStaticStr)]

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 
-use crate::domain::clock_skew::{Skew, whole_seconds};
+use crate::domain::clock_skew::Skew;
 use crate::domain::silence::Outage;
 use crate::domain::time::{Timestamp, rfc3339};
 
@@ -24,6 +24,15 @@ pub struct Trouble {
     pub wrong: Option<String>,
 }
 
+/// What another server on the same database says is wrong with itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The part.
+    pub part: String,
+    /// What is wrong with it.
+    pub wrong: String,
+}
+
 /// Since when something fails that is tried again and again. A success ends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Failing {
@@ -37,7 +46,7 @@ impl Failing {
     }
 
     /// Since when, if that is long enough to be told.
-    fn for_long(self, now: Timestamp) -> Option<String> {
+    pub(in crate::domain) fn for_long(self, now: Timestamp) -> Option<String> {
         self.since.filter(|since| now - *since >= LASTS).map(rfc3339)
     }
 }
@@ -112,20 +121,19 @@ impl Trouble {
         Self { part: "clock", wrong }
     }
 
-    /// Whether the clocks of all servers on the database are right: so far ahead are those that are not.
-    pub fn clocks(skews: &[TimeDelta]) -> Self {
-        let worst = skews.iter().max_by_key(|ahead| ahead.abs());
-        let wrong = worst.map(|worst| {
-            let (count, seconds) = (skews.len(), whole_seconds(*worst));
-            let servers = if count == 1 { "The clock of 1 server is".into() } else { format!("The clocks of {count} servers are") };
-            let direction = if *worst < TimeDelta::zero() { "behind" } else { "ahead" };
-            format!(
-                "{servers} wrong, by up to {seconds} s ({direction}). Such a server refuses reports with 503, is not ready, \
-                 and neither evaluates nor removes anything. Check NTP on its machine (chronyc tracking, timedatectl); its \
-                 log and /api/health/ready name what its clock was compared with."
-            )
+    /// The same part of all servers on one database: of this one, and of the others that report a trouble with it.
+    #[must_use]
+    pub fn with_reports(self, reports: &[Report]) -> Self {
+        let mut others = reports.iter().filter(|report| report.part == self.part);
+        let wrong = self.wrong.or_else(|| {
+            let first = others.next()?;
+            let more = match others.count() {
+                0 => String::new(),
+                more => format!(" {more} more report the same."),
+            };
+            Some(format!("Another server on this database reports: {}{more}", first.wrong))
         });
-        Self { part: "clock", wrong }
+        Self { part: self.part, wrong }
     }
 
     /// Whether some server evaluates, when the last evaluation ended so long ago and more than `late` is too long.

@@ -1,10 +1,13 @@
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use pipewatch::clock::Clock;
 use pipewatch::config::Flags;
 use pipewatch::store::Store;
+use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 use serde_json::{Value, json};
 
-use crate::support::server::answer;
+use crate::support::server::{Process, answer, client};
 use crate::support::timed_store::{at, lines};
 use crate::support::watch::Watch;
 use crate::support::watchers::{Events, Socket};
@@ -21,6 +24,7 @@ behaviours! {
     start_far_ahead_of_the_newest_row_prunes_after_an_hour,
     lease_that_ends_in_the_far_future_is_free,
     late_evaluation_is_shown_by_a_server_that_does_not_evaluate,
+    slow_commits_raise_an_alert,
 }
 
 fn begin() -> DateTime<Utc> {
@@ -174,7 +178,9 @@ async fn server_120_days_ahead_disturbs_no_other() {
         alerts.into_iter().find(|alert| alert["title"] == "Pipewatch itself: clock" && alert["state"] == "FIRING")
     })
     .await;
-    assert!(alert["message"].as_str().expect("a text").contains("1 server is wrong, by up to 10368000 s"), "{alert}");
+    let message = alert["message"].as_str().expect("a text");
+    let expect = "Another server on this database reports: This server's clock is 10368000 s ahead of the database's";
+    assert!(message.contains(expect), "{alert}");
     server.store_runs(RUNS, &[run("new")]).await;
     assert_eq!(answer(server.get(READY)).await.0, 200);
     assert_eq!(server_lease(&server).await, Some(()), "the lease has not changed hands");
@@ -279,7 +285,7 @@ async fn late_evaluation_is_shown_by_a_server_that_does_not_evaluate(database: D
     assert!(other.take_lease("evaluation", "other").await.expect("a database").is_some());
     let hanging = tokio::spawn(async move {
         while other.take_lease("evaluation", "other").await.is_ok() {
-            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
     });
     let server = start(database, TimeDelta::zero()).await;
@@ -301,4 +307,56 @@ async fn late_evaluation_is_shown_by_a_server_that_does_not_evaluate(database: D
         .await;
     drop(events);
     server.stop().await;
+}
+
+async fn slow_commits_raise_an_alert(database: Database) {
+    let server = start(database, TimeDelta::zero()).await;
+    let connection = server.database.connect().await;
+    let lock = if server.database.is_postgres() { "LOCK TABLE pipelines" } else { "DELETE FROM outages WHERE 1 = 0" };
+    let transaction = connection.begin().await.expect("a transaction");
+    transaction.execute_unprepared(lock).await.expect("a lock");
+    let report = server.post(RUNS).json(&json!([run("a")]));
+    let reported = tokio::spawn(async move { answer(report).await.0 });
+    // How long the other program's transaction takes.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    transaction.commit().await.expect("released");
+    assert_eq!(reported.await.expect("no panic"), 201, "it waited");
+    eventually("the commit is known to be slow", || async {
+        server.advance(TimeDelta::minutes(1));
+        let sql = "SELECT part FROM server_troubles";
+        lines(&server.database, sql).await.contains(&"commits".to_owned()).then_some(())
+    })
+    .await;
+    let message = eventually("the alert", || async {
+        let sql = "SELECT message FROM alerts WHERE rule = 'server' AND check_name = 'commits' AND state = 'firing'";
+        lines(&server.database, sql).await.pop()
+    })
+    .await;
+    assert!(message.contains("the longest of the last minute took") && message.contains("disk"), "{message}");
+    connection.close().await.expect("closed");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gauges_tell_of_evaluation_lease_clock_and_load() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &[]);
+    let evaluated = eventually("an evaluation", || async {
+        let at = server.metric("pipewatch_last_evaluation_timestamp_seconds").await;
+        (at > 0.0 && server.metric("pipewatch_lease_held").await > 0.5).then_some(at)
+    })
+    .await;
+    let evaluated: i64 = format!("{evaluated:.0}").parse().expect("seconds since 1970");
+    assert!((Utc::now().timestamp() - evaluated).abs() < 60, "{evaluated}");
+    let text = client().get(format!("{}/metrics", server.url)).send().await.expect("an answer").text().await;
+    let text = text.expect("text");
+    for name in
+        ["pipewatch_clock_skew_seconds 0", "pipewatch_lease_held{lease=\"evaluation\"} 1", "pipewatch_writer_queue "]
+    {
+        assert!(text.contains(name), "{name}: {text}");
+    }
+    for name in ["pipewatch_pool_connections{", "pipewatch_last_evaluation_timestamp_seconds "] {
+        assert!(text.contains(name), "{name}: {text}");
+    }
+    assert_eq!(server.signal("TERM").code(), Some(0));
 }

@@ -11,6 +11,7 @@ use pipewatch::domain::report::{Arrival, Report, ReportKind};
 use pipewatch::domain::status::RuleBook;
 use pipewatch::evaluator::Evaluator;
 use pipewatch::notices::{Channels, Notices};
+use pipewatch::self_check::SelfCheck;
 use pipewatch::store::leases::Lease;
 use pipewatch::store::retention::Retention;
 use pipewatch::store::{Direction, Entry, Recorded, Store};
@@ -21,6 +22,9 @@ use crate::support::Database;
 
 /// Well before the lease runs out, by the machine's time.
 const RENEW_AFTER: Duration = Duration::from_secs(1);
+
+/// How often it is to evaluate.
+const EVERY: Duration = Duration::from_secs(30);
 
 /// An evaluator with a time of its own, and the lease.
 pub(crate) struct Watch {
@@ -46,10 +50,10 @@ impl Watch {
         let notices = Arc::new(Notices::new(Arc::clone(&store), clock.clone(), Channels::default()));
         let rules = Arc::new(RuleBook::default());
         let upkeep = Arc::new(Upkeep::new(Arc::clone(&store), rules, Retention::default(), clock.clone()));
-        let with = (notices, Arc::clone(&upkeep));
+        let self_check = Arc::new(SelfCheck::new(Arc::clone(&store), clock.clone(), EVERY));
+        let with = (notices, Arc::clone(&upkeep), self_check);
         let how = (Policy::default(), Budget::default());
-        let every = Duration::from_secs(30);
-        let evaluator = Evaluator::new(Arc::clone(&store), RuleBook::default(), how, with, clock, every);
+        let evaluator = Evaluator::new(Arc::clone(&store), RuleBook::default(), how, with, clock, EVERY);
         let mut watch = Self { store, upkeep, evaluator, now, ahead, lease: None };
         watch.lease().await;
         watch

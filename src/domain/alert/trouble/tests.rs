@@ -50,13 +50,20 @@ fn wrong_clocks_are_named_with_how_wrong_they_are() {
     ] {
         check(&Trouble::own_clock(skew), expect, "its own");
     }
-    for (skews, expect) in [
-        (&[][..], None),
-        (&[-40_499], Some("The clock of 1 server is wrong, by up to 40 s (behind)")),
-        (&[40_000, -90_500, 80_000], Some("The clocks of 3 servers are wrong, by up to 91 s (behind)")),
+}
+
+#[test]
+fn what_other_servers_report_is_told_with_how_many_they_are() {
+    let report = |part: &str| Report { part: part.into(), wrong: "A is wrong.".into() };
+    let own = |wrong: Option<&str>| Trouble { part: "clock", wrong: wrong.map(str::to_owned) };
+    for (wrong, reports, expect) in [
+        (None, &[][..], None),
+        (None, &[report("commits")], None),
+        (None, &[report("clock")], Some("Another server on this database reports: A is wrong.")),
+        (None, &[report("clock"), report("commits"), report("clock")], Some("A is wrong. 1 more report the same.")),
+        (Some("B is wrong."), &[report("clock")], Some("B is wrong.")),
     ] {
-        let skews: Vec<_> = skews.iter().copied().map(TimeDelta::milliseconds).collect();
-        check(&Trouble::clocks(&skews), expect, "all servers'");
+        check(&own(wrong).with_reports(reports), expect, "reported");
     }
 }
 

@@ -1,12 +1,14 @@
 use sea_orm::entity::prelude::*;
 
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
-#[sea_orm(table_name = "clock_skews")]
+#[sea_orm(table_name = "server_troubles")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub server: String,
-    pub ahead_ms: i64,
-    pub measured_at: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub part: String,
+    pub message: String,
+    pub reported_at: i64,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

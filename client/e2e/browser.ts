@@ -1,9 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { type BrowserContext, chromium, type Page } from 'playwright-core';
 
-const ARGUMENTS = [
+type Options = NonNullable<Parameters<typeof chromium.launchPersistentContext>[1]>;
+
+export const ARGUMENTS = [
   '--no-sandbox',
   '--disable-gpu',
   '--disable-quic',
@@ -25,7 +27,7 @@ export class Browser {
     context.on('page', (page) => this.#watch(page));
   }
 
-  static async start(options: BrowserContextOptions = {}): Promise<Browser> {
+  static async start(options: Options = {}): Promise<Browser> {
     const folder = await mkdtemp(join(tmpdir(), 'chromium-'));
     const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
     const context = await chromium.launchPersistentContext(folder, {

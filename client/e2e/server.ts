@@ -54,6 +54,7 @@ export class PipewatchServer {
       cwd: this.folder,
       env: {
         ...process.env,
+        PIPEWATCH_BIN: undefined,
         DATABASE_URL: `sqlite://${join(this.folder, 'e2e.db')}`,
         PIPEWATCH_DRAIN: '1s',
         PIPEWATCH_LOG: 'warn',

@@ -132,7 +132,7 @@ pub async fn run(
     let acceptance = Acceptance {
         most: max_connections + HEADROOM,
         addresses: Addresses::new(config.max_connections_per_address),
-        lobby: Lobby::new(LOBBY),
+        lobby: Lobby::new(LOBBY, max_connections / 5),
         trusted: config.trusted_proxies,
         requires_token,
     };

@@ -1,27 +1,34 @@
 //! Where connections wait whose client is not known yet: they have not sent a complete request or, where tokens are set,
-//! not brought a valid one. They have a small pool of their own; when it is full, the one that has waited longest gives
-//! way, because a client that means well is known within milliseconds.
+//! not brought a valid one. They have a small pool of their own; when it is full, those that have waited longest give way,
+//! because a client that means well is known within milliseconds. When very many clients come at once, the pool has room
+//! for more of them for a second.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::live::dropped::Dropped;
 use crate::live::peer::Peer;
+
+/// After this time a connection gives way when the pool is full.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// The connections that wait, in the order of their arrival.
 #[derive(Debug, Clone)]
 pub struct Lobby {
     most: usize,
+    burst: usize,
     waiting: Arc<Mutex<Waiting>>,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
     next: u64,
-    seats: BTreeMap<u64, Weak<Seat>>,
+    seats: BTreeMap<u64, (Instant, Weak<Seat>)>,
 }
 
 /// A connection's place in the lobby, until it leaves. Dropping it gives it up.
@@ -35,15 +42,26 @@ pub struct Seat {
 }
 
 impl Lobby {
-    /// For at most this many connections.
-    pub fn new(most: usize) -> Self {
-        Self { most, waiting: Arc::default() }
+    /// For at most `most` connections, and for a second `burst` of them.
+    pub fn new(most: usize, burst: usize) -> Self {
+        Self { most, burst: burst.max(most), waiting: Arc::default() }
     }
 
-    /// Takes a connection in; where there is no room, the oldest goes.
+    /// Whether half of the seats are taken.
+    pub fn is_crowded(&self) -> bool {
+        lock(&self.waiting).seats.len() * 2 >= self.most
+    }
+
+    /// Takes a connection in; where there is no room, the oldest go.
     pub fn enter(&self) -> Arc<Seat> {
-        let mut waiting = lock(&self.waiting);
-        let oldest = if waiting.seats.len() < self.most { None } else { waiting.seats.pop_first() };
+        let (mut waiting, now) = (lock(&self.waiting), Instant::now());
+        let mut evicted = Vec::new();
+        while waiting.seats.len() >= self.most
+            && let Some(oldest) = waiting.seats.first_entry()
+            && (oldest.get().0 + GRACE <= now || waiting.seats.len() >= self.burst)
+        {
+            evicted.extend(waiting.seats.pop_first());
+        }
         let number = waiting.next;
         waiting.next += 1;
         let seat = Arc::new(Seat {
@@ -53,10 +71,12 @@ impl Lobby {
             evicted: Notify::new(),
             peer: OnceLock::new(),
         });
-        waiting.seats.insert(number, Arc::downgrade(&seat));
+        waiting.seats.insert(number, (now, Arc::downgrade(&seat)));
         drop(waiting);
-        if let Some(oldest) = oldest.and_then(|(_, oldest)| oldest.upgrade()) {
-            oldest.evict();
+        for (_, (_, seat)) in evicted {
+            if let Some(seat) = seat.upgrade() {
+                seat.evict();
+            }
         }
         seat
     }
@@ -107,10 +127,25 @@ mod tests {
 
     use super::*;
 
+    fn is_evicted(seat: &Arc<Seat>) -> bool {
+        seat.evicted().now_or_never().is_some()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn burst_has_room_for_a_second() {
+        let lobby = Lobby::new(1, 3);
+        let burst = [(); 3].map(|()| lobby.enter());
+        assert!(!burst.iter().any(is_evicted), "there is room for the burst");
+        let fourth = lobby.enter();
+        assert!(is_evicted(&burst[0]) && !burst[1..].iter().any(is_evicted), "and for no more");
+        tokio::time::advance(GRACE).await;
+        let fifth = lobby.enter();
+        assert!(burst[1..].iter().all(is_evicted) && is_evicted(&fourth) && !is_evicted(&fifth));
+    }
+
     #[test]
     fn oldest_gives_way_and_known_clients_stay() {
-        let lobby = Lobby::new(2);
-        let is_evicted = |seat: &Arc<Seat>| seat.evicted().now_or_never().is_some();
+        let lobby = Lobby::new(2, 2);
         let [known, first, second] = [(); 3].map(|()| {
             let seat = lobby.enter();
             if lock(&lobby.waiting).next == 1 {

@@ -79,6 +79,10 @@ pub async fn serve(listener: TcpListener, router: Routes, streams: Streams, acce
         let client = Client { front: Arc::clone(&front), address, seat: lobby.enter() };
         // Boxed: the machinery of HTTP is large, and gone when a stream or socket goes on by itself.
         streams.tasks.spawn(Box::pin(connection::run(stream, Guard::new(permit, counted), client)));
+        if lobby.is_crowded() {
+            // Those whose requests have arrived leave the lobby before a newer connection can take their seats.
+            tokio::task::yield_now().await;
+        }
     }
 }
 

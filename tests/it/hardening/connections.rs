@@ -79,6 +79,29 @@ async fn slow_request_heads_shut_nobody_out() {
     honest.finish(&server).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn burst_of_new_clients_is_served() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = serve(&folder, &[]);
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let address = address(&server);
+            tokio::task::spawn_blocking(move || {
+                let request = b"GET /api/health/live HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
+                let streams: Vec<_> = (0..200).map(|_| connect(&address, request)).collect();
+                let answered = streams.into_iter().filter_map(|mut stream| {
+                    let mut answer = String::new();
+                    stream.read_to_string(&mut answer).ok().filter(|_| answer.starts_with("HTTP/1.1 200"))
+                });
+                answered.count()
+            })
+        })
+        .collect();
+    for client in clients {
+        assert_eq!(in_time("the answers", client).await.expect("no panic"), 200);
+    }
+}
+
 /// Connects by HTTP/2 as a client that takes this much of each response without asking for more.
 async fn http2(server: &Process, window: u32) -> SendRequest<Bytes> {
     let stream = tokio::net::TcpStream::connect(address(server)).await.expect("a connection");

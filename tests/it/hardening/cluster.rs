@@ -4,13 +4,15 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use pipewatch::domain::pipeline::PipelineKey;
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::support::faults::SilentProxy;
 use crate::support::reporters::Reporters;
 use crate::support::server::Process;
-use crate::support::timed_store::lines;
-use crate::support::{DEADLINE, Database, eventually};
+use crate::support::timed_store::{TimedStore, lines};
+use crate::support::{DEADLINE, Database, eventually, run, with};
 
 /// How soon others go on after a server has frozen.
 const WITHIN: Duration = Duration::from_secs(15);
@@ -114,31 +116,51 @@ async fn sessions_set_their_timeouts_through_a_pooler() {
     let server = Process::serve(folder.path(), &pooler.url, &[]);
     let reporters = Reporters::start(&server.url, 4, 20);
     reporters.are_acknowledged(DEADLINE).await;
-    // What writes the reports tells what its session has set.
-    database.execute(NOTE_SETTINGS).await;
+    database.execute(&note_settings("source_runs")).await;
     reporters.are_acknowledged(DEADLINE).await;
-    let set = lines(&database, "SELECT name || ' ' || setting FROM noted ORDER BY name").await;
     let expect = [
         "client_connection_check_interval 2000",
         "idle_in_transaction_session_timeout 5000",
         "lock_timeout 3000",
         "statement_timeout 8000",
     ];
-    assert_eq!(set, expect);
+    assert_eq!(noted(&database).await, expect);
     reporters.finish().await;
 }
 
-/// Of the timeouts those that hold on any connection: the others are of TCP, and PostgreSQL listens on a socket here.
-const NOTE_SETTINGS: &str = "
-    CREATE TABLE noted (name text PRIMARY KEY, setting text);
-    CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-        INSERT INTO noted SELECT name, setting FROM pg_settings
-            WHERE name LIKE '%\\_timeout' AND context = 'user' AND source = 'session' AND name NOT LIKE 'tcp%'
-            OR name = 'client_connection_check_interval'
-            ON CONFLICT DO NOTHING;
-        RETURN NULL;
-    END $$;
-    CREATE TRIGGER note AFTER INSERT ON source_runs EXECUTE FUNCTION note()";
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rebuilds_have_a_timeout_of_their_own() {
+    let database = Database::postgres().await;
+    let store = TimedStore::open(&database, "2026-03-02T00:00:00Z").await;
+    store.runs(&[with(run("a"), json!({"timestamp": "2026-03-01T00:00:00Z"}))]).await;
+    database.execute(&note_settings("quality_rollups")).await;
+    store.store.rebuild_rollups(&PipelineKey::default()).await.expect("rebuilt");
+    let noted = noted(&database).await;
+    assert!(noted.iter().any(|line| line.starts_with("statement_timeout ")), "{noted:?}");
+    assert!(!noted.contains(&"statement_timeout 8000".to_owned()), "{noted:?}");
+    store.close().await;
+}
+
+/// What the session that wrote to a table had set.
+async fn noted(database: &Database) -> Vec<String> {
+    lines(database, "SELECT name || ' ' || setting FROM noted ORDER BY name").await
+}
+
+/// Notes what a session that writes to a table has set. Of the timeouts those that hold on any connection: the others are of
+/// TCP, and PostgreSQL listens on a socket here.
+fn note_settings(table: &str) -> String {
+    format!(
+        "CREATE TABLE noted (name text PRIMARY KEY, setting text);
+         CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             INSERT INTO noted SELECT name, setting FROM pg_settings
+                 WHERE name LIKE '%\\_timeout' AND context = 'user' AND source = 'session' AND name NOT LIKE 'tcp%'
+                 OR name = 'client_connection_check_interval'
+                 ON CONFLICT DO NOTHING;
+             RETURN NULL;
+         END $$;
+         CREATE TRIGGER note AFTER INSERT ON {table} EXECUTE FUNCTION note()"
+    )
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silent_connections_are_replaced() {

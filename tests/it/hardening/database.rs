@@ -196,6 +196,9 @@ async fn survives(mut fault: Fault) {
     println!("{}: {reason}; subscribers see it after {:?}", fault.name, begun.elapsed());
     reporters.are_refused().await;
     assert_eq!(ready(&server).await.0, 503, "{}", fault.name);
+    let begun = Instant::now();
+    let live = answer(client().get(format!("{}/api/health/live", server.url))).await;
+    assert!(live.0 == 200 && begun.elapsed() < Duration::from_secs(1), "{live:?} after {:?}", begun.elapsed());
     fault.end().await;
     let took = reporters.are_acknowledged(BACK_WITHIN).await;
     println!("{}: reports are stored again after {took:?}", fault.name);

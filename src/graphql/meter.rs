@@ -9,7 +9,7 @@ use async_graphql::extensions::{
     Extension, ExtensionContext, ExtensionFactory, NextExecute, NextPrepareRequest, NextResolve, ResolveInfo,
 };
 use async_graphql::{Request, Response, ServerError, ServerResult, Value};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use crate::graphql::answer::{Answer, MAX_ANSWER, Reason, Refusal, too_large};
@@ -25,6 +25,8 @@ const UNIT: usize = 1024;
 const FLOOR: usize = 64 * 1024;
 /// Bytes that a value takes beside its text.
 const VALUE: usize = 128;
+/// Operations that read rows with long texts at a time.
+const READERS: usize = 2;
 /// How long an operation waits for memory.
 const WAIT: Duration = Duration::from_secs(2);
 /// How long an operation may be executed.
@@ -32,11 +34,15 @@ const EXECUTION: Duration = Duration::from_secs(10);
 
 /// The memory that answers under construction share.
 #[derive(Debug, Clone)]
-pub(super) struct Memory(Arc<Semaphore>);
+pub(super) struct Memory {
+    units: Arc<Semaphore>,
+    /// Turns to read rows with long texts.
+    reading: Arc<Semaphore>,
+}
 
 impl Default for Memory {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MAX_MEMORY / UNIT)))
+        Self { units: Arc::new(Semaphore::new(MAX_MEMORY / UNIT)), reading: Arc::new(Semaphore::new(READERS)) }
     }
 }
 
@@ -51,6 +57,8 @@ pub(super) struct Meter {
     /// Bytes of the values of the answer under construction, and of its text.
     values: AtomicUsize,
     text: AtomicUsize,
+    /// Bytes of long texts of rows that were read for it.
+    rows: AtomicUsize,
     /// Units that are reserved.
     reserved: AtomicUsize,
     permit: Mutex<Option<OwnedSemaphorePermit>>,
@@ -94,6 +102,7 @@ impl Meter {
             expected: AtomicUsize::new(expected),
             values: AtomicUsize::new(0),
             text: AtomicUsize::new(0),
+            rows: AtomicUsize::new(0),
             reserved: AtomicUsize::new(0),
             permit: Mutex::default(),
             failure: Mutex::default(),
@@ -117,9 +126,10 @@ impl Meter {
     async fn begin(&self) -> Result<(), Failure> {
         self.values.store(0, Ordering::Relaxed);
         self.text.store(0, Ordering::Relaxed);
+        self.rows.store(0, Ordering::Relaxed);
         let expected = self.expected.load(Ordering::Relaxed).clamp(FLOOR, MAX_MEMORY_OF_ANSWER);
         let units = u32::try_from(expected / UNIT).unwrap_or(u32::MAX);
-        let waiting = Arc::clone(&self.memory.0).acquire_many_owned(units);
+        let waiting = Arc::clone(&self.memory.units).acquire_many_owned(units);
         let permit = if self.is_subscription {
             waiting.await.map_err(|_| Failure::NoMemory)?
         } else {
@@ -132,7 +142,26 @@ impl Meter {
 
     /// Counts a value, and reserves more where that is needed.
     fn charge(&self, text: usize) -> Result<(), Failure> {
-        let written = self.text.fetch_add(text, Ordering::Relaxed) + text;
+        self.count(&self.text, text)
+    }
+
+    /// Counts the long texts of rows that were read.
+    pub(super) fn charge_rows(&self, text: usize) -> Result<(), async_graphql::Error> {
+        self.count(&self.rows, text).map_err(to_error)
+    }
+
+    /// Waits for its turn to read rows with long texts: few do at a time, so that connections to the database are left for
+    /// everything else.
+    pub(super) async fn turn_to_read(&self) -> Result<SemaphorePermit<'_>, async_graphql::Error> {
+        let turn = self.memory.reading.acquire().await.map_err(|_| to_error(Failure::NoMemory))?;
+        match self.failure() {
+            Some(failure) => Err(to_error(failure)),
+            None => Ok(turn),
+        }
+    }
+
+    fn count(&self, counter: &AtomicUsize, text: usize) -> Result<(), Failure> {
+        let written = counter.fetch_add(text, Ordering::Relaxed) + text;
         let values = self.values.fetch_add(VALUE + text, Ordering::Relaxed) + VALUE + text;
         if written > MAX_ANSWER || values > MAX_MEMORY_OF_ANSWER {
             return Err(self.fail(Failure::TooLarge));
@@ -143,7 +172,7 @@ impl Meter {
     fn reserve_more(&self) -> Result<(), Failure> {
         let mut permit = lock(&self.permit);
         let more = u32::try_from(FLOOR / UNIT).unwrap_or(u32::MAX);
-        match Arc::clone(&self.memory.0).try_acquire_many_owned(more) {
+        match Arc::clone(&self.memory.units).try_acquire_many_owned(more) {
             Ok(more) => match permit.as_mut() {
                 Some(permit) => permit.merge(more),
                 None => *permit = Some(more),
@@ -169,6 +198,10 @@ impl Meter {
 // Std mutexes: held for a moment, never across an await.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn to_error(failure: Failure) -> async_graphql::Error {
+    async_graphql::Error::new(failure.error().message)
 }
 
 /// Executes each request under the meter that is among its data.

@@ -20,6 +20,8 @@ mod mutation;
 pub mod operation;
 /// What is asked once.
 mod query;
+/// Pages of runs, read in parts.
+mod run_pages;
 /// What is watched.
 mod subscription;
 /// The types that go in and out.

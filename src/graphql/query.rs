@@ -8,6 +8,7 @@ use crate::domain::source::SourceKey;
 use crate::domain::viewer::Viewer;
 use crate::error::Error;
 use crate::graphql::connection::{Cursor, after, at_most, connection, first};
+use crate::graphql::run_pages;
 use crate::graphql::types::anomaly::Anomaly;
 use crate::graphql::types::history::{DataQualityMetric, MetricTypeValue, OutcomeValue, Source, SourceRun};
 use crate::graphql::types::quality_history::{BucketValue, QualityHistory};
@@ -134,12 +135,8 @@ impl StatusQuery {
         let request = page(ctx, &pipeline, source, from, to, most, cursor.as_deref())?;
         let store = &ctx.data::<Services>()?.store;
         let state = outcome.map(|outcome| RunState::from(Outcome::from(outcome)));
-        let page = store.source_runs(&request, state).await.map_err(error)?;
-        Ok(connection(page, request.after.is_none(), |run| Position {
-            // What has not finished is in the order of its beginning.
-            at: run.finished_at.or(run.started_at).unwrap_or(run.received_at),
-            id: run.id,
-        }))
+        let page = run_pages::read(ctx, store, &request, state).await?;
+        Ok(connection(page, request.after.is_none(), run_pages::position))
     }
 
     /// The sums of a check over time, or of the volume `articles` or `events`: of a source, or of the whole pipeline.

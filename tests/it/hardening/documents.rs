@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::honest_clients::{HonestClients, attack_length};
 use crate::support::server::{Process, client};
 use crate::support::watchers::Socket;
-use crate::support::{Database, Server, in_time};
+use crate::support::{Database, Server, in_time, run, with};
 
 /// How soon a document that asks for too much is refused, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -91,6 +91,13 @@ const TRANSPORTS: [Transport; 6] = [
     Transport::SseSingle,
 ];
 
+/// A client that uses no connection twice: one that was a stream is no good for another request.
+fn unpooled() -> Client {
+    // This installs what a client needs.
+    drop(client());
+    Client::builder().pool_max_idle_per_host(0).build().expect("a client")
+}
+
 /// Sends an operation, and gives its errors. Over HTTP the status must be 400, on a stream the protocol's own error.
 async fn refused(client: &Client, url: &str, transport: Transport, document: &str, variables: &Value) -> Value {
     let mut body = json!({"query": document, "variables": variables});
@@ -150,8 +157,7 @@ async fn documents_that_ask_for_too_much_are_refused_on_every_transport() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &[]);
     let honest = HonestClients::start(&server, None).await;
-    // A connection that was a stream is no good for another request.
-    let client = Client::builder().pool_max_idle_per_host(0).build().expect("a client");
+    let client = unpooled();
     let begun = Instant::now();
     loop {
         for attack in attacks() {
@@ -391,6 +397,58 @@ async fn graphiql_learns_the_whole_schema() {
     let types = data["__schema"]["types"].as_array().expect("types");
     assert!(types.iter().any(|it| it["name"] == "PipelineStatus" && it["fields"][0]["name"].is_string()));
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_end_at_8_mib_on_every_transport() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &[]);
+    let client = unpooled();
+    let failed = with(run("a"), json!({"outcome": "failed", "error": "x".repeat(60_000)}));
+    for _ in 0..3 {
+        let runs = client.post(format!("{}/api/v1/source-runs", server.url)).json(&vec![&failed; 100]);
+        assert_eq!(in_time("an answer", runs.send()).await.expect("an answer").status(), 201);
+    }
+    let honest = HonestClients::start(&server, None).await;
+    let many: String =
+        (0..16).map(|n| format!("a{n}: sourceRuns(first: 500) {{ nodes {{ error }} }} ")).collect::<Vec<_>>().concat();
+    let aliases = (0..100).map(|n| format!("a{n}: error ")).collect::<Vec<_>>().concat();
+    let cases = [
+        // 967 bytes that made an answer of 496 MiB.
+        format!("{{ {many} }}"),
+        "{ sourceRuns(first: 200) { nodes { error } } }".to_owned(),
+        format!("{{ sourceRuns(first: 3) {{ nodes {{ {aliases} }} }} }}"),
+    ];
+    let begun = Instant::now();
+    loop {
+        // Several at once share the memory of answers under construction: some may be turned away.
+        let asked = cases.iter().cycle().take(12).map(|query| {
+            let request = client.post(format!("{}/graphql", server.url)).json(&json!({"query": query}));
+            async move {
+                let response = in_time("an answer", request.send()).await.expect("an answer");
+                let (status, retry) = (response.status().as_u16(), response.headers().contains_key("retry-after"));
+                let answer: Value = in_time("a body", response.json()).await.expect("JSON");
+                let code = answer["errors"][0]["extensions"]["code"].clone();
+                match status {
+                    200 => {
+                        let expected = (&Value::Null, json!("ANSWER_TOO_LARGE"));
+                        assert_eq!((&answer["data"], code), expected, "{answer:.300}");
+                    }
+                    503 => assert!(retry && code == "OVERLOADED", "{answer:.300}"),
+                    other => panic!("{other}: {answer:.300}"),
+                }
+            }
+        });
+        futures_util::future::join_all(asked).await;
+        if begun.elapsed() > attack_length() {
+            break;
+        }
+    }
+    let mut socket = Socket::graphql_at(&server.url).await;
+    socket.subscribe("1", &cases[1]).await;
+    let message = socket.next().await;
+    assert_eq!(message["payload"][0]["extensions"]["code"], "ANSWER_TOO_LARGE", "{message:.300}");
+    honest.finish(&server).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

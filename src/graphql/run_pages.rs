@@ -1,0 +1,54 @@
+use std::sync::Arc;
+
+use async_graphql::{Context, Result};
+
+use crate::domain::run::{RunState, SourceRun};
+use crate::graphql::error;
+use crate::graphql::meter::Meter;
+use crate::store::Store;
+use crate::store::history::{Page, PageRequest, Position};
+
+/// Runs that are read at first: each may have a text of 64 KiB, and an answer has room for few of those.
+const FIRST_PART: u64 = 50;
+/// Bytes of text in a part after which the next ones are no larger.
+const LARGE: usize = 256 * 1024;
+
+/// A page of runs, read in parts, so that reading ends when the answer has no room for more.
+pub(super) async fn read(
+    ctx: &Context<'_>,
+    store: &Store,
+    request: &PageRequest,
+    state: Option<RunState>,
+) -> Result<Page<SourceRun>> {
+    let meter = ctx.data_opt::<Arc<Meter>>();
+    let runs = ["nodes", "edges"].map(|list| ctx.look_ahead().field(list));
+    let [nodes, edges] = runs;
+    let needs_errors = nodes.field("error").exists() || edges.field("node").field("error").exists();
+    let mut page = Page { rows: Vec::new(), has_more: true };
+    let (mut after, mut size) = (request.after, FIRST_PART);
+    while page.has_more && (page.rows.len() as u64) < request.first {
+        let first = size.min(request.first - page.rows.len() as u64);
+        let part = {
+            let _turn = match meter {
+                Some(meter) => Some(meter.turn_to_read().await?),
+                None => None,
+            };
+            store.source_runs(&PageRequest { after, first, ..request.clone() }, state).await.map_err(error)?
+        };
+        page.has_more = part.has_more;
+        after = part.rows.last().map(position);
+        let texts = part.rows.iter().map(|run| run.error.as_ref().map_or(0, String::len)).sum();
+        size = if texts > LARGE { FIRST_PART } else { request.first };
+        if let Some(meter) = meter.filter(|_| needs_errors) {
+            meter.charge_rows(texts)?;
+        }
+        page.rows
+            .extend(part.rows.into_iter().map(|run| SourceRun { error: run.error.filter(|_| needs_errors), ..run }));
+    }
+    Ok(page)
+}
+
+/// The place of a run in its history. What has not finished is in the order of its beginning.
+pub(super) fn position(run: &SourceRun) -> Position {
+    Position { at: run.finished_at.or(run.started_at).unwrap_or(run.received_at), id: run.id }
+}

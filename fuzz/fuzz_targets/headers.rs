@@ -12,7 +12,7 @@ const NAMES: [&str; 7] =
     ["accept", "if-none-match", "last-event-id", "x-forwarded-for", "host", "origin", "content-type"];
 const TAG: &[u8] = b"W/\"5-ab\"";
 
-/// A header a line, whose first byte says which.
+// A header a line, whose first byte says which.
 fuzz_target!(|lines: &[u8]| {
     let mut headers = HeaderMap::new();
     for line in lines.split(|byte| *byte == b'\n') {

@@ -11,12 +11,14 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::demo;
 use crate::domain::alert::Policy;
+use crate::domain::cardinality::Cardinality;
 use crate::error::Result;
 use crate::evaluator::Evaluator;
 use crate::files;
 use crate::graphql::{self, Graphql};
 use crate::http::lobby::Lobby;
 use crate::http::serve::{Acceptance, HEADROOM, LOBBY, serve};
+use crate::http::startup::Startup;
 use crate::http::streams::Streams;
 use crate::http::{self, AuthFailures, Bodies, InitWait, Reservations, router};
 use crate::ingest::Ingest;
@@ -35,6 +37,24 @@ const HEARTBEAT: u16 = 15;
 /// A burst of changes costs one computation in so much time.
 const DEBOUNCE: std::time::Duration = std::time::Duration::from_millis(100);
 
+/// Opens the database and brings its schema up.
+async fn open(url: &str, clock: &Clock, limits: Cardinality, migrate: bool, startup: &Startup) -> Result<Store> {
+    let store = Store::open_exclusively(url, clock.clone(), limits).await?;
+    if let Err(error) = store.enable_incremental_vacuum(Conversion::Quick).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "the database file could not be vacuumed");
+    }
+    if migrate {
+        if store.needs_migration().await? {
+            startup.migrating();
+        }
+        store.migrate(Direction::Up(None)).await?;
+    } else {
+        store.check_schema().await?;
+    }
+    store.prepare().await?;
+    Ok(store)
+}
+
 /// Serves on the listener until `shutdown` is cancelled, and calls `serving` when it begins to; at the end it
 /// stops accepting, ends every stream, answers what is under way, and commits what was handed in.
 ///
@@ -48,15 +68,37 @@ pub async fn run(
     shutdown: CancellationToken,
     serving: impl FnOnce(),
 ) -> Result<()> {
-    let store = Store::open_exclusively(&config.database_url, clock.clone(), config.cardinality).await?;
-    let store = Arc::new(store);
-    if let Err(error) = store.enable_incremental_vacuum(Conversion::Quick).await {
-        tracing::warn!(error = &error as &dyn std::error::Error, "the database file could not be vacuumed");
-    }
-    if config.migrate {
-        store.migrate(Direction::Up(None)).await?;
-    }
-    store.prepare().await?;
+    let stop = shutdown.child_token();
+    let max_connections = files::fit(config.max_connections, HEADROOM);
+    let ping_after = u16::try_from(config.ping_after.as_secs()).unwrap_or(u16::MAX);
+    let streams = Streams {
+        admission: Admission::new(max_connections, config.max_connections_per_address),
+        groups: Groups::new(config.max_groups, config.limits.subscriptions_per_connection),
+        registry: Registry::default(),
+        patience: Arc::new(Patience::new(config.write_timeout, ping_after, HEARTBEAT)),
+        tasks: TaskTracker::new(),
+        stop: stop.clone(),
+    };
+    let acceptance = Acceptance {
+        most: max_connections + HEADROOM,
+        addresses: Addresses::new(config.max_connections_per_address),
+        lobby: Lobby::new(LOBBY, max_connections / 5),
+        trusted: config.trusted_proxies,
+        requires_token: !config.tokens.is_open(),
+    };
+    // Probes are answered from the beginning; all else when the routes are there.
+    let startup = Startup::default();
+    let accepting = tokio::spawn(serve(listener, startup.clone(), streams.clone(), acceptance));
+    let opening = Box::pin(open(&config.database_url, &clock, config.cardinality, config.migrate, &startup));
+    let store = match shutdown.run_until_cancelled(opening).await {
+        Some(Ok(store)) => Arc::new(store),
+        Some(Err(error)) => {
+            stop.cancel();
+            return Err(error);
+        }
+        // A migration that is interrupted continues at the next start.
+        None => return Ok(()),
+    };
 
     // Two stops: streams, sockets and requests end first, and what they work with goes on until they have.
     let (background, halt) = (TaskTracker::new(), CancellationToken::new());
@@ -77,16 +119,6 @@ pub async fn run(
     let keeping_up = Arc::clone(&upkeep);
     background.spawn(halt.clone().run_until_cancelled_owned(async move { keeping_up.run().await }));
     let ingest = Ingest::new(Arc::clone(&store), rules, clock.clone());
-    let max_connections = files::fit(config.max_connections, HEADROOM);
-    let ping_after = u16::try_from(config.ping_after.as_secs()).unwrap_or(u16::MAX);
-    let streams = Streams {
-        admission: Admission::new(max_connections, config.max_connections_per_address),
-        groups: Groups::new(config.max_groups, config.limits.subscriptions_per_connection),
-        registry: Registry::default(),
-        patience: Arc::new(Patience::new(config.write_timeout, ping_after, HEARTBEAT)),
-        tasks: TaskTracker::new(),
-        stop: shutdown.clone(),
-    };
     let services = graphql::Services {
         store: Arc::clone(&store),
         monitor: monitor.clone(),
@@ -95,7 +127,6 @@ pub async fn run(
     };
     let (init_wait, closing) = InitWait::new(config.init_wait);
     background.spawn(halt.clone().run_until_cancelled_owned(closing));
-    let requires_token = !config.tokens.is_open();
     let services = http::Services {
         graphql: Graphql::new(services, config.graphql),
         ingest: ingest.clone(),
@@ -128,15 +159,11 @@ pub async fn run(
         background.spawn(demo::run(ingest, clock, shutdown.clone()));
     }
 
+    startup.open(router);
+    drop(startup);
     serving();
-    let acceptance = Acceptance {
-        most: max_connections + HEADROOM,
-        addresses: Addresses::new(config.max_connections_per_address),
-        lobby: Lobby::new(LOBBY, max_connections / 5),
-        trusted: config.trusted_proxies,
-        requires_token,
-    };
-    serve(listener, router, streams.clone(), acceptance).await;
+    // It ends with its panic, if with any; what remains is to end well.
+    drop(accepting.await);
 
     drain(streams, config.drain).await;
     halt.cancel();

@@ -10,8 +10,8 @@ use crate::domain::alert::{Failing, Trouble};
 use crate::domain::status::RuleBook;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
-use crate::store::Store;
 use crate::store::retention::Retention;
+use crate::store::{PendingRebuild, Store};
 
 /// How often hours are looked for that have closed.
 const CLOSING: Duration = Duration::from_secs(30);
@@ -19,6 +19,8 @@ const CLOSING: Duration = Duration::from_secs(30);
 const PRUNING: Duration = Duration::from_hours(1);
 /// How often the size of SQLite's WAL is checked.
 const WAL_CHECK: Duration = Duration::from_secs(5);
+/// How often unfinished rebuilds are looked for. One that made no progress since then was abandoned.
+const REBUILD_CHECK: Duration = Duration::from_secs(5);
 /// A server has other things to do when it starts; and so long after a failure it is tried again.
 const FIRST_PRUNING: Duration = Duration::from_mins(1);
 
@@ -43,7 +45,7 @@ impl Upkeep {
     /// Runs until it is dropped. What fails is tried again.
     pub async fn run(&self) {
         // Several loops: a long removal must not keep hours open.
-        tokio::join!(self.close_on(), self.prune_on(), self.bound_wal());
+        tokio::join!(self.close_on(), self.prune_on(), self.bound_wal(), self.rebuild_on());
     }
 
     /// Closes the hours that are due. Whether that succeeded. Nothing is due by a clock that is skewed.
@@ -90,6 +92,33 @@ impl Upkeep {
             sleep(wait).await;
             wait = if self.prune().await { PRUNING } else { FIRST_PRUNING };
         }
+    }
+
+    /// Finishes rebuilds of roll-ups whose process was killed, or that a migration asked for.
+    async fn rebuild_on(&self) {
+        let mut seen = Vec::new();
+        loop {
+            match self.rebuild_abandoned(&seen).await {
+                Ok(pending) => seen = pending,
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "the roll-ups could not be rebuilt; it is tried again");
+                }
+            }
+            sleep(REBUILD_CHECK).await;
+        }
+    }
+
+    /// Gives the rebuilds that may still be under way elsewhere.
+    async fn rebuild_abandoned(&self, seen: &[PendingRebuild]) -> Result<Vec<PendingRebuild>> {
+        let pending = self.store.pending_rebuilds().await?;
+        let (abandoned, others): (Vec<_>, Vec<_>) = pending.into_iter().partition(|rebuild| seen.contains(rebuild));
+        for PendingRebuild { pipeline, next_hour } in abandoned {
+            tracing::info!(%pipeline, %next_hour, "rebuilding the roll-ups");
+            let made = self.store.resume_rebuild(&pipeline, |_| {}).await?;
+            tracing::info!(%pipeline, made, "the roll-ups are rebuilt");
+        }
+        Ok(others)
     }
 
     async fn bound_wal(&self) {

@@ -16,6 +16,8 @@ mod m0010_anomalies;
 mod m0011_alerts;
 mod m0012_alert_indexes;
 mod m0013_windows_of_checks;
+mod m0014_rollup_rebuilds;
+mod m0015_pruned_report_ids;
 mod m0017_trusted_time;
 mod m0018_cardinality;
 mod m0019_write_probes;
@@ -41,6 +43,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0011_alerts::Migration),
             Box::new(m0012_alert_indexes::Migration),
             Box::new(m0013_windows_of_checks::Migration),
+            Box::new(m0014_rollup_rebuilds::Migration),
+            Box::new(m0015_pruned_report_ids::Migration),
             Box::new(m0017_trusted_time::Migration),
             Box::new(m0018_cardinality::Migration),
             Box::new(m0019_write_probes::Migration),

@@ -4,8 +4,9 @@ use clap::{Args, Subcommand};
 use pipewatch::clock::Clock;
 use pipewatch::config::{self, DatabaseFlags};
 use pipewatch::domain::cardinality::Cardinality;
-use pipewatch::store::{Conversion, Direction, Store};
+use pipewatch::store::{Conversion, Direction, Step, Store};
 
+use crate::command::rollups::Progress;
 use crate::{chain, fail, print, refuse, start_logging};
 
 #[derive(Args)]
@@ -60,13 +61,25 @@ async fn act(url: &str, action: &Action) -> pipewatch::error::Result<String> {
         Action::Up { steps } => {
             store.enable_incremental_vacuum(Conversion::Full).await?;
             store.migrate(Direction::Up(*steps)).await?;
+            if !store.needs_migration().await? {
+                for rebuild in store.pending_rebuilds().await? {
+                    let progress = Progress::of(&rebuild.pipeline);
+                    store.resume_rebuild(&rebuild.pipeline, |next| progress.reached(next)).await?;
+                }
+            }
         }
         Action::Down { steps } => store.migrate(Direction::Down(*steps)).await?,
         Action::Status => {}
     }
     let steps = store.steps().await?;
     store.close().await?;
-    let line =
-        |step: &pipewatch::store::Step| format!("{}  {}", if step.applied { "applied" } else { "pending" }, step.name);
+    let line = |step: &Step| {
+        let state = match (step.known, step.applied) {
+            (false, _) => "unknown",
+            (true, true) => "applied",
+            (true, false) => "pending",
+        };
+        format!("{state}  {}", step.name)
+    };
     Ok(steps.iter().map(line).collect::<Vec<_>>().join("\n"))
 }

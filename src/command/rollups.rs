@@ -1,9 +1,11 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
 use pipewatch::clock::Clock;
 use pipewatch::config::{self, DatabaseFlags};
 use pipewatch::domain::pipeline::PipelineKey;
+use pipewatch::domain::time::Timestamp;
 use pipewatch::store::Store;
 
 use crate::{chain, fail, print, refuse, start_logging};
@@ -18,8 +20,9 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Make the roll-ups anew from source runs and metrics, a pipeline after the other, whose reporters wait meanwhile;
-    /// of days whose rows were removed for their age the roll-ups stay as they are
+    /// Rebuild the roll-ups from source runs and metrics, in short transactions between which reports are stored; works
+    /// beside a server, and is finished by one when it is interrupted. Roll-ups of days whose rows were removed for their
+    /// age stay as they are
     Rebuild {
         /// Only this pipeline's
         #[arg(long, value_name = "KEY")]
@@ -45,15 +48,44 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
 
 async fn rebuild(url: &str, pipeline: Option<PipelineKey>) -> pipewatch::error::Result<String> {
     let store = Store::open(url, Clock::system()).await?;
+    store.check_schema().await?;
     let pipelines = match pipeline {
         Some(pipeline) => vec![pipeline],
         None => store.pipelines().await?.into_iter().map(|(pipeline, _)| pipeline).collect(),
     };
     let mut lines = Vec::with_capacity(pipelines.len());
     for pipeline in pipelines {
-        let made = store.rebuild_rollups(&pipeline).await?;
+        store.request_rebuild(&pipeline).await?;
+        let progress = Progress::of(&pipeline);
+        let made = store.resume_rebuild(&pipeline, |next| progress.reached(next)).await?;
         lines.push(format!("{pipeline}: {made} roll-ups"));
     }
     store.close().await?;
     Ok(lines.join("\n"))
+}
+
+/// Shows on a terminal how far a rebuild is.
+pub(crate) struct Progress(ProgressBar);
+
+impl Progress {
+    pub(crate) fn of(pipeline: &PipelineKey) -> Self {
+        let bar = ProgressBar::new_spinner();
+        bar.set_prefix(pipeline.to_string());
+        Self(bar.with_style(ProgressStyle::with_template("{spinner} {prefix}: {msg}").unwrap_or_else(|_| {
+            // The template above is good.
+            ProgressStyle::default_spinner()
+        })))
+    }
+
+    /// All before this instant is rebuilt.
+    pub(crate) fn reached(&self, next: Timestamp) {
+        self.0.set_message(format!("rebuilt up to {}", next.format("%Y-%m-%d")));
+        self.0.tick();
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
 }

@@ -46,7 +46,7 @@ pub(crate) async fn run(mut flags: Flags) -> ExitCode {
         Ok(metrics) => Some(metrics),
         Err(error) => return fail(&format!("the metrics cannot be counted: {error}")),
     };
-    match app::run(listener, config, Clock::system(), metrics, shutdown, announce).await {
+    match Box::pin(app::run(listener, config, Clock::system(), metrics, shutdown, announce)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&chain(&error)),
     }

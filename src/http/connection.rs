@@ -25,11 +25,11 @@ use tokio_util::sync::CancellationToken;
 use crate::http::body_timeout::{IsLate, TimedBody};
 use crate::http::caller::Caller;
 use crate::http::client_address::{ClientAddress, TrustedProxies};
-use crate::http::guard::Routes;
 use crate::http::http2_streams::{Activity, Parts, StreamExecutor};
 use crate::http::lobby::Seat;
 use crate::http::problem::Problem;
 use crate::http::protocol_peek::{HTTP2_PREFACE, Peeked, peek};
+use crate::http::startup::Startup;
 use crate::http::takeover::{Guard, Takeover};
 use crate::http::timed_stream::TimedStream;
 use crate::live::dropped::Dropped;
@@ -49,7 +49,7 @@ const MAX_SENT_AHEAD: usize = 32 * 1024;
 
 /// What all connections share.
 pub(super) struct Front {
-    pub(super) router: Routes,
+    pub(super) router: Startup,
     pub(super) trusted: TrustedProxies,
     /// Whether a client is known only by a token.
     pub(super) requires_token: bool,

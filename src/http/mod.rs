@@ -58,6 +58,8 @@ pub mod serve;
 mod socket;
 /// `GET /api/v1/monitoring/pipeline-status/stream`: Server-Sent Events.
 mod sse;
+/// What is answered while the server starts.
+pub mod startup;
 /// What streams and sockets share: admission, groups, and being looked after.
 pub mod streams;
 /// A GraphQL subscription as a group.

@@ -8,8 +8,8 @@ use tokio::sync::Semaphore;
 
 use crate::http::client_address::TrustedProxies;
 use crate::http::connection::{self, Client, Front};
-use crate::http::guard::Routes;
 use crate::http::lobby::Lobby;
+use crate::http::startup::Startup;
 use crate::http::streams::Streams;
 use crate::http::takeover::Guard;
 use crate::live::admission::Addresses;
@@ -43,7 +43,7 @@ pub struct Acceptance {
 }
 
 /// Accepts connections until the server stops; each is served by a task of its own.
-pub async fn serve(listener: TcpListener, router: Routes, streams: Streams, acceptance: Acceptance) {
+pub async fn serve(listener: TcpListener, router: Startup, streams: Streams, acceptance: Acceptance) {
     let Acceptance { most, addresses, lobby, trusted, requires_token } = acceptance;
     let (patience, stop) = (streams.patience.write, streams.stop.clone());
     let front = Arc::new(Front { router, trusted, requires_token, patience, stop });

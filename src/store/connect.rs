@@ -36,6 +36,7 @@ pub(super) struct Connections {
 impl Connections {
     pub(super) async fn open(url: &str, health: Arc<HealthMonitor>) -> Result<Self, DbErr> {
         if url.starts_with("sqlite:") {
+            sqlite_upkeep::create(url).await?;
             let unfit = Unfit::default();
             // The writer comes first: it creates the file and puts it into WAL mode.
             let write = Arc::new(Pool::sqlite_writer(url, &unfit).await?);

@@ -36,6 +36,8 @@ mod neighbours;
 pub mod outbox;
 /// Pools of connections.
 mod pool;
+/// The ids of reports whose rows were pruned.
+mod pruned_ids;
 /// Histories of sums, and all sums of a pipeline.
 mod quality_history;
 /// Roll-ups made anew from what they sum.
@@ -52,6 +54,8 @@ mod rollups;
 mod room;
 /// The rows that reports come to.
 mod rows;
+/// The migrations of the schema.
+mod schema;
 /// What servers say is wrong with themselves.
 mod server_troubles;
 /// What stands in a source's row of its newest run.
@@ -72,8 +76,7 @@ mod writer;
 use std::sync::Arc;
 use std::time::Duration;
 
-use migration::{Migrator, MigratorTrait as _};
-use sea_orm::{ConnectionTrait as _, DbBackend};
+use sea_orm::DbBackend;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -90,7 +93,9 @@ use crate::store::lease_view::LeaseView;
 pub use crate::store::neighbours::Listener;
 use crate::store::neighbours::Teller;
 pub use crate::store::quality_history::{DaysSums, SeriesHistory, SeriesHours};
+pub use crate::store::rebuild::PendingRebuild;
 pub use crate::store::record::{Entry, Receipt, Recorded};
+pub use crate::store::schema::{Direction, Step};
 use crate::store::sqlite_file::FileLock;
 pub use crate::store::sqlite_upkeep::Conversion;
 use crate::store::transaction::Transaction;
@@ -109,29 +114,6 @@ pub struct Store {
     health: Arc<HealthMonitor>,
     lock: Option<FileLock>,
     lease_view: LeaseView,
-}
-
-/// How long a step of the schema may take, and a server wait for another that brings the schema up.
-const MIGRATION_LIMIT: Duration = Duration::from_hours(1);
-/// How long the roll-ups of a pipeline may take to be made.
-const REBUILD_LIMIT: Duration = Duration::from_hours(1);
-
-/// Which way a migration goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// Apply so many pending steps, or all.
-    Up(Option<u32>),
-    /// Take back so many steps.
-    Down(u32),
-}
-
-/// A step of the schema.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
-    /// Its name.
-    pub name: String,
-    /// Whether the database has it.
-    pub applied: bool,
 }
 
 impl Store {
@@ -170,47 +152,6 @@ impl Store {
             _ => None,
         };
         Ok(Self { lock, ..Self::open_with(url, clock, limits).await? })
-    }
-
-    /// Brings the schema up or down. All steps happen or none; servers that start at once do it one after another. Rows
-    /// that are older than the roll-ups are summed up.
-    pub async fn migrate(&self, direction: Direction) -> Result<()> {
-        let had_rollups = self.has_rollups().await?;
-        let steps = async {
-            let transaction = self.connections.begin_maintenance(MIGRATION_LIMIT).await?;
-            if transaction.get_database_backend() == DbBackend::Postgres {
-                // Held to the end of this transaction: two servers must not both find the same step pending.
-                transaction.execute_unprepared("SELECT pg_advisory_xact_lock(7047478391)").await?;
-            }
-            match direction {
-                Direction::Up(steps) => Migrator::up(transaction.inner(), steps).await?,
-                Direction::Down(steps) => Migrator::down(transaction.inner(), Some(steps)).await?,
-            }
-            transaction.commit().await
-        };
-        steps.await.map_err(Error::database)?;
-        if !had_rollups && self.has_rollups().await? {
-            for (pipeline, _) in self.pipelines().await? {
-                self.rebuild_rollups(&pipeline).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn has_rollups(&self) -> Result<bool> {
-        let steps = self.steps().await?;
-        Ok(steps.iter().any(|step| step.applied && step.name == "m0007_quality_rollups"))
-    }
-
-    /// The steps of the schema, and which of them the database has.
-    pub async fn steps(&self) -> Result<Vec<Step>> {
-        let steps = Migrator::get_migration_with_status_read_only(self.connections.reader()).await;
-        let steps = steps.map_err(Error::database)?;
-        let step = |migration: &sea_orm_migration::Migration| Step {
-            name: migration.name().to_owned(),
-            applied: migration.status() == sea_orm_migration::MigrationStatus::Applied,
-        };
-        Ok(steps.iter().map(step).collect())
     }
 
     /// Makes sure of what must always be there, and learns which pipelines there are. Call it once the schema stands.

@@ -3,14 +3,14 @@ use std::time::{Duration, Instant};
 
 use sea_orm::sqlx::pool::PoolConnectionMetadata;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sea_orm::sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{self, ConnectOptions as _, Connection as _, Executor as _};
 use sea_orm::{ConnAcquireErr, ConnectOptions, Database, DatabaseConnection, DbBackend, DbErr, SqlxPostgresConnector};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::store::failure::{Cause, no_answer};
-use crate::store::sqlite_upkeep::WAL_LIMIT;
+use crate::store::sqlite_upkeep::WAL_KEPT;
 
 /// How long a request waits for a connection of the pool, and for a new one to be made.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
@@ -282,9 +282,7 @@ fn sqlite(
                     // What is acknowledged survives a power cut too; group commit makes that cheap.
                     .synchronous(SqliteSynchronous::Full)
                     .foreign_keys(true)
-                    // Takes effect when the file is created; an existing one needs a VACUUM.
-                    .auto_vacuum(SqliteAutoVacuum::Incremental)
-                    .pragma("journal_size_limit", WAL_LIMIT.to_string())
+                    .pragma("journal_size_limit", WAL_KEPT.to_string())
                     .busy_timeout(BUSY_TIMEOUT),
             )
         });

@@ -1,55 +1,240 @@
-//! Roll-ups made anew from what they sum, and without a source that is removed.
+//! Roll-ups rebuilt from the rows they sum, in short transactions, and without a source that is removed.
 
-use sea_orm::{ConnectionTrait as _, DbBackend, DbErr, EntityTrait as _, Statement};
+use std::time::{Duration, Instant};
+
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{
+    ActiveValue::Set, ConnectionTrait as _, DbBackend, DbErr, EntityTrait as _, QueryOrder as _, Statement, Value,
+};
+use tokio::time::sleep;
 
 use crate::domain::pipeline::PipelineKey;
+use crate::domain::rollup::Bucket;
 use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::store::entity::pruned_rows;
+use crate::store::entity::{pruned_rows, rollup_rebuild};
 use crate::store::registry::hold;
 use crate::store::transaction::Transaction;
-use crate::store::{REBUILD_LIMIT, Store};
+use crate::store::{Store, stored};
 
 const COLUMNS: &str = "(pipeline, source, bucket, basis, bucket_start, series, runs, total, passes)";
+const BASES: &str = "('aggregate', 'source-specific', 'hourly', 'hourly-of-sources')";
+/// A transaction ends after this time; the pipeline's reporters wait as long.
+const BATCH_TIME: Duration = Duration::from_millis(100);
+/// How long a statement of a rebuild may take.
+const BATCH_LIMIT: Duration = Duration::from_mins(1);
+/// A day with at most this many rows is rebuilt as a whole, a larger one hour by hour.
+const ROWS_AT_ONCE: i64 = 5_000;
+
+/// A rebuild that is not finished.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingRebuild {
+    /// The pipeline.
+    pub pipeline: PipelineKey,
+    /// Hours before this instant are rebuilt, and so are the days that ended by then.
+    pub next_hour: Timestamp,
+}
 
 impl Store {
-    /// Makes a pipeline's roll-ups anew from its raw rows, in one transaction. Those of days whose raw rows were pruned
-    /// stay as they are. Gives the number of roll-ups made.
+    /// Rebuilds a pipeline's roll-ups from its raw rows. Those of days whose raw rows were pruned stay as they are.
+    /// Gives the number of roll-ups made.
     pub async fn rebuild_rollups(&self, pipeline: &PipelineKey) -> Result<u64> {
-        let transaction = self.begin_maintenance(REBUILD_LIMIT).await?;
-        // Held to the end: no report may come in between, and nothing more may be pruned.
+        self.request_rebuild(pipeline).await?;
+        self.resume_rebuild(pipeline, |_| {}).await
+    }
+
+    /// Notes that a pipeline's roll-ups are to be rebuilt from the beginning. From then on the rebuild is finished
+    /// whatever happens to this process.
+    pub async fn request_rebuild(&self, pipeline: &PipelineKey) -> Result<()> {
+        let transaction = self.write().await?;
         if !hold(&transaction, pipeline).await.map_err(Error::database)? {
             return Err(Error::PipelineNotFound(pipeline.clone()));
         }
-        let made = rebuild(&transaction, pipeline).await.map_err(Error::database)?;
-        transaction.commit().await.map_err(Error::database)?;
-        Ok(made)
+        note(&transaction, pipeline, Timestamp::UNIX_EPOCH).await.map_err(Error::database)?;
+        transaction.commit().await.map_err(Error::database)
+    }
+
+    /// The rebuilds that are not finished.
+    pub async fn pending_rebuilds(&self) -> Result<Vec<PendingRebuild>> {
+        let rows = rollup_rebuild::Entity::find()
+            .order_by_asc(rollup_rebuild::Column::Pipeline)
+            .all(self.connections.reader())
+            .await
+            .map_err(Error::database)?;
+        let pending = |row: rollup_rebuild::Model| {
+            Ok(PendingRebuild { pipeline: stored("the pipeline", &row.pipeline)?, next_hour: row.next_hour })
+        };
+        rows.into_iter().map(pending).collect()
+    }
+
+    /// Finishes a rebuild in short transactions, between which reporters write, and reports how far it is. Another process
+    /// may work at the same rebuild. Gives the number of roll-ups that this one made.
+    pub async fn resume_rebuild(&self, pipeline: &PipelineKey, progress: impl Fn(Timestamp)) -> Result<u64> {
+        let mut made = 0;
+        loop {
+            let begin = Instant::now();
+            let transaction = self.begin_maintenance(BATCH_LIMIT).await?;
+            let batch = rebuild_batch(&transaction, pipeline).await.map_err(Error::database)?;
+            transaction.commit().await.map_err(Error::database)?;
+            let Some(batch) = batch else { return Ok(made) };
+            made += batch.made;
+            progress(batch.next_hour);
+            // Reporters have at least half of the time.
+            sleep(begin.elapsed()).await;
+        }
     }
 }
 
-async fn rebuild(transaction: &Transaction, pipeline: &PipelineKey) -> Result<u64, DbErr> {
-    let backend = transaction.get_database_backend();
-    let since = pruned_before(transaction, pipeline).await?;
-    let mut made = 0;
-    for (counts, sql) in [
-        (false, "DELETE FROM quality_rollups WHERE pipeline = $1 AND bucket_start >= $2".to_owned()),
-        (true, hours_of_rows(backend)),
-        (true, days_of_hours(backend)),
-        (true, wholes_of_sources()),
-        (
-            false,
-            "INSERT INTO hours_to_close (pipeline, bucket_start) SELECT DISTINCT pipeline, bucket_start \
-             FROM quality_rollups WHERE pipeline = $1 AND bucket = 'hour' AND bucket_start >= $2 \
-             AND series NOT IN ('articles', 'events') ON CONFLICT DO NOTHING"
-                .to_owned(),
-        ),
-    ] {
-        let values = [pipeline.as_str().into(), since.into()];
-        let done = transaction.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
-        made += if counts { done.rows_affected() } else { 0 };
+async fn note(transaction: &Transaction, pipeline: &PipelineKey, next_hour: Timestamp) -> Result<(), DbErr> {
+    use rollup_rebuild::Column::{NextHour, Pipeline};
+    let row = rollup_rebuild::ActiveModel { pipeline: Set(pipeline.as_str().to_owned()), next_hour: Set(next_hour) };
+    rollup_rebuild::Entity::insert(row)
+        .on_conflict(OnConflict::column(Pipeline).update_column(NextHour).to_owned())
+        .exec_without_returning(transaction)
+        .await
+        .map(drop)
+}
+
+/// Whether a pipeline's roll-ups are being rebuilt, so that its raw rows are still needed.
+pub(super) async fn is_rebuilding(transaction: &Transaction, pipeline: &PipelineKey) -> Result<bool, DbErr> {
+    Ok(rollup_rebuild::Entity::find_by_id(pipeline.as_str()).one(transaction).await?.is_some())
+}
+
+struct Batch {
+    made: u64,
+    next_hour: Timestamp,
+}
+
+/// Rebuilds a stretch of hours, and notes in the same transaction how far it is. `None` when nothing is left.
+async fn rebuild_batch(transaction: &Transaction, pipeline: &PipelineKey) -> Result<Option<Batch>, DbErr> {
+    // Held to the end: no report may come in between. One that came before is among the raw rows, and one that comes
+    // later adds to the new sums.
+    if !hold(transaction, pipeline).await? {
+        return Ok(None);
     }
-    Ok(made)
+    let Some(row) = rollup_rebuild::Entity::find_by_id(pipeline.as_str()).one(transaction).await? else {
+        return Ok(None);
+    };
+    let begun = Instant::now();
+    let since = row.next_hour.max(pruned_before(transaction, pipeline).await?);
+    let mut batch = Batch { made: 0, next_hour: since };
+    let stretch = Stretch { transaction, pipeline };
+    while begun.elapsed() < BATCH_TIME {
+        let Some((next_hour, made)) = stretch.step(batch.next_hour).await? else {
+            rollup_rebuild::Entity::delete_by_id(pipeline.as_str()).exec(transaction).await?;
+            return Ok(Some(batch));
+        };
+        batch = Batch { made: batch.made + made, next_hour };
+    }
+    note(transaction, pipeline, batch.next_hour).await?;
+    Ok(Some(batch))
+}
+
+struct Stretch<'a> {
+    transaction: &'a Transaction,
+    pipeline: &'a PipelineKey,
+}
+
+impl Stretch<'_> {
+    /// Rebuilds the next hour or day in which there is anything. Gives where the one after begins, and the number of
+    /// roll-ups made; `None` when nothing is left.
+    async fn step(&self, since: Timestamp) -> Result<Option<(Timestamp, u64)>, DbErr> {
+        let found = self.first_since(since).await?;
+        let day = Bucket::Day.start_of(since);
+        let tomorrow = day + Bucket::Day.length();
+        if since > day && found.is_none_or(|found| found >= tomorrow) {
+            // The last hours of a day that was begun have nothing more.
+            return Ok(Some((tomorrow, self.hours(since, tomorrow).await? + self.day(day).await?)));
+        }
+        let Some(found) = found else { return Ok(None) };
+        let day = Bucket::Day.start_of(found);
+        let (from, tomorrow) = (since.max(day), day + Bucket::Day.length());
+        let is_small = from == day && self.rows(day, tomorrow).await? <= ROWS_AT_ONCE;
+        let to = if is_small { tomorrow } else { Bucket::Hour.start_of(found) + Bucket::Hour.length() };
+        let mut made = self.hours(from, to).await?;
+        if to == tomorrow {
+            made += self.day(day).await?;
+        }
+        Ok(Some((to, made)))
+    }
+
+    /// The first instant of a raw row or of a day's roll-up.
+    async fn first_since(&self, since: Timestamp) -> Result<Option<Timestamp>, DbErr> {
+        let days = ["aggregate", "source-specific", "hourly", "hourly-of-sources"].map(|basis| {
+            // The sums of every source are part of those of the whole.
+            format!(
+                "SELECT MIN(bucket_start) FROM quality_rollups WHERE pipeline = $1 AND source = '' AND bucket = 'day' \
+                 AND basis = '{basis}' AND bucket_start >= $2"
+            )
+        });
+        let sql = format!(
+            "SELECT MIN(at) FROM (\
+             SELECT MIN(finished_at) AS at FROM source_runs WHERE pipeline = $1 AND finished_at >= $2 UNION ALL \
+             SELECT MIN(timestamp) FROM data_quality_metrics WHERE pipeline = $1 AND timestamp >= $2 UNION ALL {}\
+             ) AS found",
+            days.join(" UNION ALL ")
+        );
+        let row = self.transaction.query_one_raw(self.statement(sql, [since.into()])).await?;
+        row.map_or(Ok(None), |row| row.try_get_by_index(0))
+    }
+
+    /// The number of raw rows of a stretch, up to what is rebuilt at once.
+    async fn rows(&self, from: Timestamp, to: Timestamp) -> Result<i64, DbErr> {
+        let some = |table: &str, column: &str| {
+            let limit = ROWS_AT_ONCE + 1;
+            format!(
+                "(SELECT COUNT(*) FROM (SELECT 1 FROM {table} WHERE pipeline = $1 AND {column} >= $2 AND {column} < $3 \
+                 LIMIT {limit}) AS few)"
+            )
+        };
+        let sql =
+            format!("SELECT {} + {}", some("source_runs", "finished_at"), some("data_quality_metrics", "timestamp"));
+        let row = self.transaction.query_one_raw(self.statement(sql, [from.into(), to.into()])).await?;
+        row.map_or(Ok(0), |row| row.try_get_by_index(0))
+    }
+
+    /// Rebuilds the hours of a stretch.
+    async fn hours(&self, from: Timestamp, to: Timestamp) -> Result<u64, DbErr> {
+        let backend = self.transaction.get_database_backend();
+        self.execute(delete_rollups("hour", backend), from, to).await?;
+        let made = self.execute(hours_of_rows(backend), from, to).await?;
+        let closing = format!(
+            "INSERT INTO hours_to_close (pipeline, bucket_start) SELECT DISTINCT pipeline, bucket_start \
+             FROM quality_rollups WHERE pipeline = $1 AND source = '' AND bucket = 'hour' AND basis IN {BASES} \
+             AND bucket_start >= $2 AND bucket_start < $3 AND series NOT IN ('articles', 'events') ON CONFLICT DO NOTHING"
+        );
+        self.execute(closing, from, to).await?;
+        Ok(made)
+    }
+
+    /// Rebuilds a day, all of whose hours are rebuilt.
+    async fn day(&self, day: Timestamp) -> Result<u64, DbErr> {
+        let (backend, tomorrow) = (self.transaction.get_database_backend(), day + Bucket::Day.length());
+        self.execute(delete_rollups("day", backend), day, tomorrow).await?;
+        let made = self.execute(days_of_hours(backend), day, tomorrow).await?;
+        let checks = format!(
+            "INSERT INTO pipeline_checks (pipeline, name, seen_at) SELECT DISTINCT pipeline, series, bucket_start \
+             FROM quality_rollups WHERE pipeline = $1 AND source = '' AND bucket = 'day' AND basis IN {BASES} \
+             AND bucket_start >= $2 AND bucket_start < $3 \
+             AND series NOT IN ('articles', 'events', 'geocoding', 'validation') \
+             ON CONFLICT (pipeline, name) DO UPDATE SET seen_at = excluded.seen_at \
+             WHERE pipeline_checks.seen_at < excluded.seen_at"
+        );
+        self.execute(checks, day, tomorrow).await?;
+        Ok(made)
+    }
+
+    async fn execute(&self, sql: String, from: Timestamp, to: Timestamp) -> Result<u64, DbErr> {
+        let done = self.transaction.execute_raw(self.statement(sql, [from.into(), to.into()])).await?;
+        Ok(done.rows_affected())
+    }
+
+    fn statement(&self, sql: String, values: impl IntoIterator<Item = Value>) -> Statement {
+        let pipeline: Value = self.pipeline.as_str().into();
+        let backend = self.transaction.get_database_backend();
+        Statement::from_sql_and_values(backend, sql, [pipeline].into_iter().chain(values))
+    }
 }
 
 /// From this instant on all raw rows of a pipeline are there; its days are whole.
@@ -59,14 +244,45 @@ pub(super) async fn pruned_before(transaction: &Transaction, pipeline: &Pipeline
     Ok(pruned.map_or(Timestamp::UNIX_EPOCH, |pruned| pruned.before))
 }
 
-/// The hours of each source, and of the pipeline where rows are about the whole of it.
+/// `FROM` the roll-ups of a stretch of time, which are looked up by the key, source by source: what lies before and behind
+/// them costs nothing.
+fn from_rollups(bucket: &str, backend: DbBackend) -> String {
+    let sources = "(SELECT '' AS key UNION ALL SELECT key FROM sources WHERE pipeline = $1) AS s";
+    let of_source = format!(
+        "r.pipeline = $1 AND r.source = s.key AND r.bucket = '{bucket}' AND r.basis IN {BASES} \
+         AND r.bucket_start >= $2 AND r.bucket_start < $3"
+    );
+    match backend {
+        // Without OFFSET the planner may choose to read all roll-ups of the pipeline.
+        DbBackend::Postgres => format!(
+            "FROM {sources} CROSS JOIN LATERAL \
+             (SELECT r.ctid AS place, r.* FROM quality_rollups AS r WHERE {of_source} OFFSET 0) AS r"
+        ),
+        _ => format!("FROM {sources} CROSS JOIN quality_rollups AS r WHERE {of_source}"),
+    }
+}
+
+fn delete_rollups(bucket: &str, backend: DbBackend) -> String {
+    let found = from_rollups(bucket, backend);
+    match backend {
+        DbBackend::Postgres => {
+            format!("DELETE FROM quality_rollups WHERE ctid = ANY (ARRAY(SELECT r.place {found}))")
+        }
+        _ => format!(
+            "DELETE FROM quality_rollups WHERE (pipeline, source, bucket, basis, bucket_start, series) IN \
+             (SELECT r.pipeline, r.source, r.bucket, r.basis, r.bucket_start, r.series {found})"
+        ),
+    }
+}
+
+/// The hours of each source, and of the pipeline: its own rows, and the sums of its sources.
 fn hours_of_rows(backend: DbBackend) -> String {
     let check = |name: &str, attempts: &str, passes: &str| {
         format!(
             "SELECT COALESCE(source, '') AS source, CASE WHEN metric_type = 'hourly' AND source IS NOT NULL \
              THEN 'hourly-of-sources' ELSE metric_type END AS basis, {} AS hour, '{name}' AS series, \
              {attempts} AS total, {passes} AS passes FROM data_quality_metrics \
-             WHERE pipeline = $1 AND timestamp >= $2 AND {attempts} > 0 \
+             WHERE pipeline = $1 AND timestamp >= $2 AND timestamp < $3 AND {attempts} > 0 \
              AND NOT (metric_type = 'hourly' AND digest IS NULL)",
             start_of("hour", "timestamp", backend)
         )
@@ -74,7 +290,7 @@ fn hours_of_rows(backend: DbBackend) -> String {
     let volume = |name: &str, column: &str| {
         format!(
             "SELECT source, 'source-specific', {}, '{name}', {column}, 0 FROM source_runs \
-             WHERE pipeline = $1 AND finished_at >= $2 AND ({column} > 0 OR {column} = 0 AND state = 'ok')",
+             WHERE pipeline = $1 AND finished_at >= $2 AND finished_at < $3 AND ({column} > 0 OR {column} = 0 AND state = 'ok')",
             start_of("hour", "finished_at", backend)
         )
     };
@@ -84,38 +300,31 @@ fn hours_of_rows(backend: DbBackend) -> String {
         format!(
             "SELECT COALESCE(m.source, ''), CASE WHEN m.metric_type = 'hourly' AND m.source IS NOT NULL \
              THEN 'hourly-of-sources' ELSE m.metric_type END, {}, c.name, c.attempts, c.passes \
-             FROM data_quality_metrics AS m JOIN metric_checks AS c ON c.metric_id = m.id \
-             WHERE m.pipeline = $1 AND m.timestamp >= $2 AND c.attempts > 0 \
+             FROM metric_checks AS c JOIN data_quality_metrics AS m ON m.id = c.metric_id \
+             WHERE c.pipeline = $1 AND c.timestamp >= $2 AND c.timestamp < $3 AND c.attempts > 0 \
              AND NOT (m.metric_type = 'hourly' AND m.digest IS NULL)",
-            start_of("hour", "m.timestamp", backend)
+            start_of("hour", "c.timestamp", backend)
         ),
         volume("articles", "articles_collected"),
         volume("events", "events_extracted"),
     ]
     .join(" UNION ALL ");
+    let sums = "hour, series, COUNT(*), SUM(total), SUM(passes) FROM counted";
     format!(
-        "INSERT INTO quality_rollups {COLUMNS} \
-         SELECT CAST($1 AS varchar), source, 'hour', basis, hour, series, COUNT(*), SUM(total), SUM(passes) \
-         FROM ({rows}) AS counted GROUP BY source, basis, hour, series"
+        "INSERT INTO quality_rollups {COLUMNS} WITH counted AS MATERIALIZED ({rows}) \
+         SELECT CAST($1 AS varchar), source, 'hour', basis, {sums} GROUP BY source, basis, hour, series UNION ALL \
+         SELECT CAST($1 AS varchar), '', 'hour', basis, {sums} WHERE source <> '' GROUP BY basis, hour, series"
     )
 }
 
+/// The days of hours, of each source and of the whole.
 fn days_of_hours(backend: DbBackend) -> String {
-    let day = start_of("day", "bucket_start", backend);
+    let day = start_of("day", "r.bucket_start", backend);
     format!(
         "INSERT INTO quality_rollups {COLUMNS} \
-         SELECT pipeline, source, 'day', basis, {day}, series, SUM(runs), SUM(total), SUM(passes) \
-         FROM quality_rollups WHERE pipeline = $1 AND bucket = 'hour' AND bucket_start >= $2 \
-         GROUP BY pipeline, source, basis, {day}, series"
-    )
-}
-
-fn wholes_of_sources() -> String {
-    format!(
-        "INSERT INTO quality_rollups {COLUMNS} \
-         SELECT pipeline, '', bucket, basis, bucket_start, series, SUM(runs), SUM(total), SUM(passes) \
-         FROM quality_rollups WHERE pipeline = $1 AND bucket_start >= $2 AND source <> '' \
-         GROUP BY pipeline, bucket, basis, bucket_start, series"
+         SELECT r.pipeline, r.source, 'day', r.basis, {day}, r.series, SUM(r.runs), SUM(r.total), SUM(r.passes) \
+         {} GROUP BY r.pipeline, r.source, r.basis, {day}, r.series",
+        from_rollups("hour", backend)
     )
 }
 

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
@@ -17,6 +17,7 @@ use crate::store::connect::Connections;
 use crate::store::entity::pipeline;
 use crate::store::failure::is_conflict;
 use crate::store::known_ids::{known_ids, parsed};
+use crate::store::pruned_ids::{ReportId, pruned_ids};
 use crate::store::room::Room;
 use crate::store::rows::Rows;
 use crate::store::transaction::Transaction;
@@ -92,6 +93,7 @@ async fn attempt_record(
 ) -> Result<Vec<Receipt>, DbErr> {
     let transaction = connections.write().await?;
     let mut known = known_ids(&transaction, group).await?;
+    let pruned = pruned_ids(&transaction, group, clock.now()).await?;
     // The pipelines' rows are locked in the order of their keys, before anything is written: servers that write to the
     // same ones take turns and cannot deadlock, and revisions rise in the order of the commits.
     let mut revisions = lock_pipelines(&transaction, group).await?;
@@ -100,7 +102,13 @@ async fn attempt_record(
     let mut rows = Rows::default();
     let results: Vec<Vec<Recorded>> = group
         .iter()
-        .map(|entries| entries.iter().map(|entry| rows.sort_in(entry, &mut known, &mut room)).collect())
+        .map(|entries| {
+            let sort_in = |entry: &Entry| match pruned_id(entry, &pruned) {
+                Some(id) => Recorded::Duplicate(id),
+                None => rows.sort_in(entry, &mut known, &mut room),
+            };
+            entries.iter().map(sort_in).collect()
+        })
         .collect();
     // Should another server have made one of them in the meantime, all is tried anew.
     let new = rows.pipelines.iter().filter(|key| !revisions.contains_key(*key)).map(|key| pipeline::ActiveModel {
@@ -124,6 +132,12 @@ async fn attempt_record(
     connections.check_file()?;
 
     Ok(group.iter().zip(results).map(|(entries, results)| receipt(entries, results, &revisions)).collect())
+}
+
+/// The id of a report whose row was pruned.
+fn pruned_id(entry: &Entry, pruned: &HashSet<ReportId>) -> Option<Uuid> {
+    let (report, id) = (&entry.report, entry.report.id()?);
+    pruned.contains(&(report.kind(), id, report.phase())).then_some(id)
 }
 
 fn receipt(entries: &[Entry], results: Vec<Recorded>, revisions: &BTreeMap<PipelineKey, Revision>) -> Receipt {

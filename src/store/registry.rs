@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::store::entity::{data_quality_metric, pipeline, source, source_run};
 use crate::store::expectations::{expectation, grace};
 use crate::store::facts::last_run;
+use crate::store::pruned_ids::forget_source;
 use crate::store::rebuild::remove_source_rollups;
 use crate::store::transaction::Transaction;
 use crate::store::{Store, room, stored};
@@ -191,6 +192,7 @@ impl Store {
             .await
             .map_err(Error::database)?;
         remove_source_rollups(&transaction, pipeline, key).await.map_err(Error::database)?;
+        forget_source(&transaction, pipeline, key).await.map_err(Error::database)?;
         let removed = source::Entity::delete_by_id((pipeline.as_str().to_owned(), key.as_str().to_owned()))
             .exec(&transaction)
             .await

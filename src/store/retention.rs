@@ -5,19 +5,21 @@ use std::time::Instant;
 use chrono::TimeDelta;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, DbBackend, EntityTrait as _, QueryFilter as _,
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, DbBackend, DbErr, EntityTrait as _, QueryFilter as _,
     QueryOrder as _, QuerySelect as _, Statement,
 };
 use uuid::Uuid;
 
 use crate::domain::alert::AlertState;
 use crate::domain::pipeline::PipelineKey;
+use crate::domain::report::ReportKind;
 use crate::domain::rollup::Bucket;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::Store;
-use crate::store::entity::{alert, pruned_rows};
-use crate::store::rebuild::pruned_before;
+use crate::store::entity::{alert, pruned_report_id, pruned_rows};
+use crate::store::pruned_ids::{oldest_half_year, prune_rows, remove_old};
+use crate::store::rebuild::{is_rebuilding, pruned_before};
 use crate::store::registry::hold;
 
 /// Rows of one transaction: a few milliseconds.
@@ -41,6 +43,8 @@ impl Default for Retention {
 /// Rows of one kind that are older than an instant: `$1` is the pipeline, `$2` the instant and `$3` how many.
 #[derive(Debug, Clone, Copy)]
 struct Old {
+    /// Of what kind of report they are. Its ids are kept.
+    reports: Option<ReportKind>,
     table: &'static str,
     key: &'static str,
     select: &'static str,
@@ -48,17 +52,20 @@ struct Old {
 
 const OLD_ROWS: [Old; 3] = [
     Old {
+        reports: Some(ReportKind::SourceRun),
         table: "source_runs",
         key: "id",
         select: "SELECT id FROM source_runs WHERE pipeline = $1 AND finished_at < $2 ORDER BY finished_at LIMIT $3",
     },
     // Runs that never ended.
     Old {
+        reports: Some(ReportKind::SourceRun),
         table: "source_runs",
         key: "id",
         select: "SELECT id FROM source_runs WHERE pipeline = $1 AND finished_at IS NULL AND received_at < $2 LIMIT $3",
     },
     Old {
+        reports: Some(ReportKind::DataQuality),
         table: "data_quality_metrics",
         key: "id",
         select: "SELECT id FROM data_quality_metrics WHERE pipeline = $1 AND timestamp < $2 ORDER BY timestamp LIMIT $3",
@@ -66,6 +73,7 @@ const OLD_ROWS: [Old; 3] = [
 ];
 
 const OLD_HOURS: Old = Old {
+    reports: None,
     table: "quality_rollups",
     key: "(pipeline, source, bucket, basis, bucket_start, series)",
     // By source, so that each stretch of time is looked up by the key.
@@ -78,12 +86,14 @@ const OLD_HOURS: Old = Old {
 
 /// Checks that are not reported any more: they free their place.
 const OLD_CHECKS: Old = Old {
+    reports: None,
     table: "pipeline_checks",
     key: "(pipeline, name)",
     select: "SELECT pipeline, name FROM pipeline_checks WHERE pipeline = $1 AND seen_at < $2 LIMIT $3",
 };
 
 const OLD_ANOMALIES: Old = Old {
+    reports: None,
     table: "anomalies",
     key: "id",
     select: "SELECT id FROM anomalies WHERE pipeline = $1 AND bucket_start < $2 ORDER BY bucket_start LIMIT $3",
@@ -98,7 +108,9 @@ impl Store {
         for (pipeline, _) in self.pipelines().await? {
             for old in OLD_ROWS {
                 if self.has(old, &pipeline, raw).await? {
-                    self.note_pruned(&pipeline, raw).await?;
+                    if !self.note_pruned(&pipeline, raw).await? {
+                        break;
+                    }
                     removed += self.remove(old, &pipeline, raw).await?;
                 }
             }
@@ -108,7 +120,22 @@ impl Store {
                 }
             }
         }
-        Ok(removed + self.remove_ended_alerts(hourly).await?)
+        Ok(removed + self.remove_ended_alerts(hourly).await? + self.remove_old_ids(now).await?)
+    }
+
+    /// Digests of ids that are kept no longer.
+    async fn remove_old_ids(&self, now: Timestamp) -> Result<u64> {
+        let oldest = oldest_half_year(now);
+        let old = pruned_report_id::Entity::find().filter(pruned_report_id::Column::HalfYear.lt(oldest));
+        let mut removed = 0;
+        while old.clone().one(self.connections.reader()).await.map_err(Error::database)?.is_some() {
+            let begin = Instant::now();
+            let transaction = self.write().await?;
+            removed += remove_old(&transaction, now, BATCH).await.map_err(Error::database)?;
+            transaction.commit().await.map_err(Error::database)?;
+            tokio::time::sleep(begin.elapsed()).await;
+        }
+        Ok(removed)
     }
 
     /// Whether there is any such row. Asked of a reader: there mostly is none, and then nobody has to wait.
@@ -119,11 +146,16 @@ impl Store {
         Ok(reader.query_one_raw(statement).await.map_err(Error::database)?.is_some())
     }
 
-    /// Roll-ups of these days can no longer be made anew. Said before the first row goes, and while nobody makes any.
-    async fn note_pruned(&self, pipeline: &PipelineKey, before: Timestamp) -> Result<()> {
+    /// Roll-ups of these days can no longer be made anew. Said before the first row goes, and while nobody makes any:
+    /// `false` when a rebuild still needs the rows.
+    async fn note_pruned(&self, pipeline: &PipelineKey, before: Timestamp) -> Result<bool> {
         let transaction = self.write().await?;
         let note = async {
-            if hold(&transaction, pipeline).await? && pruned_before(&transaction, pipeline).await? < before {
+            let is_held = hold(&transaction, pipeline).await?;
+            if is_rebuilding(&transaction, pipeline).await? {
+                return Ok::<_, DbErr>(false);
+            }
+            if is_held && pruned_before(&transaction, pipeline).await? < before {
                 let row = pruned_rows::ActiveModel { pipeline: Set(pipeline.as_str().to_owned()), before: Set(before) };
                 pruned_rows::Entity::insert_many([row])
                     .on_conflict(
@@ -134,7 +166,8 @@ impl Store {
                     .exec_without_returning(&transaction)
                     .await?;
             }
-            transaction.commit().await
+            transaction.commit().await?;
+            Ok(true)
         };
         note.await.map_err(Error::database)
     }
@@ -154,8 +187,17 @@ impl Store {
             let batch = i64::try_from(BATCH).unwrap_or(i64::MAX);
             let values = [pipeline.as_str().into(), before.into(), batch.into()];
             let transaction = self.write().await?;
-            let delete = transaction.execute_raw(Statement::from_sql_and_values(backend, &sql, values));
-            let rows = delete.await.map_err(Error::database)?.rows_affected();
+            let delete = async {
+                let Some(kind) = old.reports else {
+                    let delete = Statement::from_sql_and_values(backend, &sql, values);
+                    return Ok(transaction.execute_raw(delete).await?.rows_affected());
+                };
+                let select = Statement::from_sql_and_values(backend, format!("{}{lock}", old.select), values);
+                let ids = transaction.query_all_raw(select).await?;
+                let ids = ids.iter().map(|row| row.try_get_by_index(0)).collect::<Result<Vec<Uuid>, _>>()?;
+                prune_rows(&transaction, kind, pipeline, &ids, self.clock.now()).await
+            };
+            let rows: u64 = delete.await.map_err(|error: DbErr| Error::database(error))?;
             transaction.commit().await.map_err(Error::database)?;
             removed += rows;
             if rows < BATCH {

@@ -2,17 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sea_orm::sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
 use sea_orm::sqlx::{self, Connection as _, Row as _};
-use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, DbErr, Statement};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, DbErr, RuntimeErr, Statement};
 use tokio::time::sleep;
 
 use crate::error::{Error, Result};
 use crate::store::Store;
-use crate::store::sqlite_file::with_suffix;
+use crate::store::sqlite_file::{self, with_suffix};
 
-/// The WAL is truncated beyond this size, in bytes. SQLite does it by itself unless readers always overlap.
-pub(super) const WAL_LIMIT: u64 = 64 * 1024 * 1024;
+/// The WAL is truncated beyond this size, in bytes, also while readers always overlap.
+const WAL_LIMIT: u64 = 64 * 1024 * 1024;
+/// SQLite truncates the WAL to this size, in bytes, when it begins again at its start.
+pub(super) const WAL_KEPT: u64 = 4 * 1024 * 1024;
 /// How long truncating the WAL waits for readers; reporters wait as long.
 const TRUNCATE_TIMEOUT: Duration = Duration::from_millis(200);
 /// Pages that are given back in one transaction: a few milliseconds.
@@ -87,8 +89,8 @@ impl Store {
             );
             return Ok(());
         }
-        // The connection has set the mode already; it takes effect now.
-        self.connections.writer().execute_unprepared("VACUUM").await.map_err(Error::database)?;
+        let convert = "PRAGMA auto_vacuum = INCREMENTAL; VACUUM";
+        self.connections.writer().execute_unprepared(convert).await.map_err(Error::database)?;
         Ok(())
     }
 
@@ -102,6 +104,19 @@ impl Store {
 
 /// What `PRAGMA auto_vacuum` says of a file that gives back space when it is asked to.
 const INCREMENTAL: u64 = 2;
+
+/// Creates the file of a database that does not exist yet. What decides whether a file gives back space is set before it
+/// has its first page; afterwards each attempt to set it would take the write lock.
+pub(super) async fn create(url: &str) -> Result<(), DbErr> {
+    let path = sqlite_file::path(url).map_err(|error| DbErr::Custom(error.to_string()))?;
+    let Some(path) = path.filter(|path| path.metadata().map_or(true, |file| file.len() == 0)) else { return Ok(()) };
+    let create = async {
+        let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+        let options = options.auto_vacuum(SqliteAutoVacuum::Incremental).journal_mode(SqliteJournalMode::Wal);
+        SqliteConnection::connect_with(&options).await?.close().await
+    };
+    create.await.map_err(|error: sqlx::Error| DbErr::Conn(RuntimeErr::SqlxError(error.into())))
+}
 
 /// Moves all of the WAL into the database file and truncates it. Nothing else may use the connection.
 pub(super) async fn truncate_wal(connection: &DatabaseConnection) -> Result<(), DbErr> {

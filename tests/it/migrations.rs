@@ -81,5 +81,8 @@ async fn down_and_up(database: &Database, step: &str) {
         store.migrate(Direction::Down(1)).await.expect("down");
     }
     store.migrate(Direction::Up(None)).await.expect("up");
+    for rebuild in store.pending_rebuilds().await.expect("read") {
+        store.resume_rebuild(&rebuild.pipeline, |_| {}).await.expect("rebuilt");
+    }
     store.close().await.expect("closed");
 }

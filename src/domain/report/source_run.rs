@@ -64,7 +64,7 @@ pub struct SourceRunReport {
 }
 
 /// The two reports of one run, under one id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// It has begun.
     Start,

@@ -167,6 +167,10 @@ pub(super) struct Ready {
 
 #[derive(ToSchema)]
 enum Readiness {
+    #[schema(rename = "starting")]
+    Starting,
+    #[schema(rename = "migrating")]
+    Migrating,
     #[schema(rename = "ready")]
     Ready,
     #[schema(rename = "clock skew")]

@@ -25,6 +25,8 @@ mod database;
 mod documents;
 /// Settings that would leave the server open, and credentials that are guessed.
 mod failing_closed;
+/// Migrations, rebuilds and retention.
+mod maintenance;
 /// The SQLite file: one server at a time, noticed when it is gone, and no larger than it must be.
 mod sqlite_file;
 

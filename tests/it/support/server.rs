@@ -44,6 +44,19 @@ impl Server {
 
     /// With a clock that is wrong from the beginning, this far ahead.
     pub(crate) async fn start_skewed(database: Database, flags: Flags, now: DateTime<Utc>, skew: TimeDelta) -> Self {
+        let (server, is_serving) = Self::begin(database, flags, now, skew).await;
+        // A server that cannot start says why when it is stopped.
+        let _ = in_time("the server serves", is_serving).await;
+        server
+    }
+
+    /// Without waiting until it serves, which the second part tells.
+    pub(crate) async fn begin(
+        database: Database,
+        flags: Flags,
+        now: DateTime<Utc>,
+        skew: TimeDelta,
+    ) -> (Self, oneshot::Receiver<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let file = DatabaseFlags { config: Some("/dev/null".into()), ..DatabaseFlags::default() };
@@ -65,9 +78,7 @@ impl Server {
             let _ = serving.send(());
         };
         let running = tokio::spawn(app::run(listener, config, clock, None, shutdown.clone(), serving));
-        // A server that cannot start says why when it is stopped.
-        let _ = in_time("the server serves", is_serving).await;
-        Self { url, client: client(), database, ahead, skew, shutdown, running }
+        (Self { url, client: client(), database, ahead, skew, shutdown, running }, is_serving)
     }
 
     /// Puts the server's time ahead: it passes, and no clock is wrong.

@@ -1,0 +1,84 @@
+//! What is answered while the server starts: probes at once, and everything else as soon as the routes are there.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::http::guard::Routes;
+use crate::http::health;
+use crate::http::problem::Problem;
+
+/// How long a request waits for the routes. Most starts are shorter, so that nobody notices them.
+const WAIT: Duration = Duration::from_secs(3);
+
+/// The start of a server, between accepting the first connection and the end of the migrations.
+#[derive(Clone, Default)]
+pub struct Startup(Arc<State>);
+
+#[derive(Default)]
+struct State {
+    routes: OnceLock<Routes>,
+    is_open: CancellationToken,
+    is_migrating: AtomicBool,
+}
+
+impl Startup {
+    /// The database is being migrated, which may take long.
+    pub fn migrating(&self) {
+        self.0.is_migrating.store(true, Ordering::Relaxed);
+    }
+
+    /// The server has started: from now on these routes answer.
+    pub fn open(&self, routes: Routes) {
+        // It is opened once.
+        drop(self.0.routes.set(routes));
+        self.0.is_open.cancel();
+    }
+
+    /// Answers a request.
+    pub(super) async fn answer(self, request: Request) -> Response {
+        let routes = match self.0.routes.get() {
+            Some(routes) => routes,
+            None => match self.before(request.uri().path()).await {
+                Ok(routes) => routes,
+                Err(answer) => return answer,
+            },
+        };
+        routes.clone().answer(request).await
+    }
+
+    /// What a request gets that came before the routes were there.
+    async fn before(&self, path: &str) -> Result<&Routes, Response> {
+        match path {
+            "/api/health/live" => return Err(health::live().await),
+            "/api/health" | "/api/health/ready" => return Err(self.not_ready()),
+            _ => {}
+        }
+        // It times out, or the routes are there.
+        let _ = tokio::time::timeout(WAIT, self.0.is_open.cancelled()).await;
+        self.0.routes.get().ok_or_else(|| {
+            let (code, detail) = if self.is_migrating() {
+                ("MIGRATING", "the server is migrating its database; try again later")
+            } else {
+                ("STARTING", "the server is starting; try again later")
+            };
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).into_response()
+        })
+    }
+
+    fn not_ready(&self) -> Response {
+        let status = if self.is_migrating() { "migrating" } else { "starting" };
+        (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": status}))).into_response()
+    }
+
+    fn is_migrating(&self) -> bool {
+        self.0.is_migrating.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,285 @@
+//! The ids of reports whose rows were pruned. A report that is sent again afterwards is recognised by a 16-byte digest of
+//! its id, which is kept for two years; its body can no longer be compared.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use chrono::{Datelike as _, TimeDelta};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, DbBackend, DbErr, EntityTrait as _, QueryFilter as _,
+    QuerySelect as _, Statement,
+};
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use crate::domain::pipeline::PipelineKey;
+use crate::domain::report::{Phase, Report, ReportKind};
+use crate::domain::source::SourceKey;
+use crate::domain::time::Timestamp;
+use crate::store::entity::{data_quality_metric, pruned_report_id, report_scope, source_run};
+use crate::store::record::{Entry, ROWS};
+use crate::store::transaction::Transaction;
+
+/// A younger report cannot have been pruned: the retention is at least as long.
+const RECENT: TimeDelta = TimeDelta::days(1);
+/// Digests are kept for this many whole half-years, and for the one that is under way.
+const KEPT_HALF_YEARS: i32 = 4;
+
+/// A report by its kind, id and phase.
+pub(super) type ReportId = (ReportKind, Uuid, Phase);
+/// The first 16 bytes of a SHA-256.
+type IdDigest = [u8; 16];
+
+/// The half-year in which digests are written now. It is part of their key, so that whole half-years are removed without
+/// an index of their age.
+pub(super) fn half_year(now: Timestamp) -> i32 {
+    now.year() * 2 + i32::from(now.month() > 6)
+}
+
+/// The digests of earlier half-years are no longer needed.
+pub(super) fn oldest_half_year(now: Timestamp) -> i32 {
+    half_year(now) - KEPT_HALF_YEARS
+}
+
+/// A scope is a pipeline's source, or the pipeline itself. It gets another id when it is removed and made again, so that a
+/// history that was removed on purpose can be imported again.
+fn digest(scope: Uuid, (kind, id, phase): ReportId) -> IdDigest {
+    let kind = match kind {
+        ReportKind::SourceRun => b'r',
+        ReportKind::DataQuality => b'm',
+    };
+    let phase = match phase {
+        Phase::Start => b's',
+        Phase::End => b'e',
+    };
+    let whole = Sha256::new().chain_update(scope).chain_update([kind, phase]).chain_update(id).finalize();
+    let mut digest = IdDigest::default();
+    digest.copy_from_slice(&whole[..16]);
+    digest
+}
+
+/// Of the reports of a group, those whose rows were pruned. Call it after looking for their rows: another server moves an
+/// id from there to here in one transaction.
+pub(super) async fn pruned_ids(
+    transaction: &Transaction,
+    group: &[Vec<Entry>],
+    now: Timestamp,
+) -> Result<HashSet<ReportId>, DbErr> {
+    let old: Vec<(&Report, Uuid)> = group
+        .iter()
+        .flatten()
+        .map(|entry| &entry.report)
+        .filter(|report| timestamp(report) < now - RECENT)
+        .filter_map(|report| Some((report, report.id()?)))
+        .collect();
+    if old.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let scopes = scopes_of(transaction, old.iter().map(|(report, _)| *report)).await?;
+    let mut looked_for: HashMap<IdDigest, ReportId> = HashMap::new();
+    for (report, id) in old {
+        let source = report.source().map_or("", SourceKey::as_str);
+        if let Some(scope) = scopes.get(&(report.pipeline().as_str().to_owned(), source.to_owned())) {
+            for phase in [Phase::Start, Phase::End] {
+                let id = (report.kind(), id, phase);
+                looked_for.insert(digest(*scope, id), id);
+            }
+        }
+    }
+    let mut pruned = HashSet::new();
+    let digests: Vec<IdDigest> = looked_for.keys().copied().collect();
+    for digests in digests.chunks(ROWS) {
+        for found in stored_digests(transaction, digests, now).await? {
+            let Some(&(kind, id, phase)) = looked_for.get(&found) else { continue };
+            pruned.insert((kind, id, phase));
+            if phase == Phase::End {
+                // A run that has ended does not start.
+                pruned.insert((kind, id, Phase::Start));
+            }
+        }
+    }
+    Ok(pruned)
+}
+
+fn timestamp(report: &Report) -> Timestamp {
+    match report {
+        Report::SourceRun(run) => run.timestamp,
+        Report::DataQuality(metric) => metric.timestamp,
+    }
+}
+
+async fn scopes_of(
+    transaction: &Transaction,
+    reports: impl Iterator<Item = &Report> + Clone,
+) -> Result<HashMap<(String, String), Uuid>, DbErr> {
+    use report_scope::Column::{Pipeline, Source};
+    let pipelines: BTreeSet<&str> = reports.clone().map(|report| report.pipeline().as_str()).collect();
+    let sources: BTreeSet<&str> = reports.map(|report| report.source().map_or("", SourceKey::as_str)).collect();
+    let sources: Vec<&str> = sources.into_iter().collect();
+    let mut scopes = HashMap::new();
+    for sources in sources.chunks(ROWS) {
+        let found = report_scope::Entity::find()
+            .filter(Pipeline.is_in(pipelines.iter().copied()))
+            .filter(Source.is_in(sources.iter().copied()))
+            .all(transaction)
+            .await?;
+        scopes.extend(found.into_iter().map(|scope| ((scope.pipeline, scope.source), scope.id)));
+    }
+    Ok(scopes)
+}
+
+async fn stored_digests(
+    transaction: &Transaction,
+    digests: &[IdDigest],
+    now: Timestamp,
+) -> Result<Vec<IdDigest>, DbErr> {
+    let (first, last) = (oldest_half_year(now), half_year(now));
+    let backend = transaction.get_database_backend();
+    let rows = if backend == DbBackend::Postgres {
+        // A look-up for each digest, whatever the statistics say of the table.
+        let sql = "SELECT found.digest FROM (SELECT decode(unnest(string_to_array($1, ',')), 'hex') AS digest) AS given \
+                   CROSS JOIN generate_series($2::int, $3::int) AS half(year) CROSS JOIN LATERAL \
+                   (SELECT digest FROM pruned_report_ids WHERE half_year = half.year AND digest = given.digest LIMIT 1) \
+                   AS found";
+        let hex: Vec<String> = digests.iter().map(hex).collect();
+        let values = [hex.join(",").into(), first.into(), last.into()];
+        transaction.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?
+    } else {
+        use pruned_report_id::Column::{Digest, HalfYear};
+        use sea_orm::QueryTrait as _;
+        let select = pruned_report_id::Entity::find()
+            .select_only()
+            .column(Digest)
+            .filter(HalfYear.is_in(first..=last))
+            .filter(Digest.is_in(digests.iter().map(|digest| digest.to_vec())));
+        transaction.query_all_raw(select.build(backend)).await?
+    };
+    let digest = |row: &sea_orm::QueryResult| row.try_get_by_index::<Vec<u8>>(0);
+    Ok(rows.iter().map(digest).collect::<Result<Vec<_>, _>>()?.into_iter().filter_map(|d| d.try_into().ok()).collect())
+}
+
+fn hex(digest: &IdDigest) -> String {
+    use std::fmt::Write as _;
+    digest.iter().fold(String::with_capacity(32), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The id of a run, its source, and the digests of what was said of its start and its end.
+type RunRow = (Uuid, String, Option<Vec<u8>>, Option<Vec<u8>>);
+
+/// Deletes rows of reports and keeps the digests of their ids. What the server wrote by itself has no digest of a body, and
+/// is only deleted.
+pub(super) async fn prune_rows(
+    transaction: &Transaction,
+    kind: ReportKind,
+    pipeline: &PipelineKey,
+    ids: &[Uuid],
+    now: Timestamp,
+) -> Result<u64, DbErr> {
+    let ids = ids.iter().copied();
+    let mut reports: Vec<(String, ReportId)> = Vec::new();
+    let deleted = match kind {
+        ReportKind::SourceRun => {
+            use source_run::Column::{EndDigest, Id, Source, StartDigest};
+            let rows: Vec<RunRow> = source_run::Entity::find()
+                .select_only()
+                .columns([Id, Source, StartDigest, EndDigest])
+                .filter(Id.is_in(ids.clone()))
+                .into_tuple()
+                .all(transaction)
+                .await?;
+            for (id, source, start, end) in rows {
+                let phases = [(start, Phase::Start), (end, Phase::End)];
+                let reported = phases.into_iter().filter(|(body, _)| body.is_some());
+                reports.extend(reported.map(|(_, phase)| (source.clone(), (kind, id, phase))));
+            }
+            source_run::Entity::delete_many().filter(Id.is_in(ids)).exec(transaction).await?
+        }
+        ReportKind::DataQuality => {
+            use data_quality_metric::Column::{Digest, Id, Source};
+            let rows: Vec<(Uuid, Option<String>)> = data_quality_metric::Entity::find()
+                .select_only()
+                .columns([Id, Source])
+                .filter(Id.is_in(ids.clone()))
+                .filter(Digest.is_not_null())
+                .into_tuple()
+                .all(transaction)
+                .await?;
+            reports.extend(rows.into_iter().map(|(id, source)| (source.unwrap_or_default(), (kind, id, Phase::End))));
+            data_quality_metric::Entity::delete_many().filter(Id.is_in(ids)).exec(transaction).await?
+        }
+    };
+    keep(transaction, pipeline, &reports, half_year(now)).await?;
+    Ok(deleted.rows_affected)
+}
+
+async fn keep(
+    transaction: &Transaction,
+    pipeline: &PipelineKey,
+    reports: &[(String, ReportId)],
+    half_year: i32,
+) -> Result<(), DbErr> {
+    use report_scope::Column::{Pipeline, Source};
+    if reports.is_empty() {
+        return Ok(());
+    }
+    let sources: BTreeSet<&str> = reports.iter().map(|(source, _)| source.as_str()).collect();
+    let mut scopes: HashMap<String, Uuid> = HashMap::new();
+    for is_last in [false, true] {
+        let found = report_scope::Entity::find()
+            .filter(Pipeline.eq(pipeline.as_str()))
+            .filter(Source.is_in(sources.iter().copied()))
+            .all(transaction)
+            .await?;
+        scopes.extend(found.into_iter().map(|scope| (scope.source, scope.id)));
+        let missing: Vec<_> = sources.iter().filter(|source| !scopes.contains_key(**source)).collect();
+        if is_last || missing.is_empty() {
+            break;
+        }
+        // Another server may insert the same at once: which of the two stays is read afterwards.
+        let missing = missing.into_iter().map(|source| report_scope::ActiveModel {
+            id: Set(Uuid::now_v7()),
+            pipeline: Set(pipeline.as_str().to_owned()),
+            source: Set((*source).to_owned()),
+        });
+        report_scope::Entity::insert_many(missing)
+            .on_conflict(OnConflict::columns([Pipeline, Source]).do_nothing().to_owned())
+            .exec_without_returning(transaction)
+            .await?;
+    }
+    let rows = reports.iter().filter_map(|(source, id)| {
+        let digest = digest(*scopes.get(source)?, *id).to_vec();
+        Some(pruned_report_id::ActiveModel { half_year: Set(half_year), digest: Set(digest) })
+    });
+    pruned_report_id::Entity::insert_many(rows)
+        .on_conflict_do_nothing()
+        .exec_without_returning(transaction)
+        .await
+        .map(drop)
+}
+
+/// Deletes a batch of digests that are no longer needed. Gives their number.
+pub(super) async fn remove_old(transaction: &Transaction, now: Timestamp, limit: u64) -> Result<u64, DbErr> {
+    let sql = "DELETE FROM pruned_report_ids WHERE (half_year, digest) IN \
+               (SELECT half_year, digest FROM pruned_report_ids WHERE half_year < $1 ORDER BY half_year, digest LIMIT $2)";
+    let values = [oldest_half_year(now).into(), i64::try_from(limit).unwrap_or(i64::MAX).into()];
+    let delete = Statement::from_sql_and_values(transaction.get_database_backend(), sql, values);
+    Ok(transaction.execute_raw(delete).await?.rows_affected())
+}
+
+/// A source is removed: what is reported of another source of its name is new.
+pub(super) async fn forget_source(
+    transaction: &Transaction,
+    pipeline: &PipelineKey,
+    source: &SourceKey,
+) -> Result<(), DbErr> {
+    report_scope::Entity::delete_many()
+        .filter(report_scope::Column::Pipeline.eq(pipeline.as_str()))
+        .filter(report_scope::Column::Source.eq(source.as_str()))
+        .exec(transaction)
+        .await
+        .map(drop)
+}

@@ -1,0 +1,375 @@
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
+
+use chrono::{TimeDelta, Utc};
+use pipewatch::clock::Clock;
+use pipewatch::config::Flags;
+use pipewatch::domain::pipeline::PipelineKey;
+use pipewatch::domain::report::ReportKind;
+use pipewatch::store::retention::Retention;
+use pipewatch::store::{Direction, Store};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support::honest_clients::HonestClients;
+use crate::support::server::{Process, answer, client, program};
+use crate::support::timed_store::{TimedStore, lines, rollups};
+use crate::support::{DEADLINE, Database, Server, eventually, in_time, run, with};
+
+const RUNS: &str = "/api/v1/source-runs";
+const METRICS: &str = "/api/v1/data-quality-metrics";
+const PIPELINES: [&str; 3] = ["default", "news", "other"];
+
+behaviours! {
+    killed_migrations_and_rebuilds_complete_at_the_next_start,
+    rebuild_agrees_with_reports_that_come_meanwhile,
+    reporters_do_not_wait_for_a_rebuild,
+    rows_that_a_rebuild_needs_are_not_pruned,
+    schema_of_another_version_is_refused,
+    probes_are_answered_during_a_migration,
+    report_sent_again_after_pruning_is_a_duplicate,
+    removed_history_can_be_imported_again,
+}
+
+fn pipewatch(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let Output { status, stdout, stderr } = program(folder).args(arguments).output().expect("the program");
+    (status.code(), String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned())
+}
+
+/// A history of some weeks in three pipelines, most of it in two large days.
+async fn history(database: &Database) -> Vec<Vec<String>> {
+    let now = Utc::now().to_rfc3339();
+    let book = TimedStore::open(database, &now).await;
+    for pipeline in PIPELINES {
+        let report = |number: i64| {
+            let age = if number < 200 { TimeDelta::hours(number * 5) } else { TimeDelta::minutes(number) };
+            let timestamp = (Utc::now() - age).to_rfc3339();
+            let change = json!({"pipeline": pipeline, "timestamp": timestamp,
+                "checks": [{"name": "deduplication", "attempts": 40, "passes": 39}]});
+            (ReportKind::SourceRun, with(run(if number % 2 == 0 { "a" } else { "b" }), change))
+        };
+        let aggregate = |day: i64| {
+            let timestamp = (Utc::now() - TimeDelta::days(day)).to_rfc3339();
+            let metric = json!({"pipeline": pipeline, "timestamp": timestamp, "metric_type": "aggregate",
+                "geocoding_attempts": 7, "geocoding_successes": 6});
+            (ReportKind::DataQuality, metric)
+        };
+        book.record(&(0..1_500).map(report).collect::<Vec<_>>()).await;
+        book.record(&(0..30).map(aggregate).collect::<Vec<_>>()).await;
+    }
+    book.close().await;
+    all_rollups(database).await
+}
+
+async fn all_rollups(database: &Database) -> Vec<Vec<String>> {
+    let mut all = Vec::new();
+    for pipeline in PIPELINES {
+        all.push(rollups(database, pipeline).await);
+    }
+    all
+}
+
+/// Takes the schema back to before there were roll-ups.
+async fn take_rollups_back(database: &Database) {
+    let store = Store::open(&database.url, Clock::system()).await.expect("open");
+    while store.steps().await.expect("steps").iter().any(|step| step.applied && step.name.contains("m0007")) {
+        store.migrate(Direction::Down(1)).await.expect("down");
+    }
+    store.close().await.expect("closed");
+}
+
+async fn killed_migrations_and_rebuilds_complete_at_the_next_start(database: Database) {
+    let expect = history(&database).await;
+    assert!(expect.iter().all(|rollups| rollups.len() > 1_000));
+    take_rollups_back(&database).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    // Each attempt lives a little longer, so that one is killed in every part of the work.
+    let (mut patience, mut kills) = (Duration::from_millis(30), 0);
+    loop {
+        let mut child = program(folder.path())
+            .args(["migrate", "--database-url", &database.url, "up"])
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the program");
+        let deadline = Instant::now() + patience;
+        let mut ended = None;
+        while ended.is_none() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            ended = child.try_wait().expect("a status");
+        }
+        if let Some(status) = ended {
+            assert!(status.success(), "an attempt after {kills} kills completes");
+            break;
+        }
+        child.kill().expect("killed");
+        child.wait().expect("ended");
+        kills += 1;
+        patience = patience.mul_f64(1.3);
+        assert!(patience < DEADLINE, "it makes progress");
+        // The rest is for a server, which continues in the background.
+        if kills == 8 {
+            break;
+        }
+    }
+    assert!(kills > 1, "some attempts were killed");
+    let server = Server::start(database).await;
+    eventually("the history is complete", || async { (all_rollups(&server.database).await == expect).then_some(()) })
+        .await;
+    eventually("nothing is left to do", || async {
+        lines(&server.database, "SELECT pipeline FROM rollup_rebuilds").await.is_empty().then_some(())
+    })
+    .await;
+    server.stop().await;
+}
+
+async fn rebuild_agrees_with_reports_that_come_meanwhile(database: Database) {
+    history(&database).await;
+    let server = Server::start(database).await;
+    let store = Store::open(&server.database.url, Clock::system()).await.expect("open");
+    let pipeline = PipelineKey::default();
+    let reports = async {
+        for number in 0..40 {
+            let timestamp = (Utc::now() - TimeDelta::hours(number * 20)).to_rfc3339();
+            server.store_runs(RUNS, &[with(run("c"), json!({"timestamp": timestamp}))]).await;
+        }
+    };
+    // The first rebuild is abandoned in the middle, as by a process that is killed.
+    store.request_rebuild(&pipeline).await.expect("requested");
+    let abandoned = tokio::time::timeout(Duration::from_millis(30), store.resume_rebuild(&pipeline, |_| {}));
+    let (_, rebuilt, ()) = tokio::join!(abandoned, store.resume_rebuild(&pipeline, |_| {}), reports);
+    rebuilt.expect("rebuilt");
+    let made = rollups(&server.database, "default").await;
+    store.rebuild_rollups(&pipeline).await.expect("rebuilt");
+    assert_eq!(rollups(&server.database, "default").await, made);
+    assert!(made.iter().any(|row| row.starts_with("c|")));
+    store.close().await.expect("closed");
+    server.stop().await;
+}
+
+/// Many runs of 50 sources in 30 days.
+async fn enlarge(database: &Database, runs: u32) {
+    let (numbers, id, at) = if database.is_postgres() {
+        (
+            format!("SELECT i FROM generate_series(1, {runs}) AS n(i)"),
+            "gen_random_uuid()",
+            "now() - make_interval(secs => i * 2592000.0 / {runs})",
+        )
+    } else {
+        (
+            format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {runs}) SELECT i FROM n"),
+            "randomblob(16)",
+            "strftime('%Y-%m-%dT%H:%M:%S+00:00', 'now', '-' || (i * 2592000 / {runs}) || ' seconds')",
+        )
+    };
+    let at = at.replace("{runs}", &runs.to_string());
+    let sources = "INSERT INTO sources (pipeline, key) SELECT 'default', 's' || i FROM (numbers) AS n WHERE i <= 50";
+    let rows = "INSERT INTO source_runs (id, pipeline, source, state, finished_at, received_at, backfill, \
+                articles_collected, events_extracted) \
+                SELECT {id}, 'default', 's' || (1 + i % 50), 'ok', {at}, {at}, false, i % 9, i % 5 FROM (numbers) AS n";
+    for sql in [sources, rows] {
+        let sql = sql.replace("numbers", &numbers).replace("{id}", id).replace("{at}", &at);
+        database.execute(&sql).await;
+    }
+}
+
+async fn reporters_do_not_wait_for_a_rebuild(database: Database) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Process::serve(folder.path(), &database.url, &[]);
+    enlarge(&database, 100_000).await;
+    let honest = HonestClients::start(&server, None).await;
+    let mut rebuild = program(folder.path())
+        .args(["rollups", "--database-url", &database.url, "rebuild", "--pipeline", "default"])
+        .spawn()
+        .expect("the program");
+    let (client, mut longest, mut reports) = (client(), Duration::ZERO, 0);
+    let status = loop {
+        let begun = Instant::now();
+        let request = client.post(format!("{}{RUNS}", server.url)).json(&run("s1"));
+        let (code, answer) = answer(request).await;
+        assert_eq!(code, 201, "{answer}");
+        longest = longest.max(begun.elapsed());
+        reports += 1;
+        if let Some(status) = rebuild.try_wait().expect("a status") {
+            break status;
+        }
+    };
+    assert!(status.success());
+    println!("{reports} reports to the pipeline meanwhile, the longest in {longest:?}");
+    let most = if std::env::var_os("SOAK_SECONDS").is_some() { 1 } else { 5 };
+    assert!(longest < Duration::from_secs(most), "{longest:?}");
+    honest.finish(&server).await;
+    let runs = "SELECT CAST(SUM(runs) AS varchar) FROM quality_rollups WHERE pipeline = 'default' AND source = '' \
+                AND bucket = 'day' AND series = 'articles'";
+    assert_eq!(lines(&database, runs).await, [(100_000 + reports).to_string()]);
+}
+
+async fn rows_that_a_rebuild_needs_are_not_pruned(database: Database) {
+    let pipeline = PipelineKey::default();
+    let book = TimedStore::open(&database, "2026-03-16T12:00:00Z").await;
+    book.runs(&[with(run("a"), json!({"timestamp": "2026-03-16T10:00:00Z"}))]).await;
+    let before = rollups(&database, "default").await;
+    database.execute("DELETE FROM quality_rollups").await;
+    book.store.request_rebuild(&pipeline).await.expect("requested");
+    book.set_now("2026-06-15T12:00:00Z");
+    assert_eq!(book.store.prune(&Retention::default()).await.expect("pruned"), 0);
+    assert_eq!(book.store.resume_rebuild(&pipeline, |_| {}).await.expect("rebuilt"), before.len() as u64);
+    assert_eq!(book.store.prune(&Retention::default()).await.expect("pruned"), 2);
+    assert_eq!(rollups(&database, "default").await, before);
+    book.close().await;
+}
+
+async fn schema_of_another_version_is_refused(database: Database) {
+    drop(Server::start(Database::existing(database.url.clone())).await.stop().await);
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = ["--database-url", &database.url];
+    let serve =
+        |flags: &[&str]| pipewatch(folder.path(), &[&["serve", "--listen", "127.0.0.1:0"][..], &url, flags].concat());
+    let migrate = |action: &str| pipewatch(folder.path(), &[&["migrate"][..], &url, &[action]].concat());
+    let rebuild = || pipewatch(folder.path(), &[&["rollups"][..], &url, &["rebuild"]].concat());
+
+    database.execute("INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9999_future', 0)").await;
+    for (code, said) in [serve(&[]), serve(&["--no-migrate"]), migrate("up"), migrate("down"), rebuild()] {
+        assert_eq!(code, Some(1), "{said}");
+        for part in ["newer than this program", "m9999_future", "run the newer version"] {
+            assert!(said.contains(part), "{part} in {said}");
+        }
+    }
+    let (code, said) = migrate("status");
+    assert!(code == Some(0) && said.contains("unknown  m9999_future") && !said.contains("pending"), "{said}");
+
+    database.execute("DELETE FROM seaql_migrations WHERE version = 'm9999_future'").await;
+    drop(Process::serve(folder.path(), &database.url, &["--no-migrate"]));
+    assert_eq!(migrate("down").0, Some(0));
+    for (code, said) in [serve(&["--no-migrate"]), rebuild()] {
+        assert_eq!(code, Some(1), "{said}");
+        for part in ["older than this program", "1 migrations are pending", "run `pipewatch migrate up`"] {
+            assert!(said.contains(part), "{part} in {said}");
+        }
+    }
+    drop(Process::serve(folder.path(), &database.url, &[]));
+    assert!(!migrate("status").1.contains("pending"));
+}
+
+/// Holds migrations back, as another server that migrates does.
+async fn hold_migrations(database: &Database) -> DatabaseConnection {
+    let mut options = sea_orm::ConnectOptions::new(&database.url);
+    options.max_connections(1).min_connections(1);
+    let connection = sea_orm::Database::connect(options).await.expect("a connection");
+    let lock = if database.is_postgres() { "SELECT pg_advisory_lock(7047478391)" } else { "BEGIN IMMEDIATE" };
+    connection.execute_unprepared(lock).await.expect("the lock");
+    connection
+}
+
+async fn probes_are_answered_during_a_migration(database: Database) {
+    let database = Server::start(database).await.stop().await;
+    let store = Store::open(&database.url, Clock::system()).await.expect("open");
+    store.migrate(Direction::Down(1)).await.expect("down");
+    store.close().await.expect("closed");
+
+    // A server that is stopped meanwhile ends, and leaves the rest to the next.
+    let held = hold_migrations(&database).await;
+    let (server, _) = Server::begin(database, Flags::default(), Utc::now(), TimeDelta::zero()).await;
+    eventually("a probe", || async { (answer(server.get("/api/health/live")).await.0 == 200).then_some(()) }).await;
+    let database = server.stop().await;
+
+    let (server, is_serving) = Server::begin(database, Flags::default(), Utc::now(), TimeDelta::zero()).await;
+    eventually("it migrates", || async {
+        (answer(server.get("/api/health/ready")).await == (503, json!({"status": "migrating"}))).then_some(())
+    })
+    .await;
+    assert_eq!(answer(server.get("/api/health/live")).await, (200, json!({"status": "live"})));
+    assert_eq!(answer(server.get("/api/health")).await.0, 503);
+    let report = server.post(RUNS).json(&run("a")).send();
+    let report = in_time("an answer", report).await.expect("an answer");
+    assert_eq!((report.status().as_u16(), &report.headers()["retry-after"]), (503, &"5".parse().expect("a value")));
+    let problem: Value = report.json().await.expect("JSON");
+    assert_eq!(problem["code"], "MIGRATING");
+
+    held.close().await.expect("closed");
+    in_time("the server serves", is_serving).await.expect("it serves");
+    assert_eq!(answer(server.get("/api/health/ready")).await, (200, json!({"status": "ready"})));
+    server.store_runs(RUNS, &[run("a")]).await;
+    server.stop().await;
+}
+
+async fn report_sent_again_after_pruning_is_a_duplicate(database: Database) {
+    let server = Server::start(database).await;
+    // Reports as a history that is imported, beyond the retention from the beginning.
+    let at = |days: i64| (Utc::now() - TimeDelta::days(days)).to_rfc3339();
+    let id = Uuid::now_v7;
+    let (run_id, started, metric_id, whole) = (id(), id(), id(), id());
+    let end = with(run("a"), json!({"id": run_id, "timestamp": at(100)}));
+    let start = |id: Uuid, days: i64| json!({"id": id, "source": "a", "outcome": "running", "timestamp": at(days)});
+    let starts = [start(run_id, 101), start(started, 100)];
+    let metric = |id: Uuid, source: Value| {
+        json!({"id": id, "metric_type": if source.is_null() { "aggregate" } else { "source-specific" }, "source": source,
+            "timestamp": at(100), "geocoding_attempts": 7, "geocoding_successes": 6})
+    };
+    let metrics = [metric(metric_id, json!("a")), metric(whole, json!(null))];
+    let send = async || {
+        let mut all = Vec::new();
+        for (path, items) in [(RUNS, json!([starts[0].clone(), end.clone()])), (METRICS, json!(metrics))] {
+            let (code, answer) = server.report(path, &items).await;
+            assert!(code == 200 || code == 201, "{answer}");
+            let results = answer["results"].as_array().expect("results").clone();
+            all.extend(results.into_iter().map(|result| result["status"].as_str().expect("a status").to_owned()));
+        }
+        all
+    };
+    assert_eq!(send().await, ["stored"; 4]);
+    assert_eq!(server.report(RUNS, &json!([starts[1]])).await.0, 201);
+    let before = rollups(&server.database, "default").await;
+    assert!(!before.is_empty());
+
+    let prune = async |ahead: TimeDelta| {
+        let clock = Clock::new(move || Utc::now() + ahead);
+        let store = Store::open(&server.database.url, clock).await.expect("open");
+        let removed = store.prune(&Retention::default()).await.expect("pruned");
+        store.close().await.expect("closed");
+        removed
+    };
+    // Of the two runs the second never ends: it is pruned by the time it was received at.
+    assert!(prune(TimeDelta::zero()).await >= 4);
+    assert_eq!(send().await, ["duplicate"; 4], "nothing is counted twice");
+    assert_eq!(rollups(&server.database, "default").await, before);
+    // Another id at the same instant is new.
+    server.store_runs(RUNS, &[with(end.clone(), json!({"id": id()}))]).await;
+    assert_ne!(rollups(&server.database, "default").await, before);
+    let ids = async || lines(&server.database, "SELECT CAST(COUNT(*) AS varchar) FROM pruned_report_ids").await;
+    assert_eq!(ids().await, ["4"]);
+    prune(TimeDelta::days(725)).await;
+    assert_ne!(ids().await, ["0"], "two years have not passed");
+    prune(TimeDelta::days(3 * 366)).await;
+    let left: u64 = ids().await[0].parse().expect("a number");
+    assert!(left < 4, "digests older than two and a half years are gone: {left}");
+    server.stop().await;
+}
+
+async fn removed_history_can_be_imported_again(database: Database) {
+    let server = Server::start(database).await;
+    let id = Uuid::now_v7();
+    let timestamp = (Utc::now() - TimeDelta::days(100)).to_rfc3339();
+    let report = with(run("a"), json!({"id": id, "pipeline": "news", "timestamp": timestamp}));
+    let prune = async || {
+        let store = Store::open(&server.database.url, Clock::system()).await.expect("open");
+        store.prune(&Retention::default()).await.expect("pruned");
+        store.close().await.expect("closed");
+    };
+    let send = async || server.report(RUNS, &json!([report])).await.1["results"][0]["status"].clone();
+    for removal in [
+        "mutation { removeSource(pipeline: \"news\", source: \"a\") }",
+        "mutation { removePipeline(pipeline: \"news\") }",
+        "{ __typename }",
+    ] {
+        assert_eq!(send().await, "stored", "{removal}");
+        prune().await;
+        assert_eq!(send().await, "duplicate", "{removal}");
+        server.data(removal, json!({})).await;
+        if removal.starts_with('{') {
+            assert_eq!(send().await, "duplicate");
+        }
+    }
+    server.stop().await;
+}

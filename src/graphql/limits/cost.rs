@@ -102,7 +102,10 @@ fn shape(field: &FieldDefinition, is_in_connection: bool) -> Shape {
         Some(ConstValue::Number(number)) => number.as_u64().unwrap_or(LIST),
         _ => LIST,
     });
-    Shape { type_name, items: if is_list && !is_in_connection { LIST } else { 1 }, page: page.max() }
+    let page = page.max();
+    // A list whose length an argument says is counted once.
+    let has_own_length = is_list && !is_in_connection && page.is_none();
+    Shape { type_name, items: if has_own_length { LIST } else { 1 }, page }
 }
 
 fn is_page(argument: &str) -> bool {

@@ -1,7 +1,7 @@
 //! When a cron pattern comes due. The search is bounded by the calendar, so a pattern that never comes due costs no more
 //! than a rare one.
 
-use chrono::{DateTime, Datelike as _, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, Offset as _};
+use chrono::{DateTime, Datelike as _, MappedLocalTime, Months, NaiveDate, NaiveDateTime, NaiveTime, Offset as _};
 use chrono::{TimeDelta, TimeZone as _, Timelike as _, Utc};
 use chrono_tz::{GapInfo, Tz};
 use croner::parser::{CronParser, Seconds, Year};
@@ -12,9 +12,9 @@ use crate::domain::time::Timestamp;
 
 /// The longest pattern: room for every minute by name would need more, and nobody writes that.
 const MAX_PATTERN: usize = 200;
-/// Days in which every pattern that ever comes due does so. Within 28 years each of the 14 kinds of year occurs, and a
+/// Months in which every pattern that ever comes due does so. Within 28 years each of the 14 kinds of year occurs, and a
 /// century without its leap day adds 12: February 29th is a Monday in 2072, and then in 2112.
-const MAX_DAYS: usize = 41 * 366;
+const HORIZON: Months = Months::new(41 * 12);
 /// A clock that is set back repeats less than this.
 const REPEATED: TimeDelta = TimeDelta::hours(3);
 
@@ -55,6 +55,9 @@ impl Schedule {
             cron: Box::new(cron),
             zone,
         };
+        if schedule.hours == 0 || schedule.minutes == 0 {
+            return Err(BadExpectation::NeverDue);
+        }
         let first = NaiveDate::from_ymd_opt(2026, 1, 1).map(|date| date.and_time(NaiveTime::MIN).and_utc());
         match first.and_then(|first| schedule.next_after(first)) {
             Some(_) => Ok(schedule),
@@ -95,9 +98,11 @@ impl Schedule {
     fn dates(&self, first: NaiveDate) -> impl Iterator<Item = NaiveDate> {
         let next = |date: &NaiveDate| match self.cron.pattern.month_match(date.month()) {
             Ok(true) => date.succ_opt(),
-            _ => date.with_day(1)?.checked_add_months(chrono::Months::new(1)),
+            _ => date.with_day(1)?.checked_add_months(Months::new(1)),
         };
-        std::iter::successors(Some(first), next).take(MAX_DAYS).filter(|date| self.is_on(*date))
+        let horizon = first.checked_add_months(HORIZON).unwrap_or(NaiveDate::MAX);
+        let dates = std::iter::successors(Some(first), next).take_while(move |date| *date < horizon);
+        dates.filter(|date| self.is_on(*date))
     }
 
     fn is_on(&self, date: NaiveDate) -> bool {

@@ -55,7 +55,8 @@ fn patterns_that_never_come_due_are_refused_at_once() {
         count += 1;
     }
     assert!(count > 150);
-    assert!(begun.elapsed() < Duration::from_secs(1), "{count} patterns in {:?}", begun.elapsed());
+    // An unoptimised build on a busy machine takes a second; a search without a horizon takes minutes.
+    assert!(begun.elapsed() < Duration::from_secs(20), "{count} patterns in {:?}", begun.elapsed());
 }
 
 #[test]

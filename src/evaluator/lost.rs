@@ -7,6 +7,9 @@ use crate::error::{Error, Result};
 use crate::evaluator::Evaluator;
 use crate::store::leases::Lease;
 
+/// Runs that are given up in one transaction, for which reporters wait: the source of each is looked at.
+const PART: usize = 50;
+
 impl Evaluator {
     /// Gives up runs that outlive what is usual by far. Whether the lease still holds.
     pub(super) async fn give_up_lost_runs(&self, lease: &Lease, now: Timestamp) -> Result<bool> {
@@ -17,11 +20,13 @@ impl Evaluator {
             }
         }
         for (pipeline, runs) in lost {
-            match self.store.give_up(lease, &pipeline, &runs, now).await {
-                // It was removed meanwhile.
-                Ok(true) | Err(Error::PipelineNotFound(_)) => {}
-                Ok(false) => return Ok(false),
-                Err(error) => return Err(error),
+            for part in runs.chunks(PART) {
+                match self.store.give_up(lease, &pipeline, part, now).await {
+                    // It was removed meanwhile.
+                    Ok(true) | Err(Error::PipelineNotFound(_)) => {}
+                    Ok(false) => return Ok(false),
+                    Err(error) => return Err(error),
+                }
             }
         }
         Ok(true)

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::domain::alert::{self, Failing, Finding, Policy, Trouble};
+use crate::domain::alert::{Failing, Finding, Policy, Trouble};
 use crate::domain::anomaly::Budget;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::revision::Revision;
@@ -258,8 +258,7 @@ impl Evaluator {
     ) -> Result<bool> {
         let findings = self.findings(pipeline, outages, now).await?;
         self.remember_silence(pipeline, &findings);
-        let decide = |open: &[alert::Tracked]| alert::step(open, &findings, &self.policy, now);
-        Ok(self.store.change_alerts(Some(lease), Some(pipeline), decide).await?.is_some())
+        self.store.step_alerts(lease, Some(pipeline), &findings, |_| true, (&self.policy, now)).await
     }
 
     /// What is wrong with this server itself, whose evaluation of the pipelines took so long.
@@ -283,8 +282,7 @@ impl Evaluator {
             connections,
         ];
         let findings = troubles.map(|trouble| Finding::server(trouble, &self.policy));
-        let decide = |open: &[alert::Tracked]| alert::step(open, &findings, &self.policy, now);
-        self.store.change_alerts(Some(lease), None, decide).await.map(drop)
+        self.store.step_alerts(lease, None, &findings, |_| true, (&self.policy, now)).await.map(drop)
     }
 
     /// What is kept of pipelines that are no more.

@@ -1,6 +1,6 @@
 use std::collections::{HashMap, HashSet};
 
-use crate::domain::alert::{self, AlertState, Finding, Rule};
+use crate::domain::alert::{Finding, Rule, Tracked};
 use crate::domain::clock_skew::TOLERATED;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::silence::{Outage, Outages, STARTUP_GRACE, judge, learn};
@@ -87,20 +87,13 @@ impl Evaluator {
         let outages = self.outages(now).await?;
         for pipeline in waiting {
             let findings = self.silences(&pipeline, &outages, now).await?;
-            let policy = self.policy;
             // Only what has come: what is late still is a matter of the next evaluation.
-            let decide = |open: &[alert::Tracked]| {
-                let came: Vec<Finding> =
-                    findings.iter().filter(|finding| finding.verdict.severity().is_none()).cloned().collect();
-                let waited_for: Vec<_> = open
-                    .iter()
-                    .filter(|alert| alert.rule == Rule::Silence && alert.state != AlertState::Resolved)
-                    .filter(|alert| came.iter().any(|finding| finding.fingerprint() == alert.fingerprint))
-                    .cloned()
-                    .collect();
-                alert::step(&waited_for, &came, &policy, now)
-            };
-            self.store.change_alerts(Some(lease), Some(&pipeline), decide).await?;
+            let came: Vec<Finding> =
+                findings.iter().filter(|finding| finding.verdict.severity().is_none()).cloned().collect();
+            let fingerprints: HashSet<_> = came.iter().map(Finding::fingerprint).collect();
+            let was_waited_for =
+                |alert: &Tracked| alert.rule == Rule::Silence && fingerprints.contains(&alert.fingerprint);
+            self.store.step_alerts(lease, Some(&pipeline), &came, was_waited_for, (&self.policy, now)).await?;
             self.remember_silence(&pipeline, &findings);
         }
         Ok(())

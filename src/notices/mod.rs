@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::domain::alert::Mute;
-use crate::domain::alert::notice::{self, Entry, Timing, next_attempt};
+use crate::domain::alert::notice::{self, Entry, Timing, Told, next_attempt};
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 pub use crate::notices::channel::{BadChannel, Channel, Channels};
@@ -41,6 +41,8 @@ const MAIL_PATIENCE: u32 = 3;
 const GIVE_UP_AFTER: TimeDelta = TimeDelta::days(3);
 /// How long a receiver may ask to be left alone.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
+/// Events that nobody is told of and that are settled in one transaction, for which reporters wait.
+const UNTOLD: usize = 1_000;
 /// How often it is looked whether something is to be planned, besides after each evaluation.
 const PLANNING: Duration = Duration::from_secs(5);
 /// How often it is looked whether something is to be delivered.
@@ -109,15 +111,20 @@ impl Notices {
         join_all(lanes).await.into_iter().collect()
     }
 
-    fn decide(&self, entries: &[Entry], mutes: &[Mute], now: Timestamp) -> Outgoing {
+    /// What each transaction writes: a notice for all channels, or that some events are told to nobody.
+    fn decide(&self, entries: &[Entry], mutes: &[Mute], now: Timestamp) -> Vec<Outgoing> {
         let plan = notice::plan(entries, mutes, &self.timing, now);
-        if self.channels.is_empty() {
-            return Outgoing { settled: plan.settled, ..Outgoing::default() };
-        }
-        let mut parcels = Vec::new();
-        for notice in &plan.notices {
+        let untold =
+            plan.untold.chunks(UNTOLD).map(|settled| Outgoing { settled: settled.into(), ..Outgoing::default() });
+        let mut parts: Vec<Outgoing> = untold.collect();
+        for Told { notice, settled, announced } in plan.told {
+            if self.channels.is_empty() {
+                parts.push(Outgoing { settled, ..Outgoing::default() });
+                continue;
+            }
+            let mut parcels = Vec::new();
             for channel in self.channels.as_slice() {
-                let body = channel.body(notice);
+                let body = channel.body(&notice);
                 parcels.extend(channel.names().iter().map(|name| Parcel {
                     notice: notice.id,
                     pipeline: notice.pipeline.clone(),
@@ -125,8 +132,9 @@ impl Notices {
                     body: body.clone(),
                 }));
             }
+            parts.push(Outgoing { settled, announced, parcels });
         }
-        Outgoing { settled: plan.settled, announced: plan.announced, parcels }
+        parts
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<()> {

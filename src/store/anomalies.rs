@@ -1,8 +1,10 @@
 //! What the statistics found, and up to where they have looked.
 
+use std::time::Instant;
+
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _,
     QuerySelect as _, Select,
 };
 use uuid::Uuid;
@@ -17,13 +19,16 @@ use crate::error::{Error, Result};
 use crate::store::entity::{anomaly, judgement};
 use crate::store::history::{Page, PageRequest, page};
 use crate::store::leases::{Lease, is_held};
-use crate::store::record::ROWS;
 use crate::store::registry::raise;
 use crate::store::{Store, stored};
 
+/// Anomalies of one transaction, for which reporters wait.
+const PART: usize = 200;
+
 impl Store {
-    /// Keeps what was found in a pipeline, and that its hours before `judged_to` are judged. What was found before is kept
-    /// once. Whether the lease still holds; if not, nothing is kept.
+    /// Keeps what was found in a pipeline, and then that its hours before `judged_to` are judged. What was found before is
+    /// kept once, so that it may go in parts, between which reporters write. Whether the lease still holds; if not, nothing
+    /// more is kept.
     pub async fn keep_anomalies(
         &self,
         lease: &Lease,
@@ -31,37 +36,40 @@ impl Store {
         findings: &[Finding],
         judged_to: Timestamp,
     ) -> Result<bool> {
+        let now = self.clock.now();
+        let rows = findings.iter().map(|finding| row(finding, now)).collect::<Result<Vec<_>>>()?;
+        for part in rows.chunks(PART) {
+            let begin = Instant::now();
+            let transaction = self.write().await?;
+            if !is_held(&transaction, lease).await? {
+                return Ok(false);
+            }
+            // Something that is found is something new to see.
+            let revision = raise(&transaction, pipeline, self).await?;
+            anomaly::Entity::insert_many(part.iter().cloned())
+                .on_conflict(OnConflict::column(anomaly::Column::Id).do_nothing().to_owned())
+                .exec_without_returning(&transaction)
+                .await
+                .map_err(Error::database)?;
+            transaction.commit().await.map_err(Error::database)?;
+            self.changes.committed(pipeline, revision);
+            if rows.len() > PART {
+                tokio::time::sleep(begin.elapsed()).await;
+            }
+        }
         let transaction = self.write().await?;
         if !is_held(&transaction, lease).await? {
             return Ok(false);
         }
-        // Something that is found is something new to see.
-        let revision = if findings.is_empty() { None } else { Some(raise(&transaction, pipeline, self).await?) };
-        let now = self.clock.now();
-        let rows = findings.iter().map(|finding| row(finding, now)).collect::<Result<Vec<_>>>()?;
-        let write = async {
-            for rows in rows.chunks(ROWS) {
-                anomaly::Entity::insert_many(rows.iter().cloned())
-                    .on_conflict(OnConflict::column(anomaly::Column::Id).do_nothing().to_owned())
-                    .exec_without_returning(&transaction)
-                    .await?;
-            }
-            let judged =
-                judgement::ActiveModel { pipeline: Set(pipeline.as_str().to_owned()), judged_to: Set(judged_to) };
-            judgement::Entity::insert_many([judged])
-                .on_conflict(
-                    OnConflict::column(judgement::Column::Pipeline)
-                        .update_column(judgement::Column::JudgedTo)
-                        .to_owned(),
-                )
-                .exec_without_returning(&transaction)
-                .await?;
-            transaction.commit().await
-        };
-        write.await.map_err(|error: DbErr| Error::database(error))?;
-        if let Some(revision) = revision {
-            self.changes.committed(pipeline, revision);
-        }
+        let judged = judgement::ActiveModel { pipeline: Set(pipeline.as_str().to_owned()), judged_to: Set(judged_to) };
+        judgement::Entity::insert_many([judged])
+            .on_conflict(
+                OnConflict::column(judgement::Column::Pipeline).update_column(judgement::Column::JudgedTo).to_owned(),
+            )
+            .exec_without_returning(&transaction)
+            .await
+            .map_err(Error::database)?;
+        transaction.commit().await.map_err(Error::database)?;
         Ok(true)
     }
 

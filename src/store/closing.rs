@@ -2,6 +2,7 @@
 //! one was reported. Such a row has no digest, which tells it from reported ones, and enters neither roll-ups nor status.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use chrono::TimeDelta;
 use sea_orm::sea_query::OnConflict;
@@ -21,6 +22,7 @@ use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::entity::{data_quality_metric, hour_to_close, metric_check, quality_rollup};
 use crate::store::rebuild::pruned_before;
+use crate::store::record::ROWS;
 use crate::store::registry::hold;
 use crate::store::rows::{check_rows, metric_row};
 use crate::store::transaction::Transaction;
@@ -29,7 +31,7 @@ use crate::store::{Store, stored};
 /// An hour is closed so long after its end: late reports are few then, and each of them opens it again.
 const CLOSED_AFTER: TimeDelta = TimeDelta::minutes(5);
 /// Hours of one transaction, for which reporters wait.
-const HOURS: u64 = 200;
+const HOURS: u64 = 12;
 
 impl Store {
     /// Writes the `hourly` rows of hours that are closed by now and have changed since they were last written. Gives
@@ -49,11 +51,14 @@ impl Store {
         for pipeline in pipelines {
             let pipeline = stored("the pipeline", &pipeline)?;
             loop {
+                let begin = Instant::now();
                 let some = self.close_some(&pipeline, closed, &rules.of(&pipeline).thresholds).await?;
                 hours += some;
                 if some < HOURS {
                     break;
                 }
+                // Reporters have at least half of the time.
+                tokio::time::sleep(begin.elapsed()).await;
             }
         }
         Ok(hours)
@@ -126,8 +131,8 @@ async fn write_hours(
             .exec_without_returning(transaction)
             .await?;
     }
-    if !checks.is_empty() {
-        metric_check::Entity::insert_many(checks).exec_without_returning(transaction).await?;
+    for checks in checks.chunks(ROWS) {
+        metric_check::Entity::insert_many(checks.iter().cloned()).exec_without_returning(transaction).await?;
     }
     hour_to_close::Entity::delete_many()
         .filter(hour_to_close::Column::Pipeline.eq(pipeline.as_str()))

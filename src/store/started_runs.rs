@@ -144,16 +144,14 @@ impl Store {
             return Ok(false);
         }
         let revision = raise(&transaction, pipeline, self).await?;
-        for run in runs {
-            source_run::Entity::update_many()
-                .col_expr(source_run::Column::State, Expr::value(RunState::Lost.as_str()))
-                .col_expr(source_run::Column::FinishedAt, Expr::value(now))
-                .filter(source_run::Column::Id.eq(run.id))
-                .filter(source_run::Column::State.eq(RunState::Running.as_str()))
-                .exec(&transaction)
-                .await
-                .map_err(Error::database)?;
-        }
+        source_run::Entity::update_many()
+            .col_expr(source_run::Column::State, Expr::value(RunState::Lost.as_str()))
+            .col_expr(source_run::Column::FinishedAt, Expr::value(now))
+            .filter(source_run::Column::Id.is_in(runs.iter().map(|run| run.id)))
+            .filter(source_run::Column::State.eq(RunState::Running.as_str()))
+            .exec(&transaction)
+            .await
+            .map_err(Error::database)?;
         let sources: BTreeSet<_> = runs.iter().map(|run| &run.source).collect();
         for source in sources {
             recall_last_run(&transaction, pipeline, source).await.map_err(Error::database)?;

@@ -139,7 +139,7 @@ async fn trouble_elsewhere(database: &Database) {
         message: "Look at it.".into(),
     };
     let change = |open: &[Tracked]| step(open, &[finding], &Policy::default(), chrono::Utc::now());
-    store.change_alerts(None, None, change).await.expect("a database").expect("no lease is needed");
+    store.change_alerts(None, None, None, change).await.expect("a database").expect("no lease is needed");
     store.close().await.expect("closed");
 }
 

@@ -121,7 +121,7 @@ async fn past_alerts_and_anomalies_go(database: Database) {
     for wrong in [true, true, false, false] {
         let findings = [finding("over", wrong), finding("lasting", true)];
         let decide = |open: &[Tracked]| step(open, &findings, &Policy::default(), at(NOW));
-        book.store.change_alerts(None, None, decide).await.expect("changed");
+        book.store.change_alerts(None, None, None, decide).await.expect("changed");
     }
     let lease = book.store.take_lease("evaluation", "this").await.expect("a lease").expect("free");
     let found = anomaly::Finding { pipeline: pipeline.clone(), anomaly: unusual(at(NOW)) };

@@ -7,13 +7,19 @@ pub(super) mod rows;
 /// Alerts that nobody wants to be told of for a while.
 mod silences;
 
+use std::collections::HashMap;
+use std::time::Instant;
+
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ActiveValue::Set, ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QuerySelect as _};
 use uuid::Uuid;
 
-use crate::domain::alert::{AlertState, CannotAcknowledge, Step, Tracked, Transition, acknowledge};
+use crate::domain::alert::{
+    AlertState, CannotAcknowledge, Finding, Fingerprint, Policy, Step, Tracked, Transition, acknowledge, step,
+};
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::revision::Revision;
+use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::Store;
 pub(super) use crate::store::alerts::read::open_alerts;
@@ -23,16 +29,63 @@ use crate::store::leases::{Lease, is_held};
 use crate::store::registry::raise;
 use crate::store::transaction::Transaction;
 
+/// Alerts that an evaluation changes in one transaction, for which reporters wait.
+const PART: usize = 200;
+
 /// The counter that gives events their numbers.
 const EVENTS: &str = "alert_events";
 
 impl Store {
-    /// Changes the open alerts of a pipeline, or of the server itself: `decide` is given them as they are, under a lock
-    /// that is held until what it decides is committed. `None` when the lease does not hold any more; then nothing is.
+    /// What the findings of an evaluation make of the open alerts that it is about, of a pipeline or of the server itself.
+    /// Whether the lease still holds; if not, nothing more is written.
+    ///
+    /// What changes is looked up without the writer, and then decided and written in parts, each in a transaction of its
+    /// own that sees the alerts as they are then: reporters write between two parts. An alert depends on no other, so each
+    /// part is consistent.
+    pub async fn step_alerts(
+        &self,
+        lease: &Lease,
+        pipeline: Option<&PipelineKey>,
+        findings: &[Finding],
+        is_about: impl Fn(&Tracked) -> bool + Send,
+        (policy, now): (&Policy, Timestamp),
+    ) -> Result<bool> {
+        let mut open = open_alerts(self.connections.reader(), pipeline, None).await?;
+        open.retain(is_about);
+        let changed: Vec<Fingerprint> =
+            step(&open, findings, policy, now).changed.into_iter().map(|alert| alert.fingerprint).collect();
+        drop(open);
+        if changed.is_empty() {
+            return Ok(true);
+        }
+        let mut by_fingerprint: HashMap<Fingerprint, Vec<&Finding>> = HashMap::new();
+        for finding in findings {
+            by_fingerprint.entry(finding.fingerprint()).or_default().push(finding);
+        }
+        for part in changed.chunks(PART) {
+            let begin = Instant::now();
+            let of_part = part.iter().filter_map(|fingerprint| by_fingerprint.get(fingerprint));
+            let findings: Vec<Finding> = of_part.flatten().copied().cloned().collect();
+            let decide = |open: &[Tracked]| step(open, &findings, policy, now);
+            if self.change_alerts(Some(lease), pipeline, Some(part), decide).await?.is_none() {
+                return Ok(false);
+            }
+            if changed.len() > PART {
+                // Reporters have at least half of the time.
+                tokio::time::sleep(begin.elapsed()).await;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Changes open alerts of a pipeline, or of the server itself: all of them, or those with these fingerprints. `decide`
+    /// is given them as they are, under a lock that is held until what it decides is committed. `None` when the lease does
+    /// not hold any more; then nothing is.
     pub async fn change_alerts(
         &self,
         lease: Option<&Lease>,
         pipeline: Option<&PipelineKey>,
+        fingerprints: Option<&[Fingerprint]>,
         decide: impl FnOnce(&[Tracked]) -> Step + Send,
     ) -> Result<Option<Step>> {
         let transaction = self.write().await?;
@@ -43,7 +96,7 @@ impl Store {
         }
         // Without a pipeline's row to hold, the numbers' row is what takes turns.
         let first = lock(&transaction, pipeline).await?;
-        let open = open_alerts(&transaction, pipeline).await?;
+        let open = open_alerts(&transaction, pipeline, fingerprints).await?;
         let step = decide(&open);
         if step.changed.is_empty() {
             return Ok(Some(step));
@@ -76,7 +129,8 @@ impl Store {
         let alert = self.alert(id).await?.ok_or(Error::AlertNotFound(id))?;
         let now = self.clock.now();
         let mut answer = Err(CannotAcknowledge(AlertState::Resolved));
-        self.change_alerts(None, alert.subject.pipeline.as_ref(), |open| {
+        let this = Some(std::slice::from_ref(&alert.fingerprint));
+        self.change_alerts(None, alert.subject.pipeline.as_ref(), this, |open| {
             let Some(alert) = open.iter().find(|alert| alert.id == id) else { return Step::default() };
             match acknowledge(alert, author, note, now) {
                 Ok((alert, transition)) => {

@@ -4,7 +4,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::domain::alert::{Alert, AlertEvent, AlertState, Tracked};
+use crate::domain::alert::{Alert, AlertEvent, AlertState, Fingerprint, Tracked};
 use crate::domain::anomaly::Severity;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::revision::Revision;
@@ -167,12 +167,17 @@ fn is_open() -> Expr {
     Expr::col(alert::Column::State).ne(Expr::Constant(AlertState::Resolved.as_str().into()))
 }
 
-/// The alerts of a pipeline, or of the server itself, that are not over.
+/// The alerts of a pipeline, or of the server itself, that are not over: all, or those with these fingerprints.
 pub(in crate::store) async fn open_alerts(
     connection: &impl ConnectionTrait,
     pipeline: Option<&PipelineKey>,
+    fingerprints: Option<&[Fingerprint]>,
 ) -> Result<Vec<Tracked>> {
-    let rows = select_open(pipeline).all(connection).await.map_err(Error::database)?;
+    let mut open = select_open(pipeline);
+    if let Some(fingerprints) = fingerprints {
+        open = open.filter(alert::Column::Fingerprint.is_in(fingerprints.iter().map(Fingerprint::as_str)));
+    }
+    let rows = open.all(connection).await.map_err(Error::database)?;
     rows.into_iter().map(tracked).collect()
 }
 

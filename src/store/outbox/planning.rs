@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::domain::alert::notice::{Announced, Entry, Owed};
 use crate::domain::alert::{AlertState, Fingerprint, Labels, Mute, Transition};
+use crate::domain::anomaly::Severity;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
@@ -19,7 +20,7 @@ use crate::store::record::ROWS;
 use crate::store::transaction::Transaction;
 use crate::store::{Store, stored};
 
-/// What a plan writes.
+/// What a plan writes in one transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Outgoing {
     /// The steps of alerts of which nothing is to be told any more.
@@ -43,38 +44,33 @@ pub struct Parcel {
     pub body: String,
 }
 
-impl Outgoing {
-    fn is_empty(&self) -> bool {
-        self.settled.is_empty() && self.announced.is_empty() && self.parcels.is_empty()
-    }
-}
-
 impl Store {
-    /// Plans what is to be told: `decide` is given the alerts that owe something and what keeps them quiet now, and all
-    /// that it decides is written, or nothing. How much is to be delivered; `None` when the lease does not hold any more.
+    /// Plans what is to be told: `decide` is given the alerts that owe something and what keeps them quiet now, and each
+    /// part that it decides is written in a transaction of its own. How much is to be delivered; `None` when the lease does
+    /// not hold any more, and then the parts that are left are not written.
     ///
-    /// `decide` is asked twice when there is something to tell: mostly there is not, and then nothing is locked.
+    /// What was read holds when it is written: only the holder of the lease plans, and a step that an alert takes in between
+    /// is left to the next plan.
     pub async fn plan_notices(
         &self,
         lease: &Lease,
-        decide: impl Fn(&[Entry], &[Mute]) -> Outgoing + Send + Sync,
+        decide: impl Fn(&[Entry], &[Mute]) -> Vec<Outgoing> + Send + Sync,
     ) -> Result<Option<usize>> {
         let now = self.clock.now();
         let reading = self.read().await?;
         let (entries, mutes) = (entries(&reading).await?, mutes(&reading, now).await?);
         drop(reading);
-        if decide(&entries, &mutes).is_empty() {
-            return Ok(Some(0));
+        let mut planned = 0;
+        for outgoing in decide(&entries, &mutes) {
+            let transaction = self.write().await?;
+            if !is_held(&transaction, lease).await? {
+                return Ok(None);
+            }
+            write(&transaction, &outgoing, now).await.map_err(Error::database)?;
+            transaction.commit().await.map_err(Error::database)?;
+            planned += outgoing.parcels.len();
         }
-        let transaction = self.write().await?;
-        if !is_held(&transaction, lease).await? {
-            return Ok(None);
-        }
-        // Now that nobody else plans.
-        let outgoing = decide(&self::entries(&transaction).await?, &self::mutes(&transaction, now).await?);
-        write(&transaction, &outgoing, now).await.map_err(Error::database)?;
-        transaction.commit().await.map_err(Error::database)?;
-        Ok(Some(outgoing.parcels.len()))
+        Ok(Some(planned))
     }
 }
 
@@ -176,13 +172,19 @@ async fn write(transaction: &Transaction, outgoing: &Outgoing, now: Timestamp) -
             .exec(transaction)
             .await?;
     }
+    let mut announced: BTreeMap<(Timestamp, Severity), Vec<Uuid>> = BTreeMap::new();
     for (alert, Announced { at, severity }) in &outgoing.announced {
-        alert::Entity::update_many()
-            .col_expr(alert::Column::AnnouncedAt, Expr::value(*at))
-            .col_expr(alert::Column::AnnouncedSeverity, Expr::value(severity.as_str()))
-            .filter(alert::Column::Id.eq(*alert))
-            .exec(transaction)
-            .await?;
+        announced.entry((*at, *severity)).or_default().push(*alert);
+    }
+    for ((at, severity), alerts) in announced {
+        for alerts in alerts.chunks(ROWS) {
+            alert::Entity::update_many()
+                .col_expr(alert::Column::AnnouncedAt, Expr::value(at))
+                .col_expr(alert::Column::AnnouncedSeverity, Expr::value(severity.as_str()))
+                .filter(alert::Column::Id.is_in(alerts.iter().copied()))
+                .exec(transaction)
+                .await?;
+        }
     }
     for parcels in outgoing.parcels.chunks(ROWS) {
         let same = OnConflict::columns([outbox::Column::Notice, outbox::Column::Channel]).do_nothing().to_owned();

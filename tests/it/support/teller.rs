@@ -73,7 +73,7 @@ impl Teller {
         let lease = self.lease().await;
         let change = self
             .store
-            .change_alerts(Some(&lease), Some(&pipeline), |open| step(open, &findings, &Policy::default(), now));
+            .change_alerts(Some(&lease), Some(&pipeline), None, |open| step(open, &findings, &Policy::default(), now));
         change.await.expect("a database").expect("the lease");
     }
 

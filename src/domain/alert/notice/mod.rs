@@ -22,7 +22,7 @@ mod signature;
 
 pub use backoff::next_attempt;
 pub use body::{Email, email, slack, webhook};
-pub use plan::{Announced, Entry, Owed, Plan, Timing, plan};
+pub use plan::{Announced, Entry, Owed, Plan, Timing, Told, plan};
 pub use signature::{BadSecret, Secret};
 
 /// What is told at once of one pipeline.

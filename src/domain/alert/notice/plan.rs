@@ -57,16 +57,29 @@ pub struct Announced {
     pub severity: Severity,
 }
 
-/// What is to be written in one transaction: the notices to the outbox, and that their transitions are settled.
+/// What is to be told, and what need not be.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
-    /// What is to be told now.
-    pub notices: Vec<Notice>,
-    /// The events that are settled: told by these notices, or of no interest to anybody.
+    /// What is to be told now, at most one notice a pipeline.
+    pub told: Vec<Told>,
+    /// The events that are of no interest to anybody.
+    pub untold: Vec<i64>,
+}
+
+/// What is to be written in one transaction: a notice to the outbox, and that its transitions are settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The notice.
+    pub notice: Notice,
+    /// The events that are settled by it.
     pub settled: Vec<i64>,
     /// What was told last, by alert.
     pub announced: Vec<(Uuid, Announced)>,
 }
+
+/// Alerts that one notice tells of: it is written in one transaction, for which reporters wait. The next plan tells of the
+/// others.
+const ALERTS: usize = 1_000;
 
 /// Which notices are due at `now`.
 ///
@@ -81,30 +94,33 @@ pub fn plan(entries: &[Entry], mutes: &[Mute], timing: &Timing, now: Timestamp) 
     for entry in entries {
         let quiet = mutes.iter().any(|mute| mute.covers(&entry.alert, &entry.labels, now));
         let telling = Telling::of(entry, quiet);
-        due.settled.extend(&telling.untold);
+        due.untold.extend(&telling.untold);
         pipelines.entry(entry.alert.subject.pipeline.as_ref()).or_default().push((entry, telling));
     }
     for (pipeline, group) in pipelines {
         let waited = |line: &Line| line.at + timing.group_wait <= now;
         let news_due = group.iter().flat_map(|(_, telling)| &telling.lines).any(waited);
         let repeat_due = group.iter().filter_map(|(_, telling)| telling.repeats).any(|at| at + timing.repeat <= now);
-        let mut lines = Vec::new();
+        let (mut lines, mut settled, mut announced) = (Vec::new(), Vec::new(), Vec::new());
         for (entry, telling) in group {
+            if announced.len() >= ALERTS {
+                break;
+            }
             let mut told = Vec::new();
             if news_due || repeat_due {
-                due.settled.extend(&telling.told);
+                settled.extend(&telling.told);
                 told = telling.lines;
             }
             if repeat_due && telling.repeats.is_some() {
                 told.push(Line::standing(Event::Repeated, now, &entry.alert));
             }
             if let Some(last) = told.last() {
-                due.announced.push((entry.alert.id, Announced { at: now, severity: last.severity }));
+                announced.push((entry.alert.id, Announced { at: now, severity: last.severity }));
             }
             lines.extend(told);
         }
         if !lines.is_empty() {
-            due.notices.push(Notice::new(pipeline.cloned(), now, lines));
+            due.told.push(Told { notice: Notice::new(pipeline.cloned(), now, lines), settled, announced });
         }
     }
     due

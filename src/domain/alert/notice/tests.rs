@@ -8,7 +8,7 @@ use crate::domain::alert::{Label, Labels, Matcher, Mute, Policy, Reason, Rule, V
 use Severity::{High, Medium};
 
 /// Alerts, their log, and what was told of them: what the server keeps in its tables.
-struct Told {
+struct Teller {
     replay: Replay,
     entries: Vec<Entry>,
     mutes: Vec<Mute>,
@@ -16,7 +16,7 @@ struct Told {
     notices: Vec<Notice>,
 }
 
-impl Told {
+impl Teller {
     fn new() -> Self {
         let replay = Replay::new(Policy::default());
         Self { replay, entries: Vec::new(), mutes: Vec::new(), logged: 0, notices: Vec::new() }
@@ -68,12 +68,15 @@ impl Told {
         }
         let plan = plan(&self.entries, &self.mutes, &Timing::default(), self.replay.now);
         for entry in &mut self.entries {
-            entry.owed.retain(|owed| !plan.settled.contains(&owed.event));
-            if let Some((_, told)) = plan.announced.iter().find(|(id, _)| *id == entry.alert.id) {
+            let settled = plan.told.iter().flat_map(|told| &told.settled).chain(&plan.untold);
+            let settled: Vec<i64> = settled.copied().collect();
+            entry.owed.retain(|owed| !settled.contains(&owed.event));
+            let mut announced = plan.told.iter().flat_map(|told| &told.announced);
+            if let Some((_, told)) = announced.find(|(id, _)| *id == entry.alert.id) {
                 entry.announced = Some(*told);
             }
         }
-        self.notices.extend(plan.notices);
+        self.notices.extend(plan.told.into_iter().map(|told| told.notice));
     }
 
     /// What was told since the last look, a notice each: `fired a, fired b`.
@@ -90,7 +93,7 @@ const WORSE: Verdict = Verdict::Known { bad: Some(High), held: Some(High) };
 
 #[test]
 fn a_pipelines_transitions_are_told_together_after_half_a_minute() {
-    let mut told = Told::new();
+    let mut told = Teller::new();
     told.evaluate(&[("a", BAD)]);
     told.evaluate(&[("a", BAD), ("b", BAD)]);
     assert_eq!(told.told(), [""; 0], "pending is not told, and firing waits");
@@ -103,7 +106,7 @@ fn a_pipelines_transitions_are_told_together_after_half_a_minute() {
 
 #[test]
 fn what_ends_is_told_and_what_never_fired_is_not() {
-    let mut told = Told::new();
+    let mut told = Teller::new();
     told.evaluate(&[("a", BAD), ("b", BAD)]);
     told.evaluate(&[("a", BAD), ("b", Verdict::GOOD)]);
     told.wait(1);
@@ -124,7 +127,7 @@ fn what_ends_is_told_and_what_never_fired_is_not() {
 
 #[test]
 fn it_is_repeated_every_four_hours_while_it_fires() {
-    let mut told = Told::new();
+    let mut told = Teller::new();
     for _ in 0..2 {
         told.evaluate(&[("a", BAD), ("b", BAD)]);
     }
@@ -147,13 +150,13 @@ fn it_is_repeated_every_four_hours_while_it_fires() {
 
 #[test]
 fn a_graver_alert_is_told_unless_somebody_looks_already() {
-    let mut told = Told::new();
+    let mut told = Teller::new();
     for verdict in [BAD, BAD, BAD, WORSE, WORSE] {
         told.evaluate(&[("a", verdict)]);
     }
     told.wait(1);
     assert_eq!(told.told(), ["fired a", "changed a"]);
-    let mut told = Told::new();
+    let mut told = Teller::new();
     for verdict in [BAD, BAD, BAD] {
         told.evaluate(&[("a", verdict)]);
     }
@@ -170,7 +173,7 @@ fn a_graver_alert_is_told_unless_somebody_looks_already() {
 
 #[test]
 fn a_mute_stops_everything_but_the_end_of_what_was_told() {
-    let mut told = Told::new();
+    let mut told = Teller::new();
     told.mute(60);
     for _ in 0..3 {
         told.evaluate(&[("a", BAD)]);
@@ -199,17 +202,19 @@ fn a_mute_stops_everything_but_the_end_of_what_was_told() {
 
 #[test]
 fn pipelines_are_told_apart() {
-    let mut told = Told::new();
+    let mut told = Teller::new();
     for _ in 0..2 {
         told.evaluate(&[("a", BAD), ("b", BAD)]);
     }
     told.entries[0].alert.subject.pipeline = None;
     let now = told.replay.now + TimeDelta::seconds(30);
-    let notices = plan(&told.entries, &[], &Timing::default(), now).notices;
+    let notices: Vec<Notice> =
+        plan(&told.entries, &[], &Timing::default(), now).told.into_iter().map(|told| told.notice).collect();
     let of: Vec<_> = notices.iter().map(|notice| (notice.pipeline.clone(), notice.lines.len())).collect();
     assert_eq!(of, [(None, 1), (Some(PipelineKey::default()), 1)]);
     assert_ne!(notices[0].id, notices[1].id);
-    let again = plan(&told.entries, &[], &Timing::default(), now).notices;
+    let again: Vec<Notice> =
+        plan(&told.entries, &[], &Timing::default(), now).told.into_iter().map(|told| told.notice).collect();
     assert_eq!(again, notices, "planned twice, it is the same notice");
 }
 
@@ -221,7 +226,7 @@ proptest! {
         verdicts in prop::collection::vec((prop::collection::vec(0usize..3, 3), 0u8..10, 0i64..3), 1..40),
         muted in prop::option::of((0usize..40, 1i64..60)),
     ) {
-        let mut told = Told::new();
+        let mut told = Teller::new();
         for (evaluation, (of, acknowledge, wait)) in verdicts.iter().enumerate() {
             if let Some((_, minutes)) = muted.filter(|(at, _)| *at == evaluation) {
                 told.mute(minutes);
@@ -254,7 +259,7 @@ proptest! {
 }
 
 fn notice() -> Notice {
-    let mut told = Told::new();
+    let mut told = Teller::new();
     for _ in 0..3 {
         told.evaluate(&[("<!channel> & co", WORSE)]);
     }
@@ -374,7 +379,7 @@ fn who_acknowledged_is_told_with_their_note() {
 
 #[test]
 fn what_a_mute_kept_back_is_not_told_as_older_than_what_was_told() {
-    let mut told = Told::new();
+    let mut told = Teller::new();
     for verdict in [BAD, BAD, WORSE, WORSE] {
         told.evaluate(&[("a", verdict)]);
     }

@@ -239,6 +239,8 @@ mod tests {
             ("{ __typename }", &none, 1),
             ("{ pipelineStatus { pipeline __typename a: pipeline } }", &none, 4),
             ("{ sources { key } }", &none, 1 + LIST),
+            ("{ sources(first: 7) { key } }", &none, 1 + 7),
+            ("{ alertSilences { id } }", &none, 1 + LIST),
             ("{ sources { ...F } } fragment F on Source { key }", &none, 1 + LIST * 2),
             ("{ sources { ... { key } ... on Source { key } } }", &none, 1 + LIST * 4),
             ("{ sourceRuns(first: 10) { nodes { id source } } }", &none, 1 + 10 * 3),

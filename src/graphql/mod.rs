@@ -36,12 +36,14 @@ use futures_util::{Stream, StreamExt as _};
 
 use crate::clock::Clock;
 use crate::domain::pipeline::PipelineKey;
+use crate::domain::revision::Revision;
 use crate::domain::viewer::Viewer;
 use crate::error::Error;
 use crate::graphql::answer::{Answer, Reason, Refusal};
 use crate::graphql::limits::Exceeded;
 use crate::graphql::meter::{Memory, Meter, Metered};
 use crate::graphql::operation::{Operation, Parameters};
+use crate::graphql::subscription::Published;
 use crate::ingest::Ingest;
 use crate::monitor::Monitor;
 use crate::store::Store;
@@ -163,15 +165,16 @@ impl Graphql {
         meter.answer(self.schema.execute(request).await)
     }
 
-    /// Executes a subscription: an answer for each thing that happens.
+    /// Executes a subscription: an answer for each thing that happens, and the revision that it is of, if it is a status.
     pub fn subscribe(
         &self,
         operation: Operation,
         viewer: Viewer,
-    ) -> impl Stream<Item = Answer> + Send + Unpin + 'static {
+    ) -> impl Stream<Item = (Answer, Option<Revision>)> + Send + Unpin + 'static {
         let meter = Meter::new(&self.memory, operation.cost, operation.kind == OperationType::Subscription);
-        let request = operation.request.data(viewer).data(Arc::clone(&meter));
-        self.schema.execute_stream(request).map(move |response| meter.answer(response))
+        let published = Published::default();
+        let request = operation.request.data(viewer).data(Arc::clone(&meter)).data(published.clone());
+        self.schema.execute_stream(request).map(move |response| (meter.answer(response), published.revision()))
     }
 }
 
@@ -240,4 +243,9 @@ fn coded(message: String, code: &'static str) -> async_graphql::Error {
 fn pipeline(ctx: &async_graphql::Context<'_>, key: &str) -> async_graphql::Result<PipelineKey> {
     let parsed: PipelineKey = key.parse().map_err(|error| bad_input(format!("pipeline {key:?}: {error}")))?;
     if ctx.data::<Viewer>()?.may_see(&parsed) { Ok(parsed) } else { Err(error(Error::PipelineNotFound(parsed))) }
+}
+
+/// The revision that an argument names.
+fn revision(text: &str) -> async_graphql::Result<Revision> {
+    text.parse().map_err(|_| bad_input("sinceRevision: expected the revision of a status, in decimal digits"))
 }

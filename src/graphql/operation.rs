@@ -1,16 +1,22 @@
 //! A request as every transport takes it: checked for shape, parsed once, and known by its kind.
 
 use async_graphql::parser::parse_query;
-use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, OperationType};
+use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, OperationType, Selection};
 use async_graphql::{Request, Variables};
-use serde_json::{Map, Value};
+use async_graphql_value::Value as Argument;
+use serde_json::{Map, Value, json};
 
+use crate::domain::pipeline::PipelineKey;
+use crate::domain::revision::Revision;
 use crate::graphql::answer::{Reason, Refusal};
 use crate::graphql::document;
 use crate::graphql::limits::{cost, nesting, size};
 
 /// The subscription that follows a log.
 const LOG: &str = "alertEvents";
+/// The subscription to a status, and the argument that names what was seen of it.
+const STATUS: &str = "pipelineStatusUpdates";
+const SINCE: &str = "sinceRevision";
 
 /// The parameters of a GraphQL request, of the right shapes.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -38,8 +44,21 @@ pub struct Operation {
     pub follows_log: bool,
     /// What its answer costs.
     pub cost: u64,
+    /// What tells it from others: document, name and variables, without what its client has seen.
+    pub identity: Vec<u8>,
+    /// What its client has seen of a pipeline's status, if it subscribes to that and says so.
+    pub seen: Option<Seen>,
     /// The request, its document already parsed.
     pub request: Request,
+}
+
+/// A revision that a client has seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Of which pipeline.
+    pub pipeline: PipelineKey,
+    /// Which one.
+    pub revision: Revision,
 }
 
 impl Parameters {
@@ -119,11 +138,83 @@ impl Operation {
             return Err(missing.into());
         }
         let (kind, cost) = (operation.ty, cost::cost(&document, operation, &parameters.variables));
+        let (seen, variable) = seen(operation, &parameters);
+        let mut varying = parameters.variables.clone();
+        varying.retain(|name, _| Some(name.as_str()) != variable.as_deref());
+        let mut identity = Vec::new();
+        let whole = json!({"query": parameters.query, "name": parameters.operation_name, "variables": varying});
+        canonical(&whole, &mut identity);
         let mut request =
             Request::new(parameters.query).variables(Variables::from_json(Value::Object(parameters.variables)));
         request.operation_name = parameters.operation_name;
         request.set_parsed_query(document);
-        Ok(Self { kind, follows_log, cost, request })
+        Ok(Self { kind, follows_log, cost, identity, seen, request })
+    }
+}
+
+/// What the client says with `sinceRevision` that it has seen, and the variable that it says it with, if that is used for
+/// nothing else.
+fn seen(operation: &OperationDefinition, parameters: &Parameters) -> (Option<Seen>, Option<String>) {
+    let mut fields = operation.selection_set.node.items.iter().filter_map(|selection| match &selection.node {
+        Selection::Field(field) if field.node.name.node == STATUS => Some(&field.node),
+        _ => None,
+    });
+    let text = |value: &Argument| match value {
+        Argument::String(text) => Some(text.clone()),
+        Argument::Variable(name) => parameters.variables.get(name.as_str())?.as_str().map(str::to_owned),
+        _ => None,
+    };
+    let Some((field, since)) = fields.find_map(|field| Some((field, &field.get_argument(SINCE)?.node))) else {
+        return (None, None);
+    };
+    let variable = match since {
+        Argument::Variable(name) if uses(&parameters.query, name) == Some(2) => Some(name.to_string()),
+        _ => None,
+    };
+    let pipeline = match field.get_argument("pipeline") {
+        Some(pipeline) => text(&pipeline.node).and_then(|pipeline| pipeline.parse().ok()),
+        None => Some(PipelineKey::default()),
+    };
+    let revision = text(since).and_then(|revision| revision.parse().ok());
+    (pipeline.zip(revision).map(|(pipeline, revision)| Seen { pipeline, revision }), variable)
+}
+
+/// How often a variable occurs in a document, its definition included; more often where comments or texts name it. Unknown
+/// where there is something between a `$` and its name.
+fn uses(query: &str, variable: &str) -> Option<usize> {
+    let is_part = |letter: char| letter == '_' || letter.is_ascii_alphanumeric();
+    let mut parts = query.split('$');
+    parts.next();
+    parts.try_fold(0, |uses, part| {
+        let name = part.find(|letter| !is_part(letter)).map_or(part, |end| &part[..end]);
+        (!name.is_empty()).then(|| uses + usize::from(name == variable))
+    })
+}
+
+/// JSON with the keys of objects in their order, whatever order they came in.
+fn canonical(value: &serde_json::Value, out: &mut Vec<u8>) {
+    match value {
+        serde_json::Value::Object(object) => {
+            let mut fields: Vec<_> = object.iter().collect();
+            fields.sort_unstable_by_key(|(name, _)| *name);
+            out.push(b'{');
+            for (name, value) in fields {
+                out.extend_from_slice(serde_json::Value::from(name.as_str()).to_string().as_bytes());
+                out.push(b':');
+                canonical(value, out);
+                out.push(b',');
+            }
+            out.push(b'}');
+        }
+        serde_json::Value::Array(values) => {
+            out.push(b'[');
+            for value in values {
+                canonical(value, out);
+                out.push(b',');
+            }
+            out.push(b']');
+        }
+        plain => out.extend_from_slice(plain.to_string().as_bytes()),
     }
 }
 
@@ -145,8 +236,6 @@ fn find<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Result<&'a 
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

@@ -14,7 +14,7 @@ use crate::graphql::types::history::{DataQualityMetric, MetricTypeValue, Outcome
 use crate::graphql::types::quality_history::{BucketValue, QualityHistory};
 use crate::graphql::types::scalar::{Count, DateTime};
 use crate::graphql::types::status::{PipelineStatus, PipelineSummary};
-use crate::graphql::{Services, bad_input, error, pipeline as visible};
+use crate::graphql::{Services, bad_input, error, pipeline as visible, revision};
 use crate::live::snapshot::Listing;
 use crate::monitor::OVERVIEW;
 use crate::store::history::{PageRequest, Position};
@@ -26,14 +26,20 @@ pub(super) struct StatusQuery;
 /// What is asked once.
 #[Object]
 impl StatusQuery {
-    /// The status of a pipeline, not older than an interval nor than the newest change.
+    /// The status of a pipeline, not older than an interval nor than the newest change. A client names with `sinceRevision`
+    /// what it has seen: a server that does not know that revision yet looks for it, for a second at most.
     async fn pipeline_status(
         &self,
         ctx: &Context<'_>,
         #[graphql(default = "default")] pipeline: String,
+        since_revision: Option<String>,
     ) -> Result<PipelineStatus> {
         let key = visible(ctx, &pipeline)?;
-        let snapshot = ctx.data::<Services>()?.monitor.current(&key).await.map_err(error)?;
+        let monitor = &ctx.data::<Services>()?.monitor;
+        if let Some(seen) = since_revision {
+            monitor.look_again(&key, revision(&seen)?).await;
+        }
+        let snapshot = monitor.current(&key).await.map_err(error)?;
         Ok(PipelineStatus(snapshot))
     }
 

@@ -1,9 +1,28 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use async_graphql::{Context, Result, Subscription as GraphqlSubscription};
 use futures_util::{Stream, StreamExt as _};
 
+use crate::domain::revision::Revision;
 use crate::domain::viewer::Viewer;
 use crate::graphql::types::status::{PipelineStatus, PipelineSummary};
-use crate::graphql::{Services, error, pipeline as visible};
+use crate::graphql::{Services, error, pipeline as visible, revision};
+
+/// The revision of the status that a subscription gave last.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Published(Arc<AtomicI64>);
+
+impl Published {
+    fn set(&self, revision: Revision) {
+        self.0.store(revision.get(), Ordering::Relaxed);
+    }
+
+    pub(super) fn revision(&self) -> Option<Revision> {
+        let number = self.0.load(Ordering::Relaxed);
+        (number > 0).then(|| Revision::from_stored(number))
+    }
+}
 
 /// What is watched.
 #[derive(Default)]
@@ -12,15 +31,26 @@ pub(super) struct StatusSubscription;
 /// What is watched. The newest comes at once, then each newer one; a slow client skips to the newest.
 #[GraphqlSubscription]
 impl StatusSubscription {
-    /// The status of a pipeline: on every change and once an interval. It ends when the pipeline is removed.
+    /// The status of a pipeline: on every change and once an interval. It ends when the pipeline is removed. A client that
+    /// comes back names with `sinceRevision`, as a variable, what it has seen: it is given nothing older, unless that
+    /// cannot be found.
     async fn pipeline_status_updates(
         &self,
         ctx: &Context<'_>,
         #[graphql(default = "default")] pipeline: String,
+        since_revision: Option<String>,
     ) -> Result<impl Stream<Item = PipelineStatus> + use<>> {
         let key = visible(ctx, &pipeline)?;
-        let watch = ctx.data::<Services>()?.monitor.watch(&key).await.map_err(error)?;
-        Ok(watch.into_stream().map(PipelineStatus))
+        let monitor = &ctx.data::<Services>()?.monitor;
+        if let Some(seen) = since_revision {
+            monitor.look_again(&key, revision(&seen)?).await;
+        }
+        let published = ctx.data_opt::<Published>().cloned().unwrap_or_default();
+        let watch = monitor.watch(&key).await.map_err(error)?;
+        Ok(watch.into_stream().map(move |snapshot| {
+            published.set(snapshot.revision());
+            PipelineStatus(snapshot)
+        }))
     }
 
     /// All pipelines, by their keys, at most 1,000: the whole list again whenever it differs and once an interval.

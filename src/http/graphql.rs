@@ -16,7 +16,7 @@ use crate::http::graphql_sse::single::Wrong;
 use crate::http::graphql_sse::{distinct, single};
 use crate::http::problem::{Problem, RETRY_AFTER};
 use crate::http::streams::hash;
-use crate::http::{Bodies, MAX_GRAPHQL_BODY, Services, graphql_ws, pages, poll, subscription};
+use crate::http::{Bodies, MAX_GRAPHQL_BODY, Services, graphql_ws, pages, poll};
 
 /// GraphQL in all its forms: over HTTP, as event streams, and upgraded to a WebSocket.
 pub(super) async fn serve(
@@ -49,13 +49,11 @@ pub(super) async fn serve(
             Ok(parameters) => parameters,
             Err(malformed) => return malformed.respond(Form::Json),
         };
-        let key = subscription::key(&parameters, viewer);
         let operation = services.graphql.parse(parameters);
         if method == Method::GET && operation.as_ref().is_ok_and(|it| it.kind == OperationType::Mutation) {
             return mutation_by_get(Form::Json);
         }
-        let asked = operation.map(|operation| (key, operation));
-        return distinct::serve(services, viewer, &caller, version, asked).into_response();
+        return distinct::serve(services, viewer, &caller, version, operation).into_response();
     }
     over_http(services, viewer, request).await
 }

@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
 
+use crate::domain::revision::Revision;
 use crate::domain::viewer::Viewer;
 use crate::http::problem::Problem;
 use crate::http::{PlainQuery, STATUS_TIMESTAMP, Services, empty};
@@ -19,7 +20,11 @@ pub(super) async fn serve(
 ) -> Result<Response, Problem> {
     let query = PlainQuery::of(request.uri())?;
     let listing = query.listing()?;
-    let snapshot = services.monitor.current(&query.pipeline(viewer)?).await?;
+    let pipeline = query.pipeline(viewer)?;
+    if let Some(seen) = seen(request.headers()) {
+        services.monitor.look_again(&pipeline, seen).await;
+    }
+    let snapshot = services.monitor.current(&pipeline).await?;
     let rendering = snapshot.rendering(listing);
     // Made once a snapshot; a response shares them.
     let shared = |text: &Bytes| HeaderValue::from_maybe_shared(text.clone()).expect("digits, letters and punctuation");
@@ -47,6 +52,13 @@ pub fn is_known(headers: &HeaderMap, etag: &[u8]) -> bool {
         .any(|given| given == b"*" || opaque(given) == opaque(etag))
 }
 
+/// The newest revision of which `If-None-Match` has a tag: tags of a status begin with its revision.
+fn seen(headers: &HeaderMap) -> Option<Revision> {
+    let given = headers.get_all(header::IF_NONE_MATCH).into_iter().filter_map(|value| value.to_str().ok());
+    let tags = given.flat_map(|value| value.split(',')).map(str::trim);
+    tags.filter_map(|tag| tag.trim_start_matches("W/").strip_prefix('"')?.split_once('-')?.0.parse().ok()).max()
+}
+
 /// A tag without the mark of a weak one.
 fn opaque(tag: &[u8]) -> &[u8] {
     tag.strip_prefix(b"W/").unwrap_or(tag)
@@ -70,6 +82,21 @@ impl PlainQuery {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn newest_revision_is_taken_from_the_tags() {
+        for (given, expect) in [
+            (vec![], None),
+            (vec!["W/\"5-ab\""], Some("5")),
+            (vec!["\"5-ab\""], Some("5")),
+            (vec!["W/\"4-ab\", W/\"6-ab\"", "W/\"5-ab\""], Some("6")),
+            (vec!["*"], None),
+            (vec!["W/\"ab\"", "5-ab", "\"x-ab\"", "\"99999999999999999999-ab\""], None),
+        ] {
+            let headers = given.iter().map(|tag| (header::IF_NONE_MATCH, HeaderValue::from_static(tag))).collect();
+            assert_eq!(seen(&headers).map(|seen| seen.to_string()).as_deref(), expect, "{given:?}");
+        }
+    }
 
     #[test]
     fn tags_are_compared_weakly() {

@@ -187,7 +187,8 @@ impl Groups {
         Self { shared: Arc::new(Shared { table: Mutex::default(), limits, sent }) }
     }
 
-    /// Joins the group of this key, or founds it on the source. The newest payload comes at once, if there is any yet.
+    /// Joins the group of this key, or founds it on the source. The newest payload comes at once, if there is any yet that
+    /// is of the least revision or a later one.
     ///
     /// # Errors
     /// When it would be one group too many.
@@ -196,8 +197,8 @@ impl Groups {
         key: Key,
         source: impl FnOnce() -> Source,
         peer: &Arc<Peer>,
-        dress: &'static Dress,
-        id: &str,
+        (dress, id): (&'static Dress, &str),
+        least: Option<Revision>,
     ) -> Result<Place, TooManyGroups> {
         let (shared, account) = (&self.shared, peer.account());
         let mut table = lock(&shared.table);
@@ -211,7 +212,7 @@ impl Groups {
             place.slot = Some(Box::new(Slot { key, account, shared: Arc::clone(shared) }));
         }
         drop(table);
-        deliver_newest(&place, peer, None);
+        deliver_newest(&place, peer, least);
         Ok(place)
     }
 

@@ -181,7 +181,7 @@ fn stream_of(numbers: watch::Receiver<Option<u32>>) -> impl futures_util::Stream
 }
 
 fn join(groups: &Groups, key: u8, teller: &Teller, peer: &Arc<Peer>, id: &str) -> Place {
-    groups.join(key_of(key), || teller.source(), peer, &DRESS, id).expect("room for a group")
+    groups.join(key_of(key), || teller.source(), peer, (&DRESS, id), None).expect("room for a group")
 }
 
 fn key_of(number: u8) -> Key {
@@ -311,7 +311,7 @@ async fn errors_are_shared_too() {
     let groups = Groups::new(10, 10);
     let wire = MemoryWire::with_room(usize::MAX);
     let failing = || futures_util::stream::iter([News::Errors(Bytes::from_static(b"[no]"))]).boxed();
-    let _place = groups.join(key_of(1), failing, &peer(&wire), &DRESS, "a").expect("room");
+    let _place = groups.join(key_of(1), failing, &peer(&wire), (&DRESS, "a"), None).expect("room");
     wire.reads("a[no];").await;
     assert!(groups.is_empty());
 }
@@ -323,7 +323,7 @@ async fn groups_are_bounded_and_members_are_not() {
     let peer = peer(&wire);
     let one = join(&groups, 1, &teller, &peer, "a");
     let _two = join(&groups, 2, &teller, &peer, "b");
-    assert!(groups.join(key_of(3), || teller.source(), &peer, &DRESS, "c").is_err());
+    assert!(groups.join(key_of(3), || teller.source(), &peer, (&DRESS, "c"), None).is_err());
     let _more = join(&groups, 2, &teller, &peer, "d");
     drop(one);
     let _three = join(&groups, 3, &teller, &peer, "c");

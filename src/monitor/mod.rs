@@ -14,9 +14,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use futures_util::Stream;
 use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -40,6 +42,11 @@ const AT_A_TIME: usize = 32;
 
 /// Pipelines, by their keys.
 pub type Overview = Vec<Arc<Snapshot>>;
+
+/// How long a request waits for a revision that its client has seen.
+const LOOK: Duration = Duration::from_secs(1);
+/// How far the clock of another server may be ahead whose revisions are believed.
+const AHEAD: TimeDelta = TimeDelta::minutes(1);
 
 /// When to compute.
 #[derive(Debug, Clone)]
@@ -75,6 +82,8 @@ struct Shared {
     /// Woken by every snapshot of any pipeline.
     published: watch::Sender<()>,
     alert_feed: Arc<AlertFeed>,
+    /// Held while a revision is looked for that a client has seen.
+    looking: tokio::sync::Mutex<()>,
 }
 
 /// Where a pipeline's keeper is asked, and where it publishes.
@@ -110,6 +119,7 @@ impl Monitor {
             overview: Mutex::default(),
             published: watch::Sender::new(()),
             alert_feed,
+            looking: tokio::sync::Mutex::default(),
         });
         if shared.store.is_shared() {
             let follow = neighbours::follow(Arc::clone(&shared.store), shared.schedule.look_around);
@@ -153,16 +163,39 @@ impl Monitor {
         }
     }
 
-    /// Looks for a newer revision of a pipeline where somebody has seen one, by another server on the same database. Once:
-    /// what is not there then is not waited for.
+    /// Looks for a newer revision of a pipeline of which a client has seen one, by another server on the same database. It
+    /// looks once, for a second at most, and one request at a time.
     pub async fn look_again(&self, pipeline: &PipelineKey, seen: Revision) {
-        let store = &self.shared.store;
-        if store.is_shared()
-            && store.newest_revision(pipeline).is_none_or(|newest| newest < seen)
-            && let Err(error) = store.refresh_these(std::slice::from_ref(pipeline)).await
-        {
-            tracing::warn!(%pipeline, error = &error as &dyn std::error::Error, "its revision could not be read");
+        let look = async {
+            let _turn = self.shared.looking.lock().await;
+            // The one before may have found it.
+            if self.is_behind(pipeline, seen) {
+                self.shared.store.refresh_these(std::slice::from_ref(pipeline)).await
+            } else {
+                Ok(())
+            }
+        };
+        if !self.is_behind(pipeline, seen) {
+            return;
         }
+        match timeout(LOOK, look).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%pipeline, error = &error as &dyn std::error::Error, "its revision could not be read");
+            }
+            Err(_) => tracing::warn!(%pipeline, "its revision could not be read in time"),
+        }
+    }
+
+    /// Whether another server may have committed a revision that a client has seen and this server does not know.
+    pub fn is_behind(&self, pipeline: &PipelineKey, seen: Revision) -> bool {
+        let store = &self.shared.store;
+        store.is_shared() && store.newest_revision(pipeline).is_none_or(|newest| newest < seen)
+    }
+
+    /// Whether a server may have given this revision by now.
+    pub fn may_exist(&self, revision: Revision) -> bool {
+        revision <= Revision::after(None, self.shared.clock.now() + AHEAD)
     }
 
     /// The snapshots of the pipelines behind a key, by their keys, at most so many. Up to date.

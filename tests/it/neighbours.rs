@@ -216,3 +216,51 @@ async fn metrics_show_whether_a_server_listens() {
     eventually("it does again", || async { listens().await.then_some(()) }).await;
     assert_eq!(server.signal("TERM").code(), Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn revisions_never_go_back_for_a_client_that_names_what_it_has_seen() {
+    let (one, two, _) = pair(told_only(), told_only()).await;
+    let status = "/api/v1/monitoring/pipeline-status";
+    let update = "subscription ($r: String) { pipelineStatusUpdates(sinceRevision: $r) { revision } }";
+    let mut member = Socket::graphql(&two).await;
+    let number = |text: &Value| crate::support::revision(text);
+    for round in 0..5 {
+        let answer = one.store_runs(RUNS, &[run("a")]).await;
+        let revision = answer["revisions"]["default"].clone();
+        let variables = json!({"r": revision});
+        // Each asks the other server at once, which may not have heard of the change.
+        let seen = match round % 3 {
+            0 => {
+                let query = "query ($r: String) { pipelineStatus(sinceRevision: $r) { revision } }";
+                two.data(query, variables).await["pipelineStatus"]["revision"].clone()
+            }
+            1 => {
+                let tag = format!("W/\"{}-0\"", revision.as_str().expect("digits"));
+                answer_of(two.get(status).header("if-none-match", tag)).await["revision"].clone()
+            }
+            _ => {
+                let payload = json!({"query": update, "variables": variables});
+                let id = round.to_string();
+                member.send(json!({"type": "subscribe", "id": id, "payload": payload})).await;
+                member.next().await["payload"]["data"]["pipelineStatusUpdates"]["revision"].clone()
+            }
+        };
+        assert!(number(&seen) >= number(&revision), "{seen} after {revision} in round {round}");
+    }
+    // Members of one group, whatever they have seen; a number that no server gave is no reason to wait.
+    for since in ["1", "9999999999999999"] {
+        let mut socket = Socket::graphql(&two).await;
+        let payload = json!({"query": update, "variables": {"r": since}});
+        socket.send(json!({"type": "subscribe", "id": "1", "payload": payload})).await;
+        assert_eq!(socket.next().await["type"], "next");
+    }
+    drop(member);
+    two.stop().await;
+    one.stop().await;
+}
+
+async fn answer_of(request: reqwest::RequestBuilder) -> Value {
+    let (status, body) = answer(request).await;
+    assert_eq!(status, 200, "{body}");
+    body
+}

@@ -14,7 +14,6 @@ use crate::http::problem::Problem;
 use crate::http::streams::until_end;
 use crate::http::subscription;
 use crate::http::{Services, errors_json};
-use crate::live::group::Key;
 use crate::live::manner::Manner;
 use crate::live::payload::{Dress, Ending, Payload};
 use crate::live::peer::Peer;
@@ -42,8 +41,8 @@ fn last_events(ending: &Ending) -> Vec<u8> {
     [errors.as_slice(), b"event: complete\ndata:\n\n"].concat()
 }
 
-/// What is executed on a stream of its own: an operation and the group of those who ask the same, or what is wrong.
-pub(in crate::http) type Asked = Result<(Key, Operation), Refusal>;
+/// What is executed on a stream of its own, or what is wrong with it.
+pub(in crate::http) type Asked = Result<Operation, Refusal>;
 
 /// Answers an operation as a stream of its own.
 pub(in crate::http) fn serve(
@@ -65,13 +64,11 @@ pub(in crate::http) fn serve(
 async fn run(services: Arc<Services>, viewer: Viewer, asked: Asked, peer: Arc<Peer>, dress: &'static Dress) {
     let place = match asked {
         Err(refusal) => Err(Ending::Errors(refusal.errors())),
-        Ok((key, operation)) if operation.kind == OperationType::Subscription => {
-            let graphql = services.graphql.clone();
-            let source = move || subscription::source(graphql, operation, viewer);
-            let joined = services.streams.groups.join(key, source, &peer, dress, "");
+        Ok(operation) if operation.kind == OperationType::Subscription => {
+            let joined = subscription::join(&services, operation, viewer, &peer, dress, "");
             joined.map_err(|too_many| Ending::Errors(errors_json(&too_many.to_string()).into()))
         }
-        Ok((_, operation)) => match services.graphql.execute(operation, viewer).await {
+        Ok(operation) => match services.graphql.execute(operation, viewer).await {
             Answer::Refused(refusal) => Err(Ending::Errors(refusal.errors())),
             Answer::Executed(json) => {
                 let mut message = Vec::new();

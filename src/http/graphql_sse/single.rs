@@ -19,7 +19,6 @@ use crate::http::problem::Problem;
 use crate::http::streams::until_end;
 use crate::http::subscription::{self, Running};
 use crate::http::{Services, errors_json};
-use crate::live::group::Key;
 use crate::live::manner::Manner;
 use crate::live::payload::{Dress, Ending, Payload};
 use crate::live::peer::Peer;
@@ -93,7 +92,6 @@ struct Reservation {
 /// An operation that was found good.
 #[derive(Debug)]
 struct Asked {
-    key: Key,
     operation: Operation,
     viewer: Viewer,
 }
@@ -195,14 +193,13 @@ impl Reservations {
             Some(serde_json::Value::String(id)) if !id.is_empty() => id.clone(),
             _ => return Err(Problem::bad_request("extensions.operationId is missing; expected a string").into()),
         };
-        let key = subscription::key(&parameters, viewer);
         let operation = services.graphql.parse(parameters.clone()).map_err(Wrong::Operation)?;
         if *method == Method::GET && operation.kind == OperationType::Mutation {
             return Err(Wrong::Method);
         }
         services.graphql.check(operation).await.map_err(Wrong::Operation)?;
         let operation = services.graphql.parse(parameters).map_err(Wrong::Operation)?;
-        let asked = Asked { key, operation, viewer };
+        let asked = Asked { operation, viewer };
         self.begin(services, token, id, asked)?;
         Ok(StatusCode::ACCEPTED.into_response())
     }
@@ -273,12 +270,10 @@ impl From<Problem> for Wrong {
 }
 
 fn run(services: &Arc<Services>, asked: Asked, peer: &Arc<Peer>, dress: &'static Dress, id: &str) -> Option<Running> {
-    let Asked { key, operation, viewer } = asked;
+    let Asked { operation, viewer } = asked;
     let id = serde_json::Value::from(id).to_string();
-    let graphql = services.graphql.clone();
     if operation.kind == OperationType::Subscription {
-        let source = move || subscription::source(graphql, operation, viewer);
-        return match services.streams.groups.join(key, source, peer, dress, &id) {
+        return match subscription::join(services, operation, viewer, peer, dress, &id) {
             Ok(place) => Some(Running::Place(place)),
             Err(too_many) => {
                 end(peer, dress, &id, &Ending::Errors(errors_json(&too_many.to_string()).into()));
@@ -286,7 +281,7 @@ fn run(services: &Arc<Services>, asked: Asked, peer: &Arc<Peer>, dress: &'static
             }
         };
     }
-    let peer = Arc::clone(peer);
+    let (peer, graphql) = (Arc::clone(peer), services.graphql.clone());
     Some(Running::Task(AbortOnDropHandle::new(tokio::spawn(async move {
         let json = match graphql.execute(operation, viewer).await {
             Answer::Refused(refusal) => return end(&peer, dress, &id, &Ending::Errors(refusal.errors())),

@@ -205,7 +205,6 @@ impl Conversation {
                 &errors_json(&format!("a connection runs at most {most} operations at a time")),
             );
         }
-        let key = subscription::key(&parameters, viewer);
         let operation = match self.services.graphql.parse(parameters) {
             Ok(operation) => operation,
             Err(refusal) => return refuse(&mut self.session, &refusal.errors()),
@@ -213,8 +212,7 @@ impl Conversation {
         let graphql = self.services.graphql.clone();
         let running = match operation.kind {
             OperationType::Subscription => {
-                let source = move || subscription::source(graphql, operation, viewer);
-                match self.services.streams.groups.join(key, source, peer, &NEXT, &quoted) {
+                match subscription::join(&self.services, operation, viewer, peer, &NEXT, &quoted) {
                     Ok(place) => Running::Place(place),
                     Err(too_many) => return refuse(&mut self.session, &errors_json(&too_many.to_string())),
                 }

@@ -25,7 +25,7 @@ const BATCH_TIME: Duration = Duration::from_millis(100);
 /// How long a statement of a rebuild may take.
 const BATCH_LIMIT: Duration = Duration::from_mins(1);
 /// A day with at most this many rows is rebuilt as a whole, a larger one hour by hour.
-const ROWS_AT_ONCE: i64 = 5_000;
+const ROWS_AT_ONCE: i64 = 1_000;
 
 /// A rebuild that is not finished.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -117,7 +117,7 @@ pub async fn run(
     let upkeep = Upkeep::new(Arc::clone(&store), Arc::clone(&rules), config.retention, clock.clone());
     let upkeep = Arc::new(upkeep);
     let keeping_up = Arc::clone(&upkeep);
-    background.spawn(halt.clone().run_until_cancelled_owned(async move { keeping_up.run().await }));
+    background.spawn(halt.clone().run_until_cancelled_owned(async move { Box::pin(keeping_up.run()).await }));
     let ingest = Ingest::new(Arc::clone(&store), rules, clock.clone());
     let services = graphql::Services {
         store: Arc::clone(&store),

@@ -25,6 +25,9 @@ pub enum Error {
     /// The default pipeline always exists.
     #[error("the pipeline \"default\" always exists and cannot be removed; remove its sources instead")]
     DefaultPipelineStays,
+    /// It is out of sight, and its rows are not gone yet.
+    #[error("pipeline {:?} is being removed; try again in some seconds", .0.as_str())]
+    PipelineBeingRemoved(PipelineKey),
     /// There are as many as there may be.
     #[error(transparent)]
     LimitReached(#[from] Exceeded),

@@ -67,6 +67,9 @@ pub struct ItemResult {
     /// Whether the one thing wrong with it is that its id is taken.
     #[serde(skip)]
     pub is_conflict: bool,
+    /// Whether the same may be taken some seconds later.
+    #[serde(skip)]
+    pub is_temporary: bool,
 }
 
 /// What can become of an item.
@@ -197,7 +200,7 @@ fn count(results: &[ItemResult]) {
 
 impl ItemResult {
     fn refused(index: usize, id: Option<Uuid>, errors: Vec<Fault>) -> Self {
-        Self { index, id, status: ItemStatus::Refused, errors, is_conflict: false }
+        Self { index, id, status: ItemStatus::Refused, errors, is_conflict: false, is_temporary: false }
     }
 
     fn of(index: usize, recorded: Recorded) -> Self {
@@ -210,15 +213,37 @@ impl ItemResult {
             )
         };
         match recorded {
-            Recorded::Stored(id) => {
-                Self { index, id: Some(id), status: ItemStatus::Stored, errors: vec![], is_conflict: false }
-            }
-            Recorded::Duplicate(id) => {
-                Self { index, id: Some(id), status: ItemStatus::Duplicate, errors: vec![], is_conflict: false }
-            }
+            Recorded::Stored(id) => Self {
+                index,
+                id: Some(id),
+                status: ItemStatus::Stored,
+                errors: vec![],
+                is_conflict: false,
+                is_temporary: false,
+            },
+            Recorded::Duplicate(id) => Self {
+                index,
+                id: Some(id),
+                status: ItemStatus::Duplicate,
+                errors: vec![],
+                is_conflict: false,
+                is_temporary: false,
+            },
             Recorded::Conflict(id) => {
                 taken(id, "another body was stored under this id", "the same body again, or a new id")
             }
+            Recorded::BeingRemoved(id) => Self {
+                is_temporary: true,
+                ..Self::refused(
+                    index,
+                    id,
+                    vec![Fault {
+                        field: "pipeline".into(),
+                        message: "this pipeline is being removed".into(),
+                        expected: "the same report again in some seconds, or another pipeline".into(),
+                    }],
+                )
+            },
             Recorded::OverLimit(id, exceeded) => Self::refused(
                 index,
                 id,

@@ -13,6 +13,8 @@ use crate::error::Result;
 use crate::store::retention::Retention;
 use crate::store::{PendingRebuild, Store};
 
+/// How often pipelines are looked for whose removal was broken off.
+const REMOVING: Duration = Duration::from_secs(5);
 /// How often hours are looked for that have closed.
 const CLOSING: Duration = Duration::from_secs(30);
 /// How often rows are looked for that are too old.
@@ -45,7 +47,7 @@ impl Upkeep {
     /// Runs until it is dropped. What fails is tried again.
     pub async fn run(&self) {
         // Several loops: a long removal must not keep hours open.
-        tokio::join!(self.close_on(), self.prune_on(), self.bound_wal(), self.rebuild_on());
+        tokio::join!(self.close_on(), self.prune_on(), self.bound_wal(), self.rebuild_on(), self.remove_on());
     }
 
     /// Closes the hours that are due. Whether that succeeded. Nothing is due by a clock that is skewed.
@@ -119,6 +121,20 @@ impl Upkeep {
             tracing::info!(%pipeline, made, "the roll-ups are rebuilt");
         }
         Ok(others)
+    }
+
+    async fn remove_on(&self) {
+        loop {
+            match self.store.finish_removals().await {
+                Ok(0) => {}
+                Ok(pipelines) => tracing::info!(pipelines, "removed the rows of removed pipelines"),
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "the rows of removed pipelines could not be removed; will retry");
+                }
+            }
+            sleep(REMOVING).await;
+        }
     }
 
     async fn bound_wal(&self) {

@@ -84,7 +84,7 @@ impl ReportMutation {
         source.map(Source::from).map_err(error)
     }
 
-    /// Removes a source with its runs and metrics; one that is not there is an error.
+    /// Removes a source with its runs and metrics, in batches: the answer comes when all are gone; one that is not there is an error.
     async fn remove_source(
         &self,
         ctx: &Context<'_>,
@@ -101,7 +101,9 @@ impl ReportMutation {
         Ok(true)
     }
 
-    /// Removes a pipeline with all its data; who watches it sees the stream end. `default` stays.
+    /// Removes a pipeline with all its data; `default` stays. It is out of sight at once, and its streams end. Its rows are
+    /// removed in batches, a large pipeline's after the answer; until they are gone, reports to it are refused with the
+    /// request to try again.
     async fn remove_pipeline(&self, ctx: &Context<'_>, pipeline: String) -> Result<bool> {
         let pipeline = visible(ctx, &pipeline)?;
         ctx.data::<Services>()?.store.remove_pipeline(&pipeline).await.map_err(error)?;

@@ -81,7 +81,11 @@ async fn facts(
     since: Timestamp,
     backend: DbBackend,
 ) -> Result<Option<Facts>> {
-    let found = pipeline::Entity::find_by_id(key.as_str()).one(transaction).await.map_err(Error::database)?;
+    let found = pipeline::Entity::find_by_id(key.as_str())
+        .filter(pipeline::Column::RemovingAt.is_null())
+        .one(transaction)
+        .await
+        .map_err(Error::database)?;
     let Some(found) = found else { return Ok(None) };
 
     let runs = run_sums(transaction, key, since).await?;

@@ -46,6 +46,8 @@ mod rebuild;
 mod record;
 /// Pipelines and sources: listing, registering, removing.
 mod registry;
+/// Removing pipelines and sources in batches.
+mod removal;
 /// What is kept for how long.
 pub mod retention;
 /// Sums of hours and days, as reports come.

@@ -56,6 +56,8 @@ pub enum Recorded {
     Conflict(Uuid),
     /// The id is taken by another pipeline.
     OtherPipeline(Uuid),
+    /// Its pipeline is being removed, and can be reported to afterwards. The id is the reporter's.
+    BeingRemoved(Option<Uuid>),
     /// It names something new, of which there may be no more. The id is the reporter's.
     OverLimit(Option<Uuid>, Exceeded),
 }
@@ -96,9 +98,10 @@ async fn attempt_record(
     let pruned = pruned_ids(&transaction, group, clock.now()).await?;
     // The pipelines' rows are locked in the order of their keys, before anything is written: servers that write to the
     // same ones take turns and cannot deadlock, and revisions rise in the order of the commits.
-    let mut revisions = lock_pipelines(&transaction, group).await?;
+    let (mut revisions, removing) = lock_pipelines(&transaction, group).await?;
     let now = clock.now();
     let mut room = Room::read(&transaction, group, &revisions, limits, now).await?;
+    room.removing = removing;
     let mut rows = Rows::default();
     let results: Vec<Vec<Recorded>> = group
         .iter()
@@ -114,6 +117,7 @@ async fn attempt_record(
     let new = rows.pipelines.iter().filter(|key| !revisions.contains_key(*key)).map(|key| pipeline::ActiveModel {
         key: Set(key.as_str().to_owned()),
         revision: Set(Revision::after(None, now).get() - 1),
+        ..Default::default()
     });
     pipeline::Entity::insert_many(new).exec_without_returning(&transaction).await?;
     rows.write(&transaction, now).await?;
@@ -153,11 +157,11 @@ fn receipt(entries: &[Entry], results: Vec<Recorded>, revisions: &BTreeMap<Pipel
     Receipt { results, revisions: accepted }
 }
 
-/// Locks those of the reports' pipelines that are there.
+/// Locks those of the reports' pipelines that are there. The second are those that are being removed.
 async fn lock_pipelines(
     transaction: &Transaction,
     group: &[Vec<Entry>],
-) -> Result<BTreeMap<PipelineKey, Revision>, DbErr> {
+) -> Result<(BTreeMap<PipelineKey, Revision>, HashSet<PipelineKey>), DbErr> {
     let keys: BTreeSet<&str> = group.iter().flatten().map(|entry| entry.report.pipeline().as_str()).collect();
     let rows = pipeline::Entity::find()
         .filter(pipeline::Column::Key.is_in(keys))
@@ -165,5 +169,13 @@ async fn lock_pipelines(
         .lock_exclusive()
         .all(transaction)
         .await?;
-    rows.into_iter().map(|row| Ok((parsed(&row.key)?, Revision::from_stored(row.revision)))).collect()
+    let (mut revisions, mut removing) = (BTreeMap::new(), HashSet::new());
+    for row in rows {
+        let key: PipelineKey = parsed(&row.key)?;
+        if row.removing_at.is_some() {
+            removing.insert(key.clone());
+        }
+        revisions.insert(key, Revision::from_stored(row.revision));
+    }
+    Ok((revisions, removing))
 }

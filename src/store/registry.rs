@@ -28,6 +28,7 @@ impl Store {
 
     async fn revisions_of(&self, pipelines: Select<pipeline::Entity>) -> Result<Vec<(PipelineKey, Revision)>> {
         let rows = pipelines
+            .filter(pipeline::Column::RemovingAt.is_null())
             .order_by_asc(pipeline::Column::Key)
             .all(self.connections.reader())
             .await
@@ -79,8 +80,9 @@ impl Store {
     /// Makes a pipeline exist, unless there are too many.
     async fn make_room_for(&self, transaction: &Transaction, key: &PipelineKey) -> Result<()> {
         let found = pipeline::Entity::find_by_id(key.as_str()).one(transaction).await.map_err(Error::database)?;
-        if found.is_some() {
-            return Ok(());
+        if let Some(found) = found {
+            let is_there = found.removing_at.is_none();
+            return if is_there { Ok(()) } else { Err(Error::PipelineBeingRemoved(key.clone())) };
         }
         let limit = self.limits.pipelines;
         if room::pipelines(transaction, limit).await.map_err(Error::database)? >= limit {
@@ -93,6 +95,7 @@ impl Store {
         let row = pipeline::ActiveModel {
             key: Set(key.as_str().to_owned()),
             revision: Set(Revision::after(None, self.clock.now()).get()),
+            ..Default::default()
         };
         pipeline::Entity::insert_many([row])
             .on_conflict(OnConflict::column(pipeline::Column::Key).do_nothing().to_owned())
@@ -175,8 +178,10 @@ impl Store {
         source_of(&row)
     }
 
-    /// Removes a source with its runs and metrics.
+    /// Removes a source with its runs and metrics: these in batches, between which reporters write, and then what is left
+    /// together with the source.
     pub async fn remove_source(&self, pipeline: &PipelineKey, key: &SourceKey) -> Result<()> {
+        self.remove_rows_of_source(pipeline, key).await?;
         let transaction = self.write().await?;
         let revision = raise(&transaction, pipeline, self).await?;
         data_quality_metric::Entity::delete_many()
@@ -205,28 +210,18 @@ impl Store {
         self.changes.committed(pipeline, revision);
         Ok(())
     }
-
-    /// Removes a pipeline with all its data. Who watches it sees the stream end.
-    pub async fn remove_pipeline(&self, key: &PipelineKey) -> Result<()> {
-        if key.as_str() == PipelineKey::DEFAULT {
-            return Err(Error::DefaultPipelineStays);
-        }
-        let transaction = self.write().await?;
-        let removed = pipeline::Entity::delete_by_id(key.as_str()).exec(&transaction).await.map_err(Error::database)?;
-        transaction.commit().await.map_err(Error::database)?;
-        self.changes.removed(key);
-        if removed.rows_affected == 0 { Err(Error::PipelineNotFound(key.clone())) } else { Ok(()) }
-    }
 }
 
 /// Holds a pipeline's row to the end of the transaction, without a new revision. `false` when there is none.
 pub(super) async fn hold(transaction: &Transaction, key: &PipelineKey) -> Result<bool, DbErr> {
-    Ok(pipeline::Entity::find_by_id(key.as_str()).lock_exclusive().one(transaction).await?.is_some())
+    let found = pipeline::Entity::find_by_id(key.as_str()).filter(pipeline::Column::RemovingAt.is_null());
+    Ok(found.lock_exclusive().one(transaction).await?.is_some())
 }
 
 /// Raises the revision of a pipeline, and holds its row to the end of the transaction.
 pub(super) async fn raise(transaction: &Transaction, key: &PipelineKey, store: &Store) -> Result<Revision> {
     let found = pipeline::Entity::find_by_id(key.as_str())
+        .filter(pipeline::Column::RemovingAt.is_null())
         .lock_exclusive()
         .one(transaction)
         .await

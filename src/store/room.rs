@@ -28,6 +28,8 @@ pub(super) struct Room {
     /// Checks of which it is noted that they were reported today.
     noted: HashSet<(PipelineKey, CheckName)>,
     to_note: BTreeSet<(PipelineKey, CheckName)>,
+    /// Pipelines that are being removed: there is no room in them.
+    pub(super) removing: HashSet<PipelineKey>,
 }
 
 /// The names that exist, of those that a group has, and how many further ones there may be.
@@ -102,7 +104,7 @@ impl Room {
             }
         }
         let checks = names(connection, &given, found, "pipeline_checks", limits.checks).await?;
-        Ok(Self { limits, pipelines, sources, checks, noted, to_note: BTreeSet::new() })
+        Ok(Self { limits, pipelines, sources, checks, noted, to_note: BTreeSet::new(), removing: HashSet::new() })
     }
 
     /// Takes the room for a report, or says which limit leaves none.

@@ -52,6 +52,9 @@ pub(super) struct Rows {
 impl Rows {
     pub(super) fn sort_in(&mut self, entry: &Entry, known: &mut KnownIds, room: &mut Room) -> Recorded {
         let report = &entry.report;
+        if room.removing.contains(report.pipeline()) {
+            return Recorded::BeingRemoved(report.id());
+        }
         let digest = report.digest();
         let id = report.id().unwrap_or_else(Uuid::now_v7);
         let met = match known.entry((report.kind(), id)) {

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
 use crate::domain::report::ReportKind;
 use crate::domain::viewer::Viewer;
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, RETRY_AFTER};
 use crate::http::{MAX_BODY, PlainQuery, Services};
 use crate::ingest::{Answer, ItemStatus, items};
 
@@ -35,10 +35,16 @@ pub(super) async fn record(
     // The reports wait to be committed, and take memory as the body did.
     reservation.cover(length + batch.len() * ITEM_SIZE)?;
     let answer = services.ingest.record_batch(batch).await?;
-    Ok((status(&answer), Json(answer)).into_response())
+    let status = status(&answer);
+    let mut response = (status, Json(answer)).into_response();
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+    }
+    Ok(response)
 }
 
-/// 201 all stored, 200 all stored or duplicate, 207 some refused; all refused: 409 for taken ids alone, else 422.
+/// 201 all stored, 200 all stored or duplicate, 207 some refused; all refused: 409 for taken ids alone, 503 where the same
+/// may be taken later, else 422.
 fn status(answer: &Answer) -> StatusCode {
     let (mut stored, mut duplicates, mut refused, mut conflicts) = (0, 0, 0, 0);
     for result in &answer.results {
@@ -53,6 +59,7 @@ fn status(answer: &Answer) -> StatusCode {
         (1.., 0, 0) => StatusCode::CREATED,
         (_, _, 0) => StatusCode::OK,
         (0, 0, _) if refused == conflicts => StatusCode::CONFLICT,
+        (0, 0, _) if answer.results.iter().any(|result| result.is_temporary) => StatusCode::SERVICE_UNAVAILABLE,
         (0, 0, _) => StatusCode::UNPROCESSABLE_ENTITY,
         _ => StatusCode::MULTI_STATUS,
     }
@@ -75,6 +82,7 @@ mod tests {
             },
             errors: vec![],
             is_conflict: letter == 'c',
+            is_temporary: letter == 't',
         };
         for (letters, expect) in [
             ("", 200),
@@ -89,6 +97,9 @@ mod tests {
             ("rc", 422),
             ("c", 409),
             ("cc", 409),
+            ("t", 503),
+            ("tr", 503),
+            ("st", 207),
         ] {
             let answer = Answer { results: letters.chars().map(result).collect(), ..Answer::default() };
             assert_eq!(status(&answer).as_u16(), expect, "{letters:?}");

@@ -152,6 +152,7 @@ impl Store {
 async fn lock(transaction: &Transaction, pipeline: Option<&PipelineKey>) -> Result<Option<i64>> {
     if let Some(pipeline) = pipeline {
         let found = crate::store::entity::pipeline::Entity::find_by_id(pipeline.as_str())
+            .filter(crate::store::entity::pipeline::Column::RemovingAt.is_null())
             .lock_exclusive()
             .one(transaction)
             .await

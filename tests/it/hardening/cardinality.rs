@@ -1,12 +1,17 @@
 //! Reporters that name more and more, and data of an older server that is beyond the limits.
 
 use pipewatch::config::Flags;
+use pipewatch::domain::health::Health;
+use pipewatch::domain::pipeline::PipelineKey;
+use pipewatch::domain::report::{Arrival, Report, ReportKind};
+use pipewatch::store::{Entry, Recorded};
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::honest_clients::{HonestClients, attack_length};
 use crate::support::server::Process;
+use crate::support::timed_store::TimedStore;
 use crate::support::{Database, Server, eventually, in_time, now, run, with};
 
 const RUNS: &str = "/api/v1/source-runs";
@@ -18,6 +23,7 @@ behaviours! {
     mutations_beyond_a_limit_are_refused,
     a_status_lists_the_worst_and_counts_all,
     lists_go_page_by_page,
+    a_removal_that_was_broken_off_is_finished,
 }
 
 /// Alerts of an older server that an evaluation ends at once: nothing watches for them any more.
@@ -350,5 +356,42 @@ async fn lists_go_page_by_page(database: Database) {
     {
         assert_eq!(server.error_code(query, json!({})).await, "BAD_USER_INPUT", "{query}");
     }
+    server.stop().await;
+}
+
+async fn a_removal_that_was_broken_off_is_finished(database: Database) {
+    let server = Server::start(database).await;
+    let of_news = |source: &str| with_checks(with(run(source), json!({"pipeline": "news"})), &["x"]);
+    server.store_runs(RUNS, &(0..1_000).map(|n| of_news(&format!("s{}", n % 7))).collect::<Vec<_>>()).await;
+    server.store_runs(RUNS, &[run("a")]).await;
+    let database = server.stop().await;
+    let mark = format!("UPDATE pipelines SET removing_at = '{}' WHERE key = 'news'", now());
+    database.execute(&mark).await;
+
+    // Without a server nothing is removed meanwhile.
+    let store = TimedStore::open(&database, &now()).await;
+    assert_eq!(store.store.pipelines().await.expect("pipelines").len(), 1, "it is out of sight");
+    let arrival = Arrival { received_at: chrono::Utc::now(), pipeline: Ok(PipelineKey::default()) };
+    let entry = |item: Value| {
+        let report = Report::parse(ReportKind::SourceRun, item, &arrival).expect("a report");
+        Entry { report, status: Health::Healthy }
+    };
+    let receipt = store.store.record(vec![entry(of_news("a")), entry(run("a"))]).await.expect("recorded");
+    assert!(matches!(receipt.results[..], [Recorded::BeingRemoved(None), Recorded::Stored(_)]), "{receipt:?}");
+    assert_eq!(store.store.finish_removals().await.expect("removed"), 1);
+    assert_eq!(store.store.finish_removals().await.expect("removed"), 0);
+    let receipt = store.store.record(vec![entry(of_news("new"))]).await.expect("recorded");
+    assert!(matches!(receipt.results[..], [Recorded::Stored(_)]), "{receipt:?}");
+    store.close().await;
+
+    let server = Server::start(database).await;
+    let health = &server.status("?pipeline=news").await["scraping_health"];
+    assert_eq!((&health["total_sources"], &health["articles_collected"]), (&json!(1), &json!(3)), "nothing is mixed");
+    server.data("mutation { removePipeline(pipeline: \"news\") }", json!({})).await;
+    assert_eq!(
+        server.error_code("{ pipelineStatus(pipeline: \"news\") { revision } }", json!({})).await,
+        "PIPELINE_NOT_FOUND"
+    );
+    server.store_runs(RUNS, &[of_news("again")]).await;
     server.stop().await;
 }

@@ -66,6 +66,10 @@ fn write_head(response: &Response<()>) -> Vec<u8> {
         head.extend_from_slice(value.as_bytes());
         head.extend_from_slice(b"\r\n");
     }
+    if status != StatusCode::SWITCHING_PROTOCOLS {
+        // The connection ends with the stream: a client must not keep it for its next request.
+        head.extend_from_slice(b"connection: close\r\n");
+    }
     let date = httpdate::fmt_http_date(std::time::SystemTime::now());
     head.extend_from_slice(format!("date: {date}\r\n\r\n").as_bytes());
     head

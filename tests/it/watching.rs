@@ -190,3 +190,15 @@ async fn the_sources_listed_can_be_chosen(database: Database) {
     assert_eq!((length("sources"), length("all"), &health["sourcesOmitted"]), (Some(50), Some(60), &json!(10)));
     server.stop().await;
 }
+
+#[tokio::test]
+async fn event_stream_says_that_its_connection_ends_with_it() {
+    let server = Server::start(Database::sqlite()).await;
+    let plain = Events::open(&server, "").await.response;
+    let query = json!({"query": "subscription { pipelineStatusUpdates { revision } }"});
+    let graphql = server.post("/graphql").header("accept", "text/event-stream").json(&query).send();
+    for response in [plain, graphql.await.expect("an answer")] {
+        assert_eq!(response.headers().get("connection").and_then(|value| value.to_str().ok()), Some("close"));
+    }
+    server.stop().await;
+}

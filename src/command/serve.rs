@@ -52,7 +52,7 @@ pub(crate) async fn run(mut flags: Flags) -> ExitCode {
     }
 }
 
-/// Without tokens, whoever reaches the server may do everything. This is printed whatever is logged.
+/// Without tokens, every client that reaches the server may do everything. This is printed whatever the log filter is.
 fn warn_of_open_access(address: SocketAddr) {
     if !address.ip().to_canonical().is_loopback() {
         complain(&format!(

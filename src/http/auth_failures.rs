@@ -32,7 +32,7 @@ pub(super) enum Means {
     ConnectionInit,
 }
 
-/// What a failure costs whoever sent it.
+/// What a failure costs the client that sent it.
 #[derive(Debug)]
 pub(super) enum Penalty {
     /// Nothing: it is answered at once.

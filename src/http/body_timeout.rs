@@ -21,7 +21,7 @@ const WHOLE: Duration = Duration::from_mins(1);
 #[error("the request body was not received in time")]
 pub(super) struct BodyTimeout;
 
-/// Whether a body was not received in time: known to whoever answers the request, whatever the handler made of it.
+/// Whether a body was not received in time. The connection reads it, whatever the handler answered.
 #[derive(Debug, Clone, Default)]
 pub(super) struct IsLate(Arc<AtomicBool>);
 

@@ -2,19 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
-use axum::http::request::Parts;
 use ipnet::IpNet;
-
-use crate::http::problem::Problem;
 
 /// The header in which each proxy appends the address that it was reached from.
 const FORWARDED_FOR: &str = "x-forwarded-for";
-
-/// The client's address, an extension of every request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClientAddress(pub IpAddr);
 
 /// The proxies whose `X-Forwarded-For` is believed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,15 +58,6 @@ fn forwarded(text: &str) -> Option<IpAddr> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     let address = bare.parse().ok().or_else(|| text.parse().ok().map(|address: SocketAddr| address.ip()));
     address.map(|address: IpAddr| address.to_canonical())
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        // Every request that arrives over the network has one.
-        parts.extensions.get().copied().ok_or_else(|| Problem::bad_request("the request has no client address"))
-    }
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::http::body_timeout::{IsLate, TimedBody};
 use crate::http::caller::Caller;
-use crate::http::client_address::{ClientAddress, TrustedProxies};
+use crate::http::client_address::TrustedProxies;
 use crate::http::http2_streams::{Activity, Parts, StreamExecutor};
 use crate::http::lobby::Seat;
 use crate::http::problem::Problem;
@@ -225,9 +225,8 @@ async fn answer(client: Client, memberships: Option<Arc<AtomicUsize>>, request: 
         None => Body::empty(),
     });
     let address = front.trusted.client(address, request.headers());
-    request.extensions_mut().insert(ClientAddress(address));
     request.extensions_mut().insert(Caller { address, seat, memberships });
-    let response = front.router.clone().answer(request).await;
+    let response = front.router.answer(request).await;
     if is_late.is_some_and(|is_late| is_late.get()) { body_timeout(version) } else { response }
 }
 

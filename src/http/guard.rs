@@ -14,7 +14,7 @@ use crate::domain::viewer::Fingerprint;
 use crate::http::CorsOrigins;
 use crate::http::auth_failures::{AuthFailures, Means};
 use crate::http::authority::{Authority, Hosts, Origin};
-use crate::http::client_address::ClientAddress;
+use crate::http::caller::Caller;
 use crate::http::problem::Problem;
 use crate::http::viewer::{Tokens, bearer, has_credential};
 
@@ -26,25 +26,24 @@ const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const MAX_SHOWN: usize = 100;
 
 /// All routes, behind the guard.
-#[derive(Clone)]
 pub struct Routes {
     router: Router,
-    guard: Arc<Guard>,
+    guard: Guard,
     auth_failures: Arc<AuthFailures>,
 }
 
 impl Routes {
     pub(super) fn new(router: Router, guard: Guard, auth_failures: Arc<AuthFailures>) -> Self {
-        Self { router, guard: Arc::new(guard), auth_failures }
+        Self { router, guard, auth_failures }
     }
 
     /// Answers a request.
-    pub(super) async fn answer(self, request: Request<Body>) -> Response<Body> {
+    pub(super) async fn answer(&self, request: Request<Body>) -> Response<Body> {
         if let Err(refusal) = self.guard.check(&request) {
             // Or a wrong host would be the way to try tokens without being slowed.
             if refusal != Refusal::CrossSite
                 && let Some(token) = self.guard.wrong_token(request.headers())
-                && let Some(ClientAddress(address)) = request.extensions().get()
+                && let Some(Caller { address, .. }) = request.extensions().get()
                 && !self.auth_failures.record(*address, Fingerprint::of(token), Means::Header).wait().await
             {
                 return Problem::too_many_failures().into_response();
@@ -52,7 +51,7 @@ impl Routes {
             return refusal.respond(&request);
         }
         let is_personal = matches!(*request.method(), Method::GET | Method::HEAD) && has_credential(&request);
-        let mut response = self.router.oneshot(request).await.unwrap_or_else(|never| match never {});
+        let mut response = self.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
         if is_personal {
             make_private(response.headers_mut());
         }

@@ -43,7 +43,7 @@ impl Startup {
     }
 
     /// Answers a request.
-    pub(super) async fn answer(self, request: Request) -> Response {
+    pub(super) async fn answer(&self, request: Request) -> Response {
         let routes = match self.0.routes.get() {
             Some(routes) => routes,
             None => match self.before(request.uri().path()).await {
@@ -51,7 +51,7 @@ impl Startup {
                 Err(answer) => return answer,
             },
         };
-        routes.clone().answer(request).await
+        routes.answer(request).await
     }
 
     /// What a request gets that came before the routes were there.

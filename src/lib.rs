@@ -1,8 +1,10 @@
 //! Pipewatch: data pipelines report their runs and quality counts, and everyone who watches sees the one true status.
 //!
-//! Dependencies run one way: `domain` ← `store`, `live` ← `ingest`, `monitor`, `notices`, `upkeep` ← `evaluator`, `graphql`,
-//! `http` ← `app`.
+//! Dependencies run one way: `domain` ← `api` ← `push`; `domain` ← `store`; then `ingest`, `status`, `notices`, `upkeep` and
+//! `evaluator`; then `graphql`; then `http`; then `app`.
 
+/// The JSON of the REST, Server-Sent Events and plain WebSocket routes.
+pub mod api;
 /// Puts the parts together.
 pub mod app;
 /// What time it is, and whether that can be trusted.
@@ -25,16 +27,16 @@ pub mod graphql;
 pub mod http;
 /// The one way in for reports.
 pub mod ingest;
-/// Who gets it: snapshots, rendered once, and their channels.
-pub mod live;
-/// When to compute, and the computing.
-pub mod monitor;
 /// Who is told of alerts.
 pub mod notices;
+/// Connections and fan-out.
+pub mod push;
 /// Source runs from a file, told again.
 pub mod replay;
 /// What a server can say of itself.
 pub mod self_check;
+/// When to compute a pipeline's status, and the watched value.
+pub mod status;
 /// The only place that speaks SQL.
 pub mod store;
 /// What the server does by itself.

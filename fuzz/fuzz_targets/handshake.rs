@@ -4,7 +4,7 @@
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use libfuzzer_sys::fuzz_target;
-use pipewatch::http::frame::{Message, Reader};
+use pipewatch::push::protocol::ws_frame::{Message, Reader};
 use pipewatch::http::websocket_head;
 
 const MOST: usize = 4_096;

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pipewatch::http::frame::{Message, Reader};
+use pipewatch::push::protocol::ws_frame::{Message, Reader};
 use pipewatch::http::graphql_ws::session::{Effect, Session};
 
 const MOST: usize = 4_096;

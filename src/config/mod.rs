@@ -28,9 +28,9 @@ use crate::domain::check::{CheckName, Threshold};
 use crate::domain::status::{RuleBook, Rules};
 use crate::graphql;
 use crate::http::client_address::TrustedProxies;
-use crate::http::message_rate::MessageLimit;
 use crate::http::{CorsOrigins, Hosts, Limits, Tokens};
 use crate::notices::Channels;
+use crate::push::rate_limit::MessageLimit;
 use crate::store::retention::Retention;
 
 /// The database, when none is named: a file in the working directory.

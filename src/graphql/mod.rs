@@ -45,7 +45,7 @@ use crate::graphql::meter::{Memory, Meter, Metered};
 use crate::graphql::operation::{Operation, Parameters};
 use crate::graphql::subscription::Published;
 use crate::ingest::Ingest;
-use crate::monitor::Monitor;
+use crate::status::monitor::Monitor;
 use crate::store::Store;
 
 /// What is asked once.

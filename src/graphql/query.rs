@@ -15,8 +15,8 @@ use crate::graphql::types::quality_history::{BucketValue, QualityHistory};
 use crate::graphql::types::scalar::{Count, DateTime};
 use crate::graphql::types::status::{PipelineStatus, PipelineSummary};
 use crate::graphql::{Services, bad_input, error, pipeline as visible, revision};
-use crate::live::snapshot::Listing;
-use crate::monitor::OVERVIEW;
+use crate::status::monitor::OVERVIEW;
+use crate::status::snapshot::Listing;
 use crate::store::history::{PageRequest, Position};
 
 /// What is asked once.

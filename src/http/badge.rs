@@ -6,8 +6,8 @@ use axum::response::{IntoResponse as _, Response};
 
 use crate::domain::health::Health;
 use crate::domain::viewer::Viewer;
-use crate::http::poll::is_known;
 use crate::http::problem::Problem;
+use crate::http::routes::status::poll::is_known;
 use crate::http::{Services, empty, not_found, visible};
 
 /// A picture is not a document: nothing in it may load or run, wherever it is opened.

@@ -5,8 +5,8 @@ use std::sync::atomic::AtomicUsize;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
-use crate::http::lobby::Seat;
 use crate::http::problem::Problem;
+use crate::push::pending::Seat;
 
 /// The connection that a request came on, and its client: an extension of every request.
 #[derive(Debug, Clone)]

@@ -25,14 +25,15 @@ use tokio_util::sync::CancellationToken;
 use crate::http::body_timeout::{IsLate, TimedBody};
 use crate::http::caller::Caller;
 use crate::http::client_address::TrustedProxies;
+use crate::http::hijack::Takeover;
 use crate::http::http2_streams::{Activity, Parts, StreamExecutor};
-use crate::http::lobby::Seat;
 use crate::http::problem::Problem;
 use crate::http::protocol_peek::{HTTP2_PREFACE, Peeked, peek};
 use crate::http::startup::Startup;
-use crate::http::takeover::{Guard, Takeover};
 use crate::http::timed_stream::TimedStream;
-use crate::live::dropped::Dropped;
+use crate::push::disconnect::Dropped;
+use crate::push::io::tcp::ConnectionGuard;
+use crate::push::pending::Seat;
 
 /// How long a client may take from the connection to a complete request head, and from an answer on HTTP/1.1 to the next.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -67,7 +68,7 @@ pub(super) struct Client {
 }
 
 /// Serves a connection until it ends, leaves HTTP, or gives way to newer ones.
-pub(super) async fn run(stream: TcpStream, guard: Guard, client: Client) {
+pub(super) async fn run(stream: TcpStream, guard: ConnectionGuard, client: Client) {
     let (seat, deadline) = (Arc::clone(&client.seat), Instant::now() + HEAD_TIMEOUT);
     tokio::select! {
         () = serve(stream, guard, client, deadline) => {}
@@ -75,7 +76,7 @@ pub(super) async fn run(stream: TcpStream, guard: Guard, client: Client) {
     }
 }
 
-async fn serve(stream: TcpStream, guard: Guard, client: Client, deadline: Instant) {
+async fn serve(stream: TcpStream, guard: ConnectionGuard, client: Client, deadline: Instant) {
     let front = Arc::clone(&client.front);
     let begun = match timeout_at(deadline, front.stop.run_until_cancelled(begin(&stream))).await {
         Ok(Some(Ok(begun))) => begun,
@@ -116,7 +117,7 @@ async fn begin(stream: &TcpStream) -> io::Result<(Protocol, Bytes)> {
     }
 }
 
-async fn http1(stream: TimedStream, guard: Guard, client: Client, deadline: Instant) {
+async fn http1(stream: TimedStream, guard: ConnectionGuard, client: Client, deadline: Instant) {
     let stop = client.front.stop.clone();
     let (take, mut taken) = oneshot::channel();
     let take = Arc::new(Mutex::new(Some(take)));

@@ -6,11 +6,11 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, Version, header};
 
-use crate::http::body_wire;
-use crate::http::takeover::Takeover;
-use crate::live::manner::Manner;
-use crate::live::payload::{Dress, Ending, Payload};
-use crate::live::wire::Wire;
+use crate::http::hijack::Takeover;
+use crate::push::io::body;
+use crate::push::io::socket::Wire;
+use crate::push::message::{Dress, Ending, Payload};
+use crate::push::profile::Manner;
 
 /// The end of a chunk. In a body without chunks it is an empty line more, which means nothing there.
 pub(super) const CHUNK_END: &[u8] = b"\r\n";
@@ -87,8 +87,8 @@ pub(super) fn open(
             begin(wire, head, true);
         });
     } else {
-        let (wire, body) = body_wire::pair();
-        *response.body_mut() = Body::new(body);
+        let (wire, stream) = body::pair();
+        *response.body_mut() = Body::new(stream);
         begin(Box::new(wire), first.to_vec(), false);
     }
     response

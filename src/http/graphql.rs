@@ -15,8 +15,9 @@ use crate::http::caller::Caller;
 use crate::http::graphql_sse::single::Wrong;
 use crate::http::graphql_sse::{distinct, single};
 use crate::http::problem::{Problem, RETRY_AFTER};
+use crate::http::routes::status::poll;
 use crate::http::streams::hash;
-use crate::http::{Bodies, MAX_GRAPHQL_BODY, Services, graphql_ws, pages, poll};
+use crate::http::{Bodies, MAX_GRAPHQL_BODY, Services, graphql_ws, pages};
 
 /// GraphQL in all its forms: over HTTP, as event streams, and upgraded to a WebSocket.
 pub(super) async fn serve(

@@ -14,7 +14,7 @@ use http_body::{Frame, SizeHint};
 use hyper::rt::Executor;
 use tokio::time::{Instant, sleep_until};
 
-use crate::live::dropped::Dropped;
+use crate::push::disconnect::Dropped;
 
 /// The size of a part.
 const PART: usize = 16 * 1024;

@@ -8,8 +8,6 @@ mod authority;
 mod badge;
 /// Request bodies that must keep coming.
 mod body_timeout;
-/// Streams that stay in hyper.
-mod body_wire;
 /// The connection that a request came on.
 mod caller;
 /// The address of the client behind a request.
@@ -18,8 +16,6 @@ pub mod client_address;
 mod connection;
 /// What all streams of Server-Sent Events share.
 mod event_stream;
-/// WebSocket frames.
-pub mod frame;
 /// `/graphql`: GraphQL over HTTP, and the ways from there to streams and sockets.
 mod graphql;
 /// `/graphql` as event streams: graphql-sse.
@@ -30,48 +26,38 @@ pub mod graphql_ws;
 mod guard;
 /// `GET /api/health`, `/live`, `/ready`.
 mod health;
+/// How a stream or socket leaves hyper.
+mod hijack;
 /// HTTP/2 responses that must make progress.
 mod http2_streams;
 /// `POST /api/v1/source-runs`, `POST /api/v1/data-quality-metrics`.
 mod ingest;
-/// Connections whose clients are not known yet.
-pub mod lobby;
-/// How many messages a connection may send.
-pub mod message_rate;
 /// `GET /api/openapi.json`: the description of the REST routes.
 pub mod openapi;
 /// `GET /` and `GET /graphiql`: the dashboard and GraphiQL.
 mod pages;
-/// What the plain event stream and the plain WebSocket share.
-mod plain;
-/// `GET /api/v1/monitoring/pipeline-status`: the status, for polling.
-mod poll;
 /// Errors as responses.
 mod problem;
 /// Tells HTTP/2 from HTTP/1.
 pub mod protocol_peek;
 /// Request bodies within a budget of memory.
 mod request_body;
+/// Routes, by path.
+mod routes;
 /// Accepting connections and ending them well.
 pub mod serve;
 /// What both kinds of WebSocket share.
 mod socket;
-/// `GET /api/v1/monitoring/pipeline-status/stream`: Server-Sent Events.
-mod sse;
 /// What is answered while the server starts.
 pub mod startup;
 /// What streams and sockets share: admission, groups, and being looked after.
 pub mod streams;
 /// A GraphQL subscription as a group.
 mod subscription;
-/// How a stream or socket leaves hyper.
-mod takeover;
 /// A TCP connection whose writes must make progress.
 mod timed_stream;
 /// Who looks, taken from the request: tokens.
 mod viewer;
-/// `GET /api/v1/ws/monitoring/pipeline-status`: the status as plain WebSocket messages.
-mod websocket;
 
 use std::sync::Arc;
 
@@ -97,17 +83,17 @@ pub use crate::http::graphql_sse::single::Reservations;
 pub use crate::http::graphql_ws::InitWait;
 use crate::http::guard::Guard;
 pub use crate::http::guard::Routes;
-use crate::http::message_rate::MessageLimit;
-pub use crate::http::poll::is_known;
+pub use crate::http::hijack::websocket_head;
 pub use crate::http::problem::Problem;
 pub use crate::http::request_body::{BadRequestBody, Bodies, inflate};
-pub use crate::http::sse::last_event_id;
+pub use crate::http::routes::status::poll::is_known;
+pub use crate::http::routes::status::sse::last_event_id;
 use crate::http::streams::Streams;
-pub use crate::http::takeover::websocket_head;
 pub use crate::http::viewer::{Tokens, named};
 use crate::ingest::Ingest;
-use crate::monitor::Monitor;
+use crate::push::rate_limit::MessageLimit;
 use crate::self_check::SelfCheck;
+use crate::status::monitor::Monitor;
 use crate::store::Store;
 
 /// The largest body of reports that is accepted, in bytes, after decompression.
@@ -192,9 +178,9 @@ pub fn router(services: Services, cors: &CorsOrigins, hosts: Hosts) -> Routes {
         .route("/graphql", any(graphql::serve))
         .route("/api/v1/source-runs", ingest(ReportKind::SourceRun))
         .route("/api/v1/data-quality-metrics", ingest(ReportKind::DataQuality))
-        .route("/api/v1/monitoring/pipeline-status", get(poll::serve))
-        .route("/api/v1/monitoring/pipeline-status/stream", get(sse::serve))
-        .route("/api/v1/ws/monitoring/pipeline-status", get(websocket::serve))
+        .route("/api/v1/monitoring/pipeline-status", get(routes::status::poll::serve))
+        .route("/api/v1/monitoring/pipeline-status/stream", get(routes::status::sse::serve))
+        .route("/api/v1/ws/monitoring/pipeline-status", get(routes::status::websocket::serve))
         .route("/badge/{file}", get(badge::serve))
         .route("/metrics", get(metrics))
         .route("/api/openapi.json", get(openapi::serve))

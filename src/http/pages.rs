@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use flate2::read::GzDecoder;
 
-use crate::http::poll::is_known;
+use crate::http::routes::status::poll::is_known;
 use crate::http::{empty, not_found};
 
 /// What the dashboard may do: load what is here, and speak with this server.

@@ -8,11 +8,11 @@ use tokio::sync::Semaphore;
 
 use crate::http::client_address::TrustedProxies;
 use crate::http::connection::{self, Client, Front};
-use crate::http::lobby::Lobby;
 use crate::http::startup::Startup;
 use crate::http::streams::Streams;
-use crate::http::takeover::Guard;
-use crate::live::admission::Addresses;
+use crate::push::io::tcp::ConnectionGuard;
+use crate::push::limits::Addresses;
+use crate::push::pending::Lobby;
 
 /// How long accepting rests when the system has no file to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -78,7 +78,7 @@ pub async fn serve(listener: TcpListener, router: Startup, streams: Streams, acc
         }
         let client = Client { front: Arc::clone(&front), address, seat: lobby.enter() };
         // Boxed: the machinery of HTTP is large, and gone when a stream or socket goes on by itself.
-        streams.tasks.spawn(Box::pin(connection::run(stream, Guard::new(permit, counted), client)));
+        streams.tasks.spawn(Box::pin(connection::run(stream, ConnectionGuard::new(permit, counted), client)));
         if lobby.is_crowded() {
             // Those whose requests have arrived leave the lobby before a newer connection can take their seats.
             tokio::task::yield_now().await;

@@ -10,14 +10,14 @@ use bytes::Bytes;
 use metrics::counter;
 
 use crate::http::Limits;
-use crate::http::frame::{Close, Message, Reader, write_pong};
-use crate::http::message_rate::MessageRate;
+use crate::http::hijack::websocket_head;
 use crate::http::problem::Problem;
 use crate::http::streams::until_end;
-use crate::http::takeover::websocket_head;
-use crate::live::dropped::Dropped;
-use crate::live::manner::Manner;
-use crate::live::peer::Peer;
+use crate::push::connection::Peer;
+use crate::push::disconnect::Dropped;
+use crate::push::profile::Manner;
+use crate::push::protocol::ws_frame::{Close, Message, Reader, write_pong};
+use crate::push::rate_limit::MessageRate;
 
 /// A ping without a payload.
 pub(super) const PING: &[u8] = &[0x89, 0];

@@ -9,14 +9,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::http::caller::Caller;
 use crate::http::problem::Problem;
-use crate::live::admission::{Admission, Permit};
-use crate::live::dropped::Dropped;
-use crate::live::group::{Groups, Key};
-use crate::live::manner::Manner;
-use crate::live::patience::Patience;
-use crate::live::peer::Peer;
-use crate::live::registry::Registry;
-use crate::live::wire::Wire;
+use crate::push::broker::{Groups, Key};
+use crate::push::connection::Peer;
+use crate::push::disconnect::Dropped;
+use crate::push::io::socket::Wire;
+use crate::push::keep_alive::Registry;
+use crate::push::limits::{Admission, Permit};
+use crate::push::profile::Manner;
+use crate::push::timeouts::Patience;
 
 /// What streams and sockets share.
 #[derive(Debug, Clone)]

@@ -14,9 +14,9 @@ use crate::graphql::answer::Answer;
 use crate::graphql::operation::Operation;
 use crate::http::Services;
 use crate::http::streams::hash;
-use crate::live::group::{Key, News, Place, Source, TooManyGroups};
-use crate::live::payload::{Dress, Payload};
-use crate::live::peer::Peer;
+use crate::push::broker::{Key, News, Place, Source, TooManyGroups};
+use crate::push::connection::Peer;
+use crate::push::message::{Dress, Payload};
 
 /// The group of those who asked the same: document, operation name, variables and what the viewer may see.
 ///

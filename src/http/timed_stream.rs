@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-use crate::live::dropped::Dropped;
+use crate::push::disconnect::Dropped;
 
 /// See the module.
 #[derive(Debug)]

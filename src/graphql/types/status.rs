@@ -12,7 +12,7 @@ use crate::graphql::types::alert::Alert;
 use crate::graphql::types::anomaly::Anomaly;
 use crate::graphql::types::history::StepStateValue;
 use crate::graphql::types::scalar::{Count, DateTime};
-use crate::live::snapshot::{Listing, Snapshot};
+use crate::status::snapshot::{Listing, Snapshot};
 
 /// How well something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]

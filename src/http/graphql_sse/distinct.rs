@@ -14,9 +14,9 @@ use crate::http::problem::Problem;
 use crate::http::streams::until_end;
 use crate::http::subscription;
 use crate::http::{Services, errors_json};
-use crate::live::manner::Manner;
-use crate::live::payload::{Dress, Ending, Payload};
-use crate::live::peer::Peer;
+use crate::push::connection::Peer;
+use crate::push::message::{Dress, Ending, Payload};
+use crate::push::profile::Manner;
 
 static MANNER: Manner = event_stream::manner("graphql-sse");
 static MANNER_IN_BODY: Manner = event_stream::manner_in_body("graphql-sse");

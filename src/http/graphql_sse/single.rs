@@ -19,9 +19,9 @@ use crate::http::problem::Problem;
 use crate::http::streams::until_end;
 use crate::http::subscription::{self, Running};
 use crate::http::{Services, errors_json};
-use crate::live::manner::Manner;
-use crate::live::payload::{Dress, Ending, Payload};
-use crate::live::peer::Peer;
+use crate::push::connection::Peer;
+use crate::push::message::{Dress, Ending, Payload};
+use crate::push::profile::Manner;
 
 /// Where a client says which stream it means, unless it says it with `?token=`.
 const TOKEN: &str = "x-graphql-event-stream-token";

@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::http::frame::Close;
 use crate::http::socket;
-use crate::live::peer::Peer;
+use crate::push::connection::Peer;
+use crate::push::protocol::ws_frame::Close;
 
 /// Closes connections that are not initialised in time.
 ///

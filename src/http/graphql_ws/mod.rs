@@ -22,17 +22,17 @@ use crate::graphql::answer::Answer;
 use crate::graphql::operation::Parameters;
 use crate::http::auth_failures::{Means, Penalty};
 use crate::http::caller::Caller;
-use crate::http::frame::{Close, write_header, write_text};
 pub use crate::http::graphql_ws::init_wait::InitWait;
 use crate::http::graphql_ws::session::{Effect, Session, frame};
+use crate::http::hijack::Takeover;
 use crate::http::problem::Problem;
 use crate::http::socket::{self, Heard};
 use crate::http::subscription::{self, Running};
-use crate::http::takeover::Takeover;
 use crate::http::{Services, errors_json};
-use crate::live::manner::Manner;
-use crate::live::payload::{Dress, Ending, Payload};
-use crate::live::peer::Peer;
+use crate::push::connection::Peer;
+use crate::push::message::{Dress, Ending, Payload};
+use crate::push::profile::Manner;
+use crate::push::protocol::ws_frame::{Close, write_header, write_text};
 
 /// The one subprotocol that is spoken, in its exact letters.
 pub(super) const PROTOCOL: &str = "graphql-transport-ws";

@@ -7,8 +7,8 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use crate::graphql::operation::Parameters;
-use crate::http::frame::Close;
 use crate::http::viewer::bearer;
+use crate::push::protocol::ws_frame::Close;
 
 /// What is to be done.
 #[derive(Debug, PartialEq)]

@@ -16,7 +16,7 @@ use crate::domain::step::{PipelineStep, StepName, StepState};
 use crate::domain::time::{Timestamp, rfc3339, seconds, serde_rfc3339};
 
 /// The status with the first `listed` of its sources. Without an instant it is what an entity tag is made of.
-pub(super) fn render(status: &PipelineStatus, listed: usize, timestamp: Option<Timestamp>) -> Vec<u8> {
+pub fn render(status: &PipelineStatus, listed: usize, timestamp: Option<Timestamp>) -> Vec<u8> {
     let plain = Plain {
         pipeline: &status.pipeline,
         revision: status.revision.to_string(),

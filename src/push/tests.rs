@@ -11,14 +11,14 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::sync::watch;
 
-use crate::live::admission::Admission;
-use crate::live::group::{Groups, Key, News, Place, Source};
-use crate::live::manner::Manner;
-use crate::live::patience::Patience;
-use crate::live::payload::{Dress, Ending, Payload};
-use crate::live::peer::Peer;
-use crate::live::registry::Registry;
-use crate::live::wire::Wire;
+use crate::push::broker::{Groups, Key, News, Place, Source};
+use crate::push::connection::Peer;
+use crate::push::io::socket::Wire;
+use crate::push::keep_alive::Registry;
+use crate::push::limits::Admission;
+use crate::push::message::{Dress, Ending, Payload};
+use crate::push::profile::Manner;
+use crate::push::timeouts::Patience;
 
 /// A wire that takes as many bytes as there is room for, and keeps them.
 #[derive(Debug, Clone, Default)]

@@ -5,17 +5,17 @@ use chrono::TimeDelta;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
+use crate::api::status::alert_step;
 use crate::domain::alert::{AlertEvent, Trouble};
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::revision::Revision;
 use crate::domain::status::{PipelineStatus, evaluate};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::live::channel::Channel;
-use crate::live::payload::Steps;
-use crate::live::plain::alert_step;
-use crate::live::snapshot::Snapshot;
-use crate::monitor::{Request, Shared};
+use crate::push::message::Steps;
+use crate::status::channel::Channel;
+use crate::status::monitor::{Request, Shared};
+use crate::status::snapshot::Snapshot;
 use crate::store::alerts::read::Since;
 use crate::store::health::DatabaseProblem;
 

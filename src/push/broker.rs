@@ -12,11 +12,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::revision::Revision;
-use crate::live::admission::Account;
-use crate::live::payload::{Dress, Ending, Payload};
-use crate::live::peer::{Delivered, Peer};
-use crate::live::slots::{Limits, Slots};
-use crate::live::subscription::{NEW, Subscription};
+use crate::push::connection::{Delivered, Peer};
+use crate::push::limits::Account;
+use crate::push::message::{Dress, Ending, Payload};
+use crate::push::quota::{Limits, Slots};
+use crate::push::subscription::{NEW, Subscription};
 
 /// Members that one task serves. A larger group has more of them, which the runtime spreads over the cores.
 const ROOM: usize = 1_024;

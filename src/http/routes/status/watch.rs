@@ -6,6 +6,7 @@ use axum::http::Uri;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 
+use crate::api::status::alert_step;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::revision::Revision;
 use crate::domain::viewer::Viewer;
@@ -13,15 +14,14 @@ use crate::http::caller::Caller;
 use crate::http::problem::Problem;
 use crate::http::streams::{Streams, hash};
 use crate::http::{PlainQuery, Services};
-use crate::live::admission::Permit;
-use crate::live::channel::Watch;
-use crate::live::group::{Key, News, Past, Place, Source};
-use crate::live::manner::Manner;
-use crate::live::payload::{Dress, Payload, Steps};
-use crate::live::peer::Peer;
-use crate::live::plain::alert_step;
-use crate::live::snapshot::{Listing, Snapshot};
-use crate::live::wire::Wire;
+use crate::push::broker::{Key, News, Past, Place, Source};
+use crate::push::connection::Peer;
+use crate::push::io::socket::Wire;
+use crate::push::limits::Permit;
+use crate::push::message::{Dress, Payload, Steps};
+use crate::push::profile::Manner;
+use crate::status::channel::Watch;
+use crate::status::snapshot::{Listing, Snapshot};
 use crate::store::alerts::read::Since;
 
 /// Steps of alerts that are told to who comes back, at most: who was away for longer reads the list of alerts.

@@ -1,34 +1,18 @@
 //! How a stream or socket leaves hyper: the normal router, middleware and access checks answer; then, on HTTP/1.1, the
 //! socket is given up to a peer of its own and hyper's machinery and buffers are released.
 
-use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Response, StatusCode, header};
 use bytes::Bytes;
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 
-use crate::live::admission::AddressPermit;
-use crate::live::wire::Wire;
+use crate::push::io::socket::Wire;
+use crate::push::io::tcp::{ConnectionGuard, TcpWire};
 
 /// What goes on: given the wire, the bytes that were read behind the request, and the response's head, to be sent first.
 type Continuation = Box<dyn FnOnce(Box<dyn Wire>, Bytes, Vec<u8>) + Send>;
-
-/// What a connection holds for as long as it is open, in HTTP and after it.
-#[derive(Debug)]
-pub(super) struct Guard {
-    _room: Option<OwnedSemaphorePermit>,
-    _address: Option<AddressPermit>,
-}
-
-impl Guard {
-    pub(super) fn new(room: Option<OwnedSemaphorePermit>, address: Option<AddressPermit>) -> Self {
-        Self { _room: room, _address: address }
-    }
-}
 
 /// An extension of a response: the connection is taken over with its head.
 #[derive(Clone)]
@@ -47,10 +31,10 @@ impl Takeover {
     }
 
     /// Takes the connection over.
-    pub(super) fn begin(&self, stream: TcpStream, guard: Guard, read: Bytes, head: &Response<()>) {
+    pub(super) fn begin(&self, stream: TcpStream, guard: ConnectionGuard, read: Bytes, head: &Response<()>) {
         let begin = self.begin.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(begin) = begin {
-            begin(Box::new(TcpWire { stream, _guard: guard }), read, write_head(head));
+            begin(Box::new(TcpWire::new(stream, guard)), read, write_head(head));
         }
     }
 }
@@ -116,42 +100,4 @@ pub fn websocket_head(
         response = response.header(header::SEC_WEBSOCKET_PROTOCOL, protocol);
     }
     response.body(Body::empty()).map_err(|_| bad_request("expected a good Sec-WebSocket-Key"))
-}
-
-#[derive(Debug)]
-struct TcpWire {
-    stream: TcpStream,
-    _guard: Guard,
-}
-
-impl Wire for TcpWire {
-    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match slices {
-            // Gathering costs the kernel a little more than a plain send.
-            [slice] => self.stream.try_write(slice),
-            slices => self.stream.try_write_vectored(slices),
-        }
-    }
-
-    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.try_read(buffer)
-    }
-
-    fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.poll_write_ready(context)
-    }
-
-    fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.poll_read_ready(context)
-    }
-
-    fn finish(&self) {
-        // It may be gone already.
-        drop(socket2::SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write));
-    }
-
-    fn abort(&self) {
-        // It may be gone already.
-        drop(socket2::SockRef::from(&self.stream).shutdown(std::net::Shutdown::Both));
-    }
 }

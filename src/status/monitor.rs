@@ -1,14 +1,4 @@
 //! When to compute: on changes, once an interval while somebody watches, and for a request that finds nothing fresh.
-//! What is computed is published to `live`.
-
-/// The events of alerts, read once for all who follow them.
-mod alert_feed;
-/// One pipeline's task: the only place where its status is computed.
-mod keeper;
-/// What other servers on the same database change.
-mod neighbours;
-/// All pipelines in one stream.
-mod overview;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,17 +18,18 @@ use crate::domain::pipeline::PipelineKey;
 use crate::domain::revision::Revision;
 use crate::domain::status::RuleBook;
 use crate::error::{Error, Result};
-use crate::live::channel::{Channel, Watch};
-use crate::live::snapshot::Snapshot;
-use crate::monitor::alert_feed::AlertFeed;
-use crate::monitor::keeper::Keeper;
 use crate::self_check::SelfCheck;
+use crate::status::alert_feed::AlertFeed;
+use crate::status::channel::{Channel, Watch};
+use crate::status::snapshot::Snapshot;
+use crate::status::worker::Keeper;
+use crate::status::{cluster, overview};
 use crate::store::Store;
 
 /// Pipelines that an overview has at most: the first by their keys.
 pub const OVERVIEW: usize = 1_000;
 /// Pipelines that are computed for an overview at a time.
-const AT_A_TIME: usize = 32;
+pub(super) const AT_A_TIME: usize = 32;
 
 /// Pipelines, by their keys.
 pub type Overview = Vec<Arc<Snapshot>>;
@@ -64,37 +55,37 @@ pub struct Schedule {
 /// A pipeline has a task while it is watched or asked for, and none otherwise.
 #[derive(Debug, Clone)]
 pub struct Monitor {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
-struct Shared {
-    store: Arc<Store>,
-    rules: RuleBook,
-    schedule: Schedule,
-    clock: Clock,
-    self_check: Arc<SelfCheck>,
-    tasks: TaskTracker,
-    stop: CancellationToken,
+pub(super) struct Shared {
+    pub(super) store: Arc<Store>,
+    pub(super) rules: RuleBook,
+    pub(super) schedule: Schedule,
+    pub(super) clock: Clock,
+    pub(super) self_check: Arc<SelfCheck>,
+    pub(super) tasks: TaskTracker,
+    pub(super) stop: CancellationToken,
     // A std mutex: held for a map look-up only, never across an await.
-    desks: Mutex<HashMap<PipelineKey, Desk>>,
-    overview: Mutex<Option<Arc<Channel<Overview>>>>,
+    pub(super) desks: Mutex<HashMap<PipelineKey, Desk>>,
+    pub(super) overview: Mutex<Option<Arc<Channel<Overview>>>>,
     /// Woken by every snapshot of any pipeline.
-    published: watch::Sender<()>,
-    alert_feed: Arc<AlertFeed>,
+    pub(super) published: watch::Sender<()>,
+    pub(super) alert_feed: Arc<AlertFeed>,
     /// Held while a revision is looked for that a client has seen.
-    looking: tokio::sync::Mutex<()>,
+    pub(super) looking: tokio::sync::Mutex<()>,
 }
 
 /// Where a pipeline's keeper is asked, and where it publishes.
 #[derive(Debug, Clone)]
-struct Desk {
+pub(super) struct Desk {
     requests: mpsc::Sender<Request>,
     snapshots: Arc<Channel<Snapshot>>,
 }
 
 /// Somebody who needs a snapshot that is up to date.
-type Request = oneshot::Sender<Result<Arc<Snapshot>>>;
+pub(super) type Request = oneshot::Sender<Result<Arc<Snapshot>>>;
 
 impl Monitor {
     /// Starts without a task: the first who watches or asks brings one. Its tasks end when `stop` is cancelled.
@@ -122,7 +113,7 @@ impl Monitor {
             looking: tokio::sync::Mutex::default(),
         });
         if shared.store.is_shared() {
-            let follow = neighbours::follow(Arc::clone(&shared.store), shared.schedule.look_around);
+            let follow = cluster::follow(Arc::clone(&shared.store), shared.schedule.look_around);
             shared.tasks.spawn(shared.stop.clone().run_until_cancelled_owned(follow));
         }
         Self { shared }
@@ -251,7 +242,7 @@ impl Shared {
     }
 
     /// Takes a desk away, unless somebody watches or asks there and the pipeline still exists.
-    fn close_desk(&self, pipeline: &PipelineKey, asked: &mpsc::Receiver<Request>, whatever: bool) -> bool {
+    pub(super) fn close_desk(&self, pipeline: &PipelineKey, asked: &mpsc::Receiver<Request>, whatever: bool) -> bool {
         let mut desks = self.desks();
         let needed = desks.get(pipeline).is_some_and(|desk| desk.snapshots.is_watched() || !asked.is_empty());
         if needed && !whatever {
@@ -261,7 +252,7 @@ impl Shared {
         true
     }
 
-    fn is_fresh(&self, snapshot: &Snapshot) -> bool {
+    pub(super) fn is_fresh(&self, snapshot: &Snapshot) -> bool {
         let newest = self.store.newest_revision(&snapshot.status().pipeline);
         // In trouble every look may be the one that ends it, and the first that finds it must show it.
         !snapshot.status().is_in_trouble()

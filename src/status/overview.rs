@@ -5,9 +5,9 @@ use futures_util::stream::{self, StreamExt as _};
 use tokio::time::{Instant, sleep_until};
 
 use crate::domain::pipeline::PipelineKey;
-use crate::live::channel::{Channel, Watch};
-use crate::live::snapshot::Snapshot;
-use crate::monitor::{AT_A_TIME, Monitor, OVERVIEW, Overview};
+use crate::status::channel::{Channel, Watch};
+use crate::status::monitor::{AT_A_TIME, Monitor, OVERVIEW, Overview};
+use crate::status::snapshot::Snapshot;
 
 /// Watches every pipeline while somebody watches them all, and publishes the list.
 pub(super) async fn run(monitor: Monitor, channel: Arc<Channel<Overview>>) {

@@ -7,13 +7,13 @@ use tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use crate::domain::viewer::Viewer;
 use crate::http::caller::Caller;
-use crate::http::frame::{Close, write_header};
-use crate::http::plain::Watcher;
+use crate::http::hijack::Takeover;
 use crate::http::problem::Problem;
-use crate::http::takeover::Takeover;
+use crate::http::routes::status::watch::Watcher;
 use crate::http::{Services, socket};
-use crate::live::manner::Manner;
-use crate::live::payload::{Dress, Payload};
+use crate::push::message::{Dress, Payload};
+use crate::push::profile::Manner;
+use crate::push::protocol::ws_frame::{Close, write_header};
 
 static MANNER: Manner = socket::manner("websocket");
 
@@ -35,7 +35,7 @@ fn frame(payload: &Payload) -> Vec<u8> {
 }
 
 /// The status as text messages: at once, then every new one. What the client sends is read and ignored.
-pub(super) async fn serve(
+pub(in crate::http) async fn serve(
     State(services): State<Arc<Services>>,
     viewer: Result<Viewer, Problem>,
     caller: Caller,

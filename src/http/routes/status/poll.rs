@@ -10,10 +10,10 @@ use crate::domain::revision::Revision;
 use crate::domain::viewer::Viewer;
 use crate::http::problem::Problem;
 use crate::http::{PlainQuery, STATUS_TIMESTAMP, Services, empty};
-use crate::live::snapshot::Listing;
+use crate::status::snapshot::Listing;
 
 /// The status as plain JSON, with an entity tag; 304 to who has it already.
-pub(super) async fn serve(
+pub(in crate::http) async fn serve(
     State(services): State<Arc<Services>>,
     viewer: Viewer,
     request: Request,

@@ -8,12 +8,12 @@ use crate::domain::revision::Revision;
 use crate::domain::viewer::Viewer;
 use crate::http::caller::Caller;
 use crate::http::event_stream::{CHUNK_END, LAST_CHUNK, chunk};
-use crate::http::plain::Watcher;
 use crate::http::problem::Problem;
+use crate::http::routes::status::watch::Watcher;
 use crate::http::streams::until_end;
 use crate::http::{Services, event_stream};
-use crate::live::manner::Manner;
-use crate::live::payload::{Dress, Payload};
+use crate::push::message::{Dress, Payload};
+use crate::push::profile::Manner;
 
 static MANNER: Manner = event_stream::manner("sse");
 static MANNER_IN_BODY: Manner = event_stream::manner_in_body("sse");
@@ -43,7 +43,7 @@ pub fn last_event_id(headers: &HeaderMap) -> Option<Revision> {
 }
 
 /// The newest status at once, then every new one, and each step of an alert before the first status that has it, until the pipeline is removed or the server stops.
-pub(super) async fn serve(
+pub(in crate::http) async fn serve(
     State(services): State<Arc<Services>>,
     viewer: Viewer,
     caller: Caller,

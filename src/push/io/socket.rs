@@ -18,6 +18,6 @@ pub trait Wire: Send + Sync + std::fmt::Debug {
 }
 
 /// Whether there is nothing wrong but that it has to wait.
-pub(super) fn is_would_block(error: &io::Error) -> bool {
+pub(in crate::push) fn is_would_block(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock || error.kind() == io::ErrorKind::Interrupted
 }

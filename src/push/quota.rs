@@ -3,8 +3,8 @@ use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 
-use crate::live::admission::Account;
-use crate::live::group::{Key, TooManyGroups};
+use crate::push::broker::{Key, TooManyGroups};
+use crate::push::limits::Account;
 
 /// How many different groups there may be.
 #[derive(Debug, Clone, Copy)]

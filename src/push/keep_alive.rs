@@ -6,8 +6,8 @@ use slab::Slab;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::live::dropped::Dropped;
-use crate::live::peer::{OPEN, Peer};
+use crate::push::connection::{OPEN, Peer};
+use crate::push::disconnect::Dropped;
 
 /// How far two goodbyes are apart while there is time for it: clients that come back do not do so all at once.
 const APART: Duration = Duration::from_millis(2);

@@ -10,13 +10,13 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use http_body::Frame;
 
-use crate::live::wire::Wire;
+use crate::push::io::socket::Wire;
 
 /// Bytes that may wait for hyper; more would block, as a full socket does.
 const CAPACITY: usize = 16 * 1024;
 
 /// A wire and the body that brings what is written to it.
-pub(super) fn pair() -> (BodyWire, WireBody) {
+pub(crate) fn pair() -> (BodyWire, WireBody) {
     let shared = Arc::<Mutex<Pipe>>::default();
     (BodyWire(Arc::clone(&shared)), WireBody(shared))
 }
@@ -42,11 +42,11 @@ impl Pipe {
 
 /// The writing end.
 #[derive(Debug)]
-pub(super) struct BodyWire(Arc<Mutex<Pipe>>);
+pub(crate) struct BodyWire(Arc<Mutex<Pipe>>);
 
 /// The reading end.
 #[derive(Debug)]
-pub(super) struct WireBody(Arc<Mutex<Pipe>>);
+pub(crate) struct WireBody(Arc<Mutex<Pipe>>);
 
 impl Wire for BodyWire {
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {

@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::live::dropped::Dropped;
-use crate::live::peer::Peer;
+use crate::push::connection::Peer;
+use crate::push::disconnect::Dropped;
 
 /// After this time a connection gives way when the pool is full.
 const GRACE: Duration = Duration::from_secs(1);
@@ -91,13 +91,13 @@ impl Seat {
     }
 
     /// The connection has become a peer's, which is cut when it has to give way.
-    pub(super) fn hand_over(&self, peer: &Arc<Peer>) {
+    pub(crate) fn hand_over(&self, peer: &Arc<Peer>) {
         // A connection becomes a peer's once.
         drop(self.peer.set(Arc::downgrade(peer)));
     }
 
     /// Waits until the connection has to give way.
-    pub(super) async fn evicted(&self) {
+    pub(crate) async fn evicted(&self) {
         self.evicted.notified().await;
     }
 

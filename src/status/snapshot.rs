@@ -4,11 +4,11 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
+use crate::api::status::render;
 use crate::domain::revision::Revision;
 use crate::domain::status::PipelineStatus;
 use crate::domain::time::{Timestamp, rfc3339};
-use crate::live::payload::Steps;
-use crate::live::plain;
+use crate::push::message::Steps;
 
 /// A status with its revision, computed once and shared by every watcher, and so are its renderings.
 #[derive(Debug)]
@@ -99,9 +99,9 @@ impl Snapshot {
     pub fn rendering(&self, listing: Listing) -> &Rendering {
         self.renderings[listing as usize].get_or_init(|| {
             let listed = listing.length(self.status.scraping_health.sources.len());
-            let json = Bytes::from(plain::render(&self.status, listed, Some(self.status.timestamp)));
+            let json = Bytes::from(render(&self.status, listed, Some(self.status.timestamp)));
             // Sixteen digits of the hash are plenty: a tag is only ever compared with the one before it.
-            let hash = Sha256::digest(plain::render(&self.status, listed, None));
+            let hash = Sha256::digest(render(&self.status, listed, None));
             let hash = hash.iter().take(8).fold(0u64, |hash, byte| hash << 8 | u64::from(*byte));
             let etag = format!("W/\"{}-{hash:016x}\"", self.status.revision);
             Rendering { json, etag: etag.into(), timestamp: rfc3339(self.status.timestamp).into() }

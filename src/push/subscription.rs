@@ -1,8 +1,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use crate::live::group::Group;
-use crate::live::payload::{Dress, Payload};
+use crate::push::broker::Group;
+use crate::push::message::{Dress, Payload};
 
 /// What one connection is subscribed to: a group, in the dress of its transport.
 #[derive(Debug)]

@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::time::timeout;
 
-use crate::live::admission::{Account, Permit};
-use crate::live::dropped::Dropped;
-use crate::live::manner::Manner;
-use crate::live::patience::Patience;
-use crate::live::payload::{Ending, Payload};
-use crate::live::registry::Registered;
-use crate::live::subscription::Subscription;
-use crate::live::wire::{Wire, is_would_block};
+use crate::push::disconnect::Dropped;
+use crate::push::io::socket::{Wire, is_would_block};
+use crate::push::keep_alive::Registered;
+use crate::push::limits::{Account, Permit};
+use crate::push::message::{Ending, Payload};
+use crate::push::profile::Manner;
+use crate::push::subscription::Subscription;
+use crate::push::timeouts::Patience;
 
 /// Control messages that may wait for a peer that does not read, in bytes; a peer with more is dropped.
 const MAX_WAITING: usize = 64 * 1024;

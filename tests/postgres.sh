@@ -6,6 +6,7 @@
 #   tests/postgres.sh --check   only make sure that a server is installed
 #
 # FSYNC=on keeps the server durable, for crash tests and benchmarks.
+# TCP_PORT=n listens on 127.0.0.1 as well, and prints the URL of that address.
 # Exit status: 69 if there is no PostgreSQL to be had, 64 for a wrong argument.
 #
 # The end of stdin is the signal to stop because it comes however the caller ends, kill -9
@@ -126,7 +127,8 @@ fail() {
 
 # Neither stdin nor stdout is handed on: the caller's pipes must end with this script.
 "${as_server[@]}" "$bin/postgres" -D "$folder/data" \
-    -c listen_addresses='' \
+    -c listen_addresses="${TCP_PORT:+127.0.0.1}" \
+    -c port="${TCP_PORT:-5432}" \
     -c unix_socket_directories="$folder" \
     -c max_connections=300 \
     -c shared_buffers=64MB \
@@ -142,8 +144,10 @@ until grep -qs '^ready' "$folder/data/postmaster.pid"; do
     sleep 0.02
 done
 
+url="postgres://pipewatch@127.0.0.1:${TCP_PORT-}/postgres"
 # mktemp's name has nothing else to encode.
-printf 'postgres://pipewatch@localhost/postgres?host=%s\n' "${folder//\//%2F}" 2>/dev/null
+[[ -n ${TCP_PORT-} ]] || url="postgres://pipewatch@localhost/postgres?host=${folder//\//%2F}"
+printf '%s\n' "$url" 2>/dev/null
 exec >/dev/null
 
 trap 'exit 130' INT

@@ -6,6 +6,7 @@ use sea_orm::sqlx::postgres::PgListener;
 use sea_orm::{
     AccessMode, DatabaseConnection, DbBackend, DbErr, IsolationLevel, SqliteTransactionMode, TransactionOptions,
 };
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::store::failure::no_answer;
@@ -142,13 +143,16 @@ impl Connections {
 
     /// A connection to a PostgreSQL to listen on. It is none of the pool's: it is never given back, and one that has died
     /// without a word must not be waited for when the pool is closed.
-    pub(super) async fn listener(&self) -> Result<PgListener, sqlx::Error> {
+    ///
+    /// The receiver changes when the pool is replaced, which a silent listening connection does not show.
+    pub(super) async fn listener(&self) -> Result<(PgListener, watch::Receiver<u64>), sqlx::Error> {
+        let replacements = self.read.0.replacements();
         let options = self.read.0.connection().get_postgres_connection_pool().connect_options();
         let pool = postgres_sessions().max_connections(1).idle_timeout(None).max_lifetime(None);
         let mut listener = PgListener::connect_with(&pool.connect_lazy_with((*options).clone())).await?;
         // What comes while there is no connection is lost, so whoever listens must know of it before it is made anew.
         listener.eager_reconnect(false);
-        Ok(listener)
+        Ok((listener, replacements))
     }
 
     pub(super) async fn close(self) -> Result<(), DbErr> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sea_orm::sqlx::postgres::PgListener;
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
@@ -117,8 +117,12 @@ fn lock(untold: &Mutex<Untold>) -> MutexGuard<'_, Untold> {
     untold.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A connection on which the other servers are heard.
-pub struct Listener(PgListener);
+/// A connection that receives the notifications of the other servers.
+pub struct Listener {
+    connection: PgListener,
+    /// Changes when the connections to the database are replaced.
+    replacements: watch::Receiver<u64>,
+}
 
 /// The database has told no name of a channel.
 #[derive(Debug, thiserror::Error)]
@@ -136,13 +140,13 @@ impl Store {
     /// is in between that lets no notice through.
     pub async fn listen(&self) -> Result<Listener> {
         let listen = async {
-            let mut listener = self.connections.listener().await.map_err(Error::database)?;
+            let (mut connection, replacements) = self.connections.listener().await.map_err(Error::database)?;
             let channel = self.connections.reader().query_one_raw(Statement::from_string(DbBackend::Postgres, CHANNEL));
             let channel = channel.await.map_err(Error::database)?.ok_or_else(|| Error::database(Nameless))?;
             let channel: String = channel.try_get_by_index(0).map_err(Error::database)?;
-            listener.listen(&channel).await.map_err(Error::database)?;
+            connection.listen(&channel).await.map_err(Error::database)?;
             self.refresh().await?;
-            Ok::<_, Error>(Listener(listener))
+            Ok::<_, Error>(Listener { connection, replacements })
         };
         let listener = timeout(PATIENCE, listen).await.map_err(Error::database)??;
         // Of the server's own alerts nothing says which steps were missed.
@@ -153,7 +157,12 @@ impl Store {
 
     /// Waits for the next message, and learns what it tells of. That takes a query, but none when this server has told it.
     pub async fn hear(&self, listener: &mut Listener) -> Result<()> {
-        let heard = listener.0.try_recv().await.map_err(Error::database)?.ok_or_else(|| Error::database(Ended))?;
+        let heard = tokio::select! {
+            heard = listener.connection.try_recv() => heard.map_err(Error::database)?,
+            // It fails with the pool only, which the store has.
+            _ = listener.replacements.changed() => None,
+        };
+        let heard = heard.ok_or_else(|| Error::database(Ended))?;
         let message: Message = match serde_json::from_str(heard.payload()) {
             Ok(message) => message,
             Err(error) => {

@@ -6,7 +6,7 @@ use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOpti
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{self, ConnectOptions as _, Connection as _, Executor as _};
 use sea_orm::{ConnAcquireErr, ConnectOptions, Database, DatabaseConnection, DbBackend, DbErr, SqlxPostgresConnector};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
 use crate::store::failure::{Cause, no_answer};
@@ -55,6 +55,8 @@ pub(super) struct Pool {
     /// Makes a new pool; `None` where connections are never silent.
     renew: Option<Box<dyn Fn() -> DatabaseConnection + Send + Sync>>,
     limit: Option<Duration>,
+    /// The number of the newest pool.
+    replaced: watch::Sender<u64>,
 }
 
 /// One pool of those that followed each other.
@@ -106,7 +108,12 @@ impl Pool {
         let pool = connection.get_sqlite_connection_pool();
         // A connection that replaces another must not make a new file when the old one is gone.
         pool.set_connect_options((*pool.connect_options()).clone().create_if_missing(false));
-        Self { current: RwLock::new(Generation::new(0, connection)), renew: None, limit: None }
+        Self {
+            current: RwLock::new(Generation::new(0, connection)),
+            renew: None,
+            limit: None,
+            replaced: watch::Sender::new(0),
+        }
     }
 
     /// The connections to a PostgreSQL. Fails when there is no connection to be had.
@@ -117,7 +124,8 @@ impl Pool {
             let pool = Weak::clone(pool);
             let renew = move || SqlxPostgresConnector::from_sqlx_postgres_pool(postgres_pool(&options, &pool));
             let current = RwLock::new(Generation::new(0, renew()));
-            Self { current, renew: Some(Box::new(renew)), limit: Some(STATEMENT_LIMIT) }
+            let replaced = watch::Sender::new(0);
+            Self { current, renew: Some(Box::new(renew)), limit: Some(STATEMENT_LIMIT), replaced }
         });
         pool.current().connection.get_postgres_connection_pool().acquire().await.map_err(connection_error)?;
         Ok(pool)
@@ -173,17 +181,24 @@ impl Pool {
     /// Replaces the pool: connections that are in use go on, and are closed when they come back.
     pub(super) fn replace(&self, reason: &dyn std::fmt::Display) {
         let Some(renew) = &self.renew else { return };
-        let old = {
+        let (old, number) = {
             let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
             if current.began.elapsed() < SETTLING {
                 return;
             }
             let next = Generation::new(current.number + 1, renew());
-            std::mem::replace(&mut *current, next)
+            let number = next.number;
+            (std::mem::replace(&mut *current, next), number)
         };
+        self.replaced.send_replace(number);
         tracing::warn!(%reason, "the connections to the database are replaced");
         metrics::counter!("pipewatch_pool_replacements_total").increment(1);
         tokio::spawn(async move { drop(timeout(RETIREMENT, old.connection.close()).await) });
+    }
+
+    /// Changes when the pool is replaced: connections outside of it are likely as bad as those in it.
+    pub(super) fn replacements(&self) -> watch::Receiver<u64> {
+        self.replaced.subscribe()
     }
 
     /// The connections that there are, and how many of them are idle.

@@ -1,5 +1,6 @@
 use std::fs::Permissions;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -8,12 +9,15 @@ use pipewatch::domain::pipeline::PipelineKey;
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::support::database::PrivatePostgres;
 use crate::support::faults::SilentProxy;
 use crate::support::reporters::Reporters;
 use crate::support::server::Process;
 use crate::support::timed_store::{TimedStore, lines};
 use crate::support::{DEADLINE, Database, eventually, run, with};
 
+/// The user id of `nobody`, which owns nothing.
+const NOBODY: u32 = 65_534;
 /// How soon others go on after a server has frozen.
 const WITHIN: Duration = Duration::from_secs(15);
 /// Evaluations that have ended.
@@ -71,31 +75,29 @@ struct Pooler {
 }
 
 impl Pooler {
-    fn start(database: &Database) -> Self {
+    fn start(postgres: &PrivatePostgres) -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pgbouncer.sh");
         let found = Command::new(script).stderr(Stdio::inherit()).output().expect("tests/pgbouncer.sh");
         assert!(found.status.success(), "tests/pgbouncer.sh has said above what is missing");
         let program = String::from_utf8(found.stdout).expect("a path");
-        let (_, socket) = database.url.split_once("?host=").expect("a PostgreSQL on a socket");
-        let socket = socket.replace("%2F", "/");
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().display();
         let settings = format!(
-            "[databases]\n* = host={socket} user=pipewatch\n[pgbouncer]\nlisten_addr =\nunix_socket_dir = {path}\n\
-             auth_type = any\npool_mode = session\ndefault_pool_size = 20\nignore_startup_parameters = extra_float_digits\n"
+            "[databases]\n* = host=127.0.0.1 port={} user=pipewatch\n[pgbouncer]\nlisten_addr =\nunix_socket_dir = {path}\n\
+             auth_type = any\npool_mode = session\ndefault_pool_size = 20\nignore_startup_parameters = extra_float_digits\n",
+            postgres.port
         );
         std::fs::write(folder.path().join("settings.ini"), settings).expect("written");
         let mut command = Command::new(program.trim());
         command.arg(folder.path().join("settings.ini")).stderr(Stdio::null()).stdout(Stdio::null());
-        // It refuses to run as root, as PostgreSQL does, whose folder only its own user may enter.
+        // It refuses to run as root.
         if std::fs::metadata("/proc/self").expect("this process").uid() == 0 {
-            let owner = std::fs::metadata(&socket).expect("the folder of the socket");
             std::fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).expect("a folder for all");
-            command.uid(owner.uid()).gid(owner.gid());
+            command.uid(NOBODY).gid(NOBODY);
         }
         let child = command.spawn().expect("PgBouncer");
         let host = folder.path().display().to_string().replace('/', "%2F");
-        let url = format!("postgres://pipewatch@localhost:6432/{}?host={host}", database.name());
+        let url = format!("postgres://pipewatch@localhost:6432/{}?host={host}", postgres.database.name());
         Self { url, child, _folder: folder }
     }
 }
@@ -108,24 +110,32 @@ impl Drop for Pooler {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sessions_set_their_timeouts_through_a_pooler() {
-    let database = Database::postgres().await;
-    let pooler = Pooler::start(&database);
+async fn sessions_set_their_timeouts() {
+    let postgres = PrivatePostgres::start().await;
+    let pooler = Pooler::start(&postgres);
     eventually("the pooler", || async { sea_orm::Database::connect(&pooler.url).await.ok() }).await;
+    let database = &postgres.database;
     let folder = tempfile::tempdir().expect("a folder");
-    let server = Process::serve(folder.path(), &pooler.url, &[]);
-    let reporters = Reporters::start(&server.url, 4, 20);
-    reporters.are_acknowledged(DEADLINE).await;
+    drop(Process::serve(folder.path(), &database.url, &[]));
     database.execute(&note_settings("source_runs")).await;
-    reporters.are_acknowledged(DEADLINE).await;
-    let expect = [
-        "client_connection_check_interval 2000",
-        "idle_in_transaction_session_timeout 5000",
-        "lock_timeout 3000",
-        "statement_timeout 8000",
-    ];
-    assert_eq!(noted(&database).await, expect);
-    reporters.finish().await;
+    for url in [&database.url, &pooler.url] {
+        let server = Process::serve(folder.path(), url, &[]);
+        database.execute("DELETE FROM noted").await;
+        let reporters = Reporters::start(&server.url, 4, 20);
+        reporters.are_acknowledged(DEADLINE).await;
+        let expect = [
+            "client_connection_check_interval 2s",
+            "idle_in_transaction_session_timeout 5s",
+            "lock_timeout 3s",
+            "statement_timeout 8s",
+            "tcp_keepalives_count 3",
+            "tcp_keepalives_idle 10",
+            "tcp_keepalives_interval 5",
+            "tcp_user_timeout 10000",
+        ];
+        assert_eq!(noted(database).await, expect, "{url}");
+        reporters.finish().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -137,7 +147,7 @@ async fn rebuilds_have_a_timeout_of_their_own() {
     store.store.rebuild_rollups(&PipelineKey::default()).await.expect("rebuilt");
     let noted = noted(&database).await;
     assert!(noted.iter().any(|line| line.starts_with("statement_timeout ")), "{noted:?}");
-    assert!(!noted.contains(&"statement_timeout 8000".to_owned()), "{noted:?}");
+    assert!(!noted.contains(&"statement_timeout 8s".to_owned()), "{noted:?}");
     store.close().await;
 }
 
@@ -146,20 +156,77 @@ async fn noted(database: &Database) -> Vec<String> {
     lines(database, "SELECT name || ' ' || setting FROM noted ORDER BY name").await
 }
 
-/// Notes what a session that writes to a table has set. Of the timeouts those that hold on any connection: the others are of
-/// TCP, and PostgreSQL listens on a socket here.
+/// Notes what `SHOW` returns for the timeouts of a session that writes to a table.
 fn note_settings(table: &str) -> String {
     format!(
         "CREATE TABLE noted (name text PRIMARY KEY, setting text);
          CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-             INSERT INTO noted SELECT name, setting FROM pg_settings
-                 WHERE name LIKE '%\\_timeout' AND context = 'user' AND source = 'session' AND name NOT LIKE 'tcp%'
-                 OR name = 'client_connection_check_interval'
+             INSERT INTO noted SELECT name, current_setting(name) FROM unnest(ARRAY[
+                 'client_connection_check_interval', 'idle_in_transaction_session_timeout', 'lock_timeout',
+                 'statement_timeout', 'tcp_keepalives_count', 'tcp_keepalives_idle', 'tcp_keepalives_interval',
+                 'tcp_user_timeout']) AS timeouts(name)
                  ON CONFLICT DO NOTHING;
              RETURN NULL;
          END $$;
          CREATE TRIGGER note AFTER INSERT ON {table} EXECUTE FUNCTION note()"
     )
+}
+
+/// Freezes the PostgreSQL backend of a transaction that holds a lock on a pipeline, and returns its process id.
+async fn freeze_backend(database: &Database) -> String {
+    let holders = "SELECT pid::text FROM pg_stat_activity AS session JOIN pg_locks AS held USING (pid) \
+                   WHERE session.state = 'idle in transaction' AND held.mode = 'RowShareLock' \
+                   AND held.relation = 'pipelines'::regclass AND held.granted ORDER BY pid";
+    let signal = |name: &str, pid: &str| {
+        let sent = Command::new("kill").args([&format!("-{name}"), pid]).status().expect("kill");
+        assert!(sent.success());
+    };
+    eventually("a frozen backend", || async {
+        let pid = lines(database, holders).await.into_iter().next()?;
+        signal("STOP", &pid);
+        // A statement that had arrived before the signal ends.
+        let is_held = lines(database, holders).await.contains(&pid) && lines(database, holders).await.contains(&pid);
+        if !is_held {
+            signal("CONT", &pid);
+        }
+        is_held.then_some(pid)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frozen_backend_stops_no_other() {
+    let postgres = PrivatePostgres::start().await;
+    let database = &postgres.database;
+    let (first, second) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let often = ["--evaluation-interval", "1s"];
+    let frozen = Process::serve(first.path(), &database.url, &often);
+    let other = Process::serve(second.path(), &database.url, &often);
+    let evaluations = async || frozen.metric(EVALUATIONS).await + other.metric(EVALUATIONS).await;
+    eventually("an evaluation", || async { (evaluations().await > 0.5).then_some(()) }).await;
+    let load = Reporters::start(&frozen.url, 8, 20);
+    load.are_acknowledged(DEADLINE).await;
+    let pid = freeze_backend(database).await;
+    load.abandon();
+
+    // The frozen transaction holds the lock on its pipeline, and no other.
+    let begun = Instant::now();
+    let reporters = [&frozen, &other].map(|server| Reporters::start_on(&server.url, "other", 4, 1));
+    for reporters in &reporters {
+        println!("reports are stored after {:?}", reporters.are_acknowledged(WITHIN).await);
+    }
+    let before = evaluations().await;
+    eventually("an evaluation", || async { (evaluations().await > before).then_some(()) }).await;
+    println!("pipelines are evaluated after {:?}", begun.elapsed());
+    assert!(begun.elapsed() < WITHIN, "{:?}", begun.elapsed());
+    for reporters in reporters {
+        reporters.finish().await;
+    }
+
+    assert!(Command::new("kill").args(["-CONT", &pid]).status().expect("kill").success());
+    let reporters = Reporters::start(&other.url, 4, 1);
+    reporters.are_acknowledged(WITHIN).await;
+    reporters.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -184,4 +251,27 @@ async fn silent_connections_are_replaced() {
     }
     reporters.finish().await;
     assert_eq!(server.signal("TERM").code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn listening_connection_is_replaced_with_the_pool() {
+    let database = Database::postgres().await;
+    let proxy = SilentProxy::start(&database).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Process::serve(folder.path(), &proxy.url, &[]);
+    let listeners = async || {
+        let listeners = "SELECT count(*)::text FROM pg_stat_activity WHERE datname = current_database() \
+                         AND query LIKE 'LISTEN %'";
+        lines(&database, listeners).await.remove(0)
+    };
+    eventually("it listens", || async { (listeners().await == "1").then_some(()) }).await;
+    let reporters = Reporters::start(&server.url, 4, 1);
+    reporters.are_acknowledged(DEADLINE).await;
+    proxy.fall_silent();
+    reporters.are_refused().await;
+    proxy.forward_new();
+    reporters.are_acknowledged(WITHIN).await;
+    // The silent connection stays open at the database's end.
+    eventually("it listens on a new connection", || async { (listeners().await == "2").then_some(()) }).await;
+    reporters.finish().await;
 }

@@ -67,20 +67,50 @@ async fn postgres_server() -> &'static str {
     static URL: OnceCell<String> = OnceCell::const_new();
     static SERVER: Mutex<Option<Child>> = Mutex::new(None);
     let start = || async {
-        let start = || {
-            let mut script = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/postgres.sh"))
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .spawn()
-                .expect("tests/postgres.sh");
-            let mut url = String::new();
-            let stdout = script.stdout.take().expect("its output");
-            BufReader::new(stdout).read_line(&mut url).expect("its output");
-            assert!(url.starts_with("postgres://"), "tests/postgres.sh has said above what is missing");
-            *SERVER.lock().expect("the only user") = Some(script);
-            url.trim().to_owned()
-        };
-        tokio::task::spawn_blocking(start).await.expect("PostgreSQL started")
+        let (url, script) = start_postgres(None).await;
+        *SERVER.lock().expect("the only user") = Some(script);
+        url
     };
     URL.get_or_init(start).await
+}
+
+/// Runs `tests/postgres.sh`, and returns the URL and the script, which ends with its standard input.
+async fn start_postgres(tcp_port: Option<u16>) -> (String, Child) {
+    let start = move || {
+        let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/postgres.sh"));
+        if let Some(port) = tcp_port {
+            command.env("TCP_PORT", port.to_string());
+        }
+        let mut script = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("tests/postgres.sh");
+        let mut url = String::new();
+        let stdout = script.stdout.take().expect("its output");
+        BufReader::new(stdout).read_line(&mut url).expect("its output");
+        assert!(url.starts_with("postgres://"), "tests/postgres.sh has said above what is missing");
+        (url.trim().to_owned(), script)
+    };
+    tokio::task::spawn_blocking(start).await.expect("PostgreSQL started")
+}
+
+/// A PostgreSQL for one test, on a TCP port: its connections have TCP settings, and its processes may be frozen.
+pub(crate) struct PrivatePostgres {
+    pub(crate) database: Database,
+    pub(crate) port: u16,
+    script: Child,
+}
+
+impl PrivatePostgres {
+    pub(crate) async fn start() -> Self {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = free.local_addr().expect("an address").port();
+        drop(free);
+        let (url, script) = start_postgres(Some(port)).await;
+        Self { database: Database::existing(url), port, script }
+    }
+}
+
+impl Drop for PrivatePostgres {
+    fn drop(&mut self) {
+        drop(self.script.stdin.take());
+        drop(self.script.wait());
+    }
 }

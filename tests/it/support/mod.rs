@@ -1,3 +1,5 @@
+/// Many rows, inserted by SQL.
+pub(crate) mod bulk;
 /// Databases: a file or a PostgreSQL of the tests' own.
 pub(crate) mod database;
 /// Failures of the machine and of the network.

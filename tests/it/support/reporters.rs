@@ -33,13 +33,18 @@ struct Account {
 }
 
 impl Reporters {
-    /// Starts so many reporters, each of which sends so many reports at a time.
+    /// Starts reporters to the default pipeline, each of which sends so many reports at a time.
     pub(crate) fn start(url: &str, number: usize, at_a_time: usize) -> Self {
+        Self::start_on(url, "default", number, at_a_time)
+    }
+
+    /// Starts reporters to a pipeline.
+    pub(crate) fn start_on(url: &str, pipeline: &str, number: usize, at_a_time: usize) -> Self {
         let (account, stop) = (Arc::<Mutex<Account>>::default(), CancellationToken::new());
         let client = client();
         let tasks = (0..number).map(|_| {
             let (client, account, stop) = (client.clone(), Arc::clone(&account), stop.clone());
-            let url = format!("{url}/api/v1/source-runs");
+            let url = format!("{url}/api/v1/source-runs?pipeline={pipeline}");
             tokio::spawn(
                 async move { while !stop.is_cancelled() && report(&client, &url, at_a_time, &account).await {} },
             )

@@ -18,6 +18,7 @@ mod m0012_alert_indexes;
 mod m0013_windows_of_checks;
 mod m0014_rollup_rebuilds;
 mod m0015_pruned_report_ids;
+mod m0016_index_of_check_windows;
 mod m0017_trusted_time;
 mod m0018_cardinality;
 mod m0019_write_probes;
@@ -45,12 +46,47 @@ impl MigratorTrait for Migrator {
             Box::new(m0013_windows_of_checks::Migration),
             Box::new(m0014_rollup_rebuilds::Migration),
             Box::new(m0015_pruned_report_ids::Migration),
+            Box::new(m0016_index_of_check_windows::Migration),
             Box::new(m0017_trusted_time::Migration),
             Box::new(m0018_cardinality::Migration),
             Box::new(m0019_write_probes::Migration),
         ]
     }
 }
+
+/// Rows that must be changed before a migration is applied: in batches, each a transaction of its own, so that the reporters
+/// of other servers do not wait for all of them. Batches may be repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DataMove {
+    /// The name of the migration.
+    pub migration: &'static str,
+    /// Selects the last key of a batch: `$1` is the last key of the batch before, `$2` the size less one.
+    pub last_key: &'static str,
+    /// Changes the rows after the key `$1`, up to the key `$2`.
+    pub change: &'static str,
+    /// Changes the rows after the key `$1`.
+    pub change_rest: &'static str,
+}
+
+macro_rules! fill_check_windows {
+    ($keys:literal) => {
+        concat!(
+            "UPDATE metric_checks SET pipeline = m.pipeline, timestamp = m.timestamp, metric_type = m.metric_type, ",
+            "of_sources = (m.source IS NOT NULL) FROM data_quality_metrics AS m ",
+            "WHERE m.id = metric_checks.metric_id AND NOT (m.metric_type = 'hourly' AND m.digest IS NULL) ",
+            "AND metric_checks.pipeline IS NULL AND ",
+            $keys
+        )
+    };
+}
+
+/// The data moves, in the order of their migrations. Keys are UUIDs.
+pub const DATA_MOVES: [DataMove; 1] = [DataMove {
+    migration: "m0016_index_of_check_windows",
+    last_key: "SELECT metric_id FROM metric_checks WHERE metric_id > $1 ORDER BY metric_id LIMIT 1 OFFSET $2",
+    change: fill_check_windows!("metric_checks.metric_id > $1 AND metric_checks.metric_id <= $2"),
+    change_rest: fill_check_windows!("metric_checks.metric_id > $1"),
+}];
 
 /// An index named after its table and columns: keyset pages and windows read it from its end.
 fn index(table: &'static str, columns: &[&'static str]) -> IndexCreateStatement {

@@ -1,5 +1,6 @@
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{string_len, timestamp_with_time_zone, timestamp_with_time_zone_null};
+use sea_orm_migration::sea_orm::DbBackend;
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -11,21 +12,25 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let connection = manager.get_connection();
         // The checks of a pipeline beyond the two, which no other table lists without reading all that was counted.
-        let checks = Table::create()
+        let mut of_pipeline = ForeignKey::create();
+        of_pipeline
+            .name("fk_pipeline_checks_pipeline")
+            .from("pipeline_checks", "pipeline")
+            .to("pipelines", "key")
+            .on_delete(ForeignKeyAction::Cascade);
+        let mut checks = Table::create();
+        checks
             .table("pipeline_checks")
             .col(string_len("pipeline", 64))
             .col(string_len("name", 64))
             // The day of its newest report, or a later instant of that day.
             .col(timestamp_with_time_zone("seen_at"))
-            .primary_key(Index::create().col("pipeline").col("name"))
-            .foreign_key(
-                ForeignKey::create()
-                    .name("fk_pipeline_checks_pipeline")
-                    .from("pipeline_checks", "pipeline")
-                    .to("pipelines", "key")
-                    .on_delete(ForeignKeyAction::Cascade),
-            )
-            .to_owned();
+            .primary_key(Index::create().col("pipeline").col("name"));
+        // A foreign key locks the pipelines, for which reporters would wait from here on. SQLite cannot add it later.
+        let is_postgres = manager.get_database_backend() == DbBackend::Postgres;
+        if !is_postgres {
+            checks.foreign_key(&mut of_pipeline);
+        }
         manager.create_table(checks).await?;
         let fill = "INSERT INTO pipeline_checks (pipeline, name, seen_at) \
              SELECT pipeline, series, MAX(bucket_start) FROM quality_rollups WHERE source = '' AND bucket = 'day' \
@@ -42,6 +47,9 @@ impl MigrationTrait for Migration {
         for table in ["pipelines", "sources"] {
             let column = timestamp_with_time_zone_null("removing_at");
             manager.alter_table(Table::alter().table(table).add_column(column).to_owned()).await?;
+        }
+        if is_postgres {
+            manager.create_foreign_key(of_pipeline).await?;
         }
         Ok(())
     }

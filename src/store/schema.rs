@@ -1,10 +1,11 @@
 //! The migrations of the schema: which ones the database has, and applying and rolling them back.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use migration::{Migrator, MigratorTrait as _};
+use migration::{DATA_MOVES, DataMove, Migrator, MigratorTrait as _};
 use sea_orm::{ConnectionTrait as _, DbBackend, DbErr, RuntimeErr, Statement, sqlx};
 use tokio::time::sleep;
+use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::store::Store;
@@ -17,6 +18,9 @@ const LOCK_TIMEOUT: &str = "800ms";
 /// How often a migration is tried that did not get its tables in that time, and the pause between.
 const LOCK_ATTEMPTS: u32 = 120;
 const LOCK_PAUSE: Duration = Duration::from_secs(1);
+/// Rows of one transaction of a data move.
+const MOVE_BATCH: i64 = 1_000;
+
 /// Which way a migration goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
@@ -116,6 +120,9 @@ impl Store {
     }
 
     async fn migrate_one(&self, direction: Direction) -> Result<bool, DbErr> {
+        if let Direction::Up(_) = direction {
+            self.move_data().await?;
+        }
         let transaction = self.connections.begin_maintenance(MIGRATION_LIMIT).await?;
         take_turn(&transaction).await?;
         let steps = match direction {
@@ -133,6 +140,41 @@ impl Store {
         transaction.commit().await?;
         Ok(true)
     }
+
+    /// Moves the data that the next pending migration needs. One that is interrupted begins again, and finds less to do.
+    async fn move_data(&self) -> Result<(), DbErr> {
+        let applied = self.applied().await?;
+        let is_pending = |name: &String| !applied.contains(name);
+        let Some(next) = Migrator::migrations().iter().map(|next| next.name().to_owned()).find(is_pending) else {
+            return Ok(());
+        };
+        let Some(data_move) = DATA_MOVES.iter().find(|data_move| data_move.migration == next) else { return Ok(()) };
+        let mut after = Some(Uuid::nil());
+        while let Some(key) = after {
+            let begin = Instant::now();
+            let transaction = self.connections.begin_maintenance(MIGRATION_LIMIT).await?;
+            take_turn(&transaction).await?;
+            after = move_batch(&transaction, data_move, key).await?;
+            transaction.commit().await?;
+            // Reporters have at least half of the time.
+            sleep(begin.elapsed()).await;
+        }
+        Ok(())
+    }
+}
+
+/// Returns the last key of the batch, or `None` after the last one.
+async fn move_batch(transaction: &Transaction, data_move: &DataMove, after: Uuid) -> Result<Option<Uuid>, DbErr> {
+    let backend = transaction.get_database_backend();
+    let batch = [after.into(), (MOVE_BATCH - 1).into()];
+    let last = Statement::from_sql_and_values(backend, data_move.last_key, batch);
+    let last: Option<Uuid> = transaction.query_one_raw(last).await?.map(|row| row.try_get_by_index(0)).transpose()?;
+    let change = match last {
+        Some(last) => Statement::from_sql_and_values(backend, data_move.change, [after.into(), last.into()]),
+        None => Statement::from_sql_and_values(backend, data_move.change_rest, [after.into()]),
+    };
+    transaction.execute_raw(change).await?;
+    Ok(last)
 }
 
 /// On PostgreSQL two servers must not both find the same step pending: the lock is held to the end of the transaction, and

@@ -9,10 +9,12 @@ use pipewatch::domain::pipeline::PipelineKey;
 use pipewatch::domain::report::ReportKind;
 use pipewatch::store::retention::Retention;
 use pipewatch::store::{Direction, Store};
-use sea_orm::{ConnectionTrait as _, DatabaseConnection};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, TransactionTrait as _};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::support::bulk::insert_runs;
 use crate::support::honest_clients::HonestClients;
 use crate::support::server::{Process, answer, client, program};
 use crate::support::timed_store::{TimedStore, lines, rollups};
@@ -26,6 +28,7 @@ behaviours! {
     killed_migrations_and_rebuilds_complete_at_the_next_start,
     rebuild_agrees_with_reports_that_come_meanwhile,
     reporters_do_not_wait_for_a_rebuild,
+    reporters_do_not_wait_for_data_moves,
     rows_that_a_rebuild_needs_are_not_pruned,
     schema_of_another_version_is_refused,
     probes_are_answered_during_a_migration,
@@ -71,10 +74,10 @@ async fn all_rollups(database: &Database) -> Vec<Vec<String>> {
     all
 }
 
-/// Takes the schema back to before there were roll-ups.
-async fn take_rollups_back(database: &Database) {
+/// Rolls migrations back up to and including this one.
+async fn roll_back(database: &Database, migration: &str) {
     let store = Store::open(&database.url, Clock::system()).await.expect("open");
-    while store.steps().await.expect("steps").iter().any(|step| step.applied && step.name.contains("m0007")) {
+    while store.steps().await.expect("steps").iter().any(|step| step.applied && step.name.contains(migration)) {
         store.migrate(Direction::Down(1)).await.expect("down");
     }
     store.close().await.expect("closed");
@@ -83,7 +86,7 @@ async fn take_rollups_back(database: &Database) {
 async fn killed_migrations_and_rebuilds_complete_at_the_next_start(database: Database) {
     let expect = history(&database).await;
     assert!(expect.iter().all(|rollups| rollups.len() > 1_000));
-    take_rollups_back(&database).await;
+    roll_back(&database, "m0007").await;
     let folder = tempfile::tempdir().expect("a folder");
     // Each attempt lives a little longer, so that one is killed in every part of the work.
     let (mut patience, mut kills) = (Duration::from_millis(30), 0);
@@ -148,36 +151,10 @@ async fn rebuild_agrees_with_reports_that_come_meanwhile(database: Database) {
     server.stop().await;
 }
 
-/// Many runs of 50 sources in 30 days.
-async fn enlarge(database: &Database, runs: u32) {
-    let (numbers, id, at) = if database.is_postgres() {
-        (
-            format!("SELECT i FROM generate_series(1, {runs}) AS n(i)"),
-            "gen_random_uuid()",
-            "now() - make_interval(secs => i * 2592000.0 / {runs})",
-        )
-    } else {
-        (
-            format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {runs}) SELECT i FROM n"),
-            "randomblob(16)",
-            "strftime('%Y-%m-%dT%H:%M:%S+00:00', 'now', '-' || (i * 2592000 / {runs}) || ' seconds')",
-        )
-    };
-    let at = at.replace("{runs}", &runs.to_string());
-    let sources = "INSERT INTO sources (pipeline, key) SELECT 'default', 's' || i FROM (numbers) AS n WHERE i <= 50";
-    let rows = "INSERT INTO source_runs (id, pipeline, source, state, finished_at, received_at, backfill, \
-                articles_collected, events_extracted) \
-                SELECT {id}, 'default', 's' || (1 + i % 50), 'ok', {at}, {at}, false, i % 9, i % 5 FROM (numbers) AS n";
-    for sql in [sources, rows] {
-        let sql = sql.replace("numbers", &numbers).replace("{id}", id).replace("{at}", &at);
-        database.execute(&sql).await;
-    }
-}
-
 async fn reporters_do_not_wait_for_a_rebuild(database: Database) {
     let folder = tempfile::tempdir().expect("a folder");
     let database = Server::start(database).await.stop().await;
-    enlarge(&database, 100_000).await;
+    insert_runs(&database, "default", 50, 100_000).await;
     let server = Process::serve(folder.path(), &database.url, &[]);
     let honest = HonestClients::start(&server, None).await;
     let mut rebuild = program(folder.path())
@@ -204,6 +181,97 @@ async fn reporters_do_not_wait_for_a_rebuild(database: Database) {
     let runs = "SELECT CAST(SUM(runs) AS varchar) FROM quality_rollups WHERE pipeline = 'default' AND source = '' \
                 AND bucket = 'day' AND series = 'articles'";
     assert_eq!(lines(&database, runs).await, [(100_000 + reports).to_string()]);
+}
+
+/// Inserts metrics with a check each, and as many roll-ups of days.
+async fn insert_checks(database: &Database, rows: u32) {
+    let (numbers, id, day) = if database.is_postgres() {
+        (
+            format!("SELECT i FROM generate_series(1, {rows}) AS n(i)"),
+            "CAST(lpad(i::text, 32, '0') AS uuid)",
+            "TIMESTAMPTZ '2020-01-01' + make_interval(days => i)",
+        )
+    } else {
+        (
+            format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) SELECT i FROM n"),
+            "CAST(printf('%016d', i) AS blob)",
+            "strftime('%Y-%m-%dT%H:%M:%S+00:00', '2020-01-01', '+' || i || ' days')",
+        )
+    };
+    for sql in [
+        format!(
+            "INSERT INTO data_quality_metrics (id, pipeline, timestamp, metric_type, status, geocoding_attempts, \
+             geocoding_successes, geocoding_success_rate, validation_attempts, validation_passes, validation_pass_rate) \
+             SELECT {id}, 'default', {day}, 'aggregate', 'healthy', 1, 1, 1, 1, 1, 1 FROM ({numbers}) AS n"
+        ),
+        format!(
+            "INSERT INTO metric_checks (metric_id, name, attempts, passes) SELECT {id}, 'deduplication', 1, 1 \
+             FROM ({numbers}) AS n"
+        ),
+        format!(
+            "INSERT INTO quality_rollups (pipeline, source, bucket, basis, bucket_start, series, runs, total, passes) \
+             SELECT 'default', '', 'day', 'aggregate', {day}, 'deduplication', 1, 1, 1 FROM ({numbers}) AS n"
+        ),
+    ] {
+        database.execute(&sql).await;
+    }
+}
+
+/// Reports as a server of an earlier version does: it locks the pipeline, and writes a metric with a check. Returns the
+/// longest that one of them took.
+async fn report_until(database: &Database, end: &CancellationToken) -> Duration {
+    let id = if database.is_postgres() { "gen_random_uuid()" } else { "randomblob(16)" };
+    let metric = format!(
+        "INSERT INTO data_quality_metrics (id, pipeline, timestamp, metric_type, status, geocoding_attempts, \
+         geocoding_successes, geocoding_success_rate, validation_attempts, validation_passes, validation_pass_rate) \
+         VALUES ({id}, 'default', CURRENT_TIMESTAMP, 'aggregate', 'healthy', 1, 1, 1, 1, 1, 1)"
+    );
+    let check = "INSERT INTO metric_checks (metric_id, name, attempts, passes) \
+                 SELECT id, 'other', 1, 1 FROM data_quality_metrics ORDER BY id DESC LIMIT 1 ON CONFLICT DO NOTHING";
+    let connection = database.connect().await;
+    let mut longest = Duration::ZERO;
+    while !end.is_cancelled() {
+        let begun = Instant::now();
+        let transaction = connection.begin().await.expect("a transaction");
+        for sql in ["UPDATE pipelines SET revision = revision + 1 WHERE key = 'default'", &metric, check] {
+            transaction.execute_unprepared(sql).await.expect("good SQL");
+        }
+        transaction.commit().await.expect("committed");
+        longest = longest.max(begun.elapsed());
+        // Between two reports of one reporter.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    connection.close().await.expect("closed");
+    longest
+}
+
+async fn reporters_do_not_wait_for_data_moves(database: Database) {
+    let is_soak = std::env::var_os("SOAK_SECONDS").is_some();
+    let (rows, limit) = if is_soak { (200_000, Duration::from_secs(1)) } else { (20_000, Duration::from_secs(5)) };
+    let database = Server::start(database).await.stop().await;
+    roll_back(&database, "m0013").await;
+    insert_checks(&database, rows).await;
+    let (begun, end) = (Instant::now(), CancellationToken::new());
+    let migration = async {
+        let store = Store::open(&database.url, Clock::system()).await.expect("open");
+        store.migrate(Direction::Up(None)).await.expect("up");
+        end.cancel();
+        store.close().await.expect("closed");
+    };
+    // A SQLite file belongs to the server that migrates it.
+    if database.is_postgres() {
+        let (longest, ()) = tokio::join!(report_until(&database, &end), migration);
+        println!("migrations of {rows} rows took {:?}, the longest report {longest:?}", begun.elapsed());
+        assert!(longest < limit, "{longest:?}");
+    } else {
+        migration.await;
+        println!("migrations of {rows} rows took {:?}", begun.elapsed());
+    }
+    let filled = "SELECT CAST(COUNT(*) AS varchar) FROM metric_checks WHERE pipeline = 'default' AND metric_type = \
+                  'aggregate' AND timestamp IS NOT NULL AND name = 'deduplication'";
+    assert_eq!(lines(&database, filled).await, [rows.to_string()]);
+    let listed = "SELECT name FROM pipeline_checks WHERE name = 'deduplication'";
+    assert_eq!(lines(&database, listed).await, ["deduplication"]);
 }
 
 async fn rows_that_a_rebuild_needs_are_not_pruned(database: Database) {

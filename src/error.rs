@@ -28,6 +28,14 @@ pub enum Error {
     /// It is out of sight, and its rows are not gone yet.
     #[error("pipeline {:?} is being removed; try again in some seconds", .0.as_str())]
     PipelineBeingRemoved(PipelineKey),
+    /// The source is out of sight, and its rows are not gone yet.
+    #[error("source {:?} of pipeline {:?} is being removed; try again in some seconds", .source_key.as_str(), .pipeline.as_str())]
+    SourceBeingRemoved {
+        /// The pipeline.
+        pipeline: PipelineKey,
+        /// The source.
+        source_key: SourceKey,
+    },
     /// There are as many as there may be.
     #[error(transparent)]
     LimitReached(#[from] Exceeded),
@@ -38,7 +46,7 @@ pub enum Error {
     #[error("{0}")]
     Unusable(String),
     /// The server's clock is wrong: it could not tell which report is from the future.
-    #[error("this server takes no reports until its clock is right: it is {0}; send it again")]
+    #[error("this server stores nothing until its clock is right: it is {0}; try again later")]
     ClockSkew(Skew),
     /// The server is going away.
     #[error("the server is shutting down")]

@@ -239,6 +239,11 @@ impl Store {
         }
     }
 
+    /// Fails while the server's clock is skewed: what people change is stored with the time of the change.
+    fn require_correct_clock(&self) -> Result<()> {
+        self.clock.skew().map_or(Ok(()), |skew| Err(Error::ClockSkew(skew)))
+    }
+
     async fn read(&self) -> Result<Transaction> {
         self.connections.read().await.map_err(Error::database)
     }

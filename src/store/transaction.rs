@@ -199,3 +199,35 @@ impl ConnectionTrait for Reader {
         self.0.run(run).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::domain::pipeline::PipelineKey;
+    use crate::store::{Direction, Store};
+
+    /// SQLite rolls a transaction back without a word when the disk is full, and the driver does not notice.
+    #[tokio::test]
+    async fn commit_of_a_transaction_that_sqlite_rolled_back_fails() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = format!("sqlite://{}/pipewatch.db", folder.path().display());
+        let store = Store::open(&url, Clock::system()).await.expect("open");
+        store.migrate(Direction::Up(None)).await.expect("up");
+        let insert = "INSERT INTO pipelines (key, revision) VALUES ('lost', 1)";
+        let transaction = store.write().await.expect("a transaction");
+        transaction.execute_unprepared(insert).await.expect("inserted");
+        transaction.execute_unprepared("ROLLBACK").await.expect("rolled back");
+        transaction.commit().await.expect_err("nothing was committed");
+
+        let transaction = store.write().await.expect("a transaction on a new connection");
+        transaction.execute_unprepared(&insert.replace("lost", "kept")).await.expect("inserted");
+        transaction.commit().await.expect("committed");
+        let pipelines = store.pipelines().await.expect("pipelines");
+        assert_eq!(
+            pipelines.iter().map(|(key, _)| key.clone()).collect::<Vec<PipelineKey>>(),
+            ["kept".parse().expect("a key")]
+        );
+        store.close().await.expect("closed");
+    }
+}

@@ -123,6 +123,7 @@ impl Store {
         author: String,
         note: Option<String>,
     ) -> Result<Result<Tracked, CannotAcknowledge>> {
+        self.require_correct_clock()?;
         if let Some(note) = &note {
             self.limits.check_text(note)?;
         }

@@ -16,6 +16,7 @@ use crate::store::{Store, room};
 impl Store {
     /// Keeps alerts quiet.
     pub async fn silence_alerts(&self, mute: &Mute) -> Result<()> {
+        self.require_correct_clock()?;
         let matcher = &mute.matcher;
         let label = matcher.label.iter().flat_map(|label| [&label.name, &label.value]);
         label.chain([&mute.reason]).try_for_each(|text| self.limits.check_text(text))?;
@@ -62,6 +63,7 @@ impl Store {
 
     /// Ends a silence now. Whether there was one that had not ended.
     pub async fn end_alert_silence(&self, id: Uuid) -> Result<bool> {
+        self.require_correct_clock()?;
         let now = self.clock.now();
         let transaction = self.write().await?;
         let ended = alert_silence::Entity::update_many()

@@ -117,9 +117,19 @@ async fn refuses(server: &Server, why: &str) {
     assert!(response.headers().contains_key("retry-after"), "{why}");
     let problem: Value = response.json().await.expect("JSON");
     assert_eq!(problem["code"], "CLOCK_SKEW", "{why}: {problem}");
-    let mutation =
-        "mutation { recordSourceRun(input: {source: \"a\", timestamp: \"2026-01-01T00:00:00Z\"}) { __typename } }";
-    assert_eq!(server.error_code(mutation, json!({})).await, "CLOCK_SKEW", "{why}");
+    let nil = uuid::Uuid::nil();
+    for mutation in [
+        "recordSourceRun(input: {source: \"a\", timestamp: \"2026-01-01T00:00:00Z\"}) { __typename }",
+        "upsertSource(source: \"a\", enabled: false) { key }",
+        "removeSource(source: \"a\")",
+        "removePipeline(pipeline: \"other\")",
+        "silenceAlerts(rule: SILENCE, until: \"2999-01-01T00:00:00Z\", author: \"ada\", reason: \"why\") { id }",
+        &format!("endAlertSilence(id: \"{nil}\")"),
+        &format!("acknowledgeAlert(id: \"{nil}\", author: \"ada\") {{ id }}"),
+    ] {
+        let mutation = format!("mutation {{ {mutation} }}");
+        assert_eq!(server.error_code(&mutation, json!({})).await, "CLOCK_SKEW", "{why}: {mutation}");
+    }
     for path in [READY, "/api/health"] {
         let (status, health) = answer(server.get(path)).await;
         assert_eq!(status, 503, "{why}: {health}");
@@ -132,7 +142,7 @@ async fn refuses(server: &Server, why: &str) {
 
 async fn skewed_server_refuses_reports_and_shows_why(database: Database) {
     let server = start(database, TimeDelta::zero()).await;
-    server.store_runs(RUNS, &[run("a")]).await;
+    server.store_runs(RUNS, &[run("a"), with(run("a"), json!({"pipeline": "other"}))]).await;
     let mut events = Events::open(&server, "").await;
     let mut socket = Socket::plain(&server, "").await;
     for (ahead, why) in skews() {

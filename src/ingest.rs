@@ -212,6 +212,18 @@ impl ItemResult {
                 vec![Fault { field: "id".into(), message: message.into(), expected: expected.into() }],
             )
         };
+        let being_removed = |id: Option<Uuid>, field: &str| Self {
+            is_temporary: true,
+            ..Self::refused(
+                index,
+                id,
+                vec![Fault {
+                    field: field.into(),
+                    message: format!("this {field} is being removed"),
+                    expected: format!("the same report again in some seconds, or another {field}"),
+                }],
+            )
+        };
         match recorded {
             Recorded::Stored(id) => Self {
                 index,
@@ -232,18 +244,8 @@ impl ItemResult {
             Recorded::Conflict(id) => {
                 taken(id, "another body was stored under this id", "the same body again, or a new id")
             }
-            Recorded::BeingRemoved(id) => Self {
-                is_temporary: true,
-                ..Self::refused(
-                    index,
-                    id,
-                    vec![Fault {
-                        field: "pipeline".into(),
-                        message: "this pipeline is being removed".into(),
-                        expected: "the same report again in some seconds, or another pipeline".into(),
-                    }],
-                )
-            },
+            Recorded::PipelineBeingRemoved(id) => being_removed(id, "pipeline"),
+            Recorded::SourceBeingRemoved(id) => being_removed(id, "source"),
             Recorded::OverLimit(id, exceeded) => Self::refused(
                 index,
                 id,

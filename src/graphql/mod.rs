@@ -209,6 +209,7 @@ fn error(error: Error) -> async_graphql::Error {
         Error::AlertNotFound(_) => "ALERT_NOT_FOUND",
         Error::DefaultPipelineStays => "DEFAULT_PIPELINE_STAYS",
         Error::PipelineBeingRemoved(_) => "PIPELINE_BEING_REMOVED",
+        Error::SourceBeingRemoved { .. } => "SOURCE_BEING_REMOVED",
         Error::LimitReached(_) => "BAD_USER_INPUT",
         Error::Database(_) | Error::Unusable(_) => "DATABASE_UNAVAILABLE",
         Error::ClockSkew(_) => "CLOCK_SKEW",

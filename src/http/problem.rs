@@ -67,6 +67,7 @@ impl From<Error> for Problem {
             Error::AlertNotFound(_) => (StatusCode::NOT_FOUND, "ALERT_NOT_FOUND"),
             Error::DefaultPipelineStays => (StatusCode::CONFLICT, "DEFAULT_PIPELINE_STAYS"),
             Error::PipelineBeingRemoved(_) => (StatusCode::SERVICE_UNAVAILABLE, "PIPELINE_BEING_REMOVED"),
+            Error::SourceBeingRemoved { .. } => (StatusCode::SERVICE_UNAVAILABLE, "SOURCE_BEING_REMOVED"),
             Error::LimitReached(_) => (StatusCode::UNPROCESSABLE_ENTITY, "LIMIT_REACHED"),
             Error::Database(_) | Error::Unusable(_) => (StatusCode::SERVICE_UNAVAILABLE, "DATABASE_UNAVAILABLE"),
             Error::ClockSkew(_) => (StatusCode::SERVICE_UNAVAILABLE, "CLOCK_SKEW"),

@@ -18,6 +18,7 @@ impl Store {
         let rows = source::Entity::find()
             .filter(source::Column::Pipeline.eq(pipeline.as_str()))
             .filter(source::Column::Enabled.eq(true))
+            .filter(source::Column::RemovingAt.is_null())
             .order_by_asc(source::Column::Key)
             .all(self.connections.reader())
             .await

@@ -117,6 +117,7 @@ async fn source_facts(transaction: &Transaction, key: &PipelineKey, runs: Vec<Ru
     let mut runs: HashMap<String, RunSums> = runs.into_iter().map(|run| (run.source.clone(), run)).collect();
     let sources = source::Entity::find()
         .filter(source::Column::Pipeline.eq(key.as_str()))
+        .filter(source::Column::RemovingAt.is_null())
         .all(transaction)
         .await
         .map_err(Error::database)?;

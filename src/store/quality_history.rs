@@ -105,7 +105,7 @@ impl Store {
     pub async fn series_since(&self, pipeline: &PipelineKey, since: Timestamp) -> Result<Vec<SeriesHours>> {
         // The sources come first, so that each of their stretches of time is looked up by the key.
         let sql = "SELECT r.source, r.series, r.basis, r.bucket_start, r.runs, r.total, r.passes \
-                   FROM (SELECT '' AS key UNION ALL SELECT key FROM sources WHERE pipeline = $1) AS s \
+                   FROM (SELECT '' AS key UNION ALL SELECT key FROM sources WHERE pipeline = $1 AND removing_at IS NULL) AS s \
                    CROSS JOIN quality_rollups AS r \
                    WHERE r.pipeline = $1 AND r.source = s.key AND r.bucket = 'hour' AND r.basis IN \
                    ('aggregate', 'source-specific', 'hourly', 'hourly-of-sources') AND r.bucket_start >= $2 \

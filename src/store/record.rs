@@ -57,7 +57,9 @@ pub enum Recorded {
     /// The id is taken by another pipeline.
     OtherPipeline(Uuid),
     /// Its pipeline is being removed, and can be reported to afterwards. The id is the reporter's.
-    BeingRemoved(Option<Uuid>),
+    PipelineBeingRemoved(Option<Uuid>),
+    /// Its source is being removed, and can be reported to afterwards. The id is the reporter's.
+    SourceBeingRemoved(Option<Uuid>),
     /// It names something new, of which there may be no more. The id is the reporter's.
     OverLimit(Option<Uuid>, Exceeded),
 }

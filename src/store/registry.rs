@@ -12,11 +12,9 @@ use crate::domain::pipeline::PipelineKey;
 use crate::domain::revision::Revision;
 use crate::domain::source::{Source, SourceChange, SourceKey};
 use crate::error::{Error, Result};
-use crate::store::entity::{data_quality_metric, pipeline, source, source_run};
+use crate::store::entity::{pipeline, source};
 use crate::store::expectations::{expectation, grace};
 use crate::store::facts::last_run;
-use crate::store::pruned_ids::forget_source;
-use crate::store::rebuild::remove_source_rollups;
 use crate::store::transaction::Transaction;
 use crate::store::{Store, room, stored};
 
@@ -107,7 +105,9 @@ impl Store {
 
     /// The sources of a pipeline behind a key, by their keys, at most so many.
     pub async fn sources(&self, pipeline: &PipelineKey, after: Option<&SourceKey>, most: u64) -> Result<Vec<Source>> {
-        let mut sources = source::Entity::find().filter(source::Column::Pipeline.eq(pipeline.as_str()));
+        let mut sources = source::Entity::find()
+            .filter(source::Column::Pipeline.eq(pipeline.as_str()))
+            .filter(source::Column::RemovingAt.is_null());
         if let Some(after) = after {
             sources = sources.filter(source::Column::Key.gt(after.as_str()));
         }
@@ -128,6 +128,7 @@ impl Store {
         change: &SourceChange,
     ) -> Result<Source> {
         use source::Column::{Enabled, ExpectedEvery, ExpectedSince, Grace, Key, Labels, Pipeline};
+        self.require_correct_clock()?;
         if let Some(labels) = &change.labels {
             self.limits.check_labels(labels)?;
         }
@@ -138,6 +139,9 @@ impl Store {
             .one(&transaction)
             .await
             .map_err(Error::database)?;
+        if found.as_ref().is_some_and(|found| found.removing_at.is_some()) {
+            return Err(Error::SourceBeingRemoved { pipeline: pipeline.clone(), source_key: key.clone() });
+        }
         let limit = self.limits.sources;
         if found.is_none() && room::sources(&transaction, pipeline, limit).await.map_err(Error::database)? >= limit {
             return Err(Exceeded::Sources(limit).into());
@@ -176,39 +180,6 @@ impl Store {
         transaction.commit().await.map_err(Error::database)?;
         self.changes.committed(pipeline, revision);
         source_of(&row)
-    }
-
-    /// Removes a source with its runs and metrics: these in batches, between which reporters write, and then what is left
-    /// together with the source.
-    pub async fn remove_source(&self, pipeline: &PipelineKey, key: &SourceKey) -> Result<()> {
-        self.remove_rows_of_source(pipeline, key).await?;
-        let transaction = self.write().await?;
-        let revision = raise(&transaction, pipeline, self).await?;
-        data_quality_metric::Entity::delete_many()
-            .filter(data_quality_metric::Column::Pipeline.eq(pipeline.as_str()))
-            .filter(data_quality_metric::Column::Source.eq(key.as_str()))
-            .exec(&transaction)
-            .await
-            .map_err(Error::database)?;
-        source_run::Entity::delete_many()
-            .filter(source_run::Column::Pipeline.eq(pipeline.as_str()))
-            .filter(source_run::Column::Source.eq(key.as_str()))
-            .exec(&transaction)
-            .await
-            .map_err(Error::database)?;
-        remove_source_rollups(&transaction, pipeline, key).await.map_err(Error::database)?;
-        forget_source(&transaction, pipeline, key).await.map_err(Error::database)?;
-        let removed = source::Entity::delete_by_id((pipeline.as_str().to_owned(), key.as_str().to_owned()))
-            .exec(&transaction)
-            .await
-            .map_err(Error::database)?;
-        if removed.rows_affected == 0 {
-            // The transaction is dropped and so rolled back: nothing changed, the revision neither.
-            return Err(Error::SourceNotFound { pipeline: pipeline.clone(), source_key: key.clone() });
-        }
-        transaction.commit().await.map_err(Error::database)?;
-        self.changes.committed(pipeline, revision);
-        Ok(())
     }
 }
 

@@ -30,6 +30,7 @@ pub(super) struct Room {
     to_note: BTreeSet<(PipelineKey, CheckName)>,
     /// Pipelines that are being removed: there is no room in them.
     pub(super) removing: HashSet<PipelineKey>,
+    removing_sources: HashSet<(PipelineKey, SourceKey)>,
 }
 
 /// The names that exist, of those that a group has, and how many further ones there may be.
@@ -81,10 +82,15 @@ impl Room {
         let given: BTreeSet<_> =
             of_existing().filter_map(|report| Some((report.pipeline(), report.source()?))).collect();
         let mut found: HashMap<PipelineKey, HashSet<SourceKey>> = HashMap::new();
+        let mut removing_sources = HashSet::new();
         for given in chunks(&given) {
             for row in query(connection, SOURCES, &given).await? {
-                let key = parsed(&row.try_get_by_index::<String>(1)?)?;
-                found.entry(parsed(&row.try_get_by_index::<String>(0)?)?).or_default().insert(key);
+                let pipeline: PipelineKey = parsed(&row.try_get_by_index::<String>(0)?)?;
+                let key: SourceKey = parsed(&row.try_get_by_index::<String>(1)?)?;
+                if row.try_get_by_index::<Option<Timestamp>>(2)?.is_some() {
+                    removing_sources.insert((pipeline.clone(), key.clone()));
+                }
+                found.entry(pipeline).or_default().insert(key);
             }
         }
         let sources = names(connection, &given, found, "sources", limits.sources).await?;
@@ -104,7 +110,24 @@ impl Room {
             }
         }
         let checks = names(connection, &given, found, "pipeline_checks", limits.checks).await?;
-        Ok(Self { limits, pipelines, sources, checks, noted, to_note: BTreeSet::new(), removing: HashSet::new() })
+        Ok(Self {
+            limits,
+            pipelines,
+            sources,
+            checks,
+            noted,
+            to_note: BTreeSet::new(),
+            removing: HashSet::new(),
+            removing_sources,
+        })
+    }
+
+    /// Whether the source of a report is being removed.
+    pub(super) fn is_removing_source(&self, report: &Report) -> bool {
+        report.source().is_some_and(|source| {
+            !self.removing_sources.is_empty()
+                && self.removing_sources.contains(&(report.pipeline().clone(), source.clone()))
+        })
     }
 
     /// Takes the room for a report, or says which limit leaves none.
@@ -220,9 +243,9 @@ struct Lookup {
 }
 
 const SOURCES: Lookup = Lookup {
-    postgres: "SELECT s.pipeline, s.key FROM jsonb_array_elements($1::jsonb) AS given(item) \
+    postgres: "SELECT s.pipeline, s.key, s.removing_at FROM jsonb_array_elements($1::jsonb) AS given(item) \
                JOIN sources AS s ON s.pipeline = item ->> 0 AND s.key = item ->> 1",
-    sqlite: "SELECT s.pipeline, s.key FROM json_each($1) AS given \
+    sqlite: "SELECT s.pipeline, s.key, s.removing_at FROM json_each($1) AS given \
              CROSS JOIN sources AS s ON s.pipeline = given.value ->> 0 AND s.key = given.value ->> 1",
 };
 

@@ -53,7 +53,10 @@ impl Rows {
     pub(super) fn sort_in(&mut self, entry: &Entry, known: &mut KnownIds, room: &mut Room) -> Recorded {
         let report = &entry.report;
         if room.removing.contains(report.pipeline()) {
-            return Recorded::BeingRemoved(report.id());
+            return Recorded::PipelineBeingRemoved(report.id());
+        }
+        if room.is_removing_source(report) {
+            return Recorded::SourceBeingRemoved(report.id());
         }
         let digest = report.digest();
         let id = report.id().unwrap_or_else(Uuid::now_v7);

@@ -60,6 +60,7 @@ pub(super) async fn upsert(
             grace: Set(None),
             expected_since: Set(Some(now)),
             labels: Set(None),
+            removing_at: Set(None),
         })
         .collect();
     for rows in rows.chunks(ROWS) {

@@ -51,6 +51,7 @@ pub(super) async fn last_cycle(
         .column(source::Column::StepsRun)
         .filter(source::Column::Pipeline.eq(key.as_str()))
         .filter(source::Column::Enabled.eq(true))
+        .filter(source::Column::RemovingAt.is_null())
         .filter(source::Column::StepsAt.gt(since))
         .order_by_asc(source::Column::Key)
         .into_tuple()

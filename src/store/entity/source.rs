@@ -18,6 +18,8 @@ pub struct Model {
     pub expected_since: Option<DateTimeUtc>,
     /// A JSON object of texts.
     pub labels: Option<String>,
+    /// When its removal began: queries leave it out, and its rows go in batches.
+    pub removing_at: Option<DateTimeUtc>,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

@@ -1,16 +1,20 @@
 //! Reporters that name more and more, and data of an older server that is beyond the limits.
 
+use chrono::TimeDelta;
 use pipewatch::config::Flags;
 use pipewatch::domain::health::Health;
 use pipewatch::domain::pipeline::PipelineKey;
 use pipewatch::domain::report::{Arrival, Report, ReportKind};
+use pipewatch::notices::Channel;
 use pipewatch::store::{Entry, Recorded};
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::honest_clients::{HonestClients, attack_length};
+use crate::support::receivers::Receiver;
 use crate::support::server::Process;
+use crate::support::teller::Teller;
 use crate::support::timed_store::TimedStore;
 use crate::support::{Database, Server, eventually, in_time, now, run, with};
 
@@ -18,6 +22,7 @@ const RUNS: &str = "/api/v1/source-runs";
 const METRICS: &str = "/api/v1/data-quality-metrics";
 
 behaviours! {
+    large_notifications_are_split_and_cut,
     what_is_new_beyond_a_limit_is_refused_by_item,
     a_lowered_limit_stops_only_what_is_new,
     mutations_beyond_a_limit_are_refused,
@@ -57,6 +62,32 @@ async fn twenty_thousand_findings_leave_reporters_served() {
     connection.close().await.expect("closed");
     tokio::time::sleep(attack_length()).await;
     honest.finish(&server).await;
+}
+
+async fn large_notifications_are_split_and_cut(database: Database) {
+    let receiver = Receiver::start().await;
+    let webhook = Channel::webhook(&receiver.url(), None).expect("an URL");
+    let teller = Teller::start(&database, [webhook]).await;
+    // Long keys: not even the thousand alerts of one notification fit into its size.
+    let sources: Vec<String> = (0..2_500).map(|number| format!("{number:0200}")).collect();
+    teller.fire(&sources.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    teller.advance(TimeDelta::seconds(30));
+    let mut alerts: Vec<u64> = Vec::new();
+    let delivery = async {
+        while alerts.iter().sum::<u64>() < 2_500 {
+            teller.run().await;
+            for notification in receiver.taken() {
+                assert!(notification.body.len() <= 256 * 1024, "{} bytes", notification.body.len());
+                let body: Value = serde_json::from_str(&notification.body).expect("JSON");
+                let listed = body["data"]["alerts"].as_array().expect("alerts").len() as u64;
+                let omitted = body["data"]["alerts_omitted"].as_u64().expect("a number");
+                assert!(listed > 0, "{body}");
+                alerts.push(listed + omitted);
+            }
+        }
+    };
+    in_time("all notifications are delivered", delivery).await;
+    assert_eq!(alerts, [1_000, 1_000, 500]);
 }
 
 fn small() -> Flags {
@@ -377,9 +408,20 @@ async fn a_removal_that_was_broken_off_is_finished(database: Database) {
         Entry { report, status: Health::Healthy }
     };
     let receipt = store.store.record(vec![entry(of_news("a")), entry(run("a"))]).await.expect("recorded");
-    assert!(matches!(receipt.results[..], [Recorded::BeingRemoved(None), Recorded::Stored(_)]), "{receipt:?}");
+    assert!(matches!(receipt.results[..], [Recorded::PipelineBeingRemoved(None), Recorded::Stored(_)]), "{receipt:?}");
     assert_eq!(store.store.finish_removals().await.expect("removed"), 1);
     assert_eq!(store.store.finish_removals().await.expect("removed"), 0);
+
+    // The same of a source.
+    database.execute(&format!("UPDATE sources SET removing_at = '{}' WHERE key = 'a'", now())).await;
+    let pipeline = PipelineKey::default();
+    assert_eq!(store.store.sources(&pipeline, None, 10).await.expect("sources"), []);
+    let receipt = store.store.record(vec![entry(run("a")), entry(run("b"))]).await.expect("recorded");
+    assert!(matches!(receipt.results[..], [Recorded::SourceBeingRemoved(None), Recorded::Stored(_)]), "{receipt:?}");
+    assert_eq!(store.store.finish_removals().await.expect("removed"), 1);
+    assert_eq!(store.store.finish_removals().await.expect("removed"), 0);
+    let receipt = store.store.record(vec![entry(run("a"))]).await.expect("recorded");
+    assert!(matches!(receipt.results[..], [Recorded::Stored(_)]), "{receipt:?}");
     let receipt = store.store.record(vec![entry(of_news("new"))]).await.expect("recorded");
     assert!(matches!(receipt.results[..], [Recorded::Stored(_)]), "{receipt:?}");
     store.close().await;

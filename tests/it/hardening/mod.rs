@@ -27,6 +27,8 @@ mod documents;
 mod failing_closed;
 /// Migrations, rebuilds and retention.
 mod maintenance;
+/// Removal of large pipelines and sources.
+mod removal;
 /// The SQLite file: one server at a time, noticed when it is gone, and no larger than it must be.
 mod sqlite_file;
 

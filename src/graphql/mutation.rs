@@ -84,7 +84,8 @@ impl ReportMutation {
         source.map(Source::from).map_err(error)
     }
 
-    /// Removes a source with its runs and metrics, in batches: the answer comes when all are gone; one that is not there is an error.
+    /// Remove a source with its runs and metrics. Queries no longer return it. The rows of a large source are removed in the
+    /// background; until then, reports to it are refused and can be sent again later. An unknown source is an error.
     async fn remove_source(
         &self,
         ctx: &Context<'_>,

@@ -86,7 +86,7 @@ async fn large_notifications_are_split_and_cut(database: Database) {
             }
         }
     };
-    in_time("all notifications are delivered", delivery).await;
+    in_time("all notifications are delivered", Box::pin(delivery)).await;
     assert_eq!(alerts, [1_000, 1_000, 500]);
 }
 

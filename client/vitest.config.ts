@@ -9,7 +9,7 @@ const testingLibrary = fileURLToPath(
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** How the version of React begins that is tested. */
+    /** The prefix of the tested React version. */
     react: string;
   }
 }
@@ -23,9 +23,9 @@ export default defineConfig({
         test: {
           name: 'unit',
           provide: { react: '19.' },
-          include: ['src/**/*.test.{ts,tsx}', 'test/**/*.test.ts', 'dashboard/**/*.test.{ts,tsx}'],
+          include: ['{src,dashboard,graphiql,scripts}/**/*.test.{ts,tsx}'],
           typecheck: { enabled: true, include: ['src/**/*.test-d.ts'] },
-          // One copy of graphql for all: it refuses schemas of another.
+          // graphql rejects schemas from another copy of itself, so all tests share one.
           server: { deps: { inline: [/graphql/] } },
         },
       },
@@ -34,7 +34,7 @@ export default defineConfig({
         resolve: {
           alias: [
             { find: /^(react(?:-dom)?)(?=\/|$)/, replacement: `${react18}$1` },
-            // As modules, whose imports the line above is for; by default Node would load it and its own React.
+            // Loaded as ES modules, so that the alias above applies to its imports of React.
             { find: /^@testing-library\/react$/, replacement: testingLibrary },
           ],
         },

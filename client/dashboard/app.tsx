@@ -1,22 +1,22 @@
 import { Center, Loader, Title } from '@mantine/core';
 import { useEffect, useRef } from 'react';
 import { useFeeds, useOverview } from '../src/react';
+import { EmptyState } from './components/empty-state';
+import { Header } from './components/header';
+import { ErrorIsland, lazyWithRetry, prefetchAll } from './components/lazy-with-retry';
+import { OfflineBanner } from './components/offline-banner';
+import { TokenForm } from './components/token-form';
 import { Overview } from './pages/overview';
 import { Pipeline } from './pages/pipeline';
-import { Empty } from './parts/empty';
-import { Gone } from './parts/gone';
-import { Header } from './parts/header';
-import { Contained, fetchAhead, later } from './parts/later';
-import { TokenForm } from './parts/token-form';
 import { hrefs, parseRoute, useHash } from './router';
 
-const Alerts = later(() => import('./pages/alerts'), <Waiting />);
-const Source = later(() => import('./pages/source'), <Waiting />);
+const Alerts = lazyWithRetry(() => import('./pages/alerts'), <Loading />);
+const Source = lazyWithRetry(() => import('./pages/source'), <Loading />);
 
-/** How long after the first data the rest of the code is fetched, in milliseconds. */
-const AHEAD = 1_000;
+/** From the first data to loading the remaining code, in milliseconds. */
+const PREFETCH_DELAY = 1_000;
 
-/** A wall screen: nothing to press, everything larger. */
+/** Wall display: read-only and larger. */
 const isKiosk = new URLSearchParams(window.location.search).has('kiosk');
 
 export function App() {
@@ -25,36 +25,36 @@ export function App() {
   const feeds = useFeeds();
   const overview = useOverview();
   const main = useRef<HTMLElement>(null);
-  const isFirst = useRef(true);
+  const isFirstPage = useRef(true);
 
   useEffect(() => {
     document.documentElement.toggleAttribute('data-kiosk', isKiosk);
   }, []);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another page is shown with each change of the fragment
+  // biome-ignore lint/correctness/useExhaustiveDependencies: every change of the fragment shows another page
   useEffect(() => {
-    // Who uses a keyboard or a screen reader goes on from the top of the new page.
-    if (!isFirst.current) main.current?.focus();
-    isFirst.current = false;
+    // Keyboard and screen reader users continue at the top of the new page.
+    if (!isFirstPage.current) main.current?.focus();
+    isFirstPage.current = false;
     window.scrollTo(0, 0);
   }, [hash]);
 
   const pipelines = overview.value;
-  const isKnown = pipelines !== null;
+  const hasLoaded = pipelines !== null;
   useEffect(() => {
-    if (!isKnown) return;
-    const timer = setTimeout(fetchAhead, AHEAD);
+    if (!hasLoaded) return;
+    const timer = setTimeout(prefetchAll, PREFETCH_DELAY);
     return () => clearTimeout(timer);
-  }, [isKnown]);
+  }, [hasLoaded]);
   const isEmpty = pipelines?.every((it) => it.totalSources === 0) ?? false;
   return (
     <div className="shell">
-      <button type="button" className="skip" onClick={() => main.current?.focus()}>
-        Skip to the content
+      <button type="button" className="skip-link" onClick={() => main.current?.focus()}>
+        Skip to main content
       </button>
       {!isKiosk && <Header route={route} pipelines={pipelines ?? []} />}
       <main ref={main} id="main" tabIndex={-1}>
-        <Contained until={hash}>
-          {overview.connection.error?.kind === 'refused' ? (
+        <ErrorIsland resetKey={hash}>
+          {overview.connection.error?.kind === 'unauthorized' ? (
             <TokenForm retry={feeds.overview().refresh} />
           ) : route.page === 'pipeline' ? (
             <Pipeline key={route.pipeline} pipeline={route.pipeline} isKiosk={isKiosk} />
@@ -65,19 +65,19 @@ export function App() {
           ) : route.page === 'unknown' ? (
             <>
               <Title order={1} size="h2">
-                There is no such page
+                Page not found
               </Title>
               <p>
                 <a href={hrefs.overview}>All pipelines</a>
               </p>
             </>
           ) : pipelines === null ? (
-            <Waiting />
+            <Loading />
           ) : (
             <>
-              <Gone connection={overview.connection} receivedAt={overview.receivedAt} hasData />
+              <OfflineBanner connection={overview.connection} receivedAt={overview.receivedAt} hasData />
               {isEmpty ? (
-                <Empty />
+                <EmptyState />
               ) : (
                 <Overview
                   {...overview}
@@ -87,18 +87,18 @@ export function App() {
               )}
             </>
           )}
-        </Contained>
+        </ErrorIsland>
       </main>
     </div>
   );
 }
 
-/** Stands for a page that has no data yet, or no code. */
-function Waiting() {
+/** Shown while a page's data or code is loading. */
+function Loading() {
   const { connection, receivedAt } = useOverview();
   return (
     <>
-      <Gone connection={connection} receivedAt={receivedAt} hasData={false} />
+      <OfflineBanner connection={connection} receivedAt={receivedAt} hasData={false} />
       {connection.state !== 'disconnected' && (
         <Center mih={240}>
           <Loader color="gray" type="dots" aria-label="Loading" />

@@ -1,13 +1,13 @@
 import './mantine.css';
 import './style.css';
-import './parts/parts.css';
-import './screens.css';
+import './components/components.css';
+import './responsive.css';
 import { createTheme, MantineProvider } from '@mantine/core';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { PipewatchProvider } from '../src/react';
 import { App } from './app';
-import { Contained } from './parts/later';
+import { ErrorIsland } from './components/lazy-with-retry';
 import { storedToken } from './token';
 
 const theme = createTheme({
@@ -22,12 +22,12 @@ const root = document.getElementById('root');
 if (root) {
   createRoot(root).render(
     <StrictMode>
-      {/* Variables and classes come from the style sheet: the policy of the pages allows no style elements. */}
+      {/* Variables and classes come from the style sheet, since the content security policy forbids style elements. */}
       <MantineProvider theme={theme} defaultColorScheme="auto" withCssVariables={false} withGlobalClasses={false}>
         <PipewatchProvider sources="all" token={storedToken}>
-          <Contained>
+          <ErrorIsland>
             <App />
-          </Contained>
+          </ErrorIsland>
         </PipewatchProvider>
       </MantineProvider>
     </StrictMode>,

@@ -1,6 +1,6 @@
 import { useSyncExternalStore } from 'react';
 
-/** Where the page is. In the address's fragment, so that the server has one page to serve. */
+/** The page shown. It is encoded in the URL fragment, so that the server serves a single page. */
 export type Route =
   | { readonly page: 'overview' }
   | { readonly page: 'pipeline'; readonly pipeline: string }

@@ -1,6 +1,6 @@
 const KEY = 'pipewatch-token';
 
-/** The token that was given on this page, for as long as its tab is open. */
+/** The token entered on this page. It is kept until the tab is closed. */
 export function storedToken(): string | null {
   return sessionStorage.getItem(KEY);
 }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { Browser } from './browser';
-import { PipewatchServer } from './server';
+import { Browser } from './support/browser';
+import { PipewatchServer } from './support/server';
 
 let server: PipewatchServer;
 let browser: Browser;
@@ -14,7 +14,7 @@ afterAll(async () => {
   await server?.stop();
 });
 
-it('the page of the examples watches a pipeline by EventSource, opened as a file', async () => {
+it('watch.html follows a pipeline with EventSource when opened as a file', async () => {
   await server.report('shop', { articles_collected: 3 });
   const url = new URL('../../examples/browser/watch.html', import.meta.url);
   url.search = String(new URLSearchParams({ server: server.url, pipeline: 'shop' }));
@@ -28,7 +28,7 @@ it('the page of the examples watches a pipeline by EventSource, opened as a file
   expect(browser.complaints).toEqual([]);
 });
 
-it('a badge is a picture that every browser shows', async () => {
+it('a badge renders in a browser', async () => {
   await server.report('shop', { articles_collected: 1 });
   const page = await browser.open(`${server.url}/badge/shop.svg`);
   expect(await page.locator('title').textContent()).toBe('shop: healthy');

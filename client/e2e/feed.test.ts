@@ -7,7 +7,7 @@ import {
   type PipelineStatus,
   type StatusFeedOptions,
 } from '../src/feed';
-import { PipewatchServer } from './server';
+import { PipewatchServer } from './support/server';
 
 let server: PipewatchServer;
 const feeds: Feed<unknown>[] = [];
@@ -39,12 +39,12 @@ function start(options: StatusFeedOptions): Feed<PipelineStatus> {
 }
 const until = (check: () => void) => vi.waitFor(check, { timeout: 5_000, interval: 10 });
 
-/** Without what changes with the instant. */
-const still = (status: PipelineStatus | null) => ({ ...status, timestamp: '' });
+/** The status without its timestamp, which changes without an update. */
+const withoutTimestamp = (status: PipelineStatus | null) => ({ ...status, timestamp: '' });
 
-it('every way and both formats say the same, and a change reaches all of them', async () => {
-  const all = (['graphql', 'plain'] as const).flatMap((format) =>
-    ([['websocket'], ['sse'], []] as const).map((transports) => ({ feed: start({ format, transports }), transports })),
+it('every transport of both APIs delivers the same status and every change', async () => {
+  const all = (['graphql', 'rest'] as const).flatMap((api) =>
+    ([['websocket'], ['sse'], []] as const).map((transports) => ({ feed: start({ api, transports }), transports })),
   );
   const [reference] = all;
   for (const { feed, transports } of all) {
@@ -53,49 +53,51 @@ it('every way and both formats say the same, and a change reaches all of them', 
   await server.report('news', { source: 'c', validation_attempts: 4, validation_passes: 4 });
   for (const { feed } of all) {
     await until(() => expect(feed.getSnapshot().value?.scrapingHealth.totalSources).toBe(3));
-    // The plain routes may say more.
-    expect(still(feed.getSnapshot().value)).toMatchObject(still(reference?.feed.getSnapshot().value ?? null));
+    // REST responses may have additional fields.
+    expect(withoutTimestamp(feed.getSnapshot().value)).toMatchObject(
+      withoutTimestamp(reference?.feed.getSnapshot().value ?? null),
+    );
     expect(feed.getSnapshot().connection.error).toBeNull();
   }
 });
 
-it.each(['graphql', 'plain'] as const)('a pipeline that comes to be is found by itself (%s)', async (format) => {
-  const pipeline = `late-${format}`;
-  const feed = start({ pipeline, format });
-  await until(() => expect(feed.getSnapshot().connection.error?.kind).toBe('missing'));
-  await expect(feed.refresh()).rejects.toMatchObject({ problem: { kind: 'missing' } });
+it.each(['graphql', 'rest'] as const)('a pipeline that is created later is found (%s)', async (api) => {
+  const pipeline = `late-${api}`;
+  const feed = start({ pipeline, api });
+  await until(() => expect(feed.getSnapshot().connection.error?.kind).toBe('notFound'));
+  await expect(feed.refresh()).rejects.toMatchObject({ problem: { kind: 'notFound' } });
   await server.report(pipeline, { articles_collected: 1 });
   await until(() => expect(feed.getSnapshot().value?.scrapingHealth.articlesCollected).toBe(1));
   await until(() => expect(feed.getSnapshot().connection).toMatchObject({ state: 'websocket', error: null }));
 });
 
-it.each(['websocket', 'sse'] as const)('the steps of alerts run beside (%s)', async (transport) => {
+it.each(['websocket', 'sse'] as const)('alert events share the connection (%s)', async (transport) => {
   const feed = start({ transports: [transport] });
-  const steps: string[] = [];
-  const running: boolean[] = [];
-  feed.follow<{ alertEvents: { pipeline: string; to: string } }>({
-    subscription: 'subscription ($since: ID) { alertEvents(since: $since) { pipeline to } }',
+  const events: string[] = [];
+  const activity: boolean[] = [];
+  feed.subscribeAlso<{ alertEvents: { pipeline: string; to: string } }>({
+    query: 'subscription ($since: ID) { alertEvents(since: $since) { pipeline to } }',
     variables: () => ({ since: null }),
-    data: ({ alertEvents: { pipeline, to } }) => void steps.push(`${pipeline} ${to}`),
-    running: (isRunning) => void running.push(isRunning),
+    onData: ({ alertEvents: { pipeline, to } }) => void events.push(`${pipeline} ${to}`),
+    onActive: (isActive) => void activity.push(isActive),
   });
-  await until(() => expect(running).toEqual([false, true]));
+  await until(() => expect(activity).toEqual([false, true]));
   const pipeline = `bad-${transport}`;
   await server.report(pipeline, { geocoding_attempts: 40, geocoding_successes: 1 });
-  await until(() => expect(steps).toContain(`${pipeline} FIRING`));
-  expect(running.at(-1)).toBe(true);
+  await until(() => expect(events).toContain(`${pipeline} FIRING`));
+  expect(activity.at(-1)).toBe(true);
 });
 
-it('lists all sources when it is asked to', async () => {
+it('lists all sources on request', async () => {
   await server.report('large', ...Array.from({ length: 60 }, (_, index) => ({ source: `s${index}` })));
   const lengths = async (options: StatusFeedOptions) =>
     (await start({ pipeline: 'large', ...options }).refresh()).scrapingHealth.sources.length;
-  for (const format of ['graphql', 'plain'] as const) {
-    expect([await lengths({ format }), await lengths({ format, sources: 'all' })]).toEqual([50, 60]);
+  for (const api of ['graphql', 'rest'] as const) {
+    expect([await lengths({ api }), await lengths({ api, sources: 'all' })]).toEqual([50, 60]);
   }
 });
 
-it('the overview has every pipeline', async () => {
+it('the overview lists every pipeline', async () => {
   const feed = createOverviewFeed({ url: server.url, webSocketImpl: WebSocket });
   feeds.push(feed);
   feed.subscribe(() => {});

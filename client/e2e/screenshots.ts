@@ -2,16 +2,16 @@ import { mkdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { Browser } from './browser';
-import { PipewatchServer } from './server';
-import { Site } from './site';
-import { weeks } from './weeks';
+import { Browser } from './support/browser';
+import { weeksOfRuns } from './support/history-fixture';
+import { FaultProxy } from './support/proxy';
+import { PipewatchServer } from './support/server';
 
 const FOLDER = fileURLToPath(new URL('../screenshots/', import.meta.url));
 const SIZES = { desktop: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } } as const;
 
 let server: PipewatchServer;
-let site: Site;
+let proxy: FaultProxy;
 let browser: Browser;
 
 beforeAll(async () => {
@@ -21,19 +21,19 @@ beforeAll(async () => {
     PIPEWATCH_INTERVAL: '1s',
     PIPEWATCH_EVALUATION_INTERVAL: '500ms',
   });
-  site = await Site.start(server);
+  proxy = await FaultProxy.start(server);
   browser = await Browser.start();
 });
 afterAll(async () => {
   await browser?.stop();
-  await site?.stop();
+  await proxy?.stop();
   await server?.stop();
 });
 
-/** Each page: its address, what must be there, and what is done then. */
+/** Each page with its path, a selector to wait for, and further actions. */
 const PAGES: [name: string, path: string, selector: string, then?: (page: Page) => Promise<unknown>][] = [
-  ['empty', '/#/pipelines/none', '.empty pre'],
-  ['overview', '/', '.card >> nth=1'],
+  ['empty', '/#/pipelines/none', '.empty-state pre'],
+  ['overview', '/', '.pipeline-card >> nth=1'],
   ['demo', '/#/pipelines/demo', '.chart canvas >> nth=1'],
   ['pipeline', '/#/pipelines/news', '.chart canvas >> nth=1'],
   ['source', '/#/pipelines/shop/sources/orders', '.chart canvas >> nth=1'],
@@ -46,13 +46,13 @@ const PAGES: [name: string, path: string, selector: string, then?: (page: Page) 
       await page.locator('.anomalies').first().waitFor();
       const chart = page.locator('.u-over').nth(1);
       const box = await chart.boundingBox();
-      // The run of six hours ago, of a week of hours.
+      // The run of six hours ago, in a week of hourly points.
       if (box) await chart.hover({ position: { x: (box.width * 161) / 167, y: box.height / 2 } });
     },
   ],
   ['error', '/#/pipelines/shop', '.chart canvas >> nth=1'],
-  ['alerts', '/#/alerts', '.alert'],
-  ['kiosk', '/?kiosk#/', '.card >> nth=1'],
+  ['alerts', '/#/alerts', '.alert-card'],
+  ['kiosk', '/?kiosk#/', '.pipeline-card >> nth=1'],
   ['kiosk-pipeline', '/?kiosk#/pipelines/news', '.chart canvas >> nth=1'],
   ['checks', '/#/pipelines/trade/sources/customs', '.chart canvas >> nth=2'],
   [
@@ -67,15 +67,15 @@ const PAGES: [name: string, path: string, selector: string, then?: (page: Page) 
   ],
 ];
 
-it('every page in every form', async () => {
-  await fill();
+it('every page in every size and colour scheme', async () => {
+  await reportSampleData();
   for (const scheme of ['light', 'dark'] as const) {
     for (const [form, viewport] of Object.entries(SIZES)) {
       for (const [name, path, selector, then] of PAGES) {
         const page = await browser.context.newPage();
         await page.emulateMedia({ colorScheme: scheme });
         await page.setViewportSize(viewport);
-        await page.goto(site.url + path);
+        await page.goto(proxy.url + path);
         await page.locator(selector).first().waitFor();
         await then?.(page);
         await page.screenshot({
@@ -86,29 +86,29 @@ it('every page in every form', async () => {
       }
     }
   }
-  await inReadme();
+  await takeReadmeScreenshots();
   const pages: { page: Page; name: string }[] = [];
   for (const scheme of ['light', 'dark'] as const) {
     for (const [form, viewport] of Object.entries(SIZES)) {
       const page = await browser.context.newPage();
       await page.emulateMedia({ colorScheme: scheme });
       await page.setViewportSize(viewport);
-      await page.goto(`${site.url}/#/pipelines/news`);
+      await page.goto(`${proxy.url}/#/pipelines/news`);
       await page.locator('.chart canvas').nth(1).waitFor();
-      pages.push({ page, name: `gone-${form}-${scheme}` });
+      pages.push({ page, name: `offline-${form}-${scheme}` });
     }
   }
   await server.kill();
   for (const { page, name } of pages) {
     await page.bringToFront();
-    await page.getByText('The server does not answer').waitFor({ timeout: 90_000 });
+    await page.getByText('Connection lost').waitFor({ timeout: 90_000 });
     await page.screenshot({ path: `${FOLDER}${name}.png`, fullPage: true });
   }
   expect(browser.complaints.filter((it) => !/ERR_CONNECTION|502|WebSocket/.test(it))).toEqual([]);
 });
 
-/** What the README shows, no higher than there is something to see. */
-async function inReadme() {
+/** The screenshots of the README, cropped to the content. */
+async function takeReadmeScreenshots() {
   for (const [name, scheme, width, height] of [
     ['overview', 'light', 1_200, 480],
     ['pipeline', 'dark', 1_200, 970],
@@ -122,7 +122,7 @@ async function inReadme() {
     const page = await browser.context.newPage();
     await page.emulateMedia({ colorScheme: scheme });
     await page.setViewportSize({ width, height });
-    await page.goto(site.url + path);
+    await page.goto(proxy.url + path);
     await page.locator(selector).first().waitFor();
     await then?.(page);
     await page.screenshot({ path: `${FOLDER}readme-${width < 1_000 ? 'phone-' : ''}${name}.png` });
@@ -130,8 +130,8 @@ async function inReadme() {
   }
 }
 
-/** Pipelines in each state, with runs of some hours. */
-async function fill() {
+/** Creates pipelines in every state, with several hours of runs. */
+async function reportSampleData() {
   const at = (minutes: number) => new Date(Date.now() - minutes * 60_000).toISOString();
   const runs = (sources: string[], good: number) =>
     sources.flatMap((source, index) =>
@@ -169,7 +169,7 @@ async function fill() {
   });
   await server.report(
     'trade',
-    ...weeks('customs', {
+    ...weeksOfRuns('customs', {
       6: { articles_collected: 3, events_extracted: 1, checks: [{ name: 'deduplication', attempts: 40, passes: 12 }] },
       9: { geocoding_successes: 24 },
       14: { geocoding_successes: 33 },
@@ -193,7 +193,7 @@ async function fill() {
   await alerts('ferries', 'RESOLVED');
   const [weather] = await alerts('weather', 'FIRING');
   await server.graphql(
-    `mutation { acknowledgeAlert(id: "${weather?.id}", author: "Ada", note: "the provider is told") { id } }`,
+    `mutation { acknowledgeAlert(id: "${weather?.id}", author: "Ada", note: "reported to the provider") { id } }`,
   );
   await alerts('shop', 'FIRING');
 }

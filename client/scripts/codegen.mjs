@@ -1,14 +1,16 @@
-// Types from ../schema.graphql by GraphQL Code Generator, and the operations as strings. `npm run codegen` writes them;
-// a test compares. The generator's core is used without its command line, which brings some two hundred packages.
+// Generates types and documents from ../schema.graphql with GraphQL Code Generator. `npm run codegen` writes the files; a test
+// fails when they are out of date. The generator's core is used without its command line, which adds some 200 packages.
 import { readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { codegen } from '@graphql-codegen/core';
+import * as typedDocumentNode from '@graphql-codegen/typed-document-node';
 import * as operations from '@graphql-codegen/typescript-operations';
 import { parse, print, stripIgnoredCharacters, visit } from 'graphql';
 
 const root = new URL('../', import.meta.url);
 const read = (path) => readFile(new URL(path, root), 'utf8');
 
+const HEADER = '// Generated from schema.graphql and the operations beside this file: npm run codegen.\n';
 const CONFIG = {
   useTypeImports: true,
   enumsAsTypes: true,
@@ -16,44 +18,39 @@ const CONFIG = {
   skipTypename: true,
   avoidOptionals: { field: true },
   scalars: { DateTime: 'string', Count: 'number', ID: 'string' },
+  documentNodeImport: '@apollo/client#TypedDocumentNode',
 };
 
-/** Each generated file's path and text. */
+/** The path and the text of each generated file. */
 export async function generate() {
   const schema = parse(await read('../schema.graphql'));
   const feed = parse(await read('src/feed/operations.graphql'));
-  const dashboard = parse(
-    await read('dashboard/operations.graphql').catch(() => 'fragment None on Query { __typename }'),
-  );
+  const dashboard = parse(await read('dashboard/operations.graphql'));
   return [
-    ['src/generated/types.ts', await typed(schema, [feed])],
-    ['src/generated/documents.ts', strings(feed)],
-    ...(dashboard.definitions.some((it) => it.kind === 'OperationDefinition')
-      ? [['dashboard/generated.ts', (await typed(schema, [dashboard])) + strings(dashboard)]]
-      : []),
+    ['src/generated/types.ts', await generateWith({ operations }, schema, feed)],
+    ['src/generated/documents.ts', HEADER + documentStrings(feed)],
+    ['dashboard/generated.ts', await generateWith({ operations, typedDocumentNode }, schema, dashboard)],
   ];
 }
 
-async function typed(schema, documents) {
+async function generateWith(pluginMap, schema, document) {
   const text = await codegen({
-    filename: 'types.ts',
+    filename: 'generated.ts',
     schema,
-    documents: documents.map((document, index) => ({ location: `${index}.graphql`, document })),
+    documents: [{ location: 'operations.graphql', document }],
     config: CONFIG,
-    plugins: [{ operations: CONFIG }],
-    pluginMap: { operations },
+    plugins: Object.keys(pluginMap).map((name) => ({ [name]: CONFIG })),
+    pluginMap,
   });
-  return `${HEAD}${text}\n`;
+  return `${HEADER}${text}\n`;
 }
 
-const HEAD = '// Generated from schema.graphql and the operations beside it: npm run codegen.\n';
-
-/** Every operation with the fragments it uses, as short as it can be: it goes over the wire with every subscription. */
-function strings(document) {
+/** Each operation with its fragments as a minified string, which the feed sends with every subscription. */
+function documentStrings(document) {
   const fragments = new Map(
     document.definitions.filter((it) => it.kind === 'FragmentDefinition').map((it) => [it.name.value, it]),
   );
-  let text = HEAD;
+  let text = '';
   for (const operation of document.definitions.filter((it) => it.kind === 'OperationDefinition')) {
     const used = new Set();
     visit(operation, {

@@ -1,14 +1,15 @@
 import { Card, Title } from '@mantine/core';
 import { memo } from 'react';
 import type { FeedSnapshot, PipelineSummary } from '../../src/feed';
-import { count, counted, HEALTH } from '../../src/react/words';
-import { ConnectionPill } from '../parts/connection-pill';
-import { HealthMark } from '../parts/health';
+import { formatCount, HEALTH_LABELS, pluralize } from '../../src/react/format';
+import { ConnectionStatus } from '../components/connection-status';
+import { HealthBadge } from '../components/health-badge';
+import { useDocumentTitle } from '../hooks/use-document-title';
+import { compareHealth, worstHealth } from '../model/health-order';
 import { hrefs } from '../router';
-import { bySeverity, useTitle, worst } from '../title';
 
-/** The most that the server lists. */
-const LISTED = 1000;
+/** The server's limit. */
+const MAX_PIPELINES = 1000;
 
 interface OverviewProps extends Omit<FeedSnapshot<unknown>, 'value'> {
   pipelines: readonly PipelineSummary[];
@@ -17,14 +18,14 @@ interface OverviewProps extends Omit<FeedSnapshot<unknown>, 'value'> {
 
 /** All pipelines, the worst first. */
 export function Overview({ pipelines, connection, receivedAt, refresh }: OverviewProps) {
-  const health = worst(pipelines.map((it) => it.overallStatus));
-  useTitle(
+  const health = worstHealth(pipelines.map((it) => it.overallStatus));
+  useDocumentTitle(
     pipelines.length === 1 ? (pipelines[0]?.key ?? null) : `${pipelines.length} pipelines`,
     health,
     connection.state,
   );
   const sorted = [...pipelines].sort(
-    (a, b) => bySeverity(a.overallStatus, b.overallStatus) || a.key.localeCompare(b.key),
+    (a, b) => compareHealth(a.overallStatus, b.overallStatus) || a.key.localeCompare(b.key),
   );
   return (
     <>
@@ -32,10 +33,10 @@ export function Overview({ pipelines, connection, receivedAt, refresh }: Overvie
         <Title order={1} size="h2">
           Pipelines
         </Title>
-        <ConnectionPill connection={connection} receivedAt={receivedAt} refresh={refresh} />
+        <ConnectionStatus connection={connection} receivedAt={receivedAt} refresh={refresh} />
       </div>
-      {pipelines.length >= LISTED && (
-        <p className="dim">The first {count(LISTED)} pipelines are shown; there may be more.</p>
+      {pipelines.length >= MAX_PIPELINES && (
+        <p className="muted">Showing the first {formatCount(MAX_PIPELINES)} pipelines.</p>
       )}
       <ul className="cards">
         {sorted.map((it) => (
@@ -47,44 +48,44 @@ export function Overview({ pipelines, connection, receivedAt, refresh }: Overvie
 }
 
 const PipelineCard = memo(({ summary: it }: { summary: PipelineSummary }) => (
-  <Card component="li" withBorder padding="md" className="card" data-health={it.overallStatus}>
+  <Card component="li" withBorder padding="md" className="pipeline-card" data-health={it.overallStatus}>
     <div className="heading">
       <Title order={2} size="h4">
-        <a href={hrefs.pipeline(it.key)} className="cover">
+        <a href={hrefs.pipeline(it.key)} className="stretched-link">
           {it.key}
         </a>
       </Title>
-      <HealthMark health={it.overallStatus} />
+      <HealthBadge health={it.overallStatus} />
     </div>
-    <dl className="pairs">
+    <dl className="summary">
       <div>
         <dt>Sources</dt>
         <dd>
-          {count(it.sourcesProcessed)} of {count(it.totalSources)}
+          {formatCount(it.sourcesProcessed)} of {formatCount(it.totalSources)}
         </dd>
       </div>
       <div>
         <dt>Articles</dt>
-        <dd>{count(it.articlesCollected)}</dd>
+        <dd>{formatCount(it.articlesCollected)}</dd>
       </div>
       <div>
         <dt>Events</dt>
-        <dd>{count(it.eventsExtracted)}</dd>
+        <dd>{formatCount(it.eventsExtracted)}</dd>
       </div>
     </dl>
-    <p className="dim troubles">{troublesOf(it)}</p>
+    <p className="muted problems">{describeProblems(it)}</p>
   </Card>
 ));
 
-/** Why it is not healthy, in few words. */
-function troublesOf(it: PipelineSummary): string {
+/** A summary of the problems of a pipeline. */
+function describeProblems(it: PipelineSummary): string {
   const quality = it.dataQualityStatus;
-  const troubles = [
-    it.openAlerts > 0 && counted(it.openAlerts, 'alert'),
-    it.failedSources > 0 && `${count(it.failedSources)} failed`,
-    it.staleSources > 0 && `${count(it.staleSources)} silent`,
-    (quality === 'WARNING' || quality === 'ERROR') && `data quality: ${HEALTH[quality].toLowerCase()}`,
+  const problems = [
+    it.openAlerts > 0 && pluralize(it.openAlerts, 'alert'),
+    it.failedSources > 0 && `${formatCount(it.failedSources)} failed`,
+    it.staleSources > 0 && `${formatCount(it.staleSources)} stale`,
+    (quality === 'WARNING' || quality === 'ERROR') && `data quality: ${HEALTH_LABELS[quality].toLowerCase()}`,
   ].filter(Boolean);
-  return troubles.join(', ') || (it.totalSources > 0 ? 'No trouble' : 'No sources yet');
+  return problems.join(', ') || (it.totalSources > 0 ? 'No problems' : 'No sources yet');
 }
 PipelineCard.displayName = 'PipelineCard';

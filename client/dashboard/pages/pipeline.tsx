@@ -2,50 +2,50 @@ import { Skeleton, Title } from '@mantine/core';
 import { memo, useState } from 'react';
 import type { PipelineStatus } from '../../src/feed';
 import { useStatusFeed } from '../../src/react';
-import { count } from '../../src/react/words';
-import { Checks, namesOf } from '../parts/checks';
-import { ConnectionPill } from '../parts/connection-pill';
-import { Empty } from '../parts/empty';
-import { Figure } from '../parts/figure';
-import { Gone } from '../parts/gone';
-import { HealthMark } from '../parts/health';
-import { later } from '../parts/later';
-import { Notices } from '../parts/notices';
-import { type RunsBySource, SourcesTable } from '../parts/sources-table';
-import { Steps } from '../parts/steps';
+import { formatCount } from '../../src/react/format';
+import { ActiveAlerts } from '../components/active-alerts';
+import { Checks, joinCheckNames } from '../components/checks';
+import { ConnectionStatus } from '../components/connection-status';
+import { EmptyState } from '../components/empty-state';
+import { HealthBadge } from '../components/health-badge';
+import { lazyWithRetry } from '../components/lazy-with-retry';
+import { OfflineBanner } from '../components/offline-banner';
+import { PipelineSteps } from '../components/pipeline-steps';
+import { type RunsBySource, SourcesTable } from '../components/sources-table';
+import { Stat } from '../components/stat';
+import { useDocumentTitle } from '../hooks/use-document-title';
 import { hrefs } from '../router';
-import { useTitle } from '../title';
 
-// The chart and Apollo come after the first view.
-const Trend = later(() => import('../parts/trend'), <Skeleton height={280} radius="md" />);
+// Loads uPlot and Apollo, which are not part of the first view.
+const Trend = lazyWithRetry(() => import('../components/trend'), <Skeleton height={280} radius="md" />);
 
-/** Rendered for its own feed, and not whenever the overview around it changes. */
+/** Memoised: renders for its own feed, not whenever the overview changes. */
 export const Pipeline = memo(({ pipeline, isKiosk }: { pipeline: string; isKiosk: boolean }) => {
   const { status, receivedAt, connection, refresh } = useStatusFeed({ pipeline });
-  useTitle(pipeline, status?.overallStatus ?? null, connection.state);
-  // One that was removed is gone, however much was known of it.
-  if (connection.error?.kind === 'missing') {
-    return <Empty pipeline={pipeline} title={`There is no pipeline “${pipeline}”${status ? ' any more' : ' yet'}`} />;
+  useDocumentTitle(pipeline, status?.overallStatus ?? null, connection.state);
+  // A removed pipeline has no status any more, even if one was shown before.
+  if (connection.error?.kind === 'notFound') {
+    return <EmptyState pipeline={pipeline} title={`Pipeline “${pipeline}” ${status ? 'was removed' : 'not found'}`} />;
   }
   return (
     <>
       <div className="heading">
         <div>
           {!isKiosk && (
-            <a href={hrefs.overview} className="dim">
+            <a href={hrefs.overview} className="muted">
               All pipelines
             </a>
           )}
-          <div className="name">
+          <div className="title-row">
             <Title order={1} size="h2">
               {pipeline}
             </Title>
-            {status && <HealthMark health={status.overallStatus} />}
+            {status && <HealthBadge health={status.overallStatus} />}
           </div>
         </div>
-        <ConnectionPill connection={connection} receivedAt={receivedAt} refresh={isKiosk ? undefined : refresh} />
+        <ConnectionStatus connection={connection} receivedAt={receivedAt} refresh={isKiosk ? undefined : refresh} />
       </div>
-      <Gone connection={connection} receivedAt={receivedAt} hasData={status !== null} retry={refresh} />
+      <OfflineBanner connection={connection} receivedAt={receivedAt} hasData={status !== null} retry={refresh} />
       {status ? <Details status={status} isKiosk={isKiosk} /> : connection.state !== 'disconnected' && <Skeletons />}
     </>
   );
@@ -55,26 +55,26 @@ Pipeline.displayName = 'Pipeline';
 function Details({ status, isKiosk }: { status: PipelineStatus; isKiosk: boolean }) {
   const { scrapingHealth: health } = status;
   const [runs, setRuns] = useState<RunsBySource>(new Map());
-  if (health.totalSources === 0) return <Empty pipeline={status.pipeline} title="No source has reported yet" />;
+  if (health.totalSources === 0) return <EmptyState pipeline={status.pipeline} />;
   return (
     <>
-      <Notices status={status} />
-      <dl className="figures-row">
-        <Figure name="Sources processed" of={`of ${count(health.totalSources)}`}>
-          {count(health.sourcesProcessed)}
-        </Figure>
-        <Figure name="Articles collected">{count(health.articlesCollected)}</Figure>
-        <Figure name="Events extracted">{count(health.eventsExtracted)}</Figure>
-        <Figure name="Failed sources">{count(health.failedSources)}</Figure>
-        <Figure name="Silent sources">{count(health.staleSources)}</Figure>
+      <ActiveAlerts status={status} />
+      <dl className="stats">
+        <Stat name="Sources processed" detail={`of ${formatCount(health.totalSources)}`}>
+          {formatCount(health.sourcesProcessed)}
+        </Stat>
+        <Stat name="Articles collected">{formatCount(health.articlesCollected)}</Stat>
+        <Stat name="Events extracted">{formatCount(health.eventsExtracted)}</Stat>
+        <Stat name="Failed sources">{formatCount(health.failedSources)}</Stat>
+        <Stat name="Stale sources">{formatCount(health.staleSources)}</Stat>
       </dl>
-      <Steps steps={status.steps} />
+      <PipelineSteps steps={status.steps} />
       <Checks status={status} />
       <Trend
         pipeline={status.pipeline}
         revision={status.revision}
         timestamp={status.timestamp}
-        checks={namesOf(status.dataQuality.checks)}
+        checks={joinCheckNames(status.dataQuality.checks)}
         isKiosk={isKiosk}
         onRuns={setRuns}
       />

@@ -2,40 +2,42 @@ import { useQuery } from '@apollo/client/react';
 import { Button, Table, Title } from '@mantine/core';
 import { useState } from 'react';
 import { useStatusFeed } from '../../src/react';
-import { count, counted, duration, percent } from '../../src/react/words';
-import { client, RUNS_OF_SOURCE } from '../apollo';
-import type { RunsOfSourceQuery } from '../generated';
-import { namesOf } from '../parts/checks';
-import { ConnectionPill } from '../parts/connection-pill';
-import { Gone } from '../parts/gone';
-import { HealthMark } from '../parts/health';
-import { History } from '../parts/history';
-import { moment } from '../parts/moment';
-import { SpanChoice } from '../parts/span-choice';
-import type { Span } from '../parts/spans';
+import { formatCount, formatDuration, formatPercent, pluralize } from '../../src/react/format';
+import { client } from '../apollo-client';
+import { joinCheckNames } from '../components/checks';
+import { ConnectionStatus } from '../components/connection-status';
+import { HealthBadge } from '../components/health-badge';
+import { History } from '../components/history';
+import { OfflineBanner } from '../components/offline-banner';
+import { TimeRangePicker } from '../components/time-range-picker';
+import { SourceRunsDocument, type SourceRunsQuery } from '../generated';
+import { useDocumentTitle } from '../hooks/use-document-title';
+import { formatTime } from '../model/format-time';
+import type { TimeRange } from '../model/time-ranges';
 import { hrefs } from '../router';
-import { useTitle } from '../title';
 
-type Run = RunsOfSourceQuery['sourceRuns']['nodes'][number];
+type Run = SourceRunsQuery['sourceRuns']['nodes'][number];
 
-const PAGE = 50;
-const SPANS: readonly Span[] = ['24 h', '7 d', '90 d'];
-const STATE = { RUNNING: 'PENDING', OK: 'HEALTHY', FAILED: 'ERROR', ABORTED: 'WARNING', LOST: 'ERROR' } as const;
+const PAGE_SIZE = 50;
+const TIME_RANGES: readonly TimeRange[] = ['24 h', '7 d', '90 d'];
+const STATE_HEALTH = { RUNNING: 'PENDING', OK: 'HEALTHY', FAILED: 'ERROR', ABORTED: 'WARNING', LOST: 'ERROR' } as const;
 
-/** One source: its runs, and what went wrong in them. */
+const STATE_LABELS = { RUNNING: 'Running', OK: 'OK', FAILED: 'Failed', ABORTED: 'Aborted', LOST: 'Lost' } as const;
+
+/** One source: its history and its runs with their errors. */
 export default function Source({ pipeline, source }: { pipeline: string; source: string }) {
   const { status, receivedAt, connection, refresh } = useStatusFeed({ pipeline });
-  const mine = status?.scrapingHealth.sources.find((it) => it.source === source);
-  useTitle(`${source} · ${pipeline}`, mine?.status ?? null, connection.state);
-  const { data, error, fetchMore, refetch } = useQuery(RUNS_OF_SOURCE, {
+  const sourceStatus = status?.scrapingHealth.sources.find((it) => it.source === source);
+  useDocumentTitle(`${source} · ${pipeline}`, sourceStatus?.status ?? null, connection.state);
+  const { data, error, fetchMore, refetch } = useQuery(SourceRunsDocument, {
     client,
-    variables: { pipeline, source, first: PAGE },
+    variables: { pipeline, source, first: PAGE_SIZE },
     fetchPolicy: 'cache-and-network',
   });
   const [isLoading, setLoading] = useState(false);
-  const [span, setSpan] = useState<Span>('24 h');
+  const [timeRange, setTimeRange] = useState<TimeRange>('24 h');
   const runs = data?.sourceRuns.nodes ?? [];
-  const more = async () => {
+  const loadMore = async () => {
     setLoading(true);
     await fetchMore({ variables: { after: data?.sourceRuns.pageInfo.endCursor ?? null } }).catch(() => {});
     setLoading(false);
@@ -45,40 +47,40 @@ export default function Source({ pipeline, source }: { pipeline: string; source:
     <>
       <div className="heading">
         <div>
-          <a href={hrefs.pipeline(pipeline)} className="dim">
+          <a href={hrefs.pipeline(pipeline)} className="muted">
             {pipeline}
           </a>
-          <div className="name">
+          <div className="title-row">
             <Title order={1} size="h2">
               {source}
             </Title>
-            {mine && <HealthMark health={mine.status} />}
+            {sourceStatus && <HealthBadge health={sourceStatus.status} />}
           </div>
-          {mine && (
-            <p className="dim figures">
-              {counted(mine.runs, 'run')} in the window, {percent(mine.successRate)} succeeded
-              {mine.stale && '; silent for too long'}
+          {sourceStatus && (
+            <p className="muted numeric">
+              {pluralize(sourceStatus.runs, 'run')} in the window, {formatPercent(sourceStatus.successRate)} succeeded
+              {sourceStatus.stale && '; stale'}
             </p>
           )}
         </div>
-        <ConnectionPill connection={connection} receivedAt={receivedAt} refresh={onRefresh} />
+        <ConnectionStatus connection={connection} receivedAt={receivedAt} refresh={onRefresh} />
       </div>
-      <Gone connection={connection} receivedAt={receivedAt} hasData={status !== null} />
-      {error && !data && <p role="alert">The runs could not be loaded: {error.message}</p>}
-      {data && runs.length === 0 && <p>No run of this source is known.</p>}
+      <OfflineBanner connection={connection} receivedAt={receivedAt} hasData={status !== null} />
+      {error && !data && <p role="alert">Failed to load the runs: {error.message}</p>}
+      {data && runs.length === 0 && <p>No runs of this source yet.</p>}
       {status && (
         <section aria-labelledby="history">
           <div className="heading">
             <Title order={2} size="h4" id="history">
               History
             </Title>
-            <SpanChoice spans={SPANS} chosen={span} onChoose={setSpan} />
+            <TimeRangePicker options={TIME_RANGES} selected={timeRange} onSelect={setTimeRange} />
           </div>
           <History
             pipeline={pipeline}
             source={source}
-            span={span}
-            checks={namesOf(status.dataQuality.checks)}
+            timeRange={timeRange}
+            checks={joinCheckNames(status.dataQuality.checks)}
             revision={status.revision}
           />
         </section>
@@ -88,9 +90,9 @@ export default function Source({ pipeline, source }: { pipeline: string; source:
           Runs
         </Title>
       )}
-      {runs.length > 0 && <Runs runs={runs} />}
+      {runs.length > 0 && <RunsTable runs={runs} />}
       {data?.sourceRuns.pageInfo.hasNextPage && (
-        <Button variant="default" onClick={more} loading={isLoading}>
+        <Button variant="default" onClick={loadMore} loading={isLoading}>
           Show older runs
         </Button>
       )}
@@ -98,17 +100,17 @@ export default function Source({ pipeline, source }: { pipeline: string; source:
   );
 }
 
-function Runs({ runs }: { runs: readonly Run[] }) {
+function RunsTable({ runs }: { runs: readonly Run[] }) {
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
-    <section className="scroll" tabIndex={0} aria-label="Runs">
-      <Table className="sources">
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable element must be reachable by keyboard
+    <section className="scroll-x" tabIndex={0} aria-label="Runs table">
+      <Table className="data-table">
         <Table.Thead>
           <Table.Tr>
             <Table.Th>Finished</Table.Th>
             <Table.Th>State</Table.Th>
             <Table.Th>Error</Table.Th>
-            <Table.Th>Took</Table.Th>
+            <Table.Th>Duration</Table.Th>
             <Table.Th>Articles</Table.Th>
             <Table.Th>Events</Table.Th>
             <Table.Th>Geocoding</Table.Th>
@@ -118,21 +120,21 @@ function Runs({ runs }: { runs: readonly Run[] }) {
         <Table.Tbody>
           {runs.map((run) => (
             <Table.Tr key={run.id}>
-              <Table.Td className="figures">
-                <span className="whole">{run.finishedAt ? moment(run.finishedAt, 'second') : '–'}</span>{' '}
-                {run.backfill && <span className="dim">reported late</span>}
+              <Table.Td className="numeric">
+                <span className="nowrap">{run.finishedAt ? formatTime(run.finishedAt, 'second') : '–'}</span>{' '}
+                {run.backfill && <span className="muted">backfill</span>}
               </Table.Td>
               <Table.Td>
-                <span className="health" data-health={STATE[run.state]}>
-                  <span>{run.state.toLowerCase()}</span>
+                <span className="health" data-health={STATE_HEALTH[run.state]}>
+                  <span>{STATE_LABELS[run.state]}</span>
                 </span>
               </Table.Td>
               <Table.Td className="error">{run.error ?? ''}</Table.Td>
-              <Table.Td className="figures">{took(run)}</Table.Td>
-              <Table.Td className="figures">{known(run.articlesCollected)}</Table.Td>
-              <Table.Td className="figures">{known(run.eventsExtracted)}</Table.Td>
-              <Table.Td className="figures">{outOf(run.geocodingSuccesses, run.geocodingAttempts)}</Table.Td>
-              <Table.Td className="figures">{outOf(run.validationPasses, run.validationAttempts)}</Table.Td>
+              <Table.Td className="numeric">{runDuration(run)}</Table.Td>
+              <Table.Td className="numeric">{formatOptional(run.articlesCollected)}</Table.Td>
+              <Table.Td className="numeric">{formatOptional(run.eventsExtracted)}</Table.Td>
+              <Table.Td className="numeric">{formatRatio(run.geocodingSuccesses, run.geocodingAttempts)}</Table.Td>
+              <Table.Td className="numeric">{formatRatio(run.validationPasses, run.validationAttempts)}</Table.Td>
             </Table.Tr>
           ))}
         </Table.Tbody>
@@ -141,15 +143,15 @@ function Runs({ runs }: { runs: readonly Run[] }) {
   );
 }
 
-function known(value: number | null): string {
-  return value === null ? '–' : count(value);
+function formatOptional(value: number | null): string {
+  return value === null ? '–' : formatCount(value);
 }
 
-function outOf(good: number | null, all: number | null): string {
-  return all === null ? '–' : `${count(good ?? 0)} of ${count(all)}`;
+function formatRatio(successes: number | null, attempts: number | null): string {
+  return attempts === null ? '–' : `${formatCount(successes ?? 0)} of ${formatCount(attempts)}`;
 }
 
-function took({ startedAt, finishedAt }: Run): string {
+function runDuration({ startedAt, finishedAt }: Run): string {
   if (!startedAt || !finishedAt) return '–';
-  return duration(Math.round((Date.parse(finishedAt) - Date.parse(startedAt)) / 1_000));
+  return formatDuration(Math.round((Date.parse(finishedAt) - Date.parse(startedAt)) / 1_000));
 }

@@ -1,15 +1,14 @@
-import { live, type State, TRIES } from './machine';
+import { liveRank, MAX_ATTEMPTS, type State } from './machine';
 import type { Problem } from './problem';
 
-/** Where the data comes from, in the order of preference. */
+/** Where the data comes from, in order of preference. */
 export type TransportName = 'websocket' | 'sse' | 'polling';
 
-/** How the feed is connected. */
 export interface Connection {
   readonly state: TransportName | 'reconnecting' | 'disconnected';
-  /** The state in people's words. */
+  /** The state as a label for users. */
   readonly label: string;
-  /** What went wrong last, while it still matters. */
+  /** The last problem, until it no longer matters. */
   readonly error: Problem | null;
 }
 
@@ -21,16 +20,15 @@ const LABELS: Record<Connection['state'], string> = {
   disconnected: 'Disconnected',
 };
 
-/** The machine's state as people see it. */
-export function connectionOf(state: State, streams: readonly TransportName[]): Connection {
-  const current = stateOf(state, streams);
+export function describeConnection(state: State, streams: readonly TransportName[]): Connection {
+  const current = connectionState(state, streams);
   return { state: current, label: LABELS[current], error: state.error };
 }
 
-function stateOf(state: State, streams: readonly TransportName[]): Connection['state'] {
-  const delivering = streams[live(state)];
-  if (delivering) return delivering;
+function connectionState(state: State, streams: readonly TransportName[]): Connection['state'] {
+  const liveStream = streams[liveRank(state)];
+  if (liveStream) return liveStream;
   if (state.phase === 'stopped' || state.phase === 'closed') return 'disconnected';
-  if (state.target === streams.length && state.isPollGood) return 'polling';
-  return state.pollFailures >= TRIES || !state.isOnline ? 'disconnected' : 'reconnecting';
+  if (state.target === streams.length && state.lastPollSucceeded) return 'polling';
+  return state.failedPolls >= MAX_ATTEMPTS || !state.isOnline ? 'disconnected' : 'reconnecting';
 }

@@ -1,25 +1,31 @@
 import type { TransportName } from './connection';
 import { createFeed, type Feed, type FeedOptions } from './feed';
-import { type Operation, overview, type PipelineStatus, type PipelineSummary, statusOf } from './operation';
+import {
+  type Operation,
+  overviewOperation,
+  type PipelineStatus,
+  type PipelineSummary,
+  statusOperation,
+} from './operation';
 import type { Poll, Transport } from './transport';
 import { eventStream } from './transports/event-stream';
-import { plainPolling, plainSocket, plainStreams, read, routes } from './transports/plain';
+import { distinctConnections, singleConnection } from './transports/graphql-sse';
 import { polling } from './transports/polling';
-import { distinct, single } from './transports/sse';
+import { restEventStreams, restOperation, restPolling, restRoutes, restWebSocket } from './transports/rest';
 import { websocket } from './transports/websocket';
 
 export interface ServerOptions extends FeedOptions {
   /**
-   * The server's http(s) address, with its path when a proxy gives it one.
-   * @default the page's own origin
+   * The server's http(s) URL, including the path prefix of a proxy.
+   * @default the origin of the page
    */
   url?: string | undefined;
   /**
-   * The streams that may be used; polling is always there.
+   * The streams that may be used. Polling is always available.
    * @default ['websocket', 'sse']
    */
   transports?: readonly TransportName[] | undefined;
-  /** Where there is no global WebSocket (Node before 22): the class of npm `ws`. */
+  /** The `WebSocket` class of npm `ws`, where there is no global one (Node.js before 22). */
   webSocketImpl?: unknown;
 }
 
@@ -27,57 +33,51 @@ export interface StatusFeedOptions extends ServerOptions {
   /** @default 'default' */
   pipeline?: string | undefined;
   /**
-   * `worst`: the 50 worst sources are listed; `all`: all are.
+   * `worst` lists the 50 worst sources; `all` lists every source.
    * @default 'worst'
    */
   sources?: 'worst' | 'all' | undefined;
   /**
-   * `plain`: the plain routes, where a proxy lets no GraphQL through. The value is the same.
+   * `rest` uses the REST routes, for networks that block GraphQL. The value has the same type.
    * @default 'graphql'
    */
-  format?: 'graphql' | 'plain' | undefined;
+  api?: 'graphql' | 'rest' | undefined;
 }
 
-/** The status of a pipeline, kept the newest there is. */
+/** A feed of one pipeline's status. */
 export function createStatusFeed(options: StatusFeedOptions = {}): Feed<PipelineStatus> {
-  const { pipeline = 'default', sources = 'worst', format } = options;
-  const operation = statusOf(pipeline, sources === 'all');
-  if (format !== 'plain') return overGraphql(options, operation);
-  const { poll, stream, socket } = routes(address(options), pipeline, sources === 'all');
-  const plain: Operation<PipelineStatus> = {
-    ...operation,
-    key: stream,
-    subscription: stream,
-    variables: {},
-    pick: read,
-  };
+  const { pipeline = 'default', sources = 'worst', api } = options;
+  if (api !== 'rest') return createGraphqlFeed(options, statusOperation(pipeline, sources === 'all'));
+  const base = baseUrl(options);
+  const routes = restRoutes(base, pipeline, sources === 'all');
+  const operation = restOperation(routes.stream);
   return create(
     options,
-    plain,
-    [plainSocket(socket, options.webSocketImpl), eventStream(address(options), plain, plainStreams, false)],
-    plainPolling(poll),
+    operation,
+    [restWebSocket(routes.socket, options.webSocketImpl), eventStream(base, operation, restEventStreams, false)],
+    restPolling(routes.poll),
   );
 }
 
-/** All pipelines with the worst of each. */
+/** A feed of all pipelines in short. */
 export function createOverviewFeed(options: ServerOptions = {}): Feed<readonly PipelineSummary[]> {
-  return overGraphql(options, overview);
+  return createGraphqlFeed(options, overviewOperation);
 }
 
-function overGraphql<T>(options: ServerOptions, operation: Operation<T>): Feed<T> {
-  const url = `${address(options)}/graphql`;
-  const socket = websocket(url, operation, options.webSocketImpl);
-  const connect = (token: string | null, alive: () => void, isShared: boolean) =>
-    (isShared ? single : distinct)(url, token, alive);
-  const events = eventStream(url, operation, connect, true);
-  return create(options, operation, [socket, events], polling(url, operation));
+function createGraphqlFeed<T>(options: ServerOptions, operation: Operation<T>): Feed<T> {
+  const url = `${baseUrl(options)}/graphql`;
+  const connect = (token: string | null, onActivity: () => void, isShared: boolean) =>
+    (isShared ? singleConnection : distinctConnections)(url, token, onActivity);
+  const streams = [websocket(url, operation, options.webSocketImpl), eventStream(url, operation, connect, true)];
+  return create(options, operation, streams, polling(url, operation));
 }
 
-function create<T>(options: ServerOptions, operation: Operation<T>, all: Transport<T>[], poll: Poll<T>): Feed<T> {
+function create<T>(options: ServerOptions, operation: Operation<T>, streams: Transport<T>[], poll: Poll<T>): Feed<T> {
   const { transports } = options;
-  return createFeed(operation, transports ? all.filter(({ name }) => transports.includes(name)) : all, poll, options);
+  const allowed = transports ? streams.filter(({ name }) => transports.includes(name)) : streams;
+  return createFeed(operation, allowed, poll, options);
 }
 
-function address({ url = globalThis.location?.origin ?? '' }: ServerOptions): string {
+function baseUrl({ url = globalThis.location?.origin ?? '' }: ServerOptions): string {
   return url.replace(/\/+$/, '');
 }

@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { status } from '../../test/samples';
+import { status } from '../../test/status-fixture';
+import { compare } from './compare';
 import { createFeed, type FeedOptions } from './feed';
-import { compare } from './newer';
 import type { PipelineStatus } from './operation';
 import { FeedError, problem } from './problem';
-import type { Asked, Poll, Sink, Transport } from './transport';
+import type { Poll, Sink, SubscriptionRequest, Transport } from './transport';
 
 /** A transport whose links the test plays. */
 function fake(name: 'websocket' | 'sse') {
@@ -13,23 +13,32 @@ function fake(name: 'websocket' | 'sse') {
     token: string | null;
     isClosed: boolean;
     aborted: boolean;
+    newest: string | undefined;
     pings: number;
-    beside: { asked: Asked; sink: Sink<Record<string, unknown>>; isClosed: boolean }[];
+    sideLinks: { request: SubscriptionRequest; sink: Sink<Record<string, unknown>>; isClosed: boolean }[];
   }[] = [];
   const transport: Transport<PipelineStatus> = {
     name,
-    pings: name === 'websocket',
-    quiet: 0,
-    open(sink, token) {
-      const link: (typeof links)[number] = { sink, token, isClosed: false, aborted: false, pings: 0, beside: [] };
+    supportsPing: name === 'websocket',
+    heartbeatTimeout: 0,
+    open(sink, token, newest) {
+      const link: (typeof links)[number] = {
+        sink,
+        token,
+        newest: newest?.revision,
+        isClosed: false,
+        aborted: false,
+        pings: 0,
+        sideLinks: [],
+      };
       links.push(link);
       return {
-        also(asked, sink) {
-          const other = { asked, sink, isClosed: false };
-          link.beside.push(other);
+        subscribe(request, sink) {
+          const sideLink = { request, sink, isClosed: false };
+          link.sideLinks.push(sideLink);
           return {
             close() {
-              other.isClosed = true;
+              sideLink.isClosed = true;
             },
           };
         },
@@ -46,7 +55,7 @@ function fake(name: 'websocket' | 'sse') {
 }
 
 const at = (revision: string, second = 45) => status({ revision, timestamp: `2026-01-28T15:30:${second}Z` });
-/** Lets promises settle without time passing. */
+/** Lets promises settle without advancing the clock. */
 const settle = () => vi.advanceTimersByTimeAsync(0);
 
 function setUp(options: FeedOptions = {}) {
@@ -68,23 +77,23 @@ afterEach(() => {
 });
 
 describe('listening', () => {
-  it('connects for the first listener, once, and rests after the last', async () => {
+  it('connects once for the first listener and disconnects after the last is removed', async () => {
     const { socket, feed, listen } = setUp();
     expect(socket.links).toHaveLength(0);
-    const [leave, other] = [listen(), listen()];
+    const [removeFirst, removeSecond] = [listen(), listen()];
     await settle();
     expect(socket.links).toHaveLength(1);
-    leave();
-    leave();
+    removeFirst();
+    removeFirst();
     await vi.advanceTimersByTimeAsync(1_400);
     expect(socket.last().isClosed).toBe(false);
-    other();
+    removeSecond();
     await vi.advanceTimersByTimeAsync(1_000);
     expect(socket.last().isClosed).toBe(true);
     expect(vi.getTimerCount()).toBe(0);
     feed.close();
   });
-  it('a listener that leaves and comes back at once keeps the connection', async () => {
+  it('keeps the connection when the only listener is replaced at once', async () => {
     const { socket, listen } = setUp();
     listen()();
     listen();
@@ -92,17 +101,17 @@ describe('listening', () => {
     expect(socket.links).toHaveLength(1);
     expect(socket.last().isClosed).toBe(false);
   });
-  it('the snapshot is the same until something changes', async () => {
+  it('the snapshot is the same object until something changes', async () => {
     const { socket, feed, listen } = setUp();
     listen();
     await settle();
     socket.last().sink.data(at('5'));
     const before = feed.getSnapshot();
-    socket.last().sink.alive();
+    socket.last().sink.activity();
     expect(feed.getSnapshot()).toBe(before);
     expect(before.receivedAt).toBe(1_000_000);
   });
-  it('closed for good, it leaves nothing and refuses', async () => {
+  it('a closed feed has no timers or links and rejects refresh', async () => {
     const { socket, feed, listen, label } = setUp();
     listen();
     await settle();
@@ -114,8 +123,8 @@ describe('listening', () => {
   });
 });
 
-describe('what is shown', () => {
-  it('never an older revision or timestamp, by whatever way it comes', async () => {
+describe('the value', () => {
+  it('is never replaced by an older revision or timestamp, on any transport', async () => {
     const { socket, poll, feed, seen, listen } = setUp();
     listen();
     await settle();
@@ -126,7 +135,7 @@ describe('what is shown', () => {
     expect(feed.getSnapshot().value).toEqual(at('10', 46));
     expect(seen.filter(Boolean).map(Number)).toEqual([...seen.filter(Boolean).map(Number)].sort((a, b) => a - b));
   });
-  it('an answer that is the same is fresh', async () => {
+  it('is confirmed by an unchanged poll', async () => {
     const { socket, poll, feed, listen } = setUp();
     listen();
     await settle();
@@ -136,7 +145,7 @@ describe('what is shown', () => {
     expect((await feed.refresh()).revision).toBe('5');
     expect(feed.getSnapshot().receivedAt).toBe(1_002_000);
   });
-  it('falls from transport to transport with data flowing, and returns', async () => {
+  it('keeps arriving while the feed falls back to polling and returns', async () => {
     const { socket, events, poll, feed, listen, label } = setUp();
     let revision = 100;
     poll.mockImplementation(async () => at(String(revision++)));
@@ -168,7 +177,21 @@ describe('what is shown', () => {
     await vi.advanceTimersByTimeAsync(9_000);
     expect(poll.mock.calls.length).toBe(polls);
   });
-  it('keeps the last value when the server is gone', async () => {
+  it('tells every new link and poll the newest revision, without reopening links for it', async () => {
+    const { socket, poll, feed, listen } = setUp();
+    listen();
+    await settle();
+    expect(socket.last().newest).toBeUndefined();
+    for (const revision of ['5', '6', '7']) socket.last().sink.data(at(revision));
+    expect(socket.links).toHaveLength(1);
+    await feed.refresh();
+    expect(poll.mock.lastCall?.[2]?.revision).toBe('7');
+
+    socket.last().sink.closed(problem('network', 'broke'));
+    await vi.advanceTimersByTimeAsync(1_100);
+    expect(socket.links.map((link) => link.newest)).toEqual([undefined, '7']);
+  });
+  it('is kept when the server is unreachable', async () => {
     const { socket, poll, feed, listen, label } = setUp();
     listen();
     await settle();
@@ -183,7 +206,7 @@ describe('what is shown', () => {
     expect(feed.getSnapshot().value?.revision).toBe('5');
     expect(feed.getSnapshot().receivedAt).toBe(1_000_000);
   });
-  it('gives up a socket that is open and silent', async () => {
+  it('a socket that is open but silent is given up', async () => {
     const { socket, listen } = setUp();
     listen();
     await settle();
@@ -196,20 +219,20 @@ describe('what is shown', () => {
 });
 
 describe('refresh', () => {
-  it('works before anybody listens', async () => {
+  it('works without listeners', async () => {
     const { feed } = setUp();
     expect((await feed.refresh()).revision).toBe('1');
     expect(feed.getSnapshot().value?.revision).toBe('1');
   });
-  it('is one poll for all who ask at a time, and says why it failed', async () => {
+  it('concurrent calls share one poll and its error', async () => {
     const { feed, poll } = setUp();
-    poll.mockRejectedValueOnce(new FeedError(problem('missing', 'none', 404)));
+    poll.mockRejectedValueOnce(new FeedError(problem('notFound', 'none', 404)));
     const [first, second] = [feed.refresh(), feed.refresh()];
-    await expect(first).rejects.toMatchObject({ problem: { kind: 'missing' } });
+    await expect(first).rejects.toMatchObject({ problem: { kind: 'notFound' } });
     await expect(second).rejects.toBeInstanceOf(FeedError);
     expect(poll).toHaveBeenCalledTimes(1);
   });
-  it('gives up a server that does not answer', async () => {
+  it('times out when the server does not respond', async () => {
     const { feed, poll } = setUp();
     poll.mockImplementation(
       (_, signal) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('late')))),
@@ -221,18 +244,18 @@ describe('refresh', () => {
 });
 
 describe('tokens', () => {
-  it('go with every link and poll', async () => {
+  it('are sent with every link and poll', async () => {
     const { socket, poll, feed, listen } = setUp({ token: 'secret' });
     listen();
     await feed.refresh();
     expect([socket.last().token, poll.mock.lastCall?.[0]]).toEqual(['secret', 'secret']);
   });
-  it('the provider is asked again when the server refuses, and not otherwise', async () => {
-    const token = vi.fn(async (again: boolean) => (again ? 'new' : 'old'));
+  it('the provider is called again only after the server rejected a token', async () => {
+    const token = vi.fn(async (wasRejected: boolean) => (wasRejected ? 'new' : 'old'));
     const { socket, listen } = setUp({ token });
     listen();
     await settle();
-    socket.last().sink.closed(problem('refused', 'no', 4403));
+    socket.last().sink.closed(problem('unauthorized', 'no', 4403));
     await vi.advanceTimersByTimeAsync(10);
     expect(socket.links.map((link) => link.token)).toEqual(['old', 'new']);
     socket.last().sink.closed(problem('network', 'broke'));
@@ -240,7 +263,7 @@ describe('tokens', () => {
     expect(socket.links.map((link) => link.token)).toEqual(['old', 'new', 'new']);
     expect(token).toHaveBeenCalledTimes(2);
   });
-  it('a provider that fails is asked again later', async () => {
+  it('a provider that throws is called again later', async () => {
     const token = vi.fn(async () => 'good');
     token.mockRejectedValueOnce(new Error('no session'));
     const { socket, feed, listen } = setUp({ token });
@@ -250,86 +273,86 @@ describe('tokens', () => {
     await vi.advanceTimersByTimeAsync(1_100);
     expect(socket.last().token).toBe('good');
   });
-  it('without a provider a refusal ends it', async () => {
+  it('without a provider a rejected token stops the feed', async () => {
     const { socket, listen, label, feed } = setUp({ token: 'bad' });
     listen();
     await settle();
-    socket.last().sink.closed(problem('refused', 'Forbidden', 4403));
+    socket.last().sink.closed(problem('unauthorized', 'Forbidden', 4403));
     expect([label(), feed.getSnapshot().connection.error?.code]).toEqual(['Disconnected', 4403]);
     await vi.advanceTimersByTimeAsync(600_000);
     expect(socket.links).toHaveLength(1);
   });
 });
 
-describe('what is followed beside', () => {
-  function follow({ feed }: ReturnType<typeof setUp>) {
-    const told: (string | boolean)[] = [];
+describe('side subscriptions', () => {
+  function subscribeAlso({ feed }: ReturnType<typeof setUp>) {
+    const calls: (string | boolean)[] = [];
     let last: string | null = null;
-    const end = feed.follow<{ step: string }>({
-      subscription: 'subscription { step }',
+    const end = feed.subscribeAlso<{ event: string }>({
+      query: 'subscription { event }',
       variables: () => ({ since: last }),
-      data({ step }) {
-        last = step;
-        told.push(step);
+      onData({ event }) {
+        last = event;
+        calls.push(event);
       },
-      running: (isRunning) => told.push(isRunning),
+      onActive: (isActive) => calls.push(isActive),
     });
-    return { told, end };
+    return { calls, end };
   }
 
-  it('runs on the stream that delivers, and after another from where it was', async () => {
+  it('runs on the live stream and resumes on the next one after its last event', async () => {
     const setting = setUp();
     const { socket, listen } = setting;
-    const { told } = follow(setting);
+    const { calls } = subscribeAlso(setting);
     listen();
     await settle();
-    expect(socket.last().beside).toEqual([]);
+    expect(socket.last().sideLinks).toEqual([]);
     socket.last().sink.data(at('1'));
-    expect(socket.last().beside.map((it) => it.asked.variables)).toEqual([{ since: null }]);
-    socket.last().beside[0]?.sink.data({ step: '7' });
-    expect(told).toEqual([false, true, '7']);
+    expect(socket.last().sideLinks.map((it) => it.request.variables)).toEqual([{ since: null }]);
+    socket.last().sideLinks[0]?.sink.data({ event: '7' });
+    expect(calls).toEqual([false, true, '7']);
     socket.last().sink.data(at('2'));
-    expect(socket.last().beside).toHaveLength(1);
+    expect(socket.last().sideLinks).toHaveLength(1);
 
     socket.last().sink.closed(problem('network', 'gone'));
-    expect(told.at(-1)).toBe(false);
-    expect(socket.links[0]?.beside[0]?.isClosed).toBe(true);
+    expect(calls.at(-1)).toBe(false);
+    expect(socket.links[0]?.sideLinks[0]?.isClosed).toBe(true);
     await vi.advanceTimersByTimeAsync(1_000);
     socket.last().sink.data(at('3'));
-    expect(socket.last().beside.map((it) => it.asked.variables)).toEqual([{ since: '7' }]);
-    expect(told.at(-1)).toBe(true);
+    expect(socket.last().sideLinks.map((it) => it.request.variables)).toEqual([{ since: '7' }]);
+    expect(calls.at(-1)).toBe(true);
   });
-  it('begun while the feed is live runs at once, and ends when it is wanted no more', async () => {
+  it('starts at once on a live feed and ends when unsubscribed', async () => {
     const setting = setUp();
     const { socket, listen } = setting;
     listen();
     await settle();
     socket.last().sink.data(at('1'));
-    const { told, end } = follow(setting);
-    expect(told).toEqual([true]);
+    const { calls, end } = subscribeAlso(setting);
+    expect(calls).toEqual([true]);
     end();
-    expect(socket.last().beside.map((it) => it.isClosed)).toEqual([true]);
+    expect(socket.last().sideLinks.map((it) => it.isClosed)).toEqual([true]);
     socket.last().sink.closed(problem('network', 'gone'));
-    expect(told).toEqual([true]);
+    expect(calls).toEqual([true]);
   });
-  it('says so when the server ends it alone', async () => {
+  it('becomes inactive when the server ends it alone', async () => {
     const setting = setUp();
     const { socket, listen, label } = setting;
-    const { told } = follow(setting);
+    const { calls } = subscribeAlso(setting);
     listen();
     await settle();
     socket.last().sink.data(at('1'));
-    socket.last().beside[0]?.sink.closed(problem('network', 'too slow'));
-    expect([told.at(-1), label()]).toEqual([false, 'Real-time updates']);
+    socket.last().sideLinks[0]?.sink.closed(problem('network', 'too slow'));
+    expect([calls.at(-1), label()]).toEqual([false, 'Real-time updates']);
   });
   it('ends with the feed', async () => {
     const setting = setUp();
     const { socket, feed, listen } = setting;
-    const { told } = follow(setting);
+    const { calls } = subscribeAlso(setting);
     listen();
     await settle();
     socket.last().sink.data(at('1'));
     feed.close();
-    expect([told.at(-1), socket.last().beside[0]?.isClosed]).toEqual([false, true]);
+    expect([calls.at(-1), socket.last().sideLinks[0]?.isClosed]).toEqual([false, true]);
   });
 });

@@ -1,24 +1,24 @@
-import { type Connection, connectionOf } from './connection';
-import { begin, type Event, live, type Settings, step } from './machine';
+import { type Connection, describeConnection } from './connection';
+import { type FeedEvent, initialState, liveRank, type Settings, step } from './machine';
 import type { Operation } from './operation';
-import { FeedError, ofError, type Problem, problem } from './problem';
+import { FeedError, type Problem, problem, problemFromError } from './problem';
 import type { Link, Poll, Transport } from './transport';
 
-/** What a feed knows. The same object until something changes. */
+/** The state of a feed. The same object until something changes. */
 export interface FeedSnapshot<T> {
-  /** The newest value; null before the first. It stays when the connection goes. */
+  /** The newest value; null before the first. It is kept when the connection is lost. */
   readonly value: T | null;
-  /** When this machine last heard that the value is the newest: milliseconds since 1970. */
+  /** When the server last confirmed the value, by this machine's clock: milliseconds since 1970. */
   readonly receivedAt: number | null;
   readonly connection: Connection;
 }
 
-/** A token, or who gives one. It is asked again when the server refuses the last, with `again`. */
+/** A token, or a function that returns one. It is called again after the server rejected a token, with `wasRejected`. */
 export type TokenProvider =
   | string
-  | ((again: boolean) => string | null | undefined | Promise<string | null | undefined>);
+  | ((wasRejected: boolean) => string | null | undefined | Promise<string | null | undefined>);
 
-/** Time and chance, so that tests can have their own. */
+/** Clock, timers and randomness, replaceable in tests. */
 export interface Environment {
   now(): number;
   random(): number;
@@ -27,221 +27,223 @@ export interface Environment {
 }
 
 export interface FeedOptions {
-  /** For the server's `Authorization: Bearer`. */
+  /** Sent as `Authorization: Bearer`. */
   token?: TokenProvider | undefined;
-  /** Is told what happens, for support. */
-  log?: ((what: string, detail?: unknown) => void) | undefined;
+  /** Called on every change of the connection, for support. */
+  log?: ((message: string, detail?: unknown) => void) | undefined;
   /**
-   * How often the server speaks without a change, in milliseconds: how often to poll, and a stream silent for three is dead.
+   * How often the server sends a message when nothing changes, in milliseconds. The feed polls this often, and gives up a
+   * stream after three intervals of silence.
    * @default 5000
    */
   interval?: number | undefined;
   environment?: Environment | undefined;
 }
 
-/** A value that is kept the newest there is. It connects for its first listener, and rests a second after the last has gone. */
+/** A value that is kept up to date. It connects for its first listener, and disconnects 1 s after the last is removed. */
 export interface Feed<T> {
-  /** @returns a function that ends it */
+  /** @returns a function that removes the listener */
   subscribe(listener: () => void): () => void;
   getSnapshot(): FeedSnapshot<T>;
-  /** Asks the server now, and tries again whatever was given up. @throws FeedError */
+  /** Polls now, and retries transports that were given up. @throws FeedError */
   refresh(): Promise<T>;
   /**
-   * Runs another subscription over whatever stream the feed is on, anew with each stream, and none while there is none.
+   * Runs another subscription on the feed's stream. It restarts whenever the feed opens another stream, and is inactive
+   * while the feed polls or has no connection.
    *
    * @returns a function that ends it
    */
-  follow<E>(beside: Beside<E>): () => void;
-  /** For good. */
+  subscribeAlso<E>(subscription: SideSubscription<E>): () => void;
+  /** Closes the feed permanently. */
   close(): void;
 }
 
-/** A subscription that runs beside a feed's own. */
-export interface Beside<E> {
-  readonly subscription: string;
-  /** Asked for whenever it begins: where the last one ended, so that nothing is missed between two streams. */
+/** A subscription that shares the stream of a feed. */
+export interface SideSubscription<E> {
+  readonly query: string;
+  /** Called on each start, so that it can resume after the last event. */
   variables(): Record<string, unknown>;
-  data(data: E): void;
-  /** While it does not run, what it would tell must be asked for. */
-  running(isRunning: boolean): void;
+  onData(data: E): void;
+  /** Called on each start and end. While inactive, its events must be polled for. */
+  onActive(isActive: boolean): void;
 }
 
-/** A page that leaves and comes back at once, as in React's StrictMode, keeps its connection. */
-const LINGER = 1_000;
+/** Long enough for a component that unmounts and mounts again, as in React's StrictMode. */
+const IDLE_CLOSE_DELAY = 1_000;
 const POLL_TIMEOUT = 10_000;
 
-const REAL: Environment = {
+const DEFAULT_ENVIRONMENT: Environment = {
   now: () => Date.now(),
   random: () => Math.random(),
   setTimeout: (callback, milliseconds) => setTimeout(callback, milliseconds),
   clearTimeout: (timer) => clearTimeout(timer as number),
 };
 
-/** The machine with its hands: timers, links, listeners. */
+/** Runs the state machine: executes its effects and notifies the listeners. */
 export function createFeed<T>(
   operation: Pick<Operation<T>, 'compare'>,
   streams: readonly Transport<T>[],
   poll: Poll<T>,
-  { token, log, interval = 5_000, environment = REAL }: FeedOptions = {},
+  { token, log, interval = 5_000, environment = DEFAULT_ENVIRONMENT }: FeedOptions = {},
 ): Feed<T> {
   const settings: Settings = {
     interval,
-    renewals: typeof token === 'function' ? 5 : 0,
-    streams: streams.map(({ pings, quiet }) => ({ pings, limit: Math.max(3 * interval, quiet) })),
+    maxTokenRefreshes: typeof token === 'function' ? 5 : 0,
+    streams: streams.map(({ supportsPing, heartbeatTimeout }) => ({
+      supportsPing,
+      timeout: Math.max(3 * interval, heartbeatTimeout),
+    })),
   };
   const names = streams.map(({ name }) => name);
   const listeners = new Set<() => void>();
   const timers = new Map<string, unknown>();
   const links = new Map<number, { link?: Link }>();
-  const followers = new Map<Beside<unknown>, Link | undefined>();
-  let carrier: Link | undefined;
-  let state = begin(settings);
-  let snapshot: FeedSnapshot<T> = { value: null, receivedAt: null, connection: connectionOf(state, names) };
-  let granted: Promise<string | null> | undefined;
-  let isRefused = false;
-  let polled: Promise<T> | undefined;
-  let aborter: AbortController | undefined;
-  let unlisten: (() => void) | undefined;
-  let linger: unknown;
+  const sideLinks = new Map<SideSubscription<unknown>, Link | undefined>();
+  let activeLink: Link | undefined;
+  let state = initialState(settings);
+  let snapshot: FeedSnapshot<T> = { value: null, receivedAt: null, connection: describeConnection(state, names) };
+  let pendingToken: Promise<string | null> | undefined;
+  let wasTokenRejected = false;
+  let pendingPoll: Promise<T> | undefined;
+  let pollAborter: AbortController | undefined;
+  let stopWatchingPage: (() => void) | undefined;
+  let idleTimer: unknown;
 
-  const credentials = () => {
-    granted ??= (async () => (typeof token === 'function' ? await token(isRefused) : token) ?? null)().catch(
-      (error) => {
-        granted = undefined;
-        throw error;
-      },
-    );
-    return granted;
+  const getToken = () => {
+    pendingToken ??= (async () =>
+      (typeof token === 'function' ? await token(wasTokenRejected) : token) ?? null)().catch((error) => {
+      pendingToken = undefined;
+      throw error;
+    });
+    return pendingToken;
   };
-
-  const show = (change: Partial<FeedSnapshot<T>>) => {
+  const publish = (change: Partial<FeedSnapshot<T>>) => {
     snapshot = { ...snapshot, ...change };
     for (const listener of [...listeners]) listener();
   };
-
-  /** Never anything older after something newer, wherever it comes from. */
-  const take = (value: T | null) => {
+  /** Values are shown in revision order, whichever transport they arrive on. */
+  const accept = (value: T | null) => {
     const isNewer = value !== null && (snapshot.value === null || operation.compare(value, snapshot.value) > 0);
-    show({ receivedAt: environment.now(), ...(isNewer && { value }) });
+    publish({ receivedAt: environment.now(), ...(isNewer && { value }) });
   };
 
-  const emit = (event: Event) => {
+  const dispatch = (event: FeedEvent) => {
     const [next, effects] = step(state, event, settings, { now: environment.now(), random: environment.random });
     state = next;
     for (const effect of effects) {
-      if (effect.do === 'open') open(effect.rank);
-      else if (effect.do === 'close') close(effect.rank, effect.abort);
-      else if (effect.do === 'ping') links.get(effect.rank)?.link?.ping?.();
-      else if (effect.do === 'timer')
-        setTimer(effect.name, effect.after, () => emit({ type: 'timer', name: effect.name }));
-      else if (effect.do === 'cancel') clearTimer(effect.name);
-      else if (effect.do === 'renew') {
-        granted = undefined;
-        isRefused = true;
-      } else ask().catch(() => {});
+      if (effect.type === 'open') openLink(effect.rank);
+      else if (effect.type === 'close') closeLink(effect.rank, effect.abort);
+      else if (effect.type === 'ping') links.get(effect.rank)?.link?.ping?.();
+      else if (effect.type === 'setTimer')
+        setTimer(effect.name, effect.delay, () => dispatch({ type: 'timer', name: effect.name }));
+      else if (effect.type === 'clearTimer') clearTimer(effect.name);
+      else if (effect.type === 'refreshToken') {
+        pendingToken = undefined;
+        wasTokenRejected = true;
+      } else pollOnce().catch(() => {});
     }
-    const link = links.get(live(state))?.link;
-    if (link !== carrier) {
-      carrier = link;
-      for (const beside of followers.keys()) attend(beside);
+    const link = links.get(liveRank(state))?.link;
+    if (link !== activeLink) {
+      activeLink = link;
+      for (const subscription of sideLinks.keys()) reattach(subscription);
     }
-    const connection = connectionOf(state, names);
-    const { connection: before } = snapshot;
-    if (connection.state !== before.state || connection.error !== before.error) {
+    const connection = describeConnection(state, names);
+    const { connection: previous } = snapshot;
+    if (connection.state !== previous.state || connection.error !== previous.error) {
       log?.(connection.label, connection.error ?? undefined);
-      show({ connection });
+      publish({ connection });
     }
   };
 
-  /** Ends what a follower has, and begins anew where there is a stream for it. */
-  const attend = (beside: Beside<unknown>) => {
-    followers.get(beside)?.close(false);
-    const own = carrier?.also?.(
-      { subscription: beside.subscription, variables: beside.variables() },
+  /** Moves a side subscription to the active link, if there is one. */
+  const reattach = (subscription: SideSubscription<unknown>) => {
+    sideLinks.get(subscription)?.close(false);
+    const link = activeLink?.subscribe?.(
+      { query: subscription.query, variables: subscription.variables() },
       {
-        data: (it) => beside.data(it),
-        alive() {},
-        closed(why) {
-          log?.('what was followed has ended', why);
-          beside.running(false);
+        data: (data) => subscription.onData(data),
+        activity() {},
+        closed(reason) {
+          log?.('side subscription ended', reason);
+          subscription.onActive(false);
         },
       },
     );
-    followers.set(beside, own);
-    beside.running(own !== undefined);
+    sideLinks.set(subscription, link);
+    subscription.onActive(link !== undefined);
   };
 
   const clearTimer = (name: string) => {
     environment.clearTimeout(timers.get(name));
     timers.delete(name);
   };
-  const setTimer = (name: string, after: number, callback: () => void) => {
+  const setTimer = (name: string, delay: number, callback: () => void) => {
     clearTimer(name);
-    timers.set(name, environment.setTimeout(callback, after));
+    timers.set(name, environment.setTimeout(callback, delay));
   };
 
-  const open = (rank: number) => {
+  const openLink = (rank: number) => {
     const entry: { link?: Link } = {};
     links.set(rank, entry);
     const isCurrent = () => links.get(rank) === entry;
-    const closed = (why: Problem) => {
+    const closed = (reason: Problem) => {
       if (!isCurrent()) return;
       links.delete(rank);
-      log?.(`${names[rank]} closed`, why);
-      emit({ type: 'closed', rank, problem: why });
+      log?.(`${names[rank]} closed`, reason);
+      dispatch({ type: 'closed', rank, problem: reason });
     };
-    credentials()
-      .then((it) => {
+    getToken()
+      .then((currentToken) => {
         const stream = streams[rank];
         if (!isCurrent() || !stream) return;
         entry.link = stream.open(
           {
             data(value) {
               if (!isCurrent()) return;
-              take(value);
-              emit({ type: 'data', rank });
+              accept(value);
+              dispatch({ type: 'data', rank });
             },
-            alive: () => isCurrent() && emit({ type: 'heard', rank }),
+            activity: () => isCurrent() && dispatch({ type: 'activity', rank }),
             closed,
           },
-          it,
+          currentToken,
+          snapshot.value,
         );
       })
-      .catch((error) => closed(ofError(error)));
+      .catch((error) => closed(problemFromError(error)));
   };
-
-  const close = (rank: number, abort: boolean) => {
+  const closeLink = (rank: number, abort: boolean) => {
     const entry = links.get(rank);
     links.delete(rank);
     entry?.link?.close(abort);
   };
 
-  /** One poll at a time; who asks meanwhile shares it. */
-  const ask = (): Promise<T> => {
-    polled ??= (async () => {
-      aborter = new AbortController();
-      const timer = environment.setTimeout(() => aborter?.abort(), POLL_TIMEOUT);
+  /** Concurrent callers share one poll. */
+  const pollOnce = (): Promise<T> => {
+    pendingPoll ??= (async () => {
+      pollAborter = new AbortController();
+      const timer = environment.setTimeout(() => pollAborter?.abort(), POLL_TIMEOUT);
       try {
-        take(await poll(await credentials(), aborter.signal));
-        emit({ type: 'polled' });
+        accept(await poll(await getToken(), pollAborter.signal, snapshot.value));
+        dispatch({ type: 'polled' });
         return snapshot.value as T;
       } catch (error) {
-        const why = ofError(error);
-        emit({ type: 'pollFailed', problem: why });
-        throw new FeedError(why);
+        const reason = problemFromError(error);
+        dispatch({ type: 'pollFailed', problem: reason });
+        throw new FeedError(reason);
       } finally {
         environment.clearTimeout(timer);
-        polled = undefined;
+        pendingPoll = undefined;
       }
     })();
-    return polled;
+    return pendingPoll;
   };
 
   const watchPage = () => {
     if (typeof window === 'undefined' || typeof document === 'undefined') return () => {};
-    const online = () => emit({ type: 'online' });
-    const offline = () => emit({ type: 'offline' });
-    const visible = () => document.visibilityState === 'visible' && emit({ type: 'visible' });
+    const online = () => dispatch({ type: 'online' });
+    const offline = () => dispatch({ type: 'offline' });
+    const visible = () => document.visibilityState === 'visible' && dispatch({ type: 'visible' });
     window.addEventListener('online', online);
     window.addEventListener('offline', offline);
     document.addEventListener('visibilitychange', visible);
@@ -252,50 +254,51 @@ export function createFeed<T>(
     };
   };
 
-  const rest = (type: 'pause' | 'close') => {
-    unlisten?.();
-    unlisten = undefined;
-    emit({ type });
+  const suspend = (type: 'suspend' | 'close') => {
+    stopWatchingPage?.();
+    stopWatchingPage = undefined;
+    dispatch({ type });
     for (const name of timers.keys()) clearTimer(name);
-    aborter?.abort();
+    pollAborter?.abort();
   };
 
   return {
     subscribe(listener) {
-      // A function of its own for each call, so that the same listener may come twice.
-      const own = () => listener();
-      listeners.add(own);
-      environment.clearTimeout(linger);
+      // Wrapped, so that the same listener can be added twice.
+      const entry = () => listener();
+      listeners.add(entry);
+      environment.clearTimeout(idleTimer);
       if (state.phase === 'idle') {
-        unlisten = watchPage();
-        emit({ type: 'start' });
+        stopWatchingPage = watchPage();
+        dispatch({ type: 'start' });
       }
       return () => {
-        if (listeners.delete(own) && listeners.size === 0) linger = environment.setTimeout(() => rest('pause'), LINGER);
+        if (listeners.delete(entry) && listeners.size === 0)
+          idleTimer = environment.setTimeout(() => suspend('suspend'), IDLE_CLOSE_DELAY);
       };
     },
     getSnapshot: () => snapshot,
     refresh() {
-      if (state.phase === 'closed') return Promise.reject(new FeedError(problem('unavailable', 'the feed is closed')));
-      // By now there may be another token, without the server having been asked with the last.
-      if (state.error?.kind === 'refused') granted = undefined;
-      const answer = ask();
-      emit({ type: 'refresh' });
-      return answer;
+      if (state.phase === 'closed') return Promise.reject(new FeedError(problem('closed', 'the feed is closed')));
+      // The provider may return another token now, even though the server has not rejected the last one.
+      if (state.error?.kind === 'unauthorized') pendingToken = undefined;
+      const value = pollOnce();
+      dispatch({ type: 'refresh' });
+      return value;
     },
-    follow<E>(given: Beside<E>) {
-      const beside = { ...given } as Beside<unknown>;
-      attend(beside);
+    subscribeAlso<E>(given: SideSubscription<E>) {
+      const subscription = { ...given } as SideSubscription<unknown>;
+      reattach(subscription);
       return () => {
-        followers.get(beside)?.close(false);
-        followers.delete(beside);
+        sideLinks.get(subscription)?.close(false);
+        sideLinks.delete(subscription);
       };
     },
     close() {
-      environment.clearTimeout(linger);
-      rest('close');
+      environment.clearTimeout(idleTimer);
+      suspend('close');
       listeners.clear();
-      followers.clear();
+      sideLinks.clear();
     },
   };
 }

@@ -1,10 +1,10 @@
-/** The feed: a pipeline's newest status, by whatever way there is. No React, no Apollo. */
+/** Feeds that keep a pipeline's status up to date over any available transport. No React, no Apollo. */
 
 export type { AlertState, AlertType, AnomalyType, Health, QualityBasis, Severity, StepState } from '../generated/types';
+export { compare, type Versioned } from './compare';
 export type { Connection, TransportName } from './connection';
 export { createOverviewFeed, createStatusFeed, type StatusFeedOptions } from './create';
-export type { Beside, Environment, Feed, FeedOptions, FeedSnapshot, TokenProvider } from './feed';
-export { compare, type Versioned } from './newer';
+export type { Environment, Feed, FeedOptions, FeedSnapshot, SideSubscription, TokenProvider } from './feed';
 export type { PipelineStatus, PipelineSummary } from './operation';
-export type { Alert, Anomaly, CheckStatus, PipelineStep, SourceStatus } from './parts';
 export { FeedError, type Problem, type ProblemKind } from './problem';
+export type { Alert, Anomaly, CheckStatus, PipelineStep, SourceStatus } from './types';

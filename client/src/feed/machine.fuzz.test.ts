@@ -1,12 +1,12 @@
 import { expect, it } from 'vitest';
-import { SETTINGS } from '../../test/rig';
-import { begin, type Effect, type Event, live, type State, step } from './machine';
+import { SETTINGS } from '../../test/machine-harness';
+import { type Effect, type FeedEvent, initialState, liveRank, type State, step } from './machine';
 import { type ProblemKind, problem } from './problem';
 
-const KINDS: ProblemKind[] = ['network', 'silent', 'restart', 'refused', 'missing', 'fatal', 'unavailable'];
+const KINDS: ProblemKind[] = ['network', 'timeout', 'restart', 'unauthorized', 'notFound', 'fatal', 'unsupported'];
 
-/** Mulberry32: the same events with each run. */
-function chance(seed: number) {
+/** Mulberry32: the same events on every run. */
+function seededRandom(seed: number) {
   let state = seed;
   return () => {
     state = (state + 0x6d2b79f5) | 0;
@@ -16,86 +16,87 @@ function chance(seed: number) {
   };
 }
 
-/** The world around the machine: links, timers and polls as the effects say. */
-class World {
-  state: State = begin(SETTINGS);
+/** Simulates the environment of the state machine: links, timers and polls, as its effects demand. */
+class Simulator {
+  state: State = initialState(SETTINGS);
   now = 0;
   readonly open = new Set<number>();
   readonly timers = new Map<string, number>();
-  isAsking = false;
+  isPollPending = false;
   readonly random: () => number;
 
   constructor(seed: number) {
-    this.random = chance(seed);
+    this.random = seededRandom(seed);
   }
 
-  send(event: Event) {
+  send(event: FeedEvent) {
     if (event.type === 'closed') this.open.delete(event.rank);
     if (event.type === 'timer') this.timers.delete(event.name);
-    if (event.type === 'polled' || event.type === 'pollFailed') this.isAsking = false;
+    if (event.type === 'polled' || event.type === 'pollFailed') this.isPollPending = false;
     const [state, effects] = step(this.state, event, SETTINGS, { now: this.now, random: this.random });
     this.state = state;
-    for (const effect of effects) this.#do(effect);
-    this.#check(event);
+    for (const effect of effects) this.#apply(effect);
+    this.#checkInvariants(event);
   }
 
-  #do(effect: Effect) {
-    if (effect.do === 'open') {
+  #apply(effect: Effect) {
+    if (effect.type === 'open') {
       expect(this.open.has(effect.rank), 'opened twice').toBe(false);
       this.open.add(effect.rank);
-    } else if (effect.do === 'close') this.open.delete(effect.rank);
-    else if (effect.do === 'timer') {
-      expect(effect.after).toBeGreaterThanOrEqual(0);
-      expect(effect.after).toBeLessThanOrEqual(30_000);
-      this.timers.set(effect.name, this.now + effect.after);
-    } else if (effect.do === 'cancel') this.timers.delete(effect.name);
-    else if (effect.do === 'poll') this.isAsking = true;
-    else if (effect.do === 'ping') expect(this.open.has(effect.rank), 'pinged what is closed').toBe(true);
+    } else if (effect.type === 'close') this.open.delete(effect.rank);
+    else if (effect.type === 'setTimer') {
+      expect(effect.delay).toBeGreaterThanOrEqual(0);
+      expect(effect.delay).toBeLessThanOrEqual(30_000);
+      this.timers.set(effect.name, this.now + effect.delay);
+    } else if (effect.type === 'clearTimer') this.timers.delete(effect.name);
+    else if (effect.type === 'poll') this.isPollPending = true;
+    else if (effect.type === 'ping') expect(this.open.has(effect.rank), 'pinged a closed link').toBe(true);
   }
 
-  #check(event: Event) {
+  #checkInvariants(event: FeedEvent) {
     const { state } = this;
-    const said = `after ${JSON.stringify(event)} in ${JSON.stringify(state)}`;
+    const context = `after ${JSON.stringify(event)} in ${JSON.stringify(state)}`;
     const links = state.links.flatMap((link, rank) => (link ? [rank] : []));
-    expect(new Set(links), said).toEqual(this.open);
-    for (const rank of links) expect(this.timers.has(`watch${rank}`), `unwatched ${rank} ${said}`).toBe(true);
-    const pending = [...this.timers.keys()].filter((name) => name !== 'bridge');
-    if (state.phase !== 'on') {
-      expect([pending, links, state.isPolling], said).toEqual([[], [], false]);
+    expect(new Set(links), context).toEqual(this.open);
+    for (const rank of links)
+      expect(this.timers.has(`check${rank}`), `link ${rank} is not checked ${context}`).toBe(true);
+    const pending = [...this.timers.keys()].filter((name) => name !== 'firstPoll');
+    if (state.phase !== 'running') {
+      expect([pending, links, state.isPolling], context).toEqual([[], [], false]);
       return;
     }
-    // It never goes dark: without a live stream a poll is under way or will be, and a stream is tried unless all are barred.
-    if (live(state) >= 0) return;
+    // Without a live stream, a poll is pending or scheduled, and a stream is being tried unless all are disabled.
+    if (liveRank(state) >= 0) return;
     const isFirst = state.links[state.target] && !state.isPolling;
-    expect(isFirst || this.isAsking || this.timers.has('poll'), `no data to come ${said}`).toBe(true);
+    expect(isFirst || this.isPollPending || this.timers.has('poll'), `no data will arrive ${context}`).toBe(true);
     const isTrying = links.length > 0 || this.timers.has('retry') || this.timers.has('probe');
-    expect(isTrying || state.barred.every(Boolean), `no stream to come ${said}`).toBe(true);
+    expect(isTrying || state.disabled.every(Boolean), `no stream will be tried ${context}`).toBe(true);
   }
 
-  /** Something that may happen now. */
-  happen() {
+  /** Sends a random event that is possible now. */
+  sendRandomEvent() {
     const pick = <T>(list: readonly T[]) => list[Math.floor(this.random() * list.length)] as T;
     const kind = this.random() < 0.7 ? 'network' : pick(KINDS);
-    const dice = this.random();
+    const roll = this.random();
     const rank = pick([...this.open]);
-    if (dice < 0.25 && rank !== undefined) this.send({ type: 'closed', rank, problem: problem(kind, kind) });
-    else if (dice < 0.35 && rank !== undefined) this.send({ type: 'data', rank });
-    else if (dice < 0.4 && rank !== undefined) this.send({ type: 'heard', rank });
-    else if (dice < 0.55 && this.isAsking) {
+    if (roll < 0.25 && rank !== undefined) this.send({ type: 'closed', rank, problem: problem(kind, kind) });
+    else if (roll < 0.35 && rank !== undefined) this.send({ type: 'data', rank });
+    else if (roll < 0.4 && rank !== undefined) this.send({ type: 'activity', rank });
+    else if (roll < 0.55 && this.isPollPending) {
       this.send(this.random() < 0.5 ? { type: 'polled' } : { type: 'pollFailed', problem: problem(kind, kind) });
-    } else if (dice < 0.93 && this.timers.size > 0) {
+    } else if (roll < 0.93 && this.timers.size > 0) {
       const [name, due] = [...this.timers].reduce((first, it) => (it[1] < first[1] ? it : first));
       this.now = Math.max(this.now, due) + (this.random() < 0.05 ? 3_600_000 : 0);
       this.send({ type: 'timer', name });
-    } else this.send({ type: pick(['online', 'offline', 'visible', 'refresh', 'start', 'pause'] as const) });
+    } else this.send({ type: pick(['online', 'offline', 'visible', 'refresh', 'start', 'suspend'] as const) });
   }
 }
 
-it('whatever happens, data is always to come', { timeout: 60_000 }, () => {
+it('random events never leave the feed without a source of data', { timeout: 60_000 }, () => {
   for (let seed = 1; seed <= 150; seed += 1) {
-    const world = new World(seed);
-    world.send({ type: 'start' });
-    for (let events = 0; events < 300; events += 1) world.happen();
-    world.send({ type: 'close' });
+    const simulator = new Simulator(seed);
+    simulator.send({ type: 'start' });
+    for (let events = 0; events < 300; events += 1) simulator.sendRandomEvent();
+    simulator.send({ type: 'close' });
   }
 });

@@ -1,24 +1,32 @@
 /**
- * What went wrong, by what is to be done about it:
- * - `network`: nothing came through, or it broke; tried again
- * - `silent`: open, and nothing was heard for too long; tried again
- * - `restart`: the server ended the connection for a restart; tried again soon
- * - `refused`: the token is not good; the provider is asked for another
- * - `missing`: there is no such pipeline (yet); asked again slowly
- * - `fatal`: the server cannot take what this client says; not tried again on this transport
- * - `unavailable`: this environment lacks what the transport needs
+ * What went wrong, by how the feed reacts:
+ * - `network`: no connection, or it broke; retried
+ * - `timeout`: the connection was open but silent for too long; retried
+ * - `restart`: the server closed the connection to restart; retried within seconds
+ * - `unauthorized`: the token was rejected; the token provider is called again
+ * - `notFound`: the pipeline does not exist (yet); retried at the poll interval
+ * - `fatal`: the server rejects this client's requests; not retried on this transport
+ * - `unsupported`: this environment lacks an API that the transport needs
+ * - `closed`: the feed was closed
  */
-export type ProblemKind = 'network' | 'silent' | 'restart' | 'refused' | 'missing' | 'fatal' | 'unavailable';
+export type ProblemKind =
+  | 'network'
+  | 'timeout'
+  | 'restart'
+  | 'unauthorized'
+  | 'notFound'
+  | 'fatal'
+  | 'unsupported'
+  | 'closed';
 
-/** What went wrong. */
 export interface Problem {
   readonly kind: ProblemKind;
   readonly message: string;
-  /** The closing code of a WebSocket, the status of a response, or the code of a GraphQL error. */
+  /** The close code of a WebSocket, the status code of a response, or the code of a GraphQL error. */
   readonly code?: number | string;
 }
 
-/** A {@link Problem} as it is thrown by `refresh()`. */
+/** A {@link Problem} as `refresh()` throws it. */
 export class FeedError extends Error {
   override name = 'FeedError';
   readonly problem: Problem;
@@ -33,32 +41,51 @@ export function problem(kind: ProblemKind, message: string, code?: number | stri
   return code === undefined ? { kind, message } : { kind, message, code };
 }
 
-/** Of anything that was thrown. */
-export function ofError(error: unknown): Problem {
+/** Anything that was thrown, as a problem. */
+export function problemFromError(error: unknown): Problem {
   return error instanceof FeedError
     ? error.problem
-    : problem('network', error instanceof Error ? error.message : 'no connection');
+    : problem('network', error instanceof Error ? error.message : 'connection failed');
 }
 
-/** Codes with which the server says that the same again will not do: of them, only 4403 may be mended by another token. */
-const FATAL = new Set([4004, 4005, 4400, 4401, 4406, 4409, 4429, 4500]);
+/** Close codes after which the same request would fail again. Only 4403 may succeed with another token. */
+const FATAL_CLOSE_CODES = new Set([4004, 4005, 4400, 4401, 4406, 4409, 4429, 4500]);
 
-/** Of a WebSocket's closing code. */
-export function ofClose(code: number, reason = ''): Problem {
+export function problemFromCloseCode(code: number, reason = ''): Problem {
   const kind =
-    code === 4403 || code === 4001 ? 'refused' : code === 1012 ? 'restart' : FATAL.has(code) ? 'fatal' : 'network';
-  return problem(kind, reason || 'the connection was closed', code);
+    code === 4403 || code === 4001
+      ? 'unauthorized'
+      : code === 1012
+        ? 'restart'
+        : FATAL_CLOSE_CODES.has(code)
+          ? 'fatal'
+          : 'network';
+  return problem(kind, reason || `closed with code ${code}`, code);
 }
 
-/** Of the status of a response. Proxies that block answer with nearly anything, so few are taken for the server's own. */
-export function ofStatus(code: number): Problem {
-  const kind = code === 401 ? 'refused' : [400, 406, 415].includes(code) ? 'fatal' : 'network';
-  return problem(kind, `the server answered ${code}`, code);
+/** Blocking proxies answer with nearly any status, so only a few are taken as the server's own. */
+export function problemFromStatus(code: number): Problem {
+  const kind = code === 401 ? 'unauthorized' : [400, 406, 415].includes(code) ? 'fatal' : 'network';
+  return problem(kind, `the server responded ${code}`, code);
 }
 
-/** Of GraphQL errors. One without a code is about the request itself. */
-export function ofGraphqlErrors(errors: readonly { message: string; extensions?: Record<string, unknown> }[]): Problem {
+/** A GraphQL error without a code rejects the request itself, so it is fatal. */
+export function problemFromGraphqlErrors(
+  errors: readonly { message: string; extensions?: Record<string, unknown> }[],
+): Problem {
   const code = errors[0]?.extensions?.code as string | undefined;
-  const kind = code === 'PIPELINE_NOT_FOUND' ? 'missing' : code ? 'network' : 'fatal';
-  return problem(kind, errors[0]?.message ?? 'the server refused the request', code);
+  const kind = code === 'PIPELINE_NOT_FOUND' ? 'notFound' : code ? 'network' : 'fatal';
+  return problem(kind, errors[0]?.message ?? 'the server rejected the request', code);
+}
+
+export function pipelineNotFound(): FeedError {
+  return new FeedError(problem('notFound', 'pipeline not found', 404));
+}
+
+export function streamEnded(): Problem {
+  return problem('network', 'the server ended the stream');
+}
+
+export function webSocketMissing(): Problem {
+  return problem('unsupported', 'WebSocket is not available');
 }

@@ -1,58 +1,60 @@
-import type { Operation } from './operation';
 import type { Problem } from './problem';
 
-/** What is asked of a stream. */
-export type Asked = Pick<Operation<unknown>, 'subscription' | 'variables'>;
+/** A subscription as it is sent. */
+export interface SubscriptionRequest {
+  /** The GraphQL document; over REST, the URL of the stream. */
+  readonly query: string;
+  readonly variables: Record<string, unknown>;
+}
 
-/** What a stream tells. After `closed` it tells nothing more. */
+/** Receives what arrives on a link. After `closed` nothing more arrives. */
 export interface Sink<T> {
   data(value: T): void;
-  /** Something came, whatever it was. */
-  alive(): void;
+  /** Called for every message, heartbeats included. */
+  activity(): void;
   closed(problem: Problem): void;
 }
 
-/** A stream that was opened. */
+/** An open stream. */
 export interface Link {
-  /** @param abort nothing is heard of the other side: do not wait for it */
+  /** @param abort close without waiting, because the other side does not respond */
   close(abort: boolean): void;
-  /** Asks for a sign of life. */
   ping?(): void;
-  /** Runs another operation over the same connection, where that can carry more than one. It ends with this link. */
-  also?(asked: Asked, sink: Sink<Record<string, unknown>>): Link;
+  /** Starts another subscription on the same connection, where it can carry several. It ends with this link. */
+  subscribe?(request: SubscriptionRequest, sink: Sink<Record<string, unknown>>): Link;
 }
 
-/** A way to have values pushed. */
+/** A way to receive pushed values. */
 export interface Transport<T> {
   readonly name: 'websocket' | 'sse';
-  /** Whether its links can ask for a sign of life. */
-  readonly pings: boolean;
-  /** How long a healthy link may be silent though the server says nothing new, in milliseconds. */
-  readonly quiet: number;
-  open(sink: Sink<T>, token: string | null): Link;
+  /** Whether its links can ping the server. */
+  readonly supportsPing: boolean;
+  /** The longest silence of a healthy connection, in milliseconds; 0 if only the feed's interval matters. */
+  readonly heartbeatTimeout: number;
+  /** @param newest the newest value shown, sent to the server so that it sends nothing older */
+  open(sink: Sink<T>, token: string | null, newest: T | null): Link;
 }
 
-/** A way to ask for the newest value: null when it is the one that was answered before. */
-export type Poll<T> = (token: string | null, signal: AbortSignal) => Promise<T | null>;
+/** Loads the newest value once; null when it has not changed since the last call. */
+export type Poll<T> = (token: string | null, signal: AbortSignal, newest: T | null) => Promise<T | null>;
 
-/** Lets through what a link tells until it has closed or is closed, so that a transport need not keep count. */
-export function once<T>(sink: Sink<T>): Sink<T> & { end(): void } {
-  let isOver = false;
+/** Drops everything after `closed` or `detach`, so that transports need not track it. */
+export function closeOnce<T>(sink: Sink<T>): Sink<T> & { detach(): void } {
+  let isClosed = false;
   return {
-    data: (value) => isOver || sink.data(value),
-    alive: () => isOver || sink.alive(),
+    data: (value) => isClosed || sink.data(value),
+    activity: () => isClosed || sink.activity(),
     closed(problem) {
-      if (!isOver) {
-        isOver = true;
-        sink.closed(problem);
-      }
+      if (isClosed) return;
+      isClosed = true;
+      sink.closed(problem);
     },
-    end() {
-      isOver = true;
+    detach() {
+      isClosed = true;
     },
   };
 }
 
-export function bearer(token: string | null): Record<string, string> {
+export function bearerHeader(token: string | null): Record<string, string> {
   return token ? { authorization: `Bearer ${token}` } : {};
 }

@@ -1,4 +1,4 @@
-// Generated from schema.graphql and the operations beside it: npm run codegen.
+// Generated from schema.graphql and the operations beside this file: npm run codegen.
 /** Internal type. DO NOT USE DIRECTLY. */
 type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
 /** Internal type. DO NOT USE DIRECTLY. */
@@ -83,6 +83,7 @@ export type StatusFragment = { pipeline: string, revision: string, timestamp: st
 export type PipelineStatusQueryVariables = Exact<{
   pipeline: string;
   all: boolean;
+  sinceRevision?: string | null | undefined;
 }>;
 
 
@@ -91,6 +92,7 @@ export type PipelineStatusQuery = { pipelineStatus: { pipeline: string, revision
 export type PipelineStatusUpdatesSubscriptionVariables = Exact<{
   pipeline: string;
   all: boolean;
+  sinceRevision?: string | null | undefined;
 }>;
 
 

@@ -1,4 +1,4 @@
-/** React over the feed: hooks and the monitor. React 18 and 19. */
+/** React hooks and components over the feed, for React 18 and 19. */
 export {
   type StatusFeed,
   useAge,
@@ -12,8 +12,8 @@ export { PipelineMonitor, type PipelineMonitorProps } from './monitor';
 export {
   createFeeds,
   type Feeds,
+  type PipelineSelection,
   PipewatchProvider,
   type PipewatchProviderProps,
   useFeeds,
-  type Watched,
 } from './provider';

@@ -1,19 +1,19 @@
 import { useEffect, useId, useState } from 'react';
 import { FeedError, type Health, type PipelineStatus, type StatusFeedOptions } from '../feed';
+import { formatAge, formatCount, formatDuration, formatPercent, HEALTH_LABELS } from './format';
 import { useAge, useStatusFeed } from './hooks';
 import css from './monitor.css?inline';
 import { PipewatchProvider } from './provider';
-import { ago, count, duration, HEALTH, percent } from './words';
 
 export interface PipelineMonitorProps {
   /** @default 'default' */
   pipeline?: string;
-  /** A server other than that of the provider or of the page. */
+  /** The server's URL, if it differs from the provider's and the page's. */
   url?: string;
   token?: StatusFeedOptions['token'];
 }
 
-/** A pipeline's status, live: one import and one line. */
+/** A ready-made view of a pipeline's live status. */
 export function PipelineMonitor({ pipeline, url, token }: PipelineMonitorProps) {
   const monitor = <Monitor pipeline={pipeline} />;
   if (url === undefined && token === undefined) return monitor;
@@ -26,8 +26,8 @@ export function PipelineMonitor({ pipeline, url, token }: PipelineMonitorProps) 
 
 let sheet: CSSStyleSheet | undefined;
 
-/** A constructed sheet needs no second import, and no `unsafe-inline` of a content security policy. */
-function adoptStyle() {
+/** A constructed style sheet needs no second import, and no `unsafe-inline` in a content security policy. */
+function adoptStyleSheet() {
   if (sheet || typeof CSSStyleSheet === 'undefined' || !('adoptedStyleSheets' in document)) return;
   sheet = new CSSStyleSheet();
   sheet.replaceSync(css);
@@ -39,14 +39,14 @@ function Monitor({ pipeline }: { pipeline: string | undefined }) {
   const [isRefreshing, setRefreshing] = useState(false);
   const age = useAge(receivedAt);
   const title = useId();
-  useEffect(adoptStyle, []);
+  useEffect(adoptStyleSheet, []);
 
   const onRefresh = async () => {
     setRefreshing(true);
     try {
       await refresh();
     } catch (error) {
-      // The connection says why.
+      // Shown as `connection.error`.
       if (!(error instanceof FeedError)) throw error;
     } finally {
       setRefreshing(false);
@@ -57,23 +57,23 @@ function Monitor({ pipeline }: { pipeline: string | undefined }) {
     <section className="pipewatch" aria-labelledby={title} aria-busy={status === null}>
       <header>
         <h2 id={title}>{status?.pipeline ?? pipeline ?? 'default'}</h2>
-        {status && <HealthWord health={status.overallStatus} />}
+        {status && <HealthLabel health={status.overallStatus} />}
         <span className="pw-connection" role="status">
           {connection.label}
-          {age !== null && age >= 10 && `, as of ${duration(age)} ago`}
+          {age !== null && age >= 10 && `, data from ${formatDuration(age)} ago`}
         </span>
         <button type="button" onClick={onRefresh} disabled={isRefreshing}>
           Refresh
         </button>
       </header>
-      {status ? <Details status={status} /> : <p>No status yet.</p>}
+      {status ? <Details status={status} /> : <p>Waiting for data…</p>}
       {connection.error && <p role="alert">{connection.error.message}</p>}
     </section>
   );
 }
 
-function HealthWord({ health }: { health: Health }) {
-  return <span className={`pw-health pw-${health.toLowerCase()}`}>{HEALTH[health]}</span>;
+function HealthLabel({ health }: { health: Health }) {
+  return <span className={`pw-health pw-${health.toLowerCase()}`}>{HEALTH_LABELS[health]}</span>;
 }
 
 function Details({ status }: { status: PipelineStatus }) {
@@ -82,18 +82,22 @@ function Details({ status }: { status: PipelineStatus }) {
   return (
     <>
       <dl>
-        <Figure name="Sources" value={count(health.sourcesProcessed)} of={`of ${count(health.totalSources)}`} />
-        <Figure name="Articles" value={count(health.articlesCollected)} />
-        <Figure name="Events" value={count(health.eventsExtracted)} />
-        <Figure
-          name="Geocoding"
-          value={percent(quality.geocodingSuccessRate)}
-          of={`${count(quality.geocodingSuccesses)} of ${count(quality.geocodingAttempts)}`}
+        <Stat
+          name="Sources"
+          value={formatCount(health.sourcesProcessed)}
+          of={`of ${formatCount(health.totalSources)}`}
         />
-        <Figure
+        <Stat name="Articles" value={formatCount(health.articlesCollected)} />
+        <Stat name="Events" value={formatCount(health.eventsExtracted)} />
+        <Stat
+          name="Geocoding"
+          value={formatPercent(quality.geocodingSuccessRate)}
+          of={`${formatCount(quality.geocodingSuccesses)} of ${formatCount(quality.geocodingAttempts)}`}
+        />
+        <Stat
           name="Validation"
-          value={percent(quality.validationPassRate)}
-          of={`${count(quality.validationPasses)} of ${count(quality.validationAttempts)}`}
+          value={formatPercent(quality.validationPassRate)}
+          of={`${formatCount(quality.validationPasses)} of ${formatCount(quality.validationAttempts)}`}
         />
       </dl>
       {health.sources.length > 0 && (
@@ -102,7 +106,7 @@ function Details({ status }: { status: PipelineStatus }) {
             <tr>
               <th scope="col">Source</th>
               <th scope="col">Status</th>
-              <th scope="col">Success</th>
+              <th scope="col">Success rate</th>
               <th scope="col">Last run</th>
             </tr>
           </thead>
@@ -111,21 +115,21 @@ function Details({ status }: { status: PipelineStatus }) {
               <tr key={source.source}>
                 <td>{source.source}</td>
                 <td>
-                  <HealthWord health={source.status} />
+                  <HealthLabel health={source.status} />
                 </td>
-                <td>{percent(source.successRate)}</td>
-                <td>{ago(source.lastRun, now)}</td>
+                <td>{formatPercent(source.successRate)}</td>
+                <td>{formatAge(source.lastRun, now)}</td>
               </tr>
             ))}
           </tbody>
         </table>
       )}
-      {health.sourcesOmitted > 0 && <p>{count(health.sourcesOmitted)} more sources are not listed.</p>}
+      {health.sourcesOmitted > 0 && <p>{formatCount(health.sourcesOmitted)} more sources not shown.</p>}
     </>
   );
 }
 
-function Figure({ name, value, of }: { name: string; value: string; of?: string }) {
+function Stat({ name, value, of }: { name: string; value: string; of?: string }) {
   return (
     <div>
       <dt>{name}</dt>

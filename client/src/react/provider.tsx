@@ -8,74 +8,73 @@ import {
   type StatusFeedOptions,
 } from '../feed';
 
-/** What is watched, where it is not the provider's. */
-export interface Watched {
+/** A pipeline and its source list. Anything omitted is taken from the provider. */
+export interface PipelineSelection {
   pipeline?: string | undefined;
   sources?: 'worst' | 'all' | undefined;
 }
 
-/** The feeds of a server, each created once, however many components look. They connect only while one does. */
+/** The feeds of one server. Each is created once and shared by all components that use it. */
 export interface Feeds {
-  status(watched: Watched): Feed<PipelineStatus>;
+  status(selection: PipelineSelection): Feed<PipelineStatus>;
   overview(): Feed<readonly PipelineSummary[]>;
 }
 
 export function createFeeds(options: StatusFeedOptions): Feeds {
-  const statuses = new Map<string, Feed<PipelineStatus>>();
-  let overview: Feed<readonly PipelineSummary[]> | undefined;
+  const statusFeeds = new Map<string, Feed<PipelineStatus>>();
+  let overviewFeed: Feed<readonly PipelineSummary[]> | undefined;
   return {
     status({ pipeline = options.pipeline ?? 'default', sources = options.sources ?? 'worst' }) {
       const key = `${sources} ${pipeline}`;
-      const feed = statuses.get(key) ?? createStatusFeed({ ...options, pipeline, sources });
-      statuses.set(key, feed);
+      const feed = statusFeeds.get(key) ?? createStatusFeed({ ...options, pipeline, sources });
+      statusFeeds.set(key, feed);
       return feed;
     },
     overview() {
-      overview ??= createOverviewFeed(options);
-      return overview;
+      overviewFeed ??= createOverviewFeed(options);
+      return overviewFeed;
     },
   };
 }
 
 const Context = createContext<Feeds | null>(null);
-
-/** Of the page's own origin, for components without a provider. Created late: a server that renders has no feeds. */
-let own: Feeds | undefined;
+/** Feeds of the page's origin, for components without a provider. Created on first use, since a rendering server needs none. */
+let defaultFeeds: Feeds | undefined;
 
 export function useFeeds(): Feeds {
-  const given = useContext(Context);
-  if (given) return given;
-  own ??= createFeeds({});
-  return own;
+  const provided = useContext(Context);
+  if (provided) return provided;
+  defaultFeeds ??= createFeeds({});
+  return defaultFeeds;
 }
 
 export interface PipewatchProviderProps extends StatusFeedOptions {
   children?: ReactNode;
-  /** Feeds that were created elsewhere, instead of the options. */
+  /** Existing feeds, used instead of the options. */
   feeds?: Feeds | undefined;
 }
 
-/** Says which server the components below watch, and how. A new `url`, `format` or `interval` makes new feeds. */
+/** Sets the server and the options for the components below. Changing `url`, `api` or `interval` creates new feeds. */
 export function PipewatchProvider({ children, feeds, ...options }: PipewatchProviderProps) {
-  // A provider of tokens that is written in line is another function with each rendering.
+  // An inline token provider is a new function on every render, which must not create new feeds.
   const latest = useRef(options);
   latest.current = options;
-  const { url, format, interval, pipeline, sources } = options;
-  const made = useMemo(() => {
+  const { url, api, interval, pipeline, sources } = options;
+  const created = useMemo(() => {
     const { token, ...rest } = latest.current;
-    const current = (again: boolean) => {
-      const now = latest.current.token;
-      return typeof now === 'function' ? now(again) : now;
+    const latestToken = (wasRejected: boolean) => {
+      const current = latest.current.token;
+      return typeof current === 'function' ? current(wasRejected) : current;
     };
     return createFeeds({
       ...rest,
       url,
-      format,
+      api,
       interval,
       pipeline,
       sources,
-      token: typeof token === 'function' ? current : token,
+      token: typeof token === 'function' ? latestToken : token,
     });
-  }, [url, format, interval, pipeline, sources]);
-  return <Context.Provider value={feeds ?? made}>{children}</Context.Provider>;
+  }, [url, api, interval, pipeline, sources]);
+  return <Context.Provider value={feeds ?? created}>{children}</Context.Provider>;
 }

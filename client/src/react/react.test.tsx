@@ -3,7 +3,8 @@ import { act, cleanup, fireEvent, render, renderHook, screen } from '@testing-li
 import { type ReactNode, StrictMode, version } from 'react';
 import { renderToString } from 'react-dom/server';
 import { afterEach, beforeEach, expect, inject, it, vi } from 'vitest';
-import { playedFeed, status } from '../../test/samples';
+import { fakeFeed } from '../../test/fake-feed';
+import { status } from '../../test/status-fixture';
 import type { PipelineStatus, PipelineSummary } from '../feed';
 import {
   createFeeds,
@@ -16,19 +17,19 @@ import {
   useStatusFeed,
 } from '.';
 
-let played: ReturnType<typeof playedFeed<PipelineStatus>>;
-let asked: (string | undefined)[];
+let fake: ReturnType<typeof fakeFeed<PipelineStatus>>;
+let requested: (string | undefined)[];
 let feeds: Feeds;
 
 beforeEach(() => {
-  played = playedFeed<PipelineStatus>();
-  asked = [];
+  fake = fakeFeed<PipelineStatus>();
+  requested = [];
   feeds = {
     status({ pipeline }) {
-      asked.push(pipeline);
-      return played.feed;
+      requested.push(pipeline);
+      return fake.feed;
     },
-    overview: () => playedFeed<readonly PipelineSummary[]>().feed,
+    overview: () => fakeFeed<readonly PipelineSummary[]>().feed,
   };
 });
 afterEach(cleanup);
@@ -39,18 +40,18 @@ const wrapper = ({ children }: { children: ReactNode }) => (
   </StrictMode>
 );
 
-it('a hook gives each status, and listens only while it is mounted', () => {
+it('usePipelineStatus returns each status and listens only while mounted', () => {
   const { result, unmount } = renderHook(() => usePipelineStatus('news'), { wrapper });
   expect(result.current).toBeNull();
-  expect(played.listeners.size).toBe(1);
-  act(() => played.put(status({ revision: '1' })));
+  expect(fake.listeners.size).toBe(1);
+  act(() => fake.setValue(status({ revision: '1' })));
   expect(result.current?.revision).toBe('1');
-  expect(new Set(asked)).toEqual(new Set(['news']));
+  expect(new Set(requested)).toEqual(new Set(['news']));
   unmount();
-  expect(played.listeners.size).toBe(0);
+  expect(fake.listeners.size).toBe(0);
 });
 
-it('who looks at the connection alone is not rendered for a status', () => {
+it('useConnection does not render again when only the status changes', () => {
   let renderings = 0;
   const { result } = renderHook(
     () => {
@@ -59,20 +60,20 @@ it('who looks at the connection alone is not rendered for a status', () => {
     },
     { wrapper: ({ children }) => <PipewatchProvider feeds={feeds}>{children}</PipewatchProvider> },
   );
-  act(() => played.put(status()));
-  act(() => played.put(status({ revision: '101' })));
+  act(() => fake.setValue(status()));
+  act(() => fake.setValue(status({ revision: '101' })));
   expect(renderings).toBe(1);
-  act(() => played.change({ connection: { state: 'websocket', label: 'Real-time updates', error: null } }));
+  act(() => fake.update({ connection: { state: 'websocket', label: 'Real-time updates', error: null } }));
   expect(result.current.label).toBe('Real-time updates');
 });
 
-it('refresh asks the feed', async () => {
+it('refresh calls the feed', async () => {
   const { result } = renderHook(() => useStatusFeed(), { wrapper });
   await act(() => result.current.refresh());
-  expect(played.refreshed()).toBe(1);
+  expect(fake.refreshes()).toBe(1);
 });
 
-it('an age counts on', () => {
+it('useAge is updated every second', () => {
   vi.useFakeTimers({ now: 10_000 });
   const { result, unmount } = renderHook(() => useAge(4_000));
   expect(result.current).toBe(6);
@@ -83,18 +84,18 @@ it('an age counts on', () => {
   vi.useRealTimers();
 });
 
-it('feeds are created once for a pipeline and a listing', () => {
+it('feeds are created once per pipeline and source list', () => {
   const made = createFeeds({ url: 'http://host', pipeline: 'news' });
   expect(made.status({})).toBe(made.status({ pipeline: 'news', sources: 'worst' }));
   expect(made.status({ sources: 'all' })).not.toBe(made.status({}));
   expect(made.overview()).toBe(made.overview());
 });
 
-it('the monitor shows the status, the connection, and nothing that it does not know', () => {
+it('the monitor shows the status and the connection, and dashes for missing values', () => {
   render(<PipelineMonitor pipeline="news" />, { wrapper });
-  expect(screen.getByText('No status yet.')).toBeTruthy();
-  act(() => played.put(status()));
-  act(() => played.change({ connection: { state: 'websocket', label: 'Real-time updates', error: null } }));
+  expect(screen.getByText('Waiting for data…')).toBeTruthy();
+  act(() => fake.setValue(status()));
+  act(() => fake.update({ connection: { state: 'websocket', label: 'Real-time updates', error: null } }));
   expect(screen.getByRole('heading').textContent).toBe('news');
   expect(screen.getByRole('status').textContent).toBe('Real-time updates');
   expect(screen.getByText('87.5 %')).toBeTruthy();
@@ -103,29 +104,29 @@ it('the monitor shows the status, the connection, and nothing that it does not k
   expect(row?.textContent).toBe('vanguardPending–never');
 });
 
-it('the monitor keeps the last status and says why there is no newer', () => {
+it('the monitor keeps the last status and shows the error when disconnected', () => {
   render(<PipelineMonitor pipeline="news" />, { wrapper });
-  act(() => played.change({ value: status(), receivedAt: Date.now() - 90_000 }));
-  const error = { kind: 'network', message: 'no connection' } as const;
-  act(() => played.change({ connection: { state: 'disconnected', label: 'Disconnected', error } }));
-  expect(screen.getByRole('status').textContent).toBe('Disconnected, as of 1 min ago');
-  expect(screen.getByRole('alert').textContent).toBe('no connection');
+  act(() => fake.update({ value: status(), receivedAt: Date.now() - 90_000 }));
+  const error = { kind: 'network', message: 'connection failed' } as const;
+  act(() => fake.update({ connection: { state: 'disconnected', label: 'Disconnected', error } }));
+  expect(screen.getByRole('status').textContent).toBe('Disconnected, data from 1 min ago');
+  expect(screen.getByRole('alert').textContent).toBe('connection failed');
   expect(screen.getByText('punch')).toBeTruthy();
 });
 
-it('the refresh button asks, and can be pressed again', async () => {
+it('the refresh button refreshes and is enabled again', async () => {
   render(<PipelineMonitor pipeline="news" />, { wrapper });
   const button = screen.getByRole('button', { name: 'Refresh' });
   await act(async () => {
     fireEvent.click(button);
   });
-  expect([played.refreshed(), (button as HTMLButtonElement).disabled]).toEqual([1, false]);
+  expect([fake.refreshes(), (button as HTMLButtonElement).disabled]).toEqual([1, false]);
 });
 
-it('runs on the React that it is to', () => {
+it('runs on the expected version of React', () => {
   expect(version.startsWith(inject('react'))).toBe(true);
 });
 
 it('renders on a server without connecting', () => {
-  expect(renderToString(<PipelineMonitor pipeline="news" url="http://host" />)).toContain('No status yet.');
+  expect(renderToString(<PipelineMonitor pipeline="news" url="http://host" />)).toContain('Waiting for data…');
 });

@@ -1,34 +1,40 @@
 import type { Operation } from '../operation';
-import { FeedError, ofGraphqlErrors, ofStatus, problem } from '../problem';
-import { bearer, type Poll } from '../transport';
+import { FeedError, problem, problemFromGraphqlErrors, problemFromStatus } from '../problem';
+import { bearerHeader, type Poll } from '../transport';
 
 /**
- * Asks with the tag of the last answer that was good, for which the server says 304 while it is the same. `read` gives the
- * value of an answer, or throws: what is wrong has a tag, too, and would be taken for the value that was before.
+ * Sends the ETag of the last successful response, to which the server responds 304 if nothing has changed. `read` returns the
+ * value of a response or throws; the ETag of an error is not kept, since its 304 would pass for the previous value.
  */
-export function tagged<T>(url: string, accept: string, read: (response: Response) => Promise<T>) {
-  let tag: string | null = null;
-  return async (token: string | null, signal: AbortSignal): Promise<{ response: Response; value: T | null }> => {
-    const known = tag ? { 'if-none-match': tag } : undefined;
-    const response = await fetch(url, { headers: { accept, ...bearer(token), ...known }, signal });
+export function fetchWithEtag<T>(accept: string, read: (response: Response) => Promise<T>) {
+  let etag: string | null = null;
+  return async (
+    url: string,
+    token: string | null,
+    signal: AbortSignal,
+  ): Promise<{ response: Response; value: T | null }> => {
+    const condition = etag ? { 'if-none-match': etag } : undefined;
+    const response = await fetch(url, { headers: { accept, ...bearerHeader(token), ...condition }, signal });
     if (response.status === 304) return { response, value: null };
-    tag = null;
+    etag = null;
     const value = await read(response);
-    tag = response.headers.get('etag');
+    etag = response.headers.get('etag');
     return { response, value };
   };
 }
 
-/** The query by GET with an entity tag. */
+/** The GraphQL query by GET with an ETag, which depends on the response alone and not on the variables. */
 export function polling<T>(url: string, operation: Operation<T>): Poll<T> {
-  const variables = JSON.stringify(operation.variables);
-  const address = `${url}?${new URLSearchParams({ query: operation.query, variables })}`;
-  const ask = tagged(address, 'application/graphql-response+json', async (response) => {
-    const isAnswer = response.headers.get('content-type')?.includes('json');
-    const answer = isAnswer ? await response.json() : {};
-    if (answer.data) return operation.pick(answer.data);
-    if (answer.errors?.length) throw new FeedError(ofGraphqlErrors(answer.errors));
-    throw new FeedError(response.ok ? problem('network', 'no answer') : ofStatus(response.status));
+  const load = fetchWithEtag('application/graphql-response+json', async (response) => {
+    const isJson = response.headers.get('content-type')?.includes('json');
+    const body = isJson ? await response.json() : {};
+    if (body.data) return operation.extract(body.data);
+    if (body.errors?.length) throw new FeedError(problemFromGraphqlErrors(body.errors));
+    throw new FeedError(response.ok ? problem('network', 'invalid response') : problemFromStatus(response.status));
   });
-  return async (token, signal) => (await ask(token, signal)).value;
+  return async (token, signal, newest) => {
+    const variables = JSON.stringify(operation.variables(newest));
+    const parameters = new URLSearchParams({ query: operation.query, variables });
+    return (await load(`${url}?${parameters}`, token, signal)).value;
+  };
 }

@@ -1,72 +1,81 @@
 import { createClient } from 'graphql-ws';
 import type { Operation } from '../operation';
-import { ofClose, ofGraphqlErrors, type Problem, problem } from '../problem';
-import { type Asked, bearer, once, type Sink, type Transport } from '../transport';
+import {
+  type Problem,
+  problemFromCloseCode,
+  problemFromGraphqlErrors,
+  streamEnded,
+  webSocketMissing,
+} from '../problem';
+import { bearerHeader, closeOnce, type Sink, type SubscriptionRequest, type Transport } from '../transport';
 
-/** Over graphql-transport-ws. Whether and when to try again is the feed's to say, so the client's own retries are off. */
+/** graphql-transport-ws. The feed decides about retries, so those of the graphql-ws client are off. */
 export function websocket<T>(url: string, operation: Operation<T>, webSocketImpl?: unknown): Transport<T> {
   return {
     name: 'websocket',
-    pings: true,
-    quiet: 0,
-    open(given, token) {
-      const sink = once(given);
+    supportsPing: true,
+    heartbeatTimeout: 0,
+    open(given, token, newest) {
+      const sink = closeOnce(given);
       let socket: WebSocket | undefined;
       if (!webSocketImpl && typeof WebSocket === 'undefined') {
-        queueMicrotask(() => sink.closed(problem('unavailable', 'there is no WebSocket here')));
-        return { close: sink.end };
+        queueMicrotask(() => sink.closed(webSocketMissing()));
+        return { close: sink.detach };
       }
       const client = createClient({
         url: url.replace(/^http/, 'ws'),
-        connectionParams: bearer(token),
+        connectionParams: bearerHeader(token),
         webSocketImpl,
         retryAttempts: 0,
         on: {
-          opened: (it) => {
-            socket = it as WebSocket;
+          opened: (opened) => {
+            socket = opened as WebSocket;
           },
-          message: sink.alive,
+          message: sink.activity,
           closed: (event) => {
             const { code, reason } = event as CloseEvent;
-            // Otherwise the client takes a 1000 of the other side for a reason to connect again at once.
+            // Without this the client reconnects at once after close code 1000.
             void Promise.resolve(client.dispose()).catch(() => {});
-            sink.closed(ofClose(code, reason));
+            sink.closed(problemFromCloseCode(code, reason));
           },
         },
       });
-      const run = ({ subscription: query, variables }: Asked, to: Sink<Record<string, unknown>>) => {
-        const leave = (why: Problem) => {
+      const subscribe = (request: SubscriptionRequest, target: Sink<Record<string, unknown>>) => {
+        const end = (reason: Problem) => {
           unsubscribe();
-          to.closed(why);
+          target.closed(reason);
         };
         const unsubscribe = client.subscribe<Record<string, unknown>>(
-          { query, variables },
+          { ...request },
           {
             next: ({ data, errors }) => {
-              if (data) to.data(data);
-              else leave(ofGraphqlErrors(errors ?? []));
+              if (data) target.data(data);
+              else end(problemFromGraphqlErrors(errors ?? []));
             },
-            // Of a socket that failed, `closed` tells; here come the errors of the operation.
-            error: (errors) => Array.isArray(errors) && leave(ofGraphqlErrors(errors)),
-            complete: () => leave(problem('network', 'the stream ended')),
+            // Failures of the socket arrive in `closed`; only errors of the operation matter here.
+            error: (errors) => Array.isArray(errors) && end(problemFromGraphqlErrors(errors)),
+            complete: () => end(streamEnded()),
           },
         );
         return unsubscribe;
       };
-      const unsubscribe = run(operation, { ...sink, data: (it) => sink.data(operation.pick(it)) });
+      const unsubscribe = subscribe(
+        { query: operation.subscription, variables: operation.variables(newest) },
+        { ...sink, data: (data) => sink.data(operation.extract(data)) },
+      );
       return {
         close(abort) {
-          sink.end();
+          sink.detach();
           if (abort) client.terminate();
           else unsubscribe();
         },
         ping: () => socket?.readyState === 1 && socket.send('{"type":"ping"}'),
-        also(asked, given) {
-          const other = once(given);
-          const stop = run(asked, other);
+        subscribe(request, given) {
+          const target = closeOnce(given);
+          const stop = subscribe(request, target);
           return {
             close() {
-              other.end();
+              target.detach();
               stop();
             },
           };

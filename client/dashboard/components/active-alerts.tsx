@@ -1,0 +1,47 @@
+import { Alert } from '@mantine/core';
+import type { PipelineStatus } from '../../src/feed';
+import { pluralize } from '../../src/react/format';
+import { hrefs } from '../router';
+
+const COLORS = { HIGH: 'red', MEDIUM: 'orange', LOW: 'gray' } as const;
+
+/** The open alerts and the anomalies of a status. */
+export function ActiveAlerts({ status }: { status: PipelineStatus }) {
+  const { alerts, anomalies, alertsOmitted, anomaliesOmitted } = status;
+  if (alerts.length + anomalies.length === 0) return null;
+  return (
+    <section aria-label="Alerts and anomalies" className="stack">
+      {alerts.map((it) => (
+        <Alert key={it.id} color={COLORS[it.severity]} variant="outline" title={it.title}>
+          {it.message}{' '}
+          <span className="muted">
+            {it.state.toLowerCase()}
+            {it.source && `, ${it.source}`}
+          </span>
+        </Alert>
+      ))}
+      {anomalies.map((it) => (
+        <Alert
+          key={it.id}
+          color={COLORS[it.severity]}
+          variant="outline"
+          title={it.type === 'VOLUME' ? 'Unusual volume' : 'Unusual rate'}
+        >
+          {it.description} {it.source && <span className="muted">{it.source}</span>}
+        </Alert>
+      ))}
+      {alertsOmitted > 0 && <p className="muted">{pluralize(alertsOmitted, 'more alert')} not shown.</p>}
+      {anomaliesOmitted > 0 && (
+        <p className="muted">
+          {anomaliesOmitted === 1 ? '1 more anomaly' : `${anomaliesOmitted.toLocaleString('en')} more anomalies`} not
+          shown.
+        </p>
+      )}
+      {alerts.length > 0 && (
+        <a href={hrefs.alerts} className="muted">
+          All alerts
+        </a>
+      )}
+    </section>
+  );
+}

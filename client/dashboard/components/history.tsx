@@ -1,0 +1,66 @@
+import { useQuery } from '@apollo/client/react';
+import { useMemo } from 'react';
+import { client } from '../apollo-client';
+import { HistoryDocument, type HistoryQuery } from '../generated';
+import { useRefetchOnRevision } from '../hooks/use-refetch-on-revision';
+import { anomalyMarkers, customChecks, type Marker } from '../model/anomaly-markers';
+import { bucketRange, historyBuckets, rangeVariables, type TimeRange } from '../model/time-ranges';
+import { CheckHistory } from './check-history';
+import { OtherSources } from './other-sources';
+import { TrendCharts } from './trend-charts';
+
+export interface HistoryProps {
+  pipeline: string;
+  source?: string;
+  timeRange: TimeRange;
+  /** The names of the status's checks, joined by commas. */
+  checks: string;
+  /** The revision of the newest status: the history is loaded again when it changes. */
+  revision: string;
+}
+
+const NO_MARKERS: readonly Marker[] = [];
+
+/** The hourly or daily totals of a pipeline or of one source. */
+export function History({ pipeline, source, timeRange, checks, revision }: HistoryProps) {
+  // The range moves once an hour, so that the variables are stable between renders.
+  const hour = Math.floor(Date.now() / 3_600_000);
+  const range = useMemo(() => bucketRange(timeRange, hour * 3_600_000), [timeRange, hour]);
+  const { data, error, refetch } = useQuery(HistoryDocument, {
+    client,
+    variables: { pipeline, source: source ?? null, ...rangeVariables(range) },
+    fetchPolicy: 'no-cache',
+  });
+  useRefetchOnRevision(error ? `${revision} ${Boolean(error)}` : revision, refetch);
+  // The type allows for partial data, which occurs only with @defer.
+  const history = data as HistoryQuery | undefined;
+  const buckets = useMemo(() => history && historyBuckets(history, range), [history, range]);
+  const markers = useMemo(
+    () => history && anomalyMarkers(history.anomalies.nodes, source ?? null, range),
+    [history, source, range],
+  );
+  if (error && !history) return <p className="muted">Failed to load the history: {error.message}</p>;
+  if (!history || !buckets || !markers) return <p className="muted">Loading…</p>;
+  return (
+    <>
+      <TrendCharts buckets={buckets} markers={markers} hasGaps>
+        {customChecks(checks.split(',').filter(Boolean), markers).map((check) => (
+          <CheckHistory
+            key={check}
+            pipeline={pipeline}
+            source={source ?? null}
+            check={check}
+            range={range}
+            revision={revision}
+            markers={markers.bySeries.get(check) ?? NO_MARKERS}
+          />
+        ))}
+      </TrendCharts>
+      <OtherSources
+        pipeline={pipeline}
+        sources={markers.otherSources}
+        isTruncated={history.anomalies.pageInfo.hasNextPage}
+      />
+    </>
+  );
+}

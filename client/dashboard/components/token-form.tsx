@@ -1,0 +1,37 @@
+import { Button, TextInput, Title } from '@mantine/core';
+import { type FormEvent, useState } from 'react';
+import { storedToken, storeToken } from '../token';
+
+/** Asks for the token of a server that requires one. */
+export function TokenForm({ retry }: { retry: () => Promise<unknown> }) {
+  const [isBusy, setBusy] = useState(false);
+  const onSubmit = async (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    storeToken(String(new FormData(event.currentTarget).get('token')).trim());
+    setBusy(true);
+    await retry().catch(() => {});
+    setBusy(false);
+  };
+  return (
+    <section className="empty-state">
+      <Title order={1} size="h2">
+        Sign in
+      </Title>
+      <p>This server requires an access token.</p>
+      <form className="form" onSubmit={onSubmit}>
+        <TextInput
+          name="token"
+          type="password"
+          label="Token"
+          autoComplete="current-password"
+          error={!isBusy && storedToken() ? 'Invalid token' : undefined}
+          required
+        />
+        <Button type="submit" variant="default" loading={isBusy}>
+          Sign in
+        </Button>
+      </form>
+      <p className="muted">The token is kept until this tab is closed.</p>
+    </section>
+  );
+}

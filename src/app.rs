@@ -7,13 +7,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::alerting::Evaluator;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::demo;
 use crate::domain::alert::Policy;
 use crate::domain::cardinality::Cardinality;
 use crate::error::Result;
-use crate::evaluator::Evaluator;
 use crate::files;
 use crate::graphql::{self, Graphql};
 use crate::http::serve::{Acceptance, HEADROOM, LOBBY, serve};
@@ -21,7 +21,7 @@ use crate::http::startup::Startup;
 use crate::http::streams::Streams;
 use crate::http::{self, AuthFailures, Bodies, InitWait, Reservations, router};
 use crate::ingest::Ingest;
-use crate::notices::Notices;
+use crate::notify::Notifier;
 use crate::push::broker::Groups;
 use crate::push::keep_alive::Registry;
 use crate::push::limits::{Addresses, Admission};
@@ -143,12 +143,12 @@ pub async fn run(
         metrics,
     };
     let router = router(services, &config.cors, config.hosts);
-    let notices = Arc::new(Notices::new(Arc::clone(&store), clock.clone(), config.notices));
+    let notifier = Arc::new(Notifier::new(Arc::clone(&store), clock.clone(), config.notices));
     let evaluator = Evaluator::new(
         Arc::clone(&store),
         config.rules.clone(),
         (Policy::default(), config.anomaly_budget),
-        (notices, upkeep, Arc::clone(&self_check)),
+        (notifier, upkeep, Arc::clone(&self_check)),
         clock.clone(),
         config.evaluation_interval,
     );

@@ -1,8 +1,10 @@
 //! Pipewatch: data pipelines report their runs and quality counts, and everyone who watches sees the one true status.
 //!
-//! Dependencies run one way: `domain` ← `api` ← `push`; `domain` ← `store`; then `ingest`, `status`, `notices`, `upkeep` and
-//! `evaluator`; then `graphql`; then `http`; then `app`.
+//! Dependencies run one way: `domain` ← `api` ← `push`; `domain` ← `store`; then `ingest`, `status`, `notify`, `upkeep` and
+//! `alerting`; then `graphql`; then `http`; then `app`.
 
+/// What finds trouble that no report tells of.
+pub mod alerting;
 /// The JSON of the REST, Server-Sent Events and plain WebSocket routes.
 pub mod api;
 /// Puts the parts together.
@@ -17,8 +19,6 @@ mod demo;
 pub mod domain;
 /// What can go wrong.
 pub mod error;
-/// What finds trouble that no report tells of.
-pub mod evaluator;
 /// Open files: how many the system allows.
 mod files;
 /// The GraphQL schema and its resolvers.
@@ -28,7 +28,7 @@ pub mod http;
 /// The one way in for reports.
 pub mod ingest;
 /// Who is told of alerts.
-pub mod notices;
+pub mod notify;
 /// Connections and fan-out.
 pub mod push;
 /// Source runs from a file, told again.

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pipewatch::domain::silence::{Expectation, Grace};
+use pipewatch::domain::freshness::{Expectation, Grace};
 use pipewatch::domain::time::parse_rfc3339;
 
 fuzz_target!(|text: &str| {

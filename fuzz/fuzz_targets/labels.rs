@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pipewatch::domain::alert::{Label, Matcher, Mute};
+use pipewatch::domain::alert::{Label, Matcher, Silence};
 use pipewatch::domain::pipeline::PipelineKey;
 use pipewatch::domain::rollup::Series;
 use pipewatch::domain::source::SourceKey;
@@ -25,7 +25,7 @@ fuzz_target!(|texts: (&str, &str, &str)| {
     let span = (instant("2026-01-28T15:30:45Z"), instant("2026-01-29T15:30:45Z"));
     let is_about_all = label.is_none() && source.is_none() && pipeline.is_none();
     let matcher = Matcher { rule: None, pipeline, source, label };
-    if let Ok(mute) = Mute::new(Default::default(), matcher, span, first, second) {
+    if let Ok(mute) = Silence::new(Default::default(), matcher, span, first, second) {
         assert!(!is_about_all && !mute.author.is_empty() && !mute.reason.is_empty());
     }
 });

@@ -29,7 +29,7 @@ use crate::domain::status::{RuleBook, Rules};
 use crate::graphql;
 use crate::http::client_address::TrustedProxies;
 use crate::http::{CorsOrigins, Hosts, Limits, Tokens};
-use crate::notices::Channels;
+use crate::notify::Channels;
 use crate::push::rate_limit::MessageLimit;
 use crate::store::retention::Retention;
 

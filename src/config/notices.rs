@@ -8,7 +8,7 @@ use lettre::message::Mailbox;
 use serde::Deserialize;
 
 use crate::config::BadSetting;
-use crate::notices::{BadChannel, Channel, Channels};
+use crate::notify::{BadChannel, Channel, Channels};
 
 /// Who is told of alerts: `[notices]` of the file, and the same as flags. What is empty is not set, whatever the file
 /// says. Shows no values.
@@ -52,7 +52,7 @@ impl NoticeSettings {
     pub(super) fn check(self) -> Result<Channels, BadSetting> {
         let bad = |key: &'static str| move |error: BadChannel| bad(key, error.to_string());
         let secret = set(self.webhook_secret).map(|text| {
-            let secret: Result<_, crate::domain::alert::notice::BadSecret> = text.parse();
+            let secret: Result<_, crate::domain::alert::notification::BadSecret> = text.parse();
             secret.map_err(|error| self::bad("webhook_secret", error.to_string()))
         });
         let webhook = match (set(self.webhook_url), secret.transpose()?) {

@@ -14,6 +14,8 @@ pub mod check;
 pub mod clock_skew;
 /// Attempts and successes, and what a rate over them can say.
 pub mod counts;
+/// Whether a source has been silent for too long.
+pub mod freshness;
 /// How well a part is: pending, healthy, warning or error.
 pub mod health;
 /// Whether the way to the database is overloaded.
@@ -32,8 +34,6 @@ pub mod revision;
 pub mod rollup;
 /// Source runs.
 pub mod run;
-/// Whether a source has been silent for too long.
-pub mod silence;
 /// Sources: the feeds of a pipeline.
 pub mod source;
 /// The status of a pipeline as a function of its facts and an instant.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 
 use crate::domain::alert::Labels;
+use crate::domain::freshness::{Expectation, Grace};
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::run::LastRun;
-use crate::domain::silence::{Expectation, Grace};
 
 /// The key of a source: 1 to 255 characters, without blanks at either end and without control characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

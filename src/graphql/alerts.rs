@@ -7,7 +7,7 @@ use async_graphql::{Context, ID, Object, Result, Subscription as GraphqlSubscrip
 use futures_util::{Stream, StreamExt as _};
 use uuid::Uuid;
 
-use crate::domain::alert::{AlertEvent as Event, AlertState, Label, Matcher, Mute};
+use crate::domain::alert::{AlertEvent as Event, AlertState, Label, Matcher, Silence};
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::time::rfc3339;
 use crate::domain::viewer::Viewer;
@@ -110,11 +110,11 @@ impl AlertMutation {
         let services = ctx.data::<Services>()?;
         let span = (services.clock.now(), until.instant("until")?);
         let (author, reason) = (storable("author", author)?, storable("reason", reason)?);
-        let mute = Mute::new(Uuid::now_v7(), matcher, span, &author, &reason);
-        let mute = mute.map_err(|error| bad_input(error.to_string()))?;
-        services.store.silence_alerts(&mute).await.map_err(error)?;
-        audit::log(ctx, "silence_alerts", &describe(&mute))?;
-        Ok(mute.into())
+        let silence = Silence::new(Uuid::now_v7(), matcher, span, &author, &reason);
+        let silence = silence.map_err(|error| bad_input(error.to_string()))?;
+        services.store.silence_alerts(&silence).await.map_err(error)?;
+        audit::log(ctx, "silence_alerts", &describe(&silence))?;
+        Ok(silence.into())
     }
 
     /// Ends a silence before its time. Whether there was one.
@@ -159,8 +159,8 @@ impl AlertSubscription {
 }
 
 /// A silence as the log has it.
-fn describe(mute: &Mute) -> String {
-    let Matcher { rule, pipeline, source, label } = &mute.matcher;
+fn describe(silence: &Silence) -> String {
+    let Matcher { rule, pipeline, source, label } = &silence.matcher;
     let label = label.as_ref().map(|label| format!("{}={}", label.name, label.value));
     let parts = [
         rule.map(|rule| format!("of the rule {}", rule.as_str())),
@@ -169,7 +169,7 @@ fn describe(mute: &Mute) -> String {
         label.map(|label| format!("with the label {label:?}")),
     ];
     let alerts = parts.into_iter().flatten().collect::<Vec<_>>().join(" ");
-    let (id, until, author) = (mute.id, rfc3339(mute.until), &mute.author);
+    let (id, until, author) = (silence.id, rfc3339(silence.until), &silence.author);
     format!("silenced alerts {alerts} until {until} in the name of {author:?}: {id}")
 }
 

@@ -4,8 +4,8 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder a
 
 use chrono::TimeDelta;
 
+use crate::domain::freshness::{Grace, LEARNED_FROM, Pace};
 use crate::domain::pipeline::PipelineKey;
-use crate::domain::silence::{Grace, LEARNED_FROM, Pace};
 use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
@@ -59,7 +59,7 @@ impl Store {
 }
 
 /// What was said of how often a source is expected.
-pub(super) fn expectation(row: &source::Model) -> Result<Option<crate::domain::silence::Expectation>> {
+pub(super) fn expectation(row: &source::Model) -> Result<Option<crate::domain::freshness::Expectation>> {
     row.expected_every.as_deref().map(|text| stored("what is expected of a source", text)).transpose()
 }
 

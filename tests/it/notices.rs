@@ -4,9 +4,9 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use chrono::TimeDelta;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use pipewatch::domain::alert::{Label, Matcher, Mute, Verdict};
+use pipewatch::domain::alert::{Label, Matcher, Silence, Verdict};
 use pipewatch::domain::pipeline::PipelineKey;
-use pipewatch::notices::Channel;
+use pipewatch::notify::Channel;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -91,12 +91,12 @@ async fn what_is_acknowledged_or_silenced_is_not_told_but_its_end_is(database: D
         VALUES ('default', 'b', true, '{\"team\":\"maps\"}')";
     database.execute(labelled).await;
     let label = Some(Label { name: "team".into(), value: "maps".into() });
-    let silence = |span: TimeDelta, matcher: Matcher| {
+    let new_silence = |span: TimeDelta, matcher: Matcher| {
         let now = teller.now();
-        Mute::new(Uuid::new_v4(), matcher, (now, now + span), "Ada", "moving").expect("a mute")
+        Silence::new(Uuid::new_v4(), matcher, (now, now + span), "Ada", "moving").expect("a silence")
     };
-    let mute = silence(TimeDelta::hours(1), Matcher { label, ..Matcher::default() });
-    teller.store.silence_alerts(&mute).await.expect("silenced");
+    let silence = new_silence(TimeDelta::hours(1), Matcher { label, ..Matcher::default() });
+    teller.store.silence_alerts(&silence).await.expect("silenced");
     teller.fire(&["a", "b"]).await;
     teller.run_after(WAIT).await;
     assert_eq!(told(&receiver), ["fired a"]);
@@ -109,8 +109,8 @@ async fn what_is_acknowledged_or_silenced_is_not_told_but_its_end_is(database: D
     teller.run_after(TimeDelta::hours(4)).await;
     assert_eq!(told(&receiver), ["repeated b"], "and what is acknowledged is not repeated");
     let pipeline = Some(PipelineKey::default());
-    let mute = silence(TimeDelta::hours(1), Matcher { pipeline, ..Matcher::default() });
-    teller.store.silence_alerts(&mute).await.expect("silenced");
+    let silence = new_silence(TimeDelta::hours(1), Matcher { pipeline, ..Matcher::default() });
+    teller.store.silence_alerts(&silence).await.expect("silenced");
     teller.evaluate(&[("a", Verdict::GOOD), ("b", Verdict::GOOD), ("c", BAD)]).await;
     teller.evaluate(&[("c", BAD)]).await;
     teller.run_after(WAIT).await;

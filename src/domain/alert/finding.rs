@@ -6,9 +6,9 @@ use crate::domain::alert::trouble::Trouble;
 use crate::domain::anomaly::{AnomalyType, Severity};
 use crate::domain::check::Threshold;
 use crate::domain::counts::{Counts, shown};
+use crate::domain::freshness::Punctuality;
 use crate::domain::health::Health;
 use crate::domain::pipeline::PipelineKey;
-use crate::domain::silence::Punctuality;
 use crate::domain::source::SourceKey;
 use crate::domain::time::{Timestamp, rfc3339};
 
@@ -146,12 +146,12 @@ impl Finding {
     }
 
     /// A source that is late, or is not.
-    pub fn silence(pipeline: PipelineKey, source: SourceKey, punctuality: Punctuality, policy: &Policy) -> Self {
+    pub fn overdue(pipeline: PipelineKey, source: SourceKey, punctuality: Punctuality, policy: &Policy) -> Self {
         let (verdict, message) = match punctuality {
             // A source whose pace was forgotten is not late.
             Punctuality::Unknown | Punctuality::OnTime { .. } => (Verdict::GOOD, String::new()),
             Punctuality::Late { expected_at, since } => (
-                Verdict::bad(policy.silence),
+                Verdict::bad(policy.overdue),
                 format!(
                     "A run was due at {} and could have come until {}. See whether its job still runs and can reach \
                      Pipewatch.",
@@ -163,8 +163,8 @@ impl Finding {
         Self {
             title: format!("{source} of {pipeline} is silent"),
             message,
-            rule: Rule::Silence,
-            kind: AlertType::Silence,
+            rule: Rule::Overdue,
+            kind: AlertType::Overdue,
             subject: Subject::source(pipeline, source),
             verdict,
         }

@@ -1,7 +1,7 @@
 //! Alerts: from what an evaluation finds to what somebody is told.
 //!
 //! An evaluation brings `Finding`s, one for each rule and what it watches. `step` compares them with the open
-//! alerts and returns the `Transition`s; `notice::plan` decides which of them are told to whom and when.
+//! alerts and returns the `Transition`s; `notification::plan` decides which of them are told to whom and when.
 
 use serde::Serialize;
 
@@ -16,20 +16,20 @@ mod event;
 mod finding;
 /// From findings to transitions.
 mod machine;
-/// Alerts that nobody wants to be told of for a while.
-mod mute;
 /// What is told, when, and how it reads.
-pub mod notice;
+pub mod notification;
 /// The rules, what they watch, and what tells their alerts apart.
 mod rule;
+/// Alerts that nobody wants to be told of for a while.
+mod silence;
 /// What can be wrong with the server itself.
 mod trouble;
 
 pub use event::AlertEvent;
 pub use finding::{AnomalousSeries, DeadFeed, Finding, Verdict};
 pub use machine::{Acknowledgement, CannotAcknowledge, Reason, Step, Streaks, Tracked, Transition, acknowledge, step};
-pub use mute::{BadMute, Label, Labels, Matcher, Mute};
 pub use rule::{Fingerprint, Policy, Rule, Subject};
+pub use silence::{InvalidSilence, Label, Labels, Matcher, Silence};
 pub use trouble::{Failing, Report, Trouble};
 
 /// What an alert is about.
@@ -42,7 +42,9 @@ pub enum AlertType {
     /// A volume.
     Volume,
     /// A source that should have reported.
-    Silence,
+    #[serde(rename = "silence")]
+    #[strum(serialize = "silence")]
+    Overdue,
     /// Pipewatch itself.
     Server,
 }
@@ -86,7 +88,7 @@ impl AlertState {
         )
     }
 
-    /// Whether it counts for the status: acknowledging stops the notices, and not the trouble.
+    /// Whether it counts for the status: acknowledging stops the notifications, and not the trouble.
     pub fn is_active(self) -> bool {
         matches!(self, Self::Firing | Self::Acknowledged)
     }
@@ -117,7 +119,7 @@ pub struct Alert {
 
 /// What alerts make of a pipeline's status, as one more part of it: a high one that is active an error, a medium one a
 /// warning. Without such the part says nothing (`Pending`), so that it does not turn a pipeline without data healthy.
-/// Mutes do not come in: they stop notices, and not the status.
+/// Silences do not come in: they stop notifications, and not the status.
 pub fn health_of(alerts: impl IntoIterator<Item = (AlertState, Severity)>) -> Health {
     Health::worst(alerts.into_iter().filter(|(state, _)| state.is_active()).map(|(_, severity)| match severity {
         Severity::Low => Health::Pending,

@@ -23,7 +23,7 @@ fn evaluations() -> impl Strategy<Value = Vec<(Vec<Option<Verdict>>, bool)>> {
 }
 
 fn findings(verdicts: &[Option<Verdict>]) -> Vec<Finding> {
-    let subjects = ["a", "b", "c"].into_iter().flat_map(|name| [(name, Rule::Threshold), (name, Rule::Silence)]);
+    let subjects = ["a", "b", "c"].into_iter().flat_map(|name| [(name, Rule::Threshold), (name, Rule::Overdue)]);
     subjects
         .zip(verdicts)
         .filter_map(|((name, rule), verdict)| verdict.map(|verdict| finding(name, rule, verdict)))

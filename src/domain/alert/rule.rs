@@ -26,7 +26,8 @@ pub enum Rule {
     /// A check's rate is below its threshold.
     Threshold,
     /// A source that should have reported did not.
-    Silence,
+    #[strum(serialize = "silence")]
+    Overdue,
     /// A source reports, and brings nothing.
     DeadFeed,
     /// The statistics find a rate or a volume unusual.
@@ -144,7 +145,7 @@ pub struct Policy {
     /// How far above the threshold well is, in percentage points.
     pub margin: f64,
     /// How grave a silent source is.
-    pub silence: Severity,
+    pub overdue: Severity,
     /// How grave a source is that brings nothing.
     pub dead_feed: Severity,
     /// How grave the server's own trouble is.
@@ -157,7 +158,7 @@ impl Default for Policy {
             needed: 2,
             recovery: 2,
             margin: 2.0,
-            silence: Severity::Medium,
+            overdue: Severity::Medium,
             dead_feed: Severity::Medium,
             server: Severity::Medium,
         }
@@ -170,7 +171,7 @@ impl Policy {
     pub fn recovery_of(&self, rule: Rule) -> u32 {
         match rule {
             Rule::Threshold | Rule::Server => self.recovery.max(1),
-            Rule::Silence | Rule::DeadFeed | Rule::Anomaly => 1,
+            Rule::Overdue | Rule::DeadFeed | Rule::Anomaly => 1,
         }
     }
 }

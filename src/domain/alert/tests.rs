@@ -5,8 +5,8 @@ use super::*;
 use crate::domain::anomaly::AnomalyType;
 use crate::domain::check::Threshold;
 use crate::domain::counts::Counts;
+use crate::domain::freshness::Punctuality;
 use crate::domain::pipeline::PipelineKey;
-use crate::domain::silence::Punctuality;
 use crate::domain::time::parse_rfc3339;
 use Severity::{High, Low, Medium};
 
@@ -157,7 +157,7 @@ fn a_late_run_resolves_its_silence_at_once() {
     let late = |now: Timestamp| Punctuality::Late { expected_at: now - TimeDelta::hours(2), since: now };
     let on_time = |now: Timestamp| Punctuality::OnTime { due: now, deadline: now };
     let mut replay = Replay::new(Policy::default());
-    let silence = |punctuality| Finding::silence(pipeline(), source("punch"), punctuality, &Policy::default());
+    let silence = |punctuality| Finding::overdue(pipeline(), source("punch"), punctuality, &Policy::default());
     for _ in 0..2 {
         replay.evaluate(&[silence(late(replay.now))]);
     }
@@ -275,12 +275,12 @@ fn other_rules_find_what_they_are_told() {
     assert_eq!((dead.verdict, dead.kind), (Verdict::bad(High), AlertType::Volume));
     assert!(dead.message.starts_with("40 runs came and nothing in them ever, where 12.3 were"), "{}", dead.message);
     assert_eq!(Finding::dead_feed(pipeline(), source("punch"), None, &policy).verdict, Verdict::GOOD);
-    let unknown = Finding::silence(pipeline(), source("punch"), Punctuality::Unknown, &policy);
+    let unknown = Finding::overdue(pipeline(), source("punch"), Punctuality::Unknown, &policy);
     assert_eq!(unknown.verdict, Verdict::GOOD);
-    let notices = |wrong: Option<&str>| Trouble { part: "notices", wrong: wrong.map(Into::into) };
-    let trouble = Finding::server(notices(Some("3 receivers fail")), &policy);
+    let notifications = |wrong: Option<&str>| Trouble { part: "notifications", wrong: wrong.map(Into::into) };
+    let trouble = Finding::server(notifications(Some("3 receivers fail")), &policy);
     assert_eq!((trouble.verdict, trouble.kind), (Verdict::bad(Low), AlertType::Server));
-    assert_eq!(Finding::server(notices(None), &policy).verdict, Verdict::GOOD);
+    assert_eq!(Finding::server(notifications(None), &policy).verdict, Verdict::GOOD);
 }
 
 #[test]
@@ -310,13 +310,13 @@ fn fingerprints_are_of_all_parts_and_the_same_for_ever() {
         of(Rule::Anomaly, AlertType::Volume, None, Some("")),
         of(Rule::Anomaly, AlertType::Volume, Some("a"), Some("bc")),
         of(Rule::Anomaly, AlertType::Volume, Some("ab"), Some("c")),
-        Fingerprint::of(Rule::Server, AlertType::Server, &Subject::server("notices")),
+        Fingerprint::of(Rule::Server, AlertType::Server, &Subject::server("notifications")),
     ];
     let distinct: std::collections::HashSet<_> = all.iter().collect();
     assert_eq!(distinct.len(), all.len());
     // What is stored has to be found again by later versions.
     let stored = Fingerprint::from_stored("b0fc4bb2f6e34eb94e1c670b05d8da5d");
-    assert_eq!(of(Rule::Silence, AlertType::Silence, Some("punch"), None), stored);
+    assert_eq!(of(Rule::Overdue, AlertType::Overdue, Some("punch"), None), stored);
 }
 
 #[test]
@@ -337,7 +337,7 @@ fn what_is_active_shows_in_the_status() {
 #[test]
 fn a_mute_covers_what_it_names_while_it_lasts() {
     let mut replay = Replay::new(Policy::default());
-    replay.evaluate(&[finding("punch", Rule::Silence, Verdict::bad(Medium))]);
+    replay.evaluate(&[finding("punch", Rule::Overdue, Verdict::bad(Medium))]);
     let (alert, now) = (&replay.open[0], replay.now);
     let labels = Labels::from([("team".to_owned(), "maps".to_owned())]);
     let minutes = |from: i64, until: i64| (now + TimeDelta::minutes(from), now + TimeDelta::minutes(until));
@@ -363,17 +363,17 @@ fn a_mute_covers_what_it_names_while_it_lasts() {
         (of("silence", "", "", ""), minutes(-1, 0), false),
         (of("silence", "", "", ""), minutes(1, 2), false),
     ] {
-        let mute = Mute::new(Uuid::nil(), matcher, span, "Ada", "moving").expect("a mute");
-        assert_eq!(mute.covers(alert, &labels, now), expect, "{mute:?}");
+        let silence = Silence::new(Uuid::nil(), matcher, span, "Ada", "moving").expect("a silence");
+        assert_eq!(silence.covers(alert, &labels, now), expect, "{silence:?}");
     }
-    let new = |matcher, span, author, reason| Mute::new(Uuid::nil(), matcher, span, author, reason).err();
+    let new = |matcher, span, author, reason| Silence::new(Uuid::nil(), matcher, span, author, reason).err();
     let by_rule = || of("silence", "", "", "");
-    assert_eq!(new(Matcher::default(), minutes(0, 1), "Ada", "x"), Some(BadMute::MatchesAll));
-    assert_eq!(new(by_rule(), minutes(1, 1), "Ada", "x"), Some(BadMute::Over));
-    assert_eq!(new(by_rule(), minutes(0, 1), " ", "x"), Some(BadMute::NoAuthor));
-    assert_eq!(new(by_rule(), minutes(0, 1), "Ada", ""), Some(BadMute::NoReason));
-    assert_eq!("team".parse::<Label>(), Err(BadMute::NoLabel));
-    assert_eq!("=maps".parse::<Label>(), Err(BadMute::NoLabel));
+    assert_eq!(new(Matcher::default(), minutes(0, 1), "Ada", "x"), Some(InvalidSilence::MatchesAll));
+    assert_eq!(new(by_rule(), minutes(1, 1), "Ada", "x"), Some(InvalidSilence::Over));
+    assert_eq!(new(by_rule(), minutes(0, 1), " ", "x"), Some(InvalidSilence::NoAuthor));
+    assert_eq!(new(by_rule(), minutes(0, 1), "Ada", ""), Some(InvalidSilence::NoReason));
+    assert_eq!("team".parse::<Label>(), Err(InvalidSilence::NoLabel));
+    assert_eq!("=maps".parse::<Label>(), Err(InvalidSilence::NoLabel));
     assert_eq!("team = a=b".parse::<Label>().map(|label| label.to_string()), Ok("team=a=b".into()));
 }
 
@@ -382,7 +382,7 @@ fn subjects_read_well() {
     for (subject, expect) in [
         (Subject::check(pipeline(), "geocoding"), "geocoding in default"),
         (Subject::source(pipeline(), source("punch")), "punch in default"),
-        (Subject::server("notices"), "notices"),
+        (Subject::server("notifications"), "notifications"),
     ] {
         assert_eq!(subject.to_string(), expect);
     }

@@ -3,12 +3,12 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 
 use crate::domain::clock_skew::Skew;
-use crate::domain::silence::Outage;
+use crate::domain::freshness::Outage;
 use crate::domain::time::{Timestamp, rfc3339};
 
 /// What fails for less long mostly passes by itself.
 const LASTS: TimeDelta = TimeDelta::minutes(5);
-/// So long after it people are told of a time without an evaluation: long enough for a notice to go out.
+/// So long after it people are told of a time without an evaluation: long enough for a notification to go out.
 const TOLD_FOR: TimeDelta = TimeDelta::minutes(15);
 /// Alerts that come later than this come late, whatever the interval is.
 const SLOW: TimeDelta = TimeDelta::seconds(30);
@@ -18,7 +18,7 @@ const NAMED: usize = 3;
 /// What can be wrong with the server itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
-    /// The part: `notices`, `evaluation`, …
+    /// The part: `notifications`, `evaluation`, …
     pub part: &'static str,
     /// What is wrong with it, unless it is well.
     pub wrong: Option<String>,
@@ -52,13 +52,13 @@ impl Failing {
 }
 
 impl Trouble {
-    /// So many notices could not be delivered, the oldest since then.
-    pub fn notices(stuck: u64, since: Option<Timestamp>) -> Self {
+    /// So many notifications could not be delivered, the oldest since then.
+    pub fn notifications(stuck: u64, since: Option<Timestamp>) -> Self {
         let since = since.map(|since| format!(", the oldest since {}", rfc3339(since))).unwrap_or_default();
         let wrong = (stuck > 0).then(|| {
-            format!("{stuck} notices could not be delivered{since}. See the log for what the receivers answer.")
+            format!("{stuck} notifications could not be delivered{since}. See the log for what the receivers answer.")
         });
-        Self { part: "notices", wrong }
+        Self { part: "notifications", wrong }
     }
 
     /// Whether hours are closed.

@@ -276,7 +276,7 @@ fn a_status_that_misses_reports_says_so_and_is_otherwise_as_it_was() {
 fn a_full_list_of_alerts_has_room_for_trouble() {
     let alert = |number: u64| Alert {
         id: number.to_string(),
-        kind: AlertType::Silence,
+        kind: AlertType::Overdue,
         severity: crate::domain::anomaly::Severity::High,
         title: String::new(),
         message: String::new(),

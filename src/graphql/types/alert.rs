@@ -1,6 +1,6 @@
 use async_graphql::{Enum, ID, SimpleObject};
 
-use crate::domain::alert::{self, AlertState, AlertType, Mute, Reason, Rule, Tracked};
+use crate::domain::alert::{self, AlertState, AlertType, Reason, Rule, Silence, Tracked};
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::source::SourceKey;
 use crate::graphql::types::scalar::DateTime;
@@ -15,7 +15,8 @@ pub(crate) enum AlertTypeValue {
     /// A volume.
     Volume,
     /// A source that should have reported.
-    Silence,
+    #[graphql(name = "SILENCE")]
+    Overdue,
     /// Pipewatch itself.
     Server,
 }
@@ -41,7 +42,8 @@ pub(crate) enum RuleValue {
     /// A check's rate is below its threshold.
     Threshold,
     /// A source that should have reported did not.
-    Silence,
+    #[graphql(name = "SILENCE")]
+    Overdue,
     /// A source reports, and brings nothing.
     DeadFeed,
     /// The statistics find a rate or a volume unusual.
@@ -253,18 +255,18 @@ pub(crate) struct AlertSilence {
     reason: String,
 }
 
-impl From<Mute> for AlertSilence {
-    fn from(mute: Mute) -> Self {
+impl From<Silence> for AlertSilence {
+    fn from(silence: Silence) -> Self {
         Self {
-            id: mute.id.to_string().into(),
-            rule: mute.matcher.rule.map(RuleValue::from),
-            pipeline: mute.matcher.pipeline.as_ref().map(PipelineKey::to_string),
-            source: mute.matcher.source.as_ref().map(SourceKey::to_string),
-            label: mute.matcher.label.as_ref().map(ToString::to_string),
-            from: mute.from.into(),
-            until: mute.until.into(),
-            author: mute.author,
-            reason: mute.reason,
+            id: silence.id.to_string().into(),
+            rule: silence.matcher.rule.map(RuleValue::from),
+            pipeline: silence.matcher.pipeline.as_ref().map(PipelineKey::to_string),
+            source: silence.matcher.source.as_ref().map(SourceKey::to_string),
+            label: silence.matcher.label.as_ref().map(ToString::to_string),
+            from: silence.from.into(),
+            until: silence.until.into(),
+            author: silence.author,
+            reason: silence.reason,
         }
     }
 }

@@ -1,6 +1,6 @@
 use sea_orm::ActiveValue::{NotSet, Set};
 
-use crate::domain::alert::{Acknowledgement, AlertEvent, Fingerprint, Mute, Streaks, Subject, Tracked};
+use crate::domain::alert::{Acknowledgement, AlertEvent, Fingerprint, Silence, Streaks, Subject, Tracked};
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::revision::Revision;
 use crate::domain::source::SourceKey;
@@ -79,10 +79,10 @@ pub(super) fn event(row: alert_event::Model, alert: &alert::Model) -> Result<Ale
     })
 }
 
-/// A mute as its row has it.
-pub(in crate::store) fn mute(row: alert_silence::Model) -> Result<Mute> {
+/// A silence as its row has it.
+pub(in crate::store) fn silence(row: alert_silence::Model) -> Result<Silence> {
     use crate::domain::alert::Matcher;
-    Ok(Mute {
+    Ok(Silence {
         id: row.id,
         matcher: Matcher {
             rule: row.rule.as_deref().map(|rule| stored("the rule", rule)).transpose()?,

@@ -4,39 +4,39 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::domain::alert::{Label, Mute, Rule};
+use crate::domain::alert::{Label, Rule, Silence};
 use crate::domain::cardinality::Exceeded;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::source::SourceKey;
 use crate::error::{Error, Result};
-use crate::store::alerts::rows::mute;
+use crate::store::alerts::rows::silence;
 use crate::store::entity::alert_silence;
 use crate::store::{Store, room};
 
 impl Store {
     /// Keeps alerts quiet.
-    pub async fn silence_alerts(&self, mute: &Mute) -> Result<()> {
+    pub async fn silence_alerts(&self, silence: &Silence) -> Result<()> {
         self.require_correct_clock()?;
-        let matcher = &mute.matcher;
+        let matcher = &silence.matcher;
         let label = matcher.label.iter().flat_map(|label| [&label.name, &label.value]);
-        label.chain([&mute.reason]).try_for_each(|text| self.limits.check_text(text))?;
+        label.chain([&silence.reason]).try_for_each(|text| self.limits.check_text(text))?;
         let row = alert_silence::ActiveModel {
-            id: Set(mute.id),
+            id: Set(silence.id),
             rule: Set(matcher.rule.map(Rule::as_str).map(str::to_owned)),
             pipeline: Set(matcher.pipeline.as_ref().map(PipelineKey::to_string)),
             source: Set(matcher.source.as_ref().map(SourceKey::to_string)),
             label: Set(matcher.label.as_ref().map(Label::to_string)),
-            starts_at: Set(mute.from),
-            ends_at: Set(mute.until),
-            author: Set(mute.author.clone()),
-            reason: Set(mute.reason.clone()),
+            starts_at: Set(silence.from),
+            ends_at: Set(silence.until),
+            author: Set(silence.author.clone()),
+            reason: Set(silence.reason.clone()),
         };
         let transaction = self.write().await?;
         let limit = self.limits.silences;
         let not_ended = room::count(
             &transaction,
             "SELECT COUNT(*) FROM (SELECT 1 FROM alert_silences WHERE ends_at > $1 LIMIT $2) AS found",
-            [mute.from.into(), room::bigint(limit)],
+            [silence.from.into(), room::bigint(limit)],
         );
         if not_ended.await.map_err(Error::database)? >= limit {
             return Err(Exceeded::Silences(limit).into());
@@ -49,7 +49,7 @@ impl Store {
     }
 
     /// What keeps alerts quiet now, or will: the last to end first, at most so many.
-    pub async fn alert_silences(&self, most: u64) -> Result<Vec<Mute>> {
+    pub async fn alert_silences(&self, most: u64) -> Result<Vec<Silence>> {
         let rows = alert_silence::Entity::find()
             .filter(alert_silence::Column::EndsAt.gt(self.clock.now()))
             .order_by_desc(alert_silence::Column::EndsAt)
@@ -58,7 +58,7 @@ impl Store {
             .all(self.connections.reader())
             .await
             .map_err(Error::database)?;
-        rows.into_iter().map(mute).collect()
+        rows.into_iter().map(silence).collect()
     }
 
     /// Ends a silence now. Whether there was one that had not ended.

@@ -1,6 +1,6 @@
 //! What is to be told of alerts, until it is delivered.
 //!
-//! A plan is written in one transaction: which steps of alerts are settled, and a row for each notice and channel. A row
+//! A plan is written in one transaction: which steps of alerts are settled, and a row for each notification and channel. A row
 //! stays due until somebody says that it was delivered, so nothing is lost, whoever dies when.
 
 /// What a plan is made of.
@@ -31,19 +31,19 @@ const KEPT: TimeDelta = TimeDelta::days(7);
 /// A channel that is not configured may be so again after a change of the settings is rolled out.
 const CHANNEL_GONE: TimeDelta = TimeDelta::hours(1);
 
-/// The later notices of a pipeline wait on each channel for the earlier ones, so that the end of an alert is not told
+/// The later notifications of a pipeline wait on each channel for the earlier ones, so that the end of an alert is not told
 /// before its beginning: until those were tried eight times, in ten minutes, so that one which a receiver can never
 /// take does not hold the others up.
 const FIRST_IN_ITS_QUEUE: &str = "NOT EXISTS (SELECT 1 FROM outbox AS earlier WHERE earlier.ended_at IS NULL \
      AND earlier.attempts < 8 AND earlier.channel = outbox.channel \
      AND COALESCE(earlier.pipeline, '') = COALESCE(outbox.pipeline, '') \
-     AND (earlier.created_at, earlier.notice) < (outbox.created_at, outbox.notice))";
+     AND (earlier.created_at, earlier.notification) < (outbox.created_at, outbox.notification))";
 
-/// A notice on its way to a channel.
+/// A notification on its way to a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
-    /// The notice, by which a receiver knows it again.
-    pub notice: Uuid,
+    /// The notification, by which a receiver knows it again.
+    pub notification: Uuid,
     /// Where it goes.
     pub channel: String,
     /// What is sent.
@@ -99,7 +99,7 @@ impl Store {
             .col_expr(Column::EndedAt, Expr::value(self.clock.now()))
             .col_expr(Column::Delivered, Expr::value(true))
             .col_expr(Column::LastError, Expr::value(None::<String>))
-            .filter(is(delivery.notice, &delivery.channel).add(Column::EndedAt.is_null()));
+            .filter(is(delivery.notification, &delivery.channel).add(Column::EndedAt.is_null()));
         self.end_attempt(update).await
     }
 
@@ -115,7 +115,7 @@ impl Store {
             Some(next) => Entity::update_many().col_expr(Column::NextAttemptAt, Expr::value(next)),
             None => Entity::update_many().col_expr(Column::EndedAt, Expr::value(self.clock.now())),
         };
-        let this = is(delivery.notice, &delivery.channel)
+        let this = is(delivery.notification, &delivery.channel)
             .add(Column::ClaimedTerm.eq(delivery.term))
             .add(Column::EndedAt.is_null());
         self.end_attempt(update.col_expr(Column::LastError, Expr::value(error)).filter(this)).await
@@ -212,13 +212,13 @@ async fn due(
         .map_err(Error::database)
 }
 
-fn is(notice: Uuid, channel: &str) -> Condition {
-    Condition::all().add(Column::Notice.eq(notice)).add(Column::Channel.eq(channel))
+fn is(notification: Uuid, channel: &str) -> Condition {
+    Condition::all().add(Column::Notice.eq(notification)).add(Column::Channel.eq(channel))
 }
 
 fn delivery(row: Model, term: i64) -> Delivery {
     Delivery {
-        notice: row.notice,
+        notification: row.notice,
         channel: row.channel,
         body: row.body,
         created_at: row.created_at,

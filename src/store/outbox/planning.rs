@@ -7,13 +7,13 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::domain::alert::notice::{Announced, Entry, Owed};
-use crate::domain::alert::{AlertState, Fingerprint, Labels, Mute, Transition};
+use crate::domain::alert::notification::{Announced, Entry, Owed};
+use crate::domain::alert::{AlertState, Fingerprint, Labels, Silence, Transition};
 use crate::domain::anomaly::Severity;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::store::alerts::rows::{mute, tracked};
+use crate::store::alerts::rows::{silence, tracked};
 use crate::store::entity::{alert, alert_event, alert_silence, outbox, source};
 use crate::store::leases::{Lease, is_held};
 use crate::store::record::ROWS;
@@ -31,11 +31,11 @@ pub struct Outgoing {
     pub parcels: Vec<Parcel>,
 }
 
-/// A notice for one channel.
+/// A notification for one channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parcel {
-    /// The notice.
-    pub notice: Uuid,
+    /// The notification.
+    pub notification: Uuid,
     /// The pipeline it is about; `None` for the server itself.
     pub pipeline: Option<PipelineKey>,
     /// Where it goes.
@@ -51,17 +51,17 @@ impl Store {
     ///
     /// What was read holds when it is written: only the holder of the lease plans, and a step that an alert takes in between
     /// is left to the next plan.
-    pub async fn plan_notices(
+    pub async fn plan_notifications(
         &self,
         lease: &Lease,
-        decide: impl Fn(&[Entry], &[Mute]) -> Vec<Outgoing> + Send + Sync,
+        decide: impl Fn(&[Entry], &[Silence]) -> Vec<Outgoing> + Send + Sync,
     ) -> Result<Option<usize>> {
         let now = self.clock.now();
         let reading = self.read().await?;
-        let (entries, mutes) = (entries(&reading).await?, mutes(&reading, now).await?);
+        let (entries, silences) = (entries(&reading).await?, silences(&reading, now).await?);
         drop(reading);
         let mut planned = 0;
-        for outgoing in decide(&entries, &mutes) {
+        for outgoing in decide(&entries, &silences) {
             let transaction = self.write().await?;
             if !is_held(&transaction, lease).await? {
                 return Ok(None);
@@ -154,14 +154,14 @@ async fn labels(connection: &impl ConnectionTrait) -> Result<BTreeMap<(String, S
 }
 
 /// What keeps alerts quiet now.
-async fn mutes(connection: &impl ConnectionTrait, now: Timestamp) -> Result<Vec<Mute>> {
+async fn silences(connection: &impl ConnectionTrait, now: Timestamp) -> Result<Vec<Silence>> {
     let rows = alert_silence::Entity::find()
         .filter(alert_silence::Column::EndsAt.gt(now))
         .filter(alert_silence::Column::StartsAt.lte(now))
         .all(connection)
         .await
         .map_err(Error::database)?;
-    rows.into_iter().map(mute).collect()
+    rows.into_iter().map(silence).collect()
 }
 
 async fn write(transaction: &Transaction, outgoing: &Outgoing, now: Timestamp) -> Result<(), DbErr> {
@@ -198,7 +198,7 @@ async fn write(transaction: &Transaction, outgoing: &Outgoing, now: Timestamp) -
 
 fn parcel_row(parcel: &Parcel, now: Timestamp) -> outbox::ActiveModel {
     outbox::ActiveModel {
-        notice: Set(parcel.notice),
+        notice: Set(parcel.notification),
         channel: Set(parcel.channel.clone()),
         pipeline: Set(parcel.pipeline.as_ref().map(PipelineKey::to_string)),
         body: Set(parcel.body.clone()),

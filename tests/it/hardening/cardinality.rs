@@ -5,7 +5,7 @@ use pipewatch::config::Flags;
 use pipewatch::domain::health::Health;
 use pipewatch::domain::pipeline::PipelineKey;
 use pipewatch::domain::report::{Arrival, Report, ReportKind};
-use pipewatch::notices::Channel;
+use pipewatch::notify::Channel;
 use pipewatch::store::{Entry, Recorded};
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value, json};

@@ -8,7 +8,7 @@ use pipewatch::domain::alert::{AlertType, Finding, Policy, Rule, Subject, Tracke
 use pipewatch::domain::anomaly::Severity;
 use pipewatch::domain::pipeline::PipelineKey;
 use pipewatch::domain::time::Timestamp;
-use pipewatch::notices::{Channel, Channels, Notices};
+use pipewatch::notify::{Channel, Channels, Notifier};
 use pipewatch::store::leases::Lease;
 use pipewatch::store::{Direction, Store};
 use uuid::Uuid;
@@ -24,7 +24,7 @@ pub(crate) const BAD: Verdict = Verdict::Known { bad: Some(Severity::Medium), he
 pub(crate) struct Teller {
     pub(crate) store: Arc<Store>,
     ahead: Arc<AtomicI64>,
-    pub(crate) notices: Notices,
+    pub(crate) notices: Notifier,
     name: &'static str,
 }
 
@@ -48,7 +48,7 @@ impl Teller {
         store.prepare().await.expect("prepared");
         let channels: Channels = channels.into_iter().collect();
         // Its 10 seconds are long for a test, and nothing of the machine's own takes three.
-        let notices = Notices::new(Arc::clone(&store), clock, channels).with_patience(Duration::from_secs(3));
+        let notices = Notifier::new(Arc::clone(&store), clock, channels).with_patience(Duration::from_secs(3));
         Self { store, ahead: Arc::clone(ahead), notices, name }
     }
 
@@ -113,5 +113,5 @@ fn start() -> Timestamp {
 fn finding(source: &str, verdict: Verdict) -> Finding {
     let subject = Subject::source(PipelineKey::default(), source.parse().expect("a source"));
     let (title, message) = (format!("{source} is silent"), "Look at it.".to_owned());
-    Finding { rule: Rule::Silence, kind: AlertType::Silence, subject, verdict, title, message }
+    Finding { rule: Rule::Overdue, kind: AlertType::Overdue, subject, verdict, title, message }
 }

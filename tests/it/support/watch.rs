@@ -2,6 +2,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use pipewatch::alerting::Evaluator;
 use pipewatch::clock::Clock;
 use pipewatch::domain::alert::Policy;
 use pipewatch::domain::anomaly::Budget;
@@ -9,8 +10,7 @@ use pipewatch::domain::health::Health;
 use pipewatch::domain::pipeline::PipelineKey;
 use pipewatch::domain::report::{Arrival, Report, ReportKind};
 use pipewatch::domain::status::RuleBook;
-use pipewatch::evaluator::Evaluator;
-use pipewatch::notices::{Channels, Notices};
+use pipewatch::notify::{Channels, Notifier};
 use pipewatch::self_check::SelfCheck;
 use pipewatch::store::leases::Lease;
 use pipewatch::store::retention::Retention;
@@ -47,7 +47,7 @@ impl Watch {
         let store = Arc::new(Store::open(&database.url, clock.clone()).await.expect("open"));
         store.migrate(Direction::Up(None)).await.expect("migrated");
         store.prepare().await.expect("prepared");
-        let notices = Arc::new(Notices::new(Arc::clone(&store), clock.clone(), Channels::default()));
+        let notices = Arc::new(Notifier::new(Arc::clone(&store), clock.clone(), Channels::default()));
         let rules = Arc::new(RuleBook::default());
         let upkeep = Arc::new(Upkeep::new(Arc::clone(&store), rules, Retention::default(), clock.clone()));
         let self_check = Arc::new(SelfCheck::new(Arc::clone(&store), clock.clone(), EVERY));

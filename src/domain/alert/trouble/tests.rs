@@ -116,6 +116,10 @@ fn a_time_without_an_evaluation_is_told_when_it_is_over() {
 
 #[test]
 fn notices_are_counted() {
-    check(&Trouble::notices(0, None), None, "none");
-    check(&Trouble::notices(2, Some(at(0))), Some("2 notices could not be delivered, the oldest since 2024-"), "two");
+    check(&Trouble::notifications(0, None), None, "none");
+    check(
+        &Trouble::notifications(2, Some(at(0))),
+        Some("2 notifications could not be delivered, the oldest since 2024-"),
+        "two",
+    );
 }

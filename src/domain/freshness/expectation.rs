@@ -3,7 +3,7 @@ use std::str::FromStr;
 
 use chrono::TimeDelta;
 
-use crate::domain::silence::Schedule;
+use crate::domain::freshness::Schedule;
 use crate::domain::time::Timestamp;
 
 /// The longest period and the longest grace: a yearly feed with a month to spare.

@@ -4,14 +4,14 @@ use chrono::TimeDelta;
 use uuid::Uuid;
 
 use crate::domain::alert::machine::{Reason, Tracked, Transition};
-use crate::domain::alert::mute::{Labels, Mute};
-use crate::domain::alert::notice::{Event, Line, Notice};
+use crate::domain::alert::notification::{Event, Line, Notification};
+use crate::domain::alert::silence::{Labels, Silence};
 use crate::domain::alert::{AlertState, AlertState::Firing};
 use crate::domain::anomaly::Severity;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::time::Timestamp;
 
-/// When notices are due.
+/// When notifications are due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
     /// How long the first transition of a pipeline waits for others to go with it.
@@ -60,39 +60,39 @@ pub struct Announced {
 /// What is to be told, and what need not be.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
-    /// What is to be told now, at most one notice a pipeline.
+    /// What is to be told now, at most one notification a pipeline.
     pub told: Vec<Told>,
     /// The events that are of no interest to anybody.
     pub untold: Vec<i64>,
 }
 
-/// What is to be written in one transaction: a notice to the outbox, and that its transitions are settled.
+/// What is to be written in one transaction: a notification to the outbox, and that its transitions are settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
-    /// The notice.
-    pub notice: Notice,
+    /// The notification.
+    pub notification: Notification,
     /// The events that are settled by it.
     pub settled: Vec<i64>,
     /// What was told last, by alert.
     pub announced: Vec<(Uuid, Announced)>,
 }
 
-/// Alerts that one notice tells of: it is written in one transaction, for which reporters wait. The next plan tells of the
+/// Alerts that one notification tells of: it is written in one transaction, for which reporters wait. The next plan tells of the
 /// others.
 const ALERTS: usize = 1_000;
 
-/// Which notices are due at `now`.
+/// Which notifications are due at `now`.
 ///
 /// - A pipeline's transitions are told together, once the oldest has waited for [`Timing::group_wait`].
 /// - Firing, its changes, an acknowledgement, and the end are told once each; that something is pending never.
-/// - Acknowledging stops changes and repeats. A mute stops everything but the end of what was told: whoever was told of
-///   an alert is told that it is over. An alert that still fires when its mute ends is told then.
+/// - Acknowledging stops changes and repeats. A silence stops everything but the end of what was told: whoever was told of
+///   an alert is told that it is over. An alert that still fires when its silence ends is told then.
 /// - Repeats of a pipeline are told together, so that they stay in step.
-pub fn plan(entries: &[Entry], mutes: &[Mute], timing: &Timing, now: Timestamp) -> Plan {
+pub fn plan(entries: &[Entry], silences: &[Silence], timing: &Timing, now: Timestamp) -> Plan {
     let mut pipelines: BTreeMap<Option<&PipelineKey>, Vec<(&Entry, Telling)>> = BTreeMap::new();
     let mut due = Plan::default();
     for entry in entries {
-        let quiet = mutes.iter().any(|mute| mute.covers(&entry.alert, &entry.labels, now));
+        let quiet = silences.iter().any(|silence| silence.covers(&entry.alert, &entry.labels, now));
         let telling = Telling::of(entry, quiet);
         due.untold.extend(&telling.untold);
         pipelines.entry(entry.alert.subject.pipeline.as_ref()).or_default().push((entry, telling));
@@ -120,7 +120,7 @@ pub fn plan(entries: &[Entry], mutes: &[Mute], timing: &Timing, now: Timestamp) 
             lines.extend(told);
         }
         if !lines.is_empty() {
-            due.told.push(Told { notice: Notice::new(pipeline.cloned(), now, lines), settled, announced });
+            due.told.push(Told { notification: Notification::new(pipeline.cloned(), now, lines), settled, announced });
         }
     }
     due
@@ -140,12 +140,12 @@ struct Telling {
 }
 
 impl Telling {
-    fn of(entry: &Entry, muted: bool) -> Self {
+    fn of(entry: &Entry, silenced: bool) -> Self {
         let alert = &entry.alert;
         let mut telling = Self::default();
         let mut announced = entry.announced.map(|told| told.severity);
         for Owed { event, transition } in &entry.owed {
-            match told_as(transition, muted, announced.is_some()) {
+            match told_as(transition, silenced, announced.is_some()) {
                 Some(as_event) => {
                     announced = Some(transition.severity);
                     telling.told.push(*event);
@@ -154,8 +154,8 @@ impl Telling {
                 None => telling.untold.push(*event),
             }
         }
-        if alert.state == Firing && !muted {
-            // What a mute kept back is told as of when it could have been, so that it does not wait again.
+        if alert.state == Firing && !silenced {
+            // What a silence kept back is told as of when it could have been, so that it does not wait again.
             let told = telling.lines.last().map(|line| line.at).or(entry.announced.map(|told| told.at));
             let at = told.map_or(alert.changed_at, |told| told.max(alert.changed_at));
             match announced {
@@ -171,14 +171,14 @@ impl Telling {
     }
 }
 
-fn told_as(transition: &Transition, muted: bool, announced: bool) -> Option<Event> {
+fn told_as(transition: &Transition, silenced: bool, announced: bool) -> Option<Event> {
     let event = match transition.reason {
         Reason::Found | Reason::Vanished => return None,
         Reason::Recovered | Reason::Unwatched => return announced.then_some(Event::Resolved),
-        Reason::Persisted => return (!muted).then_some(Event::Fired),
+        Reason::Persisted => return (!silenced).then_some(Event::Fired),
         Reason::Escalated | Reason::Eased if transition.to == AlertState::Acknowledged => return None,
         Reason::Escalated | Reason::Eased => Event::Changed,
         Reason::Acknowledged => Event::Acknowledged,
     };
-    (announced && !muted).then_some(event)
+    (announced && !silenced).then_some(event)
 }

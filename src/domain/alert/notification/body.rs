@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::domain::alert::machine::Tracked;
-use crate::domain::alert::notice::chat::{cut, plain_text};
-use crate::domain::alert::notice::{Event, Line, Notice};
+use crate::domain::alert::notification::chat::{cut, plain_text};
+use crate::domain::alert::notification::{Event, Line, Notification};
 use crate::domain::alert::{AlertState, AlertType};
 use crate::domain::anomaly::Severity;
 use crate::domain::pipeline::PipelineKey;
@@ -36,9 +36,9 @@ pub struct Email {
 /// The body of a webhook: the envelope of the Standard Webhooks (`type`, `timestamp`, `data`), the alerts in it with the
 /// fields that they have in the status and what a program may want besides. `url` is where people may look. Of more
 /// alerts than fit into 256 KiB it has the first, and the number of the others.
-pub fn webhook(notice: &Notice, url: Option<&str>) -> String {
+pub fn webhook(notification: &Notification, url: Option<&str>) -> String {
     let mut size = ENVELOPE + url.map_or(0, str::len);
-    let alerts: Vec<_> = notice
+    let alerts: Vec<_> = notification
         .lines
         .iter()
         .map(|line| json!(WebhookAlert::from(line)))
@@ -48,13 +48,13 @@ pub fn webhook(notice: &Notice, url: Option<&str>) -> String {
         })
         .collect();
     json!({
-        "type": "alerts.notice",
-        "timestamp": rfc3339(notice.at),
+        "type": "alerts.notification",
+        "timestamp": rfc3339(notification.at),
         "data": {
-            "id": notice.id,
-            "pipeline": notice.pipeline,
+            "id": notification.id,
+            "pipeline": notification.pipeline,
             "url": url,
-            "alerts_omitted": notice.lines.len() - alerts.len(),
+            "alerts_omitted": notification.lines.len() - alerts.len(),
             "alerts": alerts,
         },
     })
@@ -64,14 +64,14 @@ pub fn webhook(notice: &Notice, url: Option<&str>) -> String {
 /// The body of an incoming webhook of Slack, as Mattermost, Rocket.Chat, Discord and others take it too: a text, and
 /// attachments with a colour. (Blocks would look better, and only Slack has them.) Names and texts in it mention nobody
 /// and link nowhere, and each of the receivers is asked for that in its own words, too.
-pub fn slack(notice: &Notice, url: Option<&str>) -> String {
-    let mut text = plain_text(&headline(notice));
+pub fn slack(notification: &Notification, url: Option<&str>) -> String {
+    let mut text = plain_text(&headline(notification));
     if let Some(url) = url {
         let _ = write!(text, " <{}|Look>", escape(url));
     }
-    let attachments: Vec<_> = notice.lines.iter().take(SHOWN).map(attachment).collect();
-    if notice.lines.len() > SHOWN {
-        let _ = write!(text, " ({SHOWN} are shown, and there are {} more)", notice.lines.len() - SHOWN);
+    let attachments: Vec<_> = notification.lines.iter().take(SHOWN).map(attachment).collect();
+    if notification.lines.len() > SHOWN {
+        let _ = write!(text, " ({SHOWN} are shown, and there are {} more)", notification.lines.len() - SHOWN);
     }
     json!({
         "text": text,
@@ -85,19 +85,19 @@ pub fn slack(notice: &Notice, url: Option<&str>) -> String {
 }
 
 /// The subject and text of an e-mail.
-pub fn email(notice: &Notice, url: Option<&str>) -> Email {
+pub fn email(notification: &Notification, url: Option<&str>) -> Email {
     let mut text = String::new();
-    for line in notice.lines.iter().take(SHOWN) {
+    for line in notification.lines.iter().take(SHOWN) {
         let _ = writeln!(text, "{}\n{}\n{}\n", said(line), details(line), rfc3339(line.at));
     }
-    if notice.lines.len() > SHOWN {
-        let _ = writeln!(text, "And {} more.\n", notice.lines.len() - SHOWN);
+    if notification.lines.len() > SHOWN {
+        let _ = writeln!(text, "And {} more.\n", notification.lines.len() - SHOWN);
     }
     if let Some(url) = url {
         let _ = writeln!(text, "{url}");
     }
     // A line break in a subject would begin another header.
-    let subject = headline(notice).replace(char::is_control, " ");
+    let subject = headline(notification).replace(char::is_control, " ");
     Email { subject: format!("[Pipewatch] {subject}"), text }
 }
 
@@ -166,14 +166,14 @@ fn attachment(line: &Line) -> serde_json::Value {
 }
 
 /// What stands over all: the one line there is, or how many of what.
-fn headline(notice: &Notice) -> String {
-    if let [line] = notice.lines.as_slice() {
+fn headline(notification: &Notification) -> String {
+    if let [line] = notification.lines.as_slice() {
         return said(line);
     }
-    let place = notice.pipeline.as_ref().map_or("Pipewatch", PipelineKey::as_str);
+    let place = notification.pipeline.as_ref().map_or("Pipewatch", PipelineKey::as_str);
     let counts: Vec<String> = [Event::Fired, Event::Changed, Event::Repeated, Event::Acknowledged, Event::Resolved]
         .into_iter()
-        .map(|event| (event, notice.lines.iter().filter(|line| line.event == event).count()))
+        .map(|event| (event, notification.lines.iter().filter(|line| line.event == event).count()))
         .filter(|(_, count)| *count > 0)
         .map(|(event, count)| format!("{count} {}", word(event)))
         .collect();

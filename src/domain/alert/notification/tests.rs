@@ -4,27 +4,27 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::alert::tests::{Replay, finding};
-use crate::domain::alert::{Label, Labels, Matcher, Mute, Policy, Reason, Rule, Verdict};
+use crate::domain::alert::{Label, Labels, Matcher, Policy, Reason, Rule, Silence, Verdict};
 use Severity::{High, Medium};
 
 /// Alerts, their log, and what was told of them: what the server keeps in its tables.
 struct Teller {
     replay: Replay,
     entries: Vec<Entry>,
-    mutes: Vec<Mute>,
+    silences: Vec<Silence>,
     logged: usize,
-    notices: Vec<Notice>,
+    notifications: Vec<Notification>,
 }
 
 impl Teller {
     fn new() -> Self {
         let replay = Replay::new(Policy::default());
-        Self { replay, entries: Vec::new(), mutes: Vec::new(), logged: 0, notices: Vec::new() }
+        Self { replay, entries: Vec::new(), silences: Vec::new(), logged: 0, notifications: Vec::new() }
     }
 
     /// An evaluation, 30 seconds after the one before, and a plan.
     fn evaluate(&mut self, verdicts: &[(&str, Verdict)]) {
-        let findings: Vec<_> = verdicts.iter().map(|(name, verdict)| finding(name, Rule::Silence, *verdict)).collect();
+        let findings: Vec<_> = verdicts.iter().map(|(name, verdict)| finding(name, Rule::Overdue, *verdict)).collect();
         self.replay.evaluate(&findings);
         self.plan();
     }
@@ -39,11 +39,11 @@ impl Teller {
         self.plan();
     }
 
-    fn mute(&mut self, minutes: i64) {
+    fn silence(&mut self, minutes: i64) {
         let span = (self.replay.now, self.replay.now + TimeDelta::minutes(minutes));
         let label = Some(Label { name: "team".into(), value: "maps".into() });
         let matcher = Matcher { label, ..Matcher::default() };
-        self.mutes.push(Mute::new(Uuid::nil(), matcher, span, "Ada", "moving").expect("a mute"));
+        self.silences.push(Silence::new(Uuid::nil(), matcher, span, "Ada", "moving").expect("a silence"));
     }
 
     fn plan(&mut self) {
@@ -66,7 +66,7 @@ impl Teller {
                 None => entry.alert.state = AlertState::Resolved,
             }
         }
-        let plan = plan(&self.entries, &self.mutes, &Timing::default(), self.replay.now);
+        let plan = plan(&self.entries, &self.silences, &Timing::default(), self.replay.now);
         for entry in &mut self.entries {
             let settled = plan.told.iter().flat_map(|told| &told.settled).chain(&plan.untold);
             let settled: Vec<i64> = settled.copied().collect();
@@ -76,15 +76,15 @@ impl Teller {
                 entry.announced = Some(*told);
             }
         }
-        self.notices.extend(plan.told.into_iter().map(|told| told.notice));
+        self.notifications.extend(plan.told.into_iter().map(|told| told.notification));
     }
 
-    /// What was told since the last look, a notice each: `fired a, fired b`.
+    /// What was told since the last look, a notification each: `fired a, fired b`.
     fn told(&mut self) -> Vec<String> {
         let line =
             |line: &Line| format!("{} {}", line.event.as_str(), line.alert.subject.source.as_ref().expect("a source"));
-        let told = |notice: Notice| notice.lines.iter().map(line).collect::<Vec<_>>().join(", ");
-        self.notices.drain(..).map(told).collect()
+        let told = |notification: Notification| notification.lines.iter().map(line).collect::<Vec<_>>().join(", ");
+        self.notifications.drain(..).map(told).collect()
     }
 }
 
@@ -116,7 +116,7 @@ fn what_ends_is_told_and_what_never_fired_is_not() {
     assert_eq!(told.told(), ["resolved a"]);
     told.wait(24 * 60);
     assert_eq!(told.told(), [""; 0]);
-    // Over before its notice went out: both are told.
+    // Over before its notification went out: both are told.
     told.evaluate(&[("c", BAD)]);
     told.evaluate(&[("c", BAD)]);
     told.replay.now -= TimeDelta::seconds(20);
@@ -143,7 +143,7 @@ fn it_is_repeated_every_four_hours_while_it_fires() {
     assert_eq!(told.told(), ["acknowledged a, repeated b"]);
     told.wait(4 * 60);
     assert_eq!(told.told(), ["repeated b"], "who looks knows");
-    told.mute(24 * 60);
+    told.silence(24 * 60);
     told.wait(8 * 60);
     assert_eq!(told.told(), [""; 0], "who does not want to hear does not");
 }
@@ -174,7 +174,7 @@ fn a_graver_alert_is_told_unless_somebody_looks_already() {
 #[test]
 fn a_mute_stops_everything_but_the_end_of_what_was_told() {
     let mut told = Teller::new();
-    told.mute(60);
+    told.silence(60);
     for _ in 0..3 {
         told.evaluate(&[("a", BAD)]);
     }
@@ -185,8 +185,8 @@ fn a_mute_stops_everything_but_the_end_of_what_was_told() {
         told.evaluate(&[("b", BAD)]);
     }
     told.wait(90);
-    assert_eq!(told.told(), ["fired b"], "it still fires when the mute is over");
-    told.mute(60);
+    assert_eq!(told.told(), ["fired b"], "it still fires when the silence is over");
+    told.silence(60);
     for _ in 0..3 {
         told.evaluate(&[("b", WORSE)]);
     }
@@ -194,7 +194,7 @@ fn a_mute_stops_everything_but_the_end_of_what_was_told() {
     assert_eq!(told.told(), [""; 0]);
     told.wait(60);
     assert_eq!(told.told(), ["changed b"], "so does a change");
-    told.mute(60);
+    told.silence(60);
     told.evaluate(&[("b", Verdict::GOOD)]);
     told.wait(10);
     assert_eq!(told.told(), ["resolved b"]);
@@ -208,14 +208,15 @@ fn pipelines_are_told_apart() {
     }
     told.entries[0].alert.subject.pipeline = None;
     let now = told.replay.now + TimeDelta::seconds(30);
-    let notices: Vec<Notice> =
-        plan(&told.entries, &[], &Timing::default(), now).told.into_iter().map(|told| told.notice).collect();
-    let of: Vec<_> = notices.iter().map(|notice| (notice.pipeline.clone(), notice.lines.len())).collect();
+    let notifications: Vec<Notification> =
+        plan(&told.entries, &[], &Timing::default(), now).told.into_iter().map(|told| told.notification).collect();
+    let of: Vec<_> =
+        notifications.iter().map(|notification| (notification.pipeline.clone(), notification.lines.len())).collect();
     assert_eq!(of, [(None, 1), (Some(PipelineKey::default()), 1)]);
-    assert_ne!(notices[0].id, notices[1].id);
-    let again: Vec<Notice> =
-        plan(&told.entries, &[], &Timing::default(), now).told.into_iter().map(|told| told.notice).collect();
-    assert_eq!(again, notices, "planned twice, it is the same notice");
+    assert_ne!(notifications[0].id, notifications[1].id);
+    let again: Vec<Notification> =
+        plan(&told.entries, &[], &Timing::default(), now).told.into_iter().map(|told| told.notification).collect();
+    assert_eq!(again, notifications, "planned twice, it is the same notification");
 }
 
 proptest! {
@@ -224,12 +225,12 @@ proptest! {
     #[test]
     fn every_transition_is_told(
         verdicts in prop::collection::vec((prop::collection::vec(0usize..3, 3), 0u8..10, 0i64..3), 1..40),
-        muted in prop::option::of((0usize..40, 1i64..60)),
+        silenced in prop::option::of((0usize..40, 1i64..60)),
     ) {
         let mut told = Teller::new();
         for (evaluation, (of, acknowledge, wait)) in verdicts.iter().enumerate() {
-            if let Some((_, minutes)) = muted.filter(|(at, _)| *at == evaluation) {
-                told.mute(minutes);
+            if let Some((_, minutes)) = silenced.filter(|(at, _)| *at == evaluation) {
+                told.silence(minutes);
             }
             let named = ["a", "b", "c"].into_iter().zip(of.iter().map(|index| [Verdict::GOOD, BAD, WORSE][*index]));
             told.evaluate(&named.collect::<Vec<_>>());
@@ -243,11 +244,11 @@ proptest! {
         told.wait(1);
         prop_assert!(told.entries.iter().all(|entry| entry.owed.is_empty()));
         for entry in &told.entries {
-            let of_alert = || told.notices.iter().flat_map(|notice| &notice.lines).filter(|line| line.alert.id == entry.alert.id);
+            let of_alert = || told.notifications.iter().flat_map(|notification| &notification.lines).filter(|line| line.alert.id == entry.alert.id);
             let count = |event| of_alert().filter(|line| line.event == event).count();
             let happened = |reason| told.replay.log.iter().filter(|one| one.id == entry.alert.id && one.reason == reason).count();
             let fired = happened(Reason::Persisted);
-            if muted.is_none() {
+            if silenced.is_none() {
                 prop_assert_eq!(count(Event::Fired), fired);
                 prop_assert_eq!(count(Event::Acknowledged), happened(Reason::Acknowledged));
             }
@@ -258,26 +259,26 @@ proptest! {
     }
 }
 
-fn notice() -> Notice {
+fn notification() -> Notification {
     let mut told = Teller::new();
     for _ in 0..3 {
         told.evaluate(&[("<!channel> & co", WORSE)]);
     }
-    told.notices.remove(0)
+    told.notifications.remove(0)
 }
 
 #[test]
 fn a_webhook_says_what_the_status_says_and_more() {
-    let notice = notice();
-    let body: Value = serde_json::from_str(&webhook(&notice, Some("https://watch.example"))).expect("JSON");
-    let alert = &notice.lines[0].alert;
+    let notification = notification();
+    let body: Value = serde_json::from_str(&webhook(&notification, Some("https://watch.example"))).expect("JSON");
+    let alert = &notification.lines[0].alert;
     assert_eq!(
         body,
         json!({
-            "type": "alerts.notice",
+            "type": "alerts.notification",
             "timestamp": "2026-03-01T00:01:30Z",
             "data": {
-                "id": notice.id.to_string(),
+                "id": notification.id.to_string(),
                 "pipeline": "default",
                 "url": "https://watch.example",
                 "alerts_omitted": 0,
@@ -305,7 +306,8 @@ fn a_webhook_says_what_the_status_says_and_more() {
 
 #[test]
 fn slack_wakes_nobody_for_a_name() {
-    let body: Value = serde_json::from_str(&slack(&notice(), Some("https://watch.example/?a=1&b=2"))).expect("JSON");
+    let body: Value =
+        serde_json::from_str(&slack(&notification(), Some("https://watch.example/?a=1&b=2"))).expect("JSON");
     let title = "Firing (high): &lt;\u{200B}!channel&gt; &amp; co is unwell";
     assert_eq!(body["text"], format!("{title} <https://watch.example/?a=1&amp;b=2|Look>"));
     assert_eq!(body["attachments"][0]["title"], title);
@@ -320,33 +322,34 @@ fn slack_wakes_nobody_for_a_name() {
 
 #[test]
 fn texts_say_what_happened_and_stay_short() {
-    let mut notice = notice();
-    let mail = email(&notice, None);
+    let mut notification = notification();
+    let mail = email(&notification, None);
     assert_eq!(mail.subject, "[Pipewatch] Firing (high): <!channel> & co is unwell");
-    notice.lines[0].alert.title = "two\r\nBcc: all".into();
-    assert_eq!(email(&notice, None).subject, "[Pipewatch] Firing (high): two  Bcc: all");
-    let line = notice.lines[0].clone();
-    notice.lines[0].event = Event::Resolved;
-    notice.lines.extend(vec![line; 29]);
-    let mail = email(&notice, Some("https://watch.example"));
+    notification.lines[0].alert.title = "two\r\nBcc: all".into();
+    assert_eq!(email(&notification, None).subject, "[Pipewatch] Firing (high): two  Bcc: all");
+    let line = notification.lines[0].clone();
+    notification.lines[0].event = Event::Resolved;
+    notification.lines.extend(vec![line; 29]);
+    let mail = email(&notification, Some("https://watch.example"));
     assert_eq!(mail.subject, "[Pipewatch] default: 29 firing, 1 resolved");
     assert!(mail.text.starts_with("Resolved: two\r\nBcc: all\nIt began at 2026-03-01T00:00:30Z.\n"), "{}", mail.text);
     assert!(mail.text.ends_with("And 10 more.\n\nhttps://watch.example\n"), "{}", mail.text);
-    let body: Value = serde_json::from_str(&slack(&notice, None)).expect("JSON");
+    let body: Value = serde_json::from_str(&slack(&notification, None)).expect("JSON");
     assert_eq!(body["attachments"].as_array().map(Vec::len), Some(20));
     assert_eq!(body["text"], "default: 29 firing, 1 resolved (20 are shown, and there are 10 more)");
 }
 
 #[test]
 fn a_notification_is_at_most_256_kib() {
-    let mut notice = notice();
-    let line = notice.lines[0].clone();
+    let mut notification = notification();
+    let line = notification.lines[0].clone();
     for (text, lines) in [("<", 30), ("💧", 30), ("\"\\", 30), ("@here ", 400), ("\u{1}", 400)] {
         let mut line = line.clone();
         (line.alert.title, line.alert.message) = (text.repeat(300), text.repeat(2_000));
         line.alert.subject.source = Some("💧".repeat(255).parse().expect("a source"));
-        notice.lines = vec![line; lines];
-        let (webhook, slack, mail) = (webhook(&notice, None), slack(&notice, None), email(&notice, None));
+        notification.lines = vec![line; lines];
+        let (webhook, slack, mail) =
+            (webhook(&notification, None), slack(&notification, None), email(&notification, None));
         for size in [webhook.len(), slack.len(), json!([mail.subject, mail.text]).to_string().len()] {
             assert!(size <= 256 * 1024, "{lines} times {text:?}: {size} bytes");
         }
@@ -362,16 +365,16 @@ fn a_notification_is_at_most_256_kib() {
 
 #[test]
 fn who_acknowledged_is_told_with_their_note() {
-    let mut line = notice().lines.remove(0);
+    let mut line = notification().lines.remove(0);
     line.event = Event::Acknowledged;
     for (note, expect) in [(None, "By Ada."), (Some("on it"), "Ada: on it")] {
         let by =
             crate::domain::alert::Acknowledgement { author: "Ada".into(), note: note.map(Into::into), at: line.at };
         line.alert.acknowledged = Some(by);
-        let notice = Notice::new(None, line.at, vec![line.clone()]);
-        let text = email(&notice, None).text;
+        let notification = Notification::new(None, line.at, vec![line.clone()]);
+        let text = email(&notification, None).text;
         assert!(text.starts_with(&format!("Acknowledged: <!channel> & co is unwell\n{expect}\n")), "{text}");
-        let body: Value = serde_json::from_str(&webhook(&notice, None)).expect("JSON");
+        let body: Value = serde_json::from_str(&webhook(&notification, None)).expect("JSON");
         assert_eq!(body["data"]["alerts"][0]["note"], json!(note));
         assert_eq!(body["data"]["pipeline"], Value::Null);
     }
@@ -384,12 +387,12 @@ fn what_a_mute_kept_back_is_not_told_as_older_than_what_was_told() {
         told.evaluate(&[("a", verdict)]);
     }
     told.wait(1);
-    told.mute(5);
+    told.silence(5);
     for verdict in [BAD, BAD] {
         told.evaluate(&[("a", verdict)]);
     }
     told.wait(5);
-    let lines: Vec<_> = told.notices.iter().flat_map(|notice| &notice.lines).collect();
+    let lines: Vec<_> = told.notifications.iter().flat_map(|notification| &notification.lines).collect();
     assert!(lines.is_sorted_by_key(|line| line.at));
     assert_eq!(lines.iter().map(|line| line.event).collect::<Vec<_>>(), [Event::Fired, Event::Changed, Event::Changed]);
     assert_eq!(lines[2].severity, Medium);

@@ -1,9 +1,9 @@
 //! Who is told of alerts: plans what is due, and delivers it.
 //!
 //! Only the holder of the evaluation's lease does either. What it plans is in the outbox before it is sent, and stays
-//! there until a receiver has taken it: a notice may arrive twice when a server dies at the wrong moment, and is not lost.
+//! there until a receiver has taken it: a notification may arrive twice when a server dies at the wrong moment, and is not lost.
 
-/// Where notices go.
+/// Where notifications go.
 mod channel;
 /// E-mail.
 mod mail;
@@ -22,11 +22,11 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::domain::alert::Mute;
-use crate::domain::alert::notice::{self, Entry, Timing, Told, next_attempt};
+use crate::domain::alert::Silence;
+use crate::domain::alert::notification::{self, Entry, Timing, Told, next_attempt};
 use crate::domain::time::Timestamp;
 use crate::error::Result;
-pub use crate::notices::channel::{BadChannel, Channel, Channels};
+pub use crate::notify::channel::{BadChannel, Channel, Channels};
 use crate::store::Store;
 use crate::store::leases::Lease;
 use crate::store::outbox::{Delivery, Outgoing, Parcel};
@@ -52,7 +52,7 @@ const SWEEPING: TimeDelta = TimeDelta::minutes(10);
 
 /// Tells people and programs of alerts.
 #[derive(Debug)]
-pub struct Notices {
+pub struct Notifier {
     store: Arc<Store>,
     clock: Clock,
     channels: Channels,
@@ -63,7 +63,7 @@ pub struct Notices {
     swept: Mutex<Option<Timestamp>>,
 }
 
-impl Notices {
+impl Notifier {
     /// Tells of the store's alerts through these channels.
     pub fn new(store: Arc<Store>, clock: Clock, channels: Channels) -> Self {
         let (timing, patience) = (Timing::default(), PATIENCE);
@@ -100,7 +100,7 @@ impl Notices {
     /// and not of all that was.
     pub async fn plan(&self, lease: &Lease) -> Result<()> {
         let now = self.clock.now();
-        self.store.plan_notices(lease, |entries, mutes| self.decide(entries, mutes, now)).await?;
+        self.store.plan_notifications(lease, |entries, silences| self.decide(entries, silences, now)).await?;
         self.sweep(now).await
     }
 
@@ -111,23 +111,23 @@ impl Notices {
         join_all(lanes).await.into_iter().collect()
     }
 
-    /// What each transaction writes: a notice for all channels, or that some events are told to nobody.
-    fn decide(&self, entries: &[Entry], mutes: &[Mute], now: Timestamp) -> Vec<Outgoing> {
-        let plan = notice::plan(entries, mutes, &self.timing, now);
+    /// What each transaction writes: a notification for all channels, or that some events are told to nobody.
+    fn decide(&self, entries: &[Entry], silences: &[Silence], now: Timestamp) -> Vec<Outgoing> {
+        let plan = notification::plan(entries, silences, &self.timing, now);
         let untold =
             plan.untold.chunks(UNTOLD).map(|settled| Outgoing { settled: settled.into(), ..Outgoing::default() });
         let mut parts: Vec<Outgoing> = untold.collect();
-        for Told { notice, settled, announced } in plan.told {
+        for Told { notification, settled, announced } in plan.told {
             if self.channels.is_empty() {
                 parts.push(Outgoing { settled, ..Outgoing::default() });
                 continue;
             }
             let mut parcels = Vec::new();
             for channel in self.channels.as_slice() {
-                let body = channel.body(&notice);
+                let body = channel.body(&notification);
                 parcels.extend(channel.names().iter().map(|name| Parcel {
-                    notice: notice.id,
-                    pipeline: notice.pipeline.clone(),
+                    notification: notification.id,
+                    pipeline: notification.pipeline.clone(),
                     channel: name.clone(),
                     body: body.clone(),
                 }));
@@ -148,7 +148,7 @@ impl Notices {
         let names: Vec<String> = self.channels.as_slice().iter().flat_map(Channel::names).cloned().collect();
         let given_up = self.store.sweep_outbox(&names).await?;
         if given_up > 0 {
-            tracing::warn!(given_up, "notices to channels that are not configured any more are given up");
+            tracing::warn!(given_up, "notifications to channels that are not configured any more are given up");
         }
         Ok(())
     }
@@ -166,7 +166,10 @@ impl Notices {
             if let Some(held) = held
                 && let Err(error) = self.plan(&held).await
             {
-                tracing::warn!(error = &error as &dyn std::error::Error, "notices are not planned; they will be later");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "notifications are not planned; they will be later"
+                );
             }
         }
     }
@@ -217,7 +220,7 @@ impl Notices {
         let sending = tokio::time::timeout(patience, channel.send(&delivery, self.clock.now()));
         let failure = match sending.await {
             Ok(Ok(())) => {
-                metrics::counter!("pipewatch_notices_total", "result" => "delivered").increment(1);
+                metrics::counter!("pipewatch_notifications_total", "result" => "delivered").increment(1);
                 return self.store.delivered(&delivery).await;
             }
             Ok(Err(failure)) => failure,
@@ -228,13 +231,13 @@ impl Notices {
         let wait = backoff.max(failure.retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER));
         let give_up = now - delivery.created_at >= GIVE_UP_AFTER;
         let next = TimeDelta::from_std(wait).ok().filter(|_| !give_up).map(|wait| now + wait);
-        let (notice, to, error) = (delivery.notice, &delivery.channel, &failure.message);
+        let (notification, to, error) = (delivery.notification, &delivery.channel, &failure.message);
         if give_up {
-            metrics::counter!("pipewatch_notices_total", "result" => "given up").increment(1);
-            tracing::error!(%notice, to, error, "a notice could not be delivered for three days and is given up");
+            metrics::counter!("pipewatch_notifications_total", "result" => "given up").increment(1);
+            tracing::error!(%notification, to, error, "a notification could not be delivered for three days and is given up");
         } else {
-            metrics::counter!("pipewatch_notices_total", "result" => "failed").increment(1);
-            tracing::warn!(%notice, to, error, attempts = delivery.attempts + 1, "a notice is not delivered yet");
+            metrics::counter!("pipewatch_notifications_total", "result" => "failed").increment(1);
+            tracing::warn!(%notification, to, error, attempts = delivery.attempts + 1, "a notification is not delivered yet");
         }
         self.store.delivery_failed(&delivery, next, error).await
     }

@@ -16,12 +16,12 @@ const MAX_AUTHOR: usize = 255;
 /// The labels of a source or a pipeline.
 pub type Labels = BTreeMap<String, String>;
 
-/// Alerts that nobody wants to be told of for a while. A mute stops notices, and not the status: nothing looks healthy
+/// Alerts that nobody wants to be told of for a while. A silence stops notifications, and not the status: nothing looks healthy
 /// because somebody did not want to hear of it.
 ///
-/// What users call silencing is a mute in the code, because a silence is a source that does not report.
+/// What users call silencing is a silence in the code, because a silence is a source that does not report.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mute {
+pub struct Silence {
     /// Its id.
     pub id: Uuid,
     /// Which alerts.
@@ -36,7 +36,7 @@ pub struct Mute {
     pub reason: String,
 }
 
-/// Which alerts a mute is about: those to which everything that is given applies.
+/// Which alerts a silence is about: those to which everything that is given applies.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Matcher {
     /// Those of a rule.
@@ -58,11 +58,11 @@ pub struct Label {
     pub value: String,
 }
 
-/// Why a mute cannot be.
+/// Why a silence cannot be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BadMute {
+pub enum InvalidSilence {
     /// It would be about all alerts there are.
-    #[error("name a rule, a pipeline, a source or a label: nothing mutes everything")]
+    #[error("name a rule, a pipeline, a source or a label: nothing silences everything")]
     MatchesAll,
     /// It is over before it begins.
     #[error("it has to end after it begins")]
@@ -81,7 +81,7 @@ pub enum BadMute {
     NoLabel,
 }
 
-impl Mute {
+impl Silence {
     /// Checks what was asked for.
     pub fn new(
         id: Uuid,
@@ -89,18 +89,18 @@ impl Mute {
         (from, until): (Timestamp, Timestamp),
         author: &str,
         reason: &str,
-    ) -> Result<Self, BadMute> {
+    ) -> Result<Self, InvalidSilence> {
         let (author, reason) = (author.trim().to_owned(), reason.trim().to_owned());
         if matcher == Matcher::default() {
-            Err(BadMute::MatchesAll)
+            Err(InvalidSilence::MatchesAll)
         } else if until <= from {
-            Err(BadMute::Over)
+            Err(InvalidSilence::Over)
         } else if author.is_empty() {
-            Err(BadMute::NoAuthor)
+            Err(InvalidSilence::NoAuthor)
         } else if author.chars().count() > MAX_AUTHOR {
-            Err(BadMute::LongAuthor)
+            Err(InvalidSilence::LongAuthor)
         } else if reason.is_empty() {
-            Err(BadMute::NoReason)
+            Err(InvalidSilence::NoReason)
         } else {
             Ok(Self { id, matcher, from, until, author, reason })
         }
@@ -119,12 +119,12 @@ impl Mute {
 }
 
 impl FromStr for Label {
-    type Err = BadMute;
+    type Err = InvalidSilence;
 
-    fn from_str(text: &str) -> Result<Self, BadMute> {
-        let (name, value) = text.split_once('=').ok_or(BadMute::NoLabel)?;
+    fn from_str(text: &str) -> Result<Self, InvalidSilence> {
+        let (name, value) = text.split_once('=').ok_or(InvalidSilence::NoLabel)?;
         let (name, value) = (name.trim().to_owned(), value.trim().to_owned());
-        if name.is_empty() { Err(BadMute::NoLabel) } else { Ok(Self { name, value }) }
+        if name.is_empty() { Err(InvalidSilence::NoLabel) } else { Ok(Self { name, value }) }
     }
 }
 

@@ -3,12 +3,12 @@ use std::time::Duration;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, Response, Url};
 
-use crate::domain::alert::notice::Secret;
+use crate::domain::alert::notification::Secret;
 use crate::domain::time::Timestamp;
-use crate::notices::{BadChannel, Failure};
+use crate::notify::{BadChannel, Failure};
 use crate::store::outbox::Delivery;
 
-/// An URL that notices are posted to. Shows nothing of it.
+/// An URL that notifications are posted to. Shows nothing of it.
 #[derive(Clone)]
 pub struct Hook {
     /// Its name in the outbox.
@@ -36,7 +36,7 @@ impl Hook {
     }
 
     pub(super) async fn send(&self, delivery: &Delivery, now: Timestamp) -> Result<(), Failure> {
-        let id = delivery.notice.to_string();
+        let id = delivery.notification.to_string();
         let mut request = self.client.post(self.url.clone()).header(CONTENT_TYPE, "application/json");
         match &self.secret {
             Some(secret) => {

@@ -6,7 +6,7 @@ mod anomalies;
 /// Runs that are never heard of again.
 mod lost;
 /// Sources that do not report.
-mod silence;
+mod overdue;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -18,18 +18,18 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::alerting::anomalies::Memory;
+use crate::alerting::overdue::Paces;
 use crate::clock::Clock;
 use crate::domain::alert::{Failing, Finding, Policy, Trouble};
 use crate::domain::anomaly::Budget;
+use crate::domain::freshness::Outages;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::revision::Revision;
-use crate::domain::silence::Outages;
 use crate::domain::status::{Facts, RuleBook, evaluate};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::evaluator::anomalies::Memory;
-use crate::evaluator::silence::Paces;
-use crate::notices::Notices;
+use crate::notify::Notifier;
 use crate::self_check::SelfCheck;
 use crate::store::Store;
 use crate::store::leases::{Lease, RENEWAL};
@@ -44,7 +44,7 @@ pub struct Evaluator {
     rules: RuleBook,
     policy: Policy,
     budget: Budget,
-    notices: Arc<Notices>,
+    notifier: Arc<Notifier>,
     upkeep: Arc<Upkeep>,
     self_check: Arc<SelfCheck>,
     /// Whether the other servers are told that something is wrong with this one.
@@ -57,7 +57,7 @@ pub struct Evaluator {
     memory: Memory,
     /// Pipelines with a source that is found silent, at the revision at which it was: a run that comes is looked at at
     /// once.
-    silent: HashMap<PipelineKey, Revision>,
+    overdue: HashMap<PipelineKey, Revision>,
     /// What the last evaluation did not succeed in, and since when there is such.
     failed: BTreeSet<String>,
     failing: Failing,
@@ -75,7 +75,7 @@ impl Evaluator {
         store: Arc<Store>,
         rules: RuleBook,
         (policy, budget): (Policy, Budget),
-        (notices, upkeep, self_check): (Arc<Notices>, Arc<Upkeep>, Arc<SelfCheck>),
+        (notifier, upkeep, self_check): (Arc<Notifier>, Arc<Upkeep>, Arc<SelfCheck>),
         clock: Clock,
         every: Duration,
     ) -> Self {
@@ -84,7 +84,7 @@ impl Evaluator {
             rules,
             policy,
             budget,
-            notices,
+            notifier,
             upkeep,
             self_check,
             is_reported: false,
@@ -93,7 +93,7 @@ impl Evaluator {
             every,
             paces: Paces::default(),
             memory: Memory::default(),
-            silent: HashMap::new(),
+            overdue: HashMap::new(),
             failed: BTreeSet::new(),
             failing: Failing::default(),
             term: None,
@@ -106,9 +106,9 @@ impl Evaluator {
     pub async fn run(mut self, stop: CancellationToken) {
         self.stop = stop.clone();
         let (holds, holding) = watch::channel(None);
-        let notices = Arc::clone(&self.notices);
+        let notifier = Arc::clone(&self.notifier);
         // What is being delivered is ended before another may take it over.
-        let ((), lease) = tokio::join!(notices.run(holding, stop.clone()), self.hold(&holds, stop));
+        let ((), lease) = tokio::join!(notifier.run(holding, stop.clone()), self.hold(&holds, stop));
         if let Some(lease) = lease
             && let Err(error) = self.store.release_lease(&lease).await
         {
@@ -126,10 +126,10 @@ impl Evaluator {
             let has_changed = tokio::select! {
                 () = stop.cancelled() => return lease,
                 _ = tick.tick() => false,
-                told = changes.changed(), if !self.silent.is_empty() => told.is_ok(),
+                told = changes.changed(), if !self.overdue.is_empty() => told.is_ok(),
             };
             let done = if has_changed {
-                self.look_at_the_silent(lease.as_ref()).await
+                self.recheck_overdue(lease.as_ref()).await
             } else {
                 self.turn(&mut lease, &mut due).await
             };
@@ -153,7 +153,7 @@ impl Evaluator {
             let begun = Instant::now();
             self.evaluate(held, self.clock.now()).await?;
             metrics::histogram!("pipewatch_evaluation_seconds").record(begun.elapsed());
-            self.notices.evaluated();
+            self.notifier.evaluated();
         }
         Ok(())
     }
@@ -176,7 +176,7 @@ impl Evaluator {
             self.term = Some(lease.term());
             self.paces = Paces::default();
             self.memory = Memory::default();
-            self.silent.clear();
+            self.overdue.clear();
             self.failing = Failing::default();
         }
         let begun = Instant::now();
@@ -257,7 +257,7 @@ impl Evaluator {
         now: Timestamp,
     ) -> Result<bool> {
         let findings = self.findings(pipeline, outages, now).await?;
-        self.remember_silence(pipeline, &findings);
+        self.remember_overdue(pipeline, &findings);
         self.store.step_alerts(lease, Some(pipeline), &findings, |_| true, (&self.policy, now)).await
     }
 
@@ -271,7 +271,7 @@ impl Evaluator {
         let [clock, commits, queue, connections] =
             self.self_check.troubles().map(|trouble| trouble.with_reports(&reports));
         let troubles = [
-            Trouble::notices(stuck.count, stuck.since),
+            Trouble::notifications(stuck.count, stuck.since),
             Trouble::evaluation(self.failing, &self.failed, span(took), span(self.every), now),
             Trouble::outage(outages.last(), now),
             closing,
@@ -290,7 +290,7 @@ impl Evaluator {
         let are_there: HashSet<&PipelineKey> = pipelines.iter().collect();
         self.memory.keep_pipelines(&are_there);
         self.paces.keep_pipelines(&are_there);
-        self.silent.retain(|pipeline, _| are_there.contains(pipeline));
+        self.overdue.retain(|pipeline, _| are_there.contains(pipeline));
     }
 
     /// All that can be said of a pipeline.
@@ -300,7 +300,7 @@ impl Evaluator {
         let facts = facts.ok_or_else(|| Error::PipelineNotFound(pipeline.clone()))?;
         self.memory.keep_sources(pipeline, &facts.sources.iter().map(|source| &source.key).collect());
         let mut findings = self.thresholds(pipeline, facts, now);
-        findings.extend(self.silences(pipeline, outages, now).await?);
+        findings.extend(self.overdue_sources(pipeline, outages, now).await?);
         findings.extend(self.anomalies(pipeline, now));
         Ok(findings)
     }

@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
 
+use crate::alerting::Evaluator;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::run::RunningRun;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::evaluator::Evaluator;
 use crate::store::leases::Lease;
 
 /// Runs that are given up in one transaction, for which reporters wait: the source of each is looked at.

@@ -7,7 +7,7 @@ use chrono_tz::{GapInfo, Tz};
 use croner::parser::{CronParser, Seconds, Year};
 use croner::{Cron, JobType, Weekday};
 
-use crate::domain::silence::BadExpectation;
+use crate::domain::freshness::BadExpectation;
 use crate::domain::time::Timestamp;
 
 /// The longest pattern: room for every minute by name would need more, and nobody writes that.

@@ -2,15 +2,15 @@ use std::fmt;
 
 use lettre::message::Mailbox;
 
-use crate::domain::alert::notice::{Notice, Secret, email};
-use crate::domain::alert::notice::{slack, webhook};
+use crate::domain::alert::notification::{Notification, Secret, email};
+use crate::domain::alert::notification::{slack, webhook};
 use crate::domain::time::Timestamp;
-use crate::notices::Failure;
-use crate::notices::mail::Mail;
-use crate::notices::webhook::Hook;
+use crate::notify::Failure;
+use crate::notify::mail::Mail;
+use crate::notify::webhook::Hook;
 use crate::store::outbox::Delivery;
 
-/// Where notices go. Shows no secrets.
+/// Where notifications go. Shows no secrets.
 #[derive(Clone, Default)]
 pub struct Channels(Vec<Channel>);
 
@@ -28,7 +28,7 @@ pub enum Channel {
 /// Why nobody can be told in this way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadChannel {
-    /// An URL that no notice can be posted to. It is not shown, for it is often a secret.
+    /// An URL that no notification can be posted to. It is not shown, for it is often a secret.
     #[error("expected an URL such as https://example.org/hook")]
     Url,
     /// No mail server.
@@ -96,12 +96,12 @@ impl Channel {
         matches!(self, Self::Mail(_))
     }
 
-    /// What is sent of a notice.
-    pub(super) fn body(&self, notice: &Notice) -> String {
+    /// What is sent of a notification.
+    pub(super) fn body(&self, notification: &Notification) -> String {
         match self {
-            Self::Webhook(_) => webhook(notice, None),
-            Self::Slack(_) => slack(notice, None),
-            Self::Mail(_) => Mail::body(&email(notice, None)),
+            Self::Webhook(_) => webhook(notification, None),
+            Self::Slack(_) => slack(notification, None),
+            Self::Mail(_) => Mail::body(&email(notification, None)),
         }
     }
 

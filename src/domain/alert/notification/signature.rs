@@ -13,7 +13,7 @@ const PREFIX: &str = "whsec_";
 
 /// What a receiver and the server share, of 24 to 64 bytes.
 ///
-/// Notices are signed as the Standard Webhooks say (<https://www.standardwebhooks.com>), for which receivers have
+/// Notifications are signed as the Standard Webhooks say (<https://www.standardwebhooks.com>), for which receivers have
 /// libraries in every language: unlike `X-Hub-Signature-256` the signature covers the message's id and the time of the
 /// attempt, so that a recorded message cannot be played again.
 #[derive(Clone, PartialEq, Eq)]

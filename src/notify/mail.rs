@@ -7,8 +7,8 @@ use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::alert::notice::Email;
-use crate::notices::{BadChannel, Failure};
+use crate::domain::alert::notification::Email;
+use crate::notify::{BadChannel, Failure};
 use crate::store::outbox::Delivery;
 
 /// What stands before an address in the outbox.
@@ -64,7 +64,7 @@ impl Mail {
         };
         let Kept { subject, text } = serde_json::from_str(&delivery.body).map_err(|error| Failure::of(&error))?;
         // The same in every attempt, so that a mail which came twice is one.
-        let id = format!("<{}@{}>", delivery.notice, self.from.email.domain());
+        let id = format!("<{}@{}>", delivery.notification, self.from.email.domain());
         let automatic = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned());
         let mail = Message::builder()
             .from(self.from.clone())

@@ -1,13 +1,13 @@
 use std::collections::{HashMap, HashSet};
 
+use crate::alerting::Evaluator;
 use crate::domain::alert::{Finding, Rule, Tracked};
 use crate::domain::clock_skew::TOLERATED;
+use crate::domain::freshness::{Outage, Outages, STARTUP_GRACE, judge, learn};
 use crate::domain::pipeline::PipelineKey;
-use crate::domain::silence::{Outage, Outages, STARTUP_GRACE, judge, learn};
 use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
-use crate::evaluator::Evaluator;
 use crate::store::leases::Lease;
 
 /// What was learned from a source's runs, and up to which of them: nothing new is learned before the next.
@@ -34,7 +34,7 @@ impl Evaluator {
     }
 
     /// Whether the sources of a pipeline are late.
-    pub(super) async fn silences(
+    pub(super) async fn overdue_sources(
         &mut self,
         pipeline: &PipelineKey,
         outages: &Outages,
@@ -54,26 +54,26 @@ impl Evaluator {
                     }
                 };
             }
-            findings.push(Finding::silence(pipeline.clone(), source, judge(&pace, outages, now), &self.policy));
+            findings.push(Finding::overdue(pipeline.clone(), source, judge(&pace, outages, now), &self.policy));
         }
         Ok(findings)
     }
 
     /// Keeps in mind which pipelines wait for a source.
-    pub(super) fn remember_silence(&mut self, pipeline: &PipelineKey, findings: &[Finding]) {
-        let is_silent =
-            findings.iter().any(|finding| finding.rule == Rule::Silence && finding.verdict.severity().is_some());
-        match self.store.newest_revision(pipeline).filter(|_| is_silent) {
-            Some(revision) => drop(self.silent.insert(pipeline.clone(), revision)),
-            None => drop(self.silent.remove(pipeline)),
+    pub(super) fn remember_overdue(&mut self, pipeline: &PipelineKey, findings: &[Finding]) {
+        let is_overdue =
+            findings.iter().any(|finding| finding.rule == Rule::Overdue && finding.verdict.severity().is_some());
+        match self.store.newest_revision(pipeline).filter(|_| is_overdue) {
+            Some(revision) => drop(self.overdue.insert(pipeline.clone(), revision)),
+            None => drop(self.overdue.remove(pipeline)),
         }
     }
 
     /// Something was reported: whoever was waited for may have come, and its alert ends at once.
-    pub(super) async fn look_at_the_silent(&mut self, lease: Option<&Lease>) -> Result<()> {
+    pub(super) async fn recheck_overdue(&mut self, lease: Option<&Lease>) -> Result<()> {
         let Some(lease) = lease.filter(|_| self.clock.skew().is_none()) else { return Ok(()) };
         let waiting: Vec<PipelineKey> = self
-            .silent
+            .overdue
             .iter()
             .filter(|(pipeline, revision)| {
                 self.store.newest_revision(pipeline).is_none_or(|newest| newest > **revision)
@@ -86,15 +86,15 @@ impl Evaluator {
         let now = self.clock.now();
         let outages = self.outages(now).await?;
         for pipeline in waiting {
-            let findings = self.silences(&pipeline, &outages, now).await?;
+            let findings = self.overdue_sources(&pipeline, &outages, now).await?;
             // Only what has come: what is late still is a matter of the next evaluation.
             let came: Vec<Finding> =
                 findings.iter().filter(|finding| finding.verdict.severity().is_none()).cloned().collect();
             let fingerprints: HashSet<_> = came.iter().map(Finding::fingerprint).collect();
             let was_waited_for =
-                |alert: &Tracked| alert.rule == Rule::Silence && fingerprints.contains(&alert.fingerprint);
+                |alert: &Tracked| alert.rule == Rule::Overdue && fingerprints.contains(&alert.fingerprint);
             self.store.step_alerts(lease, Some(&pipeline), &came, was_waited_for, (&self.policy, now)).await?;
-            self.remember_silence(&pipeline, &findings);
+            self.remember_overdue(&pipeline, &findings);
         }
         Ok(())
     }

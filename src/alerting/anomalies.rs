@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::TimeDelta;
 
+use crate::alerting::Evaluator;
 use crate::domain::alert::{AnomalousSeries, DeadFeed, Finding};
 use crate::domain::anomaly::{self, Anomaly, Bucket, HISTORY, Hour, Method, Series, Subject, tests_a_month};
 use crate::domain::pipeline::PipelineKey;
@@ -9,7 +10,6 @@ use crate::domain::rollup::{self, RollupBasis};
 use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
-use crate::evaluator::Evaluator;
 use crate::store::leases::Lease;
 use crate::store::{DaysSums, SeriesHours};
 

@@ -1,4 +1,4 @@
-//! Notices: what is told of alerts, when, and how it reads.
+//! Notifications: what is told of alerts, when, and how it reads.
 
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -11,13 +11,13 @@ use crate::domain::time::Timestamp;
 
 /// When a delivery that failed is tried again.
 mod backoff;
-/// How a notice reads: JSON, Slack, e-mail.
+/// How a notification reads: JSON, Slack, e-mail.
 mod body;
 /// Texts of others in a chat.
 mod chat;
-/// Which notices are due.
+/// Which notifications are due.
 mod plan;
-/// How a receiver knows that a notice is from here.
+/// How a receiver knows that a notification is from here.
 mod signature;
 
 pub use backoff::next_attempt;
@@ -27,8 +27,8 @@ pub use signature::{BadSecret, Secret};
 
 /// What is told at once of one pipeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notice {
-    /// Made of what it says, so that planning it twice gives the same notice: receivers know it by this.
+pub struct Notification {
+    /// Made of what it says, so that planning it twice gives the same notification: receivers know it by this.
     pub id: Uuid,
     /// The pipeline; `None` for the server itself.
     pub pipeline: Option<PipelineKey>,
@@ -49,7 +49,7 @@ pub struct Line {
     pub severity: Severity,
     /// When it happened; when it was planned, for a repeat.
     pub at: Timestamp,
-    /// The alert, as it is when the notice is planned.
+    /// The alert, as it is when the notification is planned.
     pub alert: Tracked,
 }
 
@@ -77,7 +77,7 @@ impl Event {
     }
 }
 
-impl Notice {
+impl Notification {
     fn new(pipeline: Option<PipelineKey>, at: Timestamp, lines: Vec<Line>) -> Self {
         let mut hash = Sha256::new();
         // Every line has the same length, and alerts' ids know their pipeline.

@@ -1,8 +1,8 @@
-// Watches a pipeline live over graphql-transport-ws with npm graphql-ws, until Ctrl-C.
+// Prints every status of a pipeline, received over graphql-transport-ws with npm graphql-ws, until Ctrl-C.
 //
 //     npm install && node watch.js [PIPELINE]
 //
-// PIPEWATCH_URL is the server, PIPEWATCH_TOKEN one of its tokens where it has some.
+// PIPEWATCH_URL is the server's URL, PIPEWATCH_TOKEN its token if it requires one.
 import { createClient } from 'graphql-ws';
 import WebSocket from 'ws';
 
@@ -11,10 +11,10 @@ const [pipeline = 'demo'] = process.argv.slice(2);
 
 const client = createClient({
   url: `${PIPEWATCH_URL.replace(/^http/, 'ws')}/graphql`,
-  // Node has a WebSocket of its own from version 22 on.
+  // Node.js has a global WebSocket since version 22.
   webSocketImpl: globalThis.WebSocket ?? WebSocket,
   connectionParams: token ? { token } : undefined,
-  // When the connection breaks it comes back, for ever; what was missed is made up by the newest status, which comes first.
+  // Reconnects without limit. Nothing is lost: the newest status arrives first after every reconnect.
   retryAttempts: Infinity,
   shouldRetry: () => true,
 });

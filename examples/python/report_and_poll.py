@@ -1,8 +1,8 @@
-"""Reports a run with requests, and polls the status every few seconds, until Ctrl-C.
+"""Reports a run and polls the status every few seconds with requests, until Ctrl-C.
 
     pip install requests && python report_and_poll.py [PIPELINE] [SECONDS]
 
-PIPEWATCH_URL is the server, PIPEWATCH_TOKEN one of its tokens where it has some.
+PIPEWATCH_URL is the server's URL, PIPEWATCH_TOKEN its token if it requires one.
 """
 
 import os
@@ -18,9 +18,9 @@ TOKEN = os.environ.get("PIPEWATCH_TOKEN")
 
 
 def report(session, pipeline):
-    """Reports what a run of a source has done."""
+    """Reports a run of a source."""
     run = {
-        # With an id the report can be sent again without harm, should the answer get lost.
+        # The id makes retries safe: a repeated report is recognised as a duplicate.
         "id": str(uuid.uuid4()),
         "source": "python",
         "timestamp": datetime.now(timezone.utc).isoformat(),
@@ -35,13 +35,13 @@ def report(session, pipeline):
 
 
 def poll(session, pipeline, seconds):
-    """Prints the status whenever it has changed."""
+    """Prints the status whenever it changes."""
     etag = None
     while True:
         answer = session.get(
             f"{SERVER}/api/v1/monitoring/pipeline-status",
             params={"pipeline": pipeline},
-            # To who has the newest already, the answer is 304 and empty.
+            # If the status has not changed, the response is 304 without a body.
             headers={"If-None-Match": etag} if etag else {},
             timeout=10,
         )

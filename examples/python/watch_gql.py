@@ -1,8 +1,8 @@
-"""Watches a pipeline live with gql, over graphql-transport-ws, until Ctrl-C.
+"""Prints every status of a pipeline, received over graphql-transport-ws with gql, until Ctrl-C.
 
     pip install 'gql[websockets]' && python watch_gql.py [PIPELINE]
 
-PIPEWATCH_URL is the server, PIPEWATCH_TOKEN one of its tokens where it has some.
+PIPEWATCH_URL is the server's URL, PIPEWATCH_TOKEN its token if it requires one.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ UPDATES = gql(
 async def watch(pipeline):
     transport = WebsocketsTransport(
         url=SERVER.replace("http", "ws", 1) + "/graphql",
-        # Otherwise gql offers an older protocol first, and asks again.
+        # Without this, gql offers an older protocol first and has to reconnect.
         subprotocols=[WebsocketsTransport.GRAPHQLWS_SUBPROTOCOL],
         init_payload={"token": TOKEN} if TOKEN else {},
     )
@@ -40,7 +40,7 @@ async def watch(pipeline):
         async for result in session.subscribe(UPDATES):
             status = result["pipelineStatusUpdates"]
             quality = status["dataQuality"]
-            # A rate is None where nothing was attempted.
+            # A rate is None if nothing was attempted.
             rates = f"geocoding {quality['geocodingSuccessRate']}, validation {quality['validationPassRate']}"
             print(status["revision"], status["overallStatus"], rates, flush=True)
 

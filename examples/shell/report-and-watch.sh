@@ -1,17 +1,17 @@
 #!/bin/sh
-# Reports a run, asks for the status once, and watches it live, all by curl, until Ctrl-C.
+# Reports a run, polls the status once and follows it live, all with curl, until Ctrl-C.
 #
 #     report-and-watch.sh [PIPELINE]
 #
-# PIPEWATCH_URL is the server, PIPEWATCH_TOKEN one of its tokens where it has some.
+# PIPEWATCH_URL is the server's URL, PIPEWATCH_TOKEN its token if it requires one.
 set -eu
 server=${PIPEWATCH_URL:-http://127.0.0.1:8000}
 pipeline=${1:-example}
 
-# An unset token leaves no argument behind.
+# Without a token, the option is omitted.
 call() { curl --silent --show-error --fail-with-body ${PIPEWATCH_TOKEN:+--oauth2-bearer "$PIPEWATCH_TOKEN"} "$@"; }
 
-# With an id the same report can be sent again without harm: the second is answered as a duplicate.
+# The id makes retries safe: the second report is recognised as a duplicate.
 id=$(cat /proc/sys/kernel/random/uuid)
 for _ in first second; do
     call "$server/api/v1/source-runs?pipeline=$pipeline" --json '{
@@ -21,11 +21,11 @@ for _ in first second; do
     echo
 done
 
-# Once. A 304 would come to who sends the ETag of before as If-None-Match.
+# One poll. With the ETag of the last response as If-None-Match, an unchanged status is a 304.
 call "$server/api/v1/monitoring/pipeline-status?pipeline=$pipeline"
 echo
 
-# Live: an event is some lines, and its status is the one that begins with "data: ".
+# Live: the line of an event that starts with "data: " contains the status.
 call --no-buffer "$server/api/v1/monitoring/pipeline-status/stream?pipeline=$pipeline" | while IFS= read -r line; do
     case $line in
         data:*) printf '%s\n' "live: ${line#data: }" ;;

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use crate::Result;
 
 /// Starts the throw-away PostgreSQL.
-const POSTGRES_SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/postgres.sh");
+const POSTGRES_SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/postgres.sh");
 /// How long PostgreSQL may take to start; it may have to be installed first.
 const START: Duration = Duration::from_mins(5);
 /// How long it may take to end, with gigabytes to remove.
@@ -70,7 +70,7 @@ impl Databases {
         let mut url = String::new();
         timeout(START, BufReader::new(stdout).read_line(&mut url)).await??;
         if !url.starts_with("postgres://") {
-            return Err("PostgreSQL did not start; tests/postgres.sh has said above why".into());
+            return Err("PostgreSQL did not start; scripts/postgres.sh has said above why".into());
         }
         Ok(Self { folder, postgres_url: url.trim().to_owned(), postgres, made: 0 })
     }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs the tests with Python's gql, in an environment of their own that is made anew when requirements.txt changes.
+# Runs the tests of Python's gql in a virtual environment, which is recreated when requirements.txt changes.
 set -eu
 cd "$(dirname "$0")"
 python=${PYTHON:-python3}
@@ -15,7 +15,7 @@ if ! cmp -s requirements.txt .venv/requirements.txt; then
   rm -rf .venv
   "$python" -m venv .venv
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
-  # Last, so that an installation that was cut short is begun again.
+  # Copied last, so that an interrupted installation is repeated.
   cp requirements.txt .venv/requirements.txt
 fi
 exec .venv/bin/python -m unittest "$@"

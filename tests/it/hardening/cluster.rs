@@ -76,9 +76,9 @@ struct Pooler {
 
 impl Pooler {
     fn start(postgres: &PrivatePostgres) -> Self {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pgbouncer.sh");
-        let found = Command::new(script).stderr(Stdio::inherit()).output().expect("tests/pgbouncer.sh");
-        assert!(found.status.success(), "tests/pgbouncer.sh has said above what is missing");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/pgbouncer.sh");
+        let found = Command::new(script).stderr(Stdio::inherit()).output().expect("scripts/pgbouncer.sh");
+        assert!(found.status.success(), "scripts/pgbouncer.sh has said above what is missing");
         let program = String::from_utf8(found.stdout).expect("a path");
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().display();

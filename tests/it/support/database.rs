@@ -74,18 +74,18 @@ async fn postgres_server() -> &'static str {
     URL.get_or_init(start).await
 }
 
-/// Runs `tests/postgres.sh`, and returns the URL and the script, which ends with its standard input.
+/// Runs `scripts/postgres.sh`, and returns the URL and the script, which ends with its standard input.
 async fn start_postgres(tcp_port: Option<u16>) -> (String, Child) {
     let start = move || {
-        let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/postgres.sh"));
+        let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres.sh"));
         if let Some(port) = tcp_port {
             command.env("TCP_PORT", port.to_string());
         }
-        let mut script = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("tests/postgres.sh");
+        let mut script = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("scripts/postgres.sh");
         let mut url = String::new();
         let stdout = script.stdout.take().expect("its output");
         BufReader::new(stdout).read_line(&mut url).expect("its output");
-        assert!(url.starts_with("postgres://"), "tests/postgres.sh has said above what is missing");
+        assert!(url.starts_with("postgres://"), "scripts/postgres.sh has said above what is missing");
         (url.trim().to_owned(), script)
     };
     tokio::task::spawn_blocking(start).await.expect("PostgreSQL started")

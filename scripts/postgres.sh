@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# A throw-away PostgreSQL for the tests.
+# A temporary PostgreSQL server for tests and benchmarks.
 #
-#   tests/postgres.sh           start a server, print its URL as the one line of stdout,
-#                               serve until stdin ends, leave nothing behind
-#   tests/postgres.sh --check   only make sure that a server is installed
+#   scripts/postgres.sh           start a server, print its URL on one line, serve until stdin
+#                                 closes, then remove all files
+#   scripts/postgres.sh --check   only check that PostgreSQL is installed
 #
-# FSYNC=on keeps the server durable, for crash tests and benchmarks.
-# TCP_PORT=n listens on 127.0.0.1 as well, and prints the URL of that address.
-# Exit status: 69 if there is no PostgreSQL to be had, 64 for a wrong argument.
+# FSYNC=on makes commits durable, for crash tests and benchmarks.
+# TCP_PORT=n also listens on 127.0.0.1, and prints the URL of that address.
+# Exit status: 69 if PostgreSQL is not available, 64 for an invalid argument.
 #
-# The end of stdin is the signal to stop because it comes however the caller ends, kill -9
-# included. Close the pipe and wait for this script, rather than killing it.
+# stdin is the stop signal because it closes however the caller ends, kill -9 included. Close
+# the pipe and wait for this script instead of killing it.
 set -euo pipefail
 
 say() { printf 'postgres.sh: %s\n' "$*" >&2; }
@@ -33,9 +33,9 @@ find_binaries() {
 
 install_by_apt() {
     ((EUID == 0)) && type -P apt-get >/dev/null || return 1
-    say "no PostgreSQL server found, installing Debian's"
-    # The cluster that Debian creates along with it is never used, nor in the way: ours
-    # listens on no port, only on a socket in a folder of its own.
+    say "PostgreSQL server not found; installing the Debian package"
+    # Debian also creates a cluster. It does not conflict with this server, which listens on a
+    # Unix socket in a temporary folder and on no port.
     export DEBIAN_FRONTEND=noninteractive
     apt-get update </dev/null >&2 && apt-get install -y postgresql </dev/null >&2
 }
@@ -50,8 +50,8 @@ case $mode in
 esac
 
 if ! bin=$(find_binaries) && ! { install_by_apt && bin=$(find_binaries); }; then
-    say "the tests need the PostgreSQL server programs initdb and postgres;"
-    say "install them (Debian, Ubuntu: apt-get install postgresql) or put them on PATH"
+    say "the tests need the PostgreSQL programs initdb and postgres:"
+    say "install them (Debian, Ubuntu: apt-get install postgresql) or add them to PATH"
     exit 69
 fi
 if [[ $mode == --check ]]; then
@@ -59,8 +59,8 @@ if [[ $mode == --check ]]; then
     exit
 fi
 
-# Not TMPDIR: a socket's path may have about 107 bytes only, and another user may have to
-# reach it. /tmp may be memory, where durability would mean nothing.
+# Not TMPDIR: a socket path is limited to about 107 bytes, and the postgres user must reach it.
+# FSYNC=on uses /var/tmp because /tmp may be in memory.
 durable=off
 parent=/tmp
 if [[ ${FSYNC-} == on ]]; then
@@ -71,38 +71,38 @@ fi
 folder=
 server=
 clean_up() {
-    # A second Ctrl-C must not cut this short.
+    # A second Ctrl-C must not interrupt the cleanup.
     trap '' INT TERM HUP PIPE
     if [[ -n $server ]]; then
-        # QUIT stops it at once, clients or not, but is ignored until the server has set up its
-        # handlers, as bash starts background commands so; until then TERM ends it.
+        # QUIT stops the server immediately, but bash starts background commands with QUIT
+        # ignored; TERM ends the server before it has installed its signal handlers.
         kill -TERM "$server" 2>/dev/null || true
         kill -QUIT "$server" 2>/dev/null || true
         wait "$server" 2>/dev/null || true
     fi
     if [[ -n $folder ]]; then
         cd /
-        # Children of a server that was killed may write for a moment yet.
+        # Child processes of a killed server may still be writing.
         rm -rf -- "$folder" 2>/dev/null || { sleep 1 && rm -rf -- "$folder"; }
     fi
 }
 trap clean_up EXIT
-# Bash can lose or hang on an INT that comes between two short commands, so it waits until the
-# server is up. Ctrl-C ends the caller as well, and with it stdin.
+# Bash can lose an INT that arrives between two short commands, or hang on it, so INT is ignored
+# until the server is up. Ctrl-C also ends the caller, which closes stdin.
 trap '' INT
 trap 'exit 143' TERM
 trap 'exit 129' HUP
-# The caller may be gone before it has read the URL.
+# The caller may have ended before it read the URL.
 trap 'exit 141' PIPE
 
-# mktemp must live to tell the name, even if the signal is sent to the whole group.
+# mktemp must survive a signal to the process group, or the name of the folder would be lost.
 folder=$(trap '' TERM HUP; mktemp -d "$parent/pipewatch.XXXXXX")
 log=$folder/log
 
 as_server=(env)
 if setsid setpriv --pdeathsig QUIT true 2>/dev/null; then
-    # A signal to the caller's group must reach this script only, which then stops the server in
-    # good order; should the script be killed outright, the kernel stops it.
+    # A signal to the process group must reach this script only, which then stops the server
+    # cleanly. If the script is killed with -9, the kernel stops the server.
     as_server=(setsid setpriv --pdeathsig QUIT)
 fi
 if ((EUID == 0)); then
@@ -112,7 +112,7 @@ if ((EUID == 0)); then
     chown "$user" "$folder"
     as_server+=(--reuid="$user" --regid="$(id -g "$user")" --clear-groups)
 fi
-# The server's user may not be able to enter the caller's folder.
+# The postgres user may have no access to the caller's working directory.
 cd "$folder"
 
 fail() {
@@ -125,7 +125,7 @@ fail() {
     --auth=trust --encoding=UTF8 --locale=C --no-sync \
     </dev/null >"$log" 2>&1 || fail "initdb failed"
 
-# Neither stdin nor stdout is handed on: the caller's pipes must end with this script.
+# The server inherits neither stdin nor stdout: the caller's pipes must close with this script.
 "${as_server[@]}" "$bin/postgres" -D "$folder/data" \
     -c listen_addresses="${TCP_PORT:+127.0.0.1}" \
     -c port="${TCP_PORT:-5432}" \
@@ -138,14 +138,14 @@ fail() {
     </dev/null >>"$log" 2>&1 &
 server=$!
 
-# What pg_ctl waits for, too. No client program is needed this way.
+# pg_ctl waits for the same line. This needs no client program.
 until grep -qs '^ready' "$folder/data/postmaster.pid"; do
     kill -0 "$server" 2>/dev/null || fail "postgres did not start"
     sleep 0.02
 done
 
 url="postgres://pipewatch@127.0.0.1:${TCP_PORT-}/postgres"
-# mktemp's name has nothing else to encode.
+# Slashes are the only characters of the path that need encoding.
 [[ -n ${TCP_PORT-} ]] || url="postgres://pipewatch@localhost/postgres?host=${folder//\//%2F}"
 printf '%s\n' "$url" 2>/dev/null
 exec >/dev/null

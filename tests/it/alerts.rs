@@ -6,14 +6,14 @@ use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::support::clients::{Event, Events, Socket};
+use crate::support::evaluator::EvaluatorFixture;
 use crate::support::timed_store::{at, lines};
-use crate::support::watch::Watch;
-use crate::support::watchers::{Event, Events, Socket};
 use crate::support::{Database, Server, ago, eventually, now, run, with};
 
 const RUNS: &str = "/api/v1/source-runs";
 
-behaviours! {
+on_both_databases! {
     a_rate_below_its_threshold_fires_and_recovers,
     an_alert_is_acknowledged_and_stays_in_the_status,
     a_source_that_is_expected_and_does_not_come_is_silent,
@@ -295,22 +295,22 @@ async fn a_run_that_is_never_heard_of_again_is_lost(database: Database) {
 async fn who_has_lost_the_lease_writes_nothing(database: Database) {
     let begin = at("2026-03-02T00:00:00Z");
     let later = begin + TimeDelta::hours(3);
-    let mut watch = Watch::start(&database, begin).await;
+    let mut evaluator = EvaluatorFixture::start(&database, begin).await;
     let start =
         json!({"id": Uuid::from_u128(1), "source": "punch", "timestamp": begin.to_rfc3339(), "outcome": "running"});
     let bad = json!({"source": "punch", "timestamp": begin.to_rfc3339(), "geocoding_attempts": 100, "geocoding_successes": 1});
-    watch.runs(begin, &[start, bad]).await;
-    let lost = watch.lease().await;
-    watch.release().await;
-    let held = watch.store.take_lease("evaluation", "another").await.expect("a database").expect("the lease");
-    let before = watch.store.pipelines().await.expect("a database");
+    evaluator.runs(begin, &[start, bad]).await;
+    let lost = evaluator.lease().await;
+    evaluator.release().await;
+    let held = evaluator.store.take_lease("evaluation", "another").await.expect("a database").expect("the lease");
+    let before = evaluator.store.pipelines().await.expect("a database");
     let written = "SELECT 'run ' || state FROM source_runs WHERE end_digest IS NULL UNION ALL \
                    SELECT 'alert ' || rule FROM alerts UNION ALL SELECT 'judged ' || pipeline FROM judgements";
 
-    watch.evaluate_under(&lost, later).await;
+    evaluator.evaluate_under(&lost, later).await;
     assert_eq!(lines(&database, written).await, ["run running"]);
-    assert_eq!(watch.store.pipelines().await.expect("a database"), before, "the revision has not risen");
-    watch.evaluate_under(&held, later).await;
+    assert_eq!(evaluator.store.pipelines().await.expect("a database"), before, "the revision has not risen");
+    evaluator.evaluate_under(&held, later).await;
     assert_eq!(lines(&database, written).await, ["run lost", "alert threshold", "judged default"]);
 }
 

@@ -11,7 +11,7 @@ use crate::support::server::answer;
 use crate::support::timed_store::{at, lines};
 use crate::support::{Database, Server, eventually, with};
 
-behaviours! {
+on_both_databases! {
     a_feed_that_runs_and_brings_nothing_is_dead,
     a_drop_and_a_surge_are_found_once,
     imported_history_is_a_baseline_at_once,

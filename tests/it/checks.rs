@@ -7,7 +7,7 @@ use crate::support::{Database, Server, now, run, with};
 const RUNS: &str = "/api/v1/source-runs";
 const METRICS: &str = "/api/v1/data-quality-metrics";
 
-behaviours! {
+on_both_databases! {
     further_checks_are_summed_and_judged_like_the_two,
     a_report_of_nothing_but_further_checks_counts,
     graphql_takes_and_shows_them,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::support::server::{Process, answer, client};
 use crate::support::{Database, Server, eventually, run, with};
 
-behaviours! { an_acknowledged_report_survives_kill_9, }
+on_both_databases! { an_acknowledged_report_survives_kill_9, }
 
 /// What was acknowledged is there after the restart, once; and who was not answered may say it again without harm.
 async fn an_acknowledged_report_survives_kill_9(database: Database) {

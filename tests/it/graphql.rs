@@ -6,7 +6,7 @@ use crate::support::{Database, Server, ago, run, with};
 
 const RUNS: &str = "/api/v1/source-runs";
 
-behaviours! {
+on_both_databases! {
     history_comes_in_pages_newest_first,
     history_is_filtered,
     bad_arguments_are_named,

@@ -3,7 +3,7 @@ use serde_json::json;
 use crate::support::server::answer;
 use crate::support::{Database, Server};
 
-behaviours! { health_is_honest }
+on_both_databases! { health_is_honest }
 
 async fn health_is_honest(database: Database) {
     let kind = if database.is_postgres() { "postgres" } else { "sqlite" };

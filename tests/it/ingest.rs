@@ -10,7 +10,7 @@ use crate::support::{Database, Server, ago, now, revision, run, with};
 const RUNS: &str = "/api/v1/source-runs";
 const METRICS: &str = "/api/v1/data-quality-metrics";
 
-behaviours! {
+on_both_databases! {
     one_an_array_and_lines_are_taken,
     a_run_registers_its_source_and_writes_its_metric,
     a_run_without_counts_writes_no_metric,

@@ -5,8 +5,8 @@ use std::process::Stdio;
 use pipewatch::config::Flags;
 use serde_json::json;
 
+use crate::support::clients::{Events, Socket};
 use crate::support::server::{Process, answer, client, program};
-use crate::support::watchers::{Events, Socket};
 use crate::support::{DEADLINE, Database, Server, eventually, in_time, run};
 
 const RUNS: &str = "/api/v1/source-runs";

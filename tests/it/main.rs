@@ -1,74 +1,66 @@
-//! One integration binary: a real server on port 0, a database a test, the same behaviours on SQLite and PostgreSQL.
+//! The integration tests: one binary. Each test starts a real server on port 0 with a database of its own; tests declared
+//! with `on_both_databases!` run on SQLite and on PostgreSQL.
 
-/// The server as its tests see it.
 #[macro_use]
 mod support;
 
-/// Tokens: who may do anything at all.
-mod access;
-/// Alerts: how they are raised, and how they end.
+/// How often the alert rules would have fired on the bundled sample data, and what an outage of the server changes.
+mod alert_backtest;
 mod alerts;
-/// What the statistics find, and what becomes of it.
 mod anomalies;
-/// Badges.
+/// Tokens and their scopes.
+mod auth;
 mod badge;
-/// Checks beyond the two.
+/// Checks with names other than the two built-in ones.
 mod checks;
-/// The `hourly` rows of closed hours.
-mod closing;
-/// The command line.
+/// Several servers on one PostgreSQL database.
+mod cluster;
 mod command_line;
-/// `kill -9` in the middle of a load.
+/// `kill -9` under load.
 mod crash;
+/// A database that fails while clients are subscribed.
+mod database_outage;
+/// Ten thousand distinct subscriptions at the same time.
+mod distinct_subscriptions;
+/// One change reaches every subscriber with the same revision.
+mod fan_out;
 /// GraphQL over HTTP: lists, history and mutations.
 mod graphql;
-/// Ten thousand different operations at once.
-mod groups;
-/// Attacks and failures, with honest clients beside them.
+/// Attacks and failures while honest clients are connected.
 mod hardening;
-/// `/api/health` and its parts.
 mod health;
-/// What alerts would have said of the real file while it happened.
-mod history;
-/// Reports: what is stored, what is refused, and what is answered.
+/// The `hourly` rows that are written once an hour is complete.
+mod hourly_metrics;
 mod ingest;
 /// Licences of the dependencies.
 mod licences;
-/// Limits on connections, operations and patience.
+/// Limits on connections, operations and time.
 mod limits;
-/// A change reaches every watcher, with the same revision.
-mod live;
-/// `/metrics`, and what it shows of computing.
 mod metrics;
-/// The schema's steps, up and down, with data.
+/// Database migrations, up and down, with data.
 mod migrations;
-/// Several servers on one database, which tell each other.
-mod neighbours;
-/// Who is told of alerts, by webhook, Slack and e-mail.
-mod notices;
-/// openapi.json is what the program prints, and true.
+/// Notifications by webhook, Slack and e-mail.
+mod notifications;
+/// `openapi.json` is current, and responses match it.
 mod openapi;
-/// What is wrong with the server itself, as an alert.
-mod own_trouble;
-/// The dashboard and GraphiQL, which are in the program.
+/// The embedded dashboard and GraphiQL.
 mod pages;
-/// The whole real file.
-mod real_file;
-/// What is removed for its age, and what stays.
+/// What retention removes, and what it keeps.
 mod retention;
-/// Sums of hours and days.
+/// Hourly and daily totals.
 mod rollups;
-/// Runs that are reported at their start, and their steps.
-mod runs;
-/// schema.graphql is what the program prints.
+/// The complete bundled sample file.
+mod sample_data;
+/// `schema.graphql` is current.
 mod schema;
-/// Ending: streams, sockets and requests.
+/// Alerts about the server itself.
+mod self_monitoring;
 mod shutdown;
-/// Many at once, for a while.
+/// Many clients at the same time; `make soak` runs it for longer.
 mod soak;
-/// The status: windows, bases and types, through the database.
+/// Runs that are reported when they start, and their steps.
+mod source_runs;
+/// The pipeline status: windows, bases and types, read from the database.
 mod status;
-/// A database that fails: streams stay, and say so.
-mod trouble;
-/// graphql-transport-ws, plain WebSocket, Server-Sent Events and polling.
-mod watching;
+/// graphql-transport-ws, the plain WebSocket, Server-Sent Events and polling.
+mod transports;

@@ -6,7 +6,7 @@ use pipewatch::store::{Direction, Store};
 use crate::support::timed_store::rollups;
 use crate::support::{Database, Server, run, with};
 
-behaviours! {
+on_both_databases! {
     the_schema_goes_up_down_and_up_with_data,
     a_server_without_migrating_finds_no_tables,
     rows_that_are_older_than_the_rollups_are_summed,

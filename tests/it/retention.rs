@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::support::timed_store::{TimedStore, at, lines, rollups};
 use crate::support::{Database, run, with};
 
-behaviours! {
+on_both_databases! {
     old_rows_go_and_their_sums_stay,
     what_is_pruned_is_not_made_anew,
     many_old_rows_go_while_reports_come,

@@ -14,7 +14,7 @@ use crate::support::{Database, Server, ago, run, with};
 const RUNS: &str = "/api/v1/source-runs";
 const NOW: &str = "2026-03-02T12:34:56Z";
 
-behaviours! {
+on_both_databases! {
     reports_are_summed_by_hour_and_day,
     whatever_the_order_and_grouping_the_sums_are_those_of_the_rows,
     a_removed_source_is_taken_out,

@@ -1,11 +1,11 @@
 use pipewatch::config::Flags;
 use serde_json::json;
 
+use crate::support::clients::{Events, Socket};
 use crate::support::server::Process;
-use crate::support::watchers::{Events, Socket};
 use crate::support::{Database, Server, in_time, run};
 
-behaviours! { every_stream_is_ended_and_every_socket_closed, what_is_committed_is_there_after_a_restart }
+on_both_databases! { every_stream_is_ended_and_every_socket_closed, what_is_committed_is_there_after_a_restart }
 
 async fn every_stream_is_ended_and_every_socket_closed(database: Database) {
     let server = Server::start_with(database, Flags { drain: Some("10s".into()), ..Flags::default() }).await;

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::watchers::{Events, Socket};
+use crate::support::clients::{Events, Socket};
 use crate::support::{Database, Server, in_time, revision, run, with};
 
-behaviours! { reporters_and_watchers_side_by_side }
+on_both_databases! { reporters_and_watchers_side_by_side }
 
 const PIPELINES: [&str; 3] = ["one", "two", "three"];
 const REPORTERS: usize = 4;

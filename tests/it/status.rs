@@ -7,7 +7,7 @@ use crate::support::{Database, Server, ago, now, run, with};
 const RUNS: &str = "/api/v1/source-runs";
 const METRICS: &str = "/api/v1/data-quality-metrics";
 
-behaviours! {
+on_both_databases! {
     the_old_names_and_numbers_stand,
     types_are_never_mixed,
     rows_leave_the_window,

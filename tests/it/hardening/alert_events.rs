@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
+use crate::support::clients::Socket;
 use crate::support::server::{Process, client};
-use crate::support::watchers::Socket;
 use crate::support::{in_time, run, with};
 
 /// Sockets, and subscriptions of each, no two alike.

@@ -9,8 +9,8 @@ use sha2::{Digest as _, Sha256};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
+use crate::support::clients::Socket;
 use crate::support::server::{Process, answer, client, program};
-use crate::support::watchers::Socket;
 use crate::support::{eventually, in_time, run, with};
 
 const TOKEN: &str = "a-token-of-these-tests";

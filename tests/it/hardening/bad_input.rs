@@ -15,7 +15,7 @@ const INTROSPECTION: &str = "
     fragment Field on __Field { name args { name type { ...Type } } type { ...Type } }
     fragment Type on __Type { kind name ofType { kind name ofType { kind name ofType { kind name } } } }";
 
-behaviours!(
+on_both_databases!(
     every_argument_is_checked_before_the_database,
     subscriptions_check_their_arguments,
     every_field_of_a_report_is_checked_before_the_database,

@@ -9,9 +9,9 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::support::clients::Socket;
 use crate::support::honest_clients::{HonestClients, attack_length};
 use crate::support::server::{Process, answer, client, program};
-use crate::support::watchers::Socket;
 use crate::support::{in_time, run};
 
 const TOKEN: &str = "a-token-of-these-tests";

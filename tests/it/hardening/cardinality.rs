@@ -12,16 +12,16 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::honest_clients::{HonestClients, attack_length};
+use crate::support::notifier::NotifierFixture;
 use crate::support::receivers::Receiver;
 use crate::support::server::Process;
-use crate::support::teller::Teller;
 use crate::support::timed_store::TimedStore;
 use crate::support::{Database, Server, eventually, in_time, now, run, with};
 
 const RUNS: &str = "/api/v1/source-runs";
 const METRICS: &str = "/api/v1/data-quality-metrics";
 
-behaviours! {
+on_both_databases! {
     large_notifications_are_split_and_cut,
     what_is_new_beyond_a_limit_is_refused_by_item,
     a_lowered_limit_stops_only_what_is_new,
@@ -67,7 +67,7 @@ async fn twenty_thousand_findings_leave_reporters_served() {
 async fn large_notifications_are_split_and_cut(database: Database) {
     let receiver = Receiver::start().await;
     let webhook = Channel::webhook(&receiver.url(), None).expect("an URL");
-    let teller = Teller::start(&database, [webhook]).await;
+    let teller = NotifierFixture::start(&database, [webhook]).await;
     // Long keys: not even the thousand alerts of one notification fit into its size.
     let sources: Vec<String> = (0..2_500).map(|number| format!("{number:0200}")).collect();
     teller.fire(&sources.iter().map(String::as_str).collect::<Vec<_>>()).await;

@@ -7,16 +7,16 @@ use pipewatch::store::Store;
 use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 use serde_json::{Value, json};
 
+use crate::support::clients::{Events, Socket};
+use crate::support::evaluator::EvaluatorFixture;
 use crate::support::server::{Process, answer, client};
 use crate::support::timed_store::{at, lines};
-use crate::support::watch::Watch;
-use crate::support::watchers::{Events, Socket};
 use crate::support::{Database, Server, eventually, run, with};
 
 const RUNS: &str = "/api/v1/source-runs";
 const READY: &str = "/api/health/ready";
 
-behaviours! {
+on_both_databases! {
     wrong_clock_destroys_nothing,
     two_hours_ahead_for_ten_seconds_do_not_blind_the_overdue_rule,
     skewed_server_refuses_reports_and_shows_why,
@@ -63,7 +63,7 @@ async fn rows(database: &Database) -> Vec<String> {
 }
 
 async fn wrong_clock_destroys_nothing(database: Database) {
-    let mut watch = Watch::start(&database, begin()).await;
+    let mut watch = EvaluatorFixture::start(&database, begin()).await;
     // Of 72 days ago, and of an hour that has just ended.
     let runs = [timed("old", begin() - TimeDelta::days(72)), timed("new", begin() - TimeDelta::minutes(1))];
     watch.runs(begin(), &runs).await;
@@ -84,7 +84,7 @@ async fn wrong_clock_destroys_nothing(database: Database) {
 }
 
 async fn two_hours_ahead_for_ten_seconds_do_not_blind_the_overdue_rule(database: Database) {
-    let mut watch = Watch::start(&database, begin()).await;
+    let mut watch = EvaluatorFixture::start(&database, begin()).await;
     let hourly: Vec<Value> = (0..12).map(|hours| timed("punch", begin() - TimeDelta::hours(hours))).collect();
     watch.runs(begin(), &hourly).await;
     watch.evaluate_twice(begin()).await;
@@ -219,7 +219,7 @@ async fn server_lease(server: &Server) -> Option<()> {
 }
 
 async fn server_alone_with_a_wrong_clock_raises_an_alert(database: Database) {
-    let mut watch = Watch::start(&database, begin()).await;
+    let mut watch = EvaluatorFixture::start(&database, begin()).await;
     watch.evaluate(begin()).await;
     watch.set_clock_wrong(TimeDelta::hours(-2));
     watch.renew().await;
@@ -238,7 +238,7 @@ async fn server_alone_with_a_wrong_clock_raises_an_alert(database: Database) {
 }
 
 async fn start_far_ahead_of_the_newest_row_prunes_after_an_hour(database: Database) {
-    let mut watch = Watch::start(&database, begin()).await;
+    let mut watch = EvaluatorFixture::start(&database, begin()).await;
     watch.runs(begin(), &[timed("old", begin())]).await;
     watch.evaluate_twice(begin()).await;
     watch.release().await;
@@ -248,14 +248,14 @@ async fn start_far_ahead_of_the_newest_row_prunes_after_an_hour(database: Databa
     let back = begin() + TimeDelta::days(120);
     // Starting again and again confirms nothing.
     for start in 0..3 {
-        let mut watch = Watch::start(&database, back + TimeDelta::minutes(start)).await;
+        let mut watch = EvaluatorFixture::start(&database, back + TimeDelta::minutes(start)).await;
         watch.set_now(back + TimeDelta::minutes(start) + TimeDelta::seconds(50));
         watch.renew().await;
         assert!(watch.upkeep.prune().await);
         watch.release().await;
         assert_eq!(lines(&database, runs).await, ["1"], "start {start}");
     }
-    let mut watch = Watch::start(&database, back + TimeDelta::hours(1)).await;
+    let mut watch = EvaluatorFixture::start(&database, back + TimeDelta::hours(1)).await;
     for (minutes, expect) in [(59, "1"), (60, "0")] {
         watch.set_now(back + TimeDelta::hours(1) + TimeDelta::minutes(minutes));
         watch.renew().await;
@@ -265,7 +265,7 @@ async fn start_far_ahead_of_the_newest_row_prunes_after_an_hour(database: Databa
 }
 
 async fn lease_that_ends_in_the_far_future_is_free(database: Database) {
-    let watch = Watch::start(&database, Utc::now()).await;
+    let watch = EvaluatorFixture::start(&database, Utc::now()).await;
     let clock = |ahead| Clock::skewed(Utc::now, move || ahead);
     let [right, wrong] = [TimeDelta::zero(), TimeDelta::hours(2)].map(clock);
     let right = Store::open(&database.url, right).await.expect("open");

@@ -5,11 +5,11 @@ use sea_orm::{ConnectOptions, ConnectionTrait as _, DatabaseConnection};
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::support::clients::Events;
 use crate::support::faults::{SilentProxy, SmallDisk};
 use crate::support::reporters::Reporters;
 use crate::support::server::{Process, answer, client};
 use crate::support::timed_store::lines;
-use crate::support::watchers::Events;
 use crate::support::{DEADLINE, Database, eventually};
 
 /// Evaluations that have ended.

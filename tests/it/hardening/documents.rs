@@ -4,9 +4,9 @@ use pipewatch::graphql::operation::{Operation, Parameters};
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 
+use crate::support::clients::Socket;
 use crate::support::honest_clients::{HonestClients, attack_length};
 use crate::support::server::{Process, client};
-use crate::support::watchers::Socket;
 use crate::support::{Database, Server, in_time, run, with};
 
 /// How soon a document that asks for too much is refused, on a busy machine.

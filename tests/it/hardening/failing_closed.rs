@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::support::clients::Socket;
 use crate::support::honest_clients::{HonestClients, attack_length};
 use crate::support::in_time;
 use crate::support::server::{Process, answer, client, program};
-use crate::support::watchers::Socket;
 
 const TOKEN: &str = "a-token-of-these-tests";
 

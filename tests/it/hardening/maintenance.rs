@@ -24,7 +24,7 @@ const RUNS: &str = "/api/v1/source-runs";
 const METRICS: &str = "/api/v1/data-quality-metrics";
 const PIPELINES: [&str; 3] = ["default", "news", "other"];
 
-behaviours! {
+on_both_databases! {
     killed_migrations_and_rebuilds_complete_at_the_next_start,
     rebuild_agrees_with_reports_that_come_meanwhile,
     reporters_do_not_wait_for_a_rebuild,

@@ -15,7 +15,7 @@ use crate::support::{Database, Server, eventually, in_time, run, with};
 
 const RUNS: &str = "/api/v1/source-runs";
 
-behaviours! {
+on_both_databases! {
     killed_removal_of_a_source_is_resumed,
     killed_removal_of_a_pipeline_is_resumed,
     reporters_do_not_wait_for_removals,

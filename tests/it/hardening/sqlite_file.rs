@@ -7,9 +7,9 @@ use pipewatch::store::retention::Retention;
 use sea_orm::{ConnectionTrait as _, Statement, TransactionTrait as _};
 use serde_json::{Value, json};
 
+use crate::support::clients::Events;
 use crate::support::server::{Process, answer, client, program};
 use crate::support::timed_store::{TimedStore, lines};
-use crate::support::watchers::Events;
 use crate::support::{Database, Server, eventually, run, with};
 
 const RUNS: &str = "/api/v1/source-runs";

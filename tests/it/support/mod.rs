@@ -1,25 +1,25 @@
 /// Many rows, inserted by SQL.
 pub(crate) mod bulk;
-/// Databases: a file or a PostgreSQL of the tests' own.
+/// Connected WebSocket and SSE clients.
+pub(crate) mod clients;
+/// Databases for one test: an SQLite file, or a database on the shared PostgreSQL server.
 pub(crate) mod database;
+/// An evaluator without a server.
+pub(crate) mod evaluator;
 /// Failures of the machine and of the network.
 pub(crate) mod faults;
-/// Clients that work beside an attack.
+/// Clients that work normally during an attack.
 pub(crate) mod honest_clients;
-/// Those who are told of alerts.
+/// A notifier without a server.
+pub(crate) mod notifier;
+/// Receivers of notifications.
 pub(crate) mod receivers;
-/// Reporters that note what was acknowledged.
+/// Reporters that record which reports were acknowledged.
 pub(crate) mod reporters;
-/// A server in this process, and one in a process of its own.
+/// A server in this process, and one in a separate process.
 pub(crate) mod server;
-/// One who tells of alerts.
-pub(crate) mod teller;
-/// A store without a server.
+/// A store with a clock set by the test.
 pub(crate) mod timed_store;
-/// An evaluator without a server.
-pub(crate) mod watch;
-/// Those who watch.
-pub(crate) mod watchers;
 
 use std::future::Future;
 use std::time::Duration;
@@ -32,8 +32,8 @@ pub(crate) use server::Server;
 /// How long a condition may take to come true. Long, for a busy machine; nothing waits longer than it must.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Runs each behaviour on both databases: `behaviours! { name, … }` for `async fn name(database: Database)`.
-macro_rules! behaviours {
+/// Declares each `async fn name(database: Database)` as two tests, one on SQLite and one on PostgreSQL.
+macro_rules! on_both_databases {
     ($($name:ident),+ $(,)?) => {
         mod sqlite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]

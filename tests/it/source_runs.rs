@@ -7,7 +7,7 @@ use crate::support::{Database, Server, now, with};
 
 const RUNS: &str = "/api/v1/source-runs";
 
-behaviours! {
+on_both_databases! {
     a_run_begins_and_ends_under_one_id,
     each_phase_is_stored_once,
     reports_in_any_order_end_in_the_same_state,

@@ -16,7 +16,7 @@ const COUNTS: [&str; 6] = [
     "validation_passes",
 ];
 
-behaviours! { the_whole_file_adds_up }
+on_both_databases! { the_whole_file_adds_up }
 
 /// Every row of the file goes in as it is, and comes out again in the history: the totals of each source agree.
 async fn the_whole_file_adds_up(database: Database) {

@@ -1,8 +1,8 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
+use crate::support::clients::Socket;
 use crate::support::server::{Process, answer, client};
-use crate::support::watchers::Socket;
 use crate::support::{eventually, run};
 
 /// As many as the server takes on one connection, and in all, unless it is told otherwise.

@@ -3,10 +3,10 @@ use pipewatch::domain::source::SourceChange;
 use serde_json::json;
 
 use crate::support::Database;
+use crate::support::evaluator::EvaluatorFixture;
 use crate::support::timed_store::{at, lines};
-use crate::support::watch::Watch;
 
-behaviours! {
+on_both_databases! {
     upkeep_that_fails_is_an_alert,
     a_pipeline_that_cannot_be_evaluated_hides_no_other,
     a_time_without_an_evaluation_is_told_afterwards,
@@ -28,7 +28,7 @@ fn check(alerts: &[String], expect: &[(&str, &str)]) {
 }
 
 async fn upkeep_that_fails_is_an_alert(database: Database) {
-    let mut watch = Watch::start(&database, begin()).await;
+    let mut watch = EvaluatorFixture::start(&database, begin()).await;
     let hide = |table: &str| format!("ALTER TABLE {table} RENAME TO hidden_{table}");
     let show = |table: &str| format!("ALTER TABLE hidden_{table} RENAME TO {table}");
     let old = json!({"source": "punch", "timestamp": "2025-03-02T00:00:00Z", "articles_collected": 1});
@@ -56,7 +56,7 @@ async fn upkeep_that_fails_is_an_alert(database: Database) {
 }
 
 async fn a_pipeline_that_cannot_be_evaluated_hides_no_other(database: Database) {
-    let mut watch = Watch::start(&database, begin()).await;
+    let mut watch = EvaluatorFixture::start(&database, begin()).await;
     // It comes before the default one.
     let (broken, source) = ("broken".parse().expect("a key"), "a".parse().expect("a key"));
     watch.store.upsert_source(&broken, &source, &SourceChange::default()).await.expect("registered");
@@ -77,7 +77,7 @@ async fn a_pipeline_that_cannot_be_evaluated_hides_no_other(database: Database) 
 }
 
 async fn a_time_without_an_evaluation_is_told_afterwards(database: Database) {
-    let mut watch = Watch::start(&database, begin()).await;
+    let mut watch = EvaluatorFixture::start(&database, begin()).await;
     watch.evaluate_twice(begin()).await;
     check(&alerts(&database).await, &[]);
     watch.set_now(begin() + TimeDelta::hours(1));
@@ -85,7 +85,7 @@ async fn a_time_without_an_evaluation_is_told_afterwards(database: Database) {
     watch.release().await;
 
     let back = begin() + TimeDelta::hours(3);
-    let mut watch = Watch::start(&database, back).await;
+    let mut watch = EvaluatorFixture::start(&database, back).await;
     watch.evaluate_twice(back).await;
     let span = "from 2026-03-02T01:00:00Z to 2026-03-02T03:00:00Z";
     check(&alerts(&database).await, &[("server outage firing", span)]);

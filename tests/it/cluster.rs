@@ -11,8 +11,8 @@ use pipewatch::store::Store;
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value, json};
 
+use crate::support::clients::{Events, Socket};
 use crate::support::server::{Process, answer};
-use crate::support::watchers::{Events, Socket};
 use crate::support::{Database, Server, eventually, run, with};
 
 const RUNS: &str = "/api/v1/source-runs";

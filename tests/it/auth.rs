@@ -5,8 +5,8 @@ use pipewatch::config::{Flags, Secret};
 use reqwest::{Method, header};
 use serde_json::{Value, json};
 
+use crate::support::clients::{Events, Socket};
 use crate::support::server::{Process, answer, program};
-use crate::support::watchers::{Events, Socket};
 use crate::support::{Database, Server, in_time, run};
 
 const TOKEN: &str = "s3cr3t~of/the.test+=";

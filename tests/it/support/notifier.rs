@@ -21,14 +21,14 @@ pub(crate) const LEASE: &str = "evaluation";
 pub(crate) const BAD: Verdict = Verdict::Known { bad: Some(Severity::Medium), held: Some(Severity::Medium) };
 
 /// A server's part in notices, with a time of its own.
-pub(crate) struct Teller {
+pub(crate) struct NotifierFixture {
     pub(crate) store: Arc<Store>,
     ahead: Arc<AtomicI64>,
     pub(crate) notices: Notifier,
     name: &'static str,
 }
 
-impl Teller {
+impl NotifierFixture {
     pub(crate) async fn start(database: &Database, channels: impl IntoIterator<Item = Channel>) -> Self {
         Self::start_as("a", database, &Arc::default(), channels).await
     }

@@ -1,14 +1,14 @@
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
+use crate::support::clients::{Events, Socket};
 use crate::support::server::answer;
-use crate::support::watchers::{Events, Socket};
 use crate::support::{Database, Server, in_time, run};
 
 const RUNS: &str = "/api/v1/source-runs";
 const STATUS: &str = "/api/v1/monitoring/pipeline-status";
 
-behaviours! {
+on_both_databases! {
     polling_answers_304_to_who_has_it,
     events_begin_at_once,
     a_plain_socket_begins_at_once_and_ignores_what_it_hears,

@@ -27,7 +27,7 @@ const RENEW_AFTER: Duration = Duration::from_secs(1);
 const EVERY: Duration = Duration::from_secs(30);
 
 /// An evaluator with a time of its own, and the lease.
-pub(crate) struct Watch {
+pub(crate) struct EvaluatorFixture {
     pub(crate) store: Arc<Store>,
     pub(crate) upkeep: Arc<Upkeep>,
     evaluator: Evaluator,
@@ -36,7 +36,7 @@ pub(crate) struct Watch {
     lease: Option<(Instant, Lease)>,
 }
 
-impl Watch {
+impl EvaluatorFixture {
     pub(crate) async fn start(database: &Database, at: DateTime<Utc>) -> Self {
         let now = Arc::new(Mutex::new(at));
         let ahead = Arc::new(Mutex::new(TimeDelta::zero()));
@@ -54,9 +54,9 @@ impl Watch {
         let with = (notices, Arc::clone(&upkeep), self_check);
         let how = (Policy::default(), Budget::default());
         let evaluator = Evaluator::new(Arc::clone(&store), RuleBook::default(), how, with, clock, EVERY);
-        let mut watch = Self { store, upkeep, evaluator, now, ahead, lease: None };
-        watch.lease().await;
-        watch
+        let mut fixture = Self { store, upkeep, evaluator, now, ahead, lease: None };
+        fixture.lease().await;
+        fixture
     }
 
     pub(crate) fn set_now(&self, at: DateTime<Utc>) {

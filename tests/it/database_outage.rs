@@ -1,15 +1,15 @@
 use pipewatch::config::Flags;
 use serde_json::{Value, json};
 
+use crate::support::clients::{Events, Socket};
 use crate::support::server::answer;
-use crate::support::watchers::{Events, Socket};
 use crate::support::{Database, Server, eventually, run};
 
 const RUNS: &str = "/api/v1/source-runs";
 const STATUS: &str = "/api/v1/monitoring/pipeline-status";
 const FIELDS: &str = "{ revision timestamp overallStatus alerts { type severity state title message timestamp } }";
 
-behaviours! { a_table_that_is_missing_is_trouble_that_is_told_and_passes, trouble_before_anything_is_known_is_an_error }
+on_both_databases! { a_table_that_is_missing_is_trouble_that_is_told_and_passes, trouble_before_anything_is_known_is_an_error }
 
 /// Those who watch the default pipeline, each in another way.
 struct Watchers {

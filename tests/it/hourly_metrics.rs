@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::timed_store::{TimedStore, at, lines};
 use crate::support::{Database, Server, eventually, run, with};
 
-behaviours! {
+on_both_databases! {
     a_closed_hour_is_written_and_corrected,
     a_reported_hour_is_never_touched,
     an_hour_has_one_basis,

@@ -3,12 +3,12 @@ use std::time::{Duration, Instant};
 use pipewatch::config::Flags;
 use serde_json::{Value, json};
 
-use crate::support::watchers::{Events, Socket};
+use crate::support::clients::{Events, Socket};
 use crate::support::{Database, Server, revision, run, with};
 
 const RUNS: &str = "/api/v1/source-runs";
 
-behaviours! {
+on_both_databases! {
     all_transports_show_the_same_revision,
     revisions_rise_one_by_one,
     the_interval_brings_a_status_without_a_change,

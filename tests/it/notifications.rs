@@ -12,11 +12,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::support::notifier::{BAD, LEASE, NotifierFixture};
 use crate::support::receivers::{MailServer, Receiver, Reply, Taken};
-use crate::support::teller::{BAD, LEASE, Teller};
 use crate::support::{Database, eventually, in_time};
 
-behaviours! {
+on_both_databases! {
     transitions_are_told_together_repeated_and_ended,
     what_is_acknowledged_or_silenced_is_not_told_but_its_end_is,
     a_receiver_that_fails_is_told_later_in_order_and_can_verify_it,
@@ -62,80 +62,81 @@ fn verify(taken: &Taken) {
 async fn transitions_are_told_together_repeated_and_ended(database: Database) {
     let receiver = Receiver::start().await;
     let slack = Receiver::start().await;
-    let teller = Teller::start(&database, [webhook(&receiver), Channel::slack(&slack.url()).expect("an URL")]).await;
-    teller.evaluate(&[("a", BAD), ("b", Verdict::GOOD)]).await;
-    teller.evaluate(&[("a", BAD), ("b", BAD)]).await;
-    teller.run().await;
+    let notifier =
+        NotifierFixture::start(&database, [webhook(&receiver), Channel::slack(&slack.url()).expect("an URL")]).await;
+    notifier.evaluate(&[("a", BAD), ("b", Verdict::GOOD)]).await;
+    notifier.evaluate(&[("a", BAD), ("b", BAD)]).await;
+    notifier.run().await;
     assert_eq!(told(&receiver), [""; 0], "it waits for others to go with it");
-    teller.evaluate(&[("a", BAD), ("b", BAD)]).await;
-    teller.run().await;
+    notifier.evaluate(&[("a", BAD), ("b", BAD)]).await;
+    notifier.run().await;
     assert_eq!(told(&receiver), ["fired a, fired b"]);
     let posted: Value = serde_json::from_str(&slack.taken()[0].body).expect("JSON");
     assert_eq!((&posted["text"], &posted["attachments"][1]["color"]), (&"default: 2 firing".into(), &"#ecb22e".into()));
-    teller.run_after(TimeDelta::minutes(239)).await;
+    notifier.run_after(TimeDelta::minutes(239)).await;
     assert_eq!(told(&receiver), [""; 0]);
-    teller.run_after(TimeDelta::minutes(1)).await;
-    teller.run().await;
+    notifier.run_after(TimeDelta::minutes(1)).await;
+    notifier.run().await;
     assert_eq!(told(&receiver), ["repeated a, repeated b"]);
-    teller.evaluate(&[("a", Verdict::GOOD), ("b", Verdict::GOOD)]).await;
-    teller.run_after(WAIT).await;
+    notifier.evaluate(&[("a", Verdict::GOOD), ("b", Verdict::GOOD)]).await;
+    notifier.run_after(WAIT).await;
     assert_eq!(told(&receiver), ["resolved a, resolved b"]);
-    teller.run_after(TimeDelta::hours(5)).await;
+    notifier.run_after(TimeDelta::hours(5)).await;
     assert_eq!(told(&receiver), [""; 0]);
 }
 
 async fn what_is_acknowledged_or_silenced_is_not_told_but_its_end_is(database: Database) {
     let receiver = Receiver::start().await;
-    let teller = Teller::start(&database, [webhook(&receiver)]).await;
+    let notifier = NotifierFixture::start(&database, [webhook(&receiver)]).await;
     let labelled = "INSERT INTO sources (pipeline, \"key\", enabled, labels) \
         VALUES ('default', 'b', true, '{\"team\":\"maps\"}')";
     database.execute(labelled).await;
     let label = Some(Label { name: "team".into(), value: "maps".into() });
     let new_silence = |span: TimeDelta, matcher: Matcher| {
-        let now = teller.now();
+        let now = notifier.now();
         Silence::new(Uuid::new_v4(), matcher, (now, now + span), "Ada", "moving").expect("a silence")
     };
     let silence = new_silence(TimeDelta::hours(1), Matcher { label, ..Matcher::default() });
-    teller.store.silence_alerts(&silence).await.expect("silenced");
-    teller.fire(&["a", "b"]).await;
-    teller.run_after(WAIT).await;
+    notifier.store.silence_alerts(&silence).await.expect("silenced");
+    notifier.fire(&["a", "b"]).await;
+    notifier.run_after(WAIT).await;
     assert_eq!(told(&receiver), ["fired a"]);
-    let alert = teller.alert_of("a").await;
-    teller.store.acknowledge_alert(alert, "Ada".into(), None).await.expect("found").expect("firing");
-    teller.run_after(WAIT).await;
+    let alert = notifier.alert_of("a").await;
+    notifier.store.acknowledge_alert(alert, "Ada".into(), None).await.expect("found").expect("firing");
+    notifier.run_after(WAIT).await;
     assert_eq!(told(&receiver), ["acknowledged a"]);
-    teller.run_after(TimeDelta::hours(1)).await;
+    notifier.run_after(TimeDelta::hours(1)).await;
     assert_eq!(told(&receiver), ["fired b"], "it still fires when its silence ends");
-    teller.run_after(TimeDelta::hours(4)).await;
+    notifier.run_after(TimeDelta::hours(4)).await;
     assert_eq!(told(&receiver), ["repeated b"], "and what is acknowledged is not repeated");
     let pipeline = Some(PipelineKey::default());
     let silence = new_silence(TimeDelta::hours(1), Matcher { pipeline, ..Matcher::default() });
-    teller.store.silence_alerts(&silence).await.expect("silenced");
-    teller.evaluate(&[("a", Verdict::GOOD), ("b", Verdict::GOOD), ("c", BAD)]).await;
-    teller.evaluate(&[("c", BAD)]).await;
-    teller.run_after(WAIT).await;
+    notifier.store.silence_alerts(&silence).await.expect("silenced");
+    notifier.evaluate(&[("a", Verdict::GOOD), ("b", Verdict::GOOD), ("c", BAD)]).await;
+    notifier.evaluate(&[("c", BAD)]).await;
+    notifier.run_after(WAIT).await;
     assert_eq!(told(&receiver), ["resolved a, resolved b"], "whoever was told is told of the end");
-    teller.evaluate(&[("c", Verdict::GOOD)]).await;
-    teller.run_after(TimeDelta::hours(2)).await;
+    notifier.evaluate(&[("c", Verdict::GOOD)]).await;
+    notifier.run_after(TimeDelta::hours(2)).await;
     assert_eq!(told(&receiver), [""; 0], "nobody was told of c");
 }
 
 async fn a_receiver_that_fails_is_told_later_in_order_and_can_verify_it(database: Database) {
     let receiver = Receiver::start().await;
-    let teller = Teller::start(&database, [webhook(&receiver)]).await;
-    teller.fire(&["a"]).await;
+    let notifier = NotifierFixture::start(&database, [webhook(&receiver)]).await;
+    notifier.fire(&["a"]).await;
     receiver.replies(&[Reply::Status(500)]);
-    teller.run_after(WAIT).await;
+    notifier.run_after(WAIT).await;
     let failed = receiver.taken();
     assert_eq!(failed.iter().map(said).collect::<Vec<_>>(), ["fired a"]);
-    teller.run().await;
+    notifier.run().await;
     assert_eq!(told(&receiver), [""; 0], "it is left alone for a while");
-    teller.evaluate(&[("a", Verdict::GOOD)]).await;
-    teller.advance(WAIT);
+    notifier.evaluate(&[("a", Verdict::GOOD)]).await;
+    notifier.advance(WAIT);
     receiver.replies(&[Reply::Status(302)]);
-    teller.run().await;
+    notifier.run().await;
     assert_eq!(told(&receiver), ["fired a"], "the end of it waits for its beginning");
-    teller.run_after(TimeDelta::seconds(10)).await;
+    notifier.run_after(TimeDelta::seconds(10)).await;
     let taken = receiver.taken();
     assert_eq!(taken.iter().map(said).collect::<Vec<_>>(), ["fired a", "resolved a"]);
     for taken in failed.iter().chain(&taken) {
@@ -149,50 +150,50 @@ async fn a_receiver_that_fails_is_told_later_in_order_and_can_verify_it(database
 async fn a_receiver_that_hangs_holds_no_other_up(database: Database) {
     let (hanging, good) = (Receiver::start().await, Receiver::start().await);
     let channels = [webhook(&hanging), Channel::slack(&good.url()).expect("an URL")];
-    let teller = Teller::start(&database, channels).await;
+    let notifier = NotifierFixture::start(&database, channels).await;
     hanging.replies(&[Reply::Hang]);
-    teller.fire(&["a"]).await;
-    teller.advance(WAIT);
-    let lease = teller.lease().await;
-    let (run, ()) = tokio::join!(teller.notices.run_once(&lease), async {
+    notifier.fire(&["a"]).await;
+    notifier.advance(WAIT);
+    let lease = notifier.lease().await;
+    let (run, ()) = tokio::join!(notifier.notices.run_once(&lease), async {
         eventually("the other is told meanwhile", async || good.taken().pop()).await;
     });
     run.expect("a database");
     assert_eq!(told(&hanging), ["fired a"]);
-    teller.advance(TimeDelta::minutes(5));
-    assert_eq!(teller.stuck().await, 1);
-    teller.run().await;
-    assert_eq!((told(&hanging), teller.stuck().await), (vec!["fired a".to_owned()], 0));
+    notifier.advance(TimeDelta::minutes(5));
+    assert_eq!(notifier.stuck().await, 1);
+    notifier.run().await;
+    assert_eq!((told(&hanging), notifier.stuck().await), (vec!["fired a".to_owned()], 0));
     assert!(good.taken().is_empty(), "it had it already");
 }
 
 async fn a_receiver_and_a_server_that_restart_miss_nothing(database: Database) {
     let receiver = Receiver::start().await;
     let ahead = Arc::default();
-    let teller = Teller::start_as("a", &database, &ahead, [webhook(&receiver)]).await;
-    teller.fire(&["a"]).await;
-    teller.run_after(WAIT).await;
+    let notifier = NotifierFixture::start_as("a", &database, &ahead, [webhook(&receiver)]).await;
+    notifier.fire(&["a"]).await;
+    notifier.run_after(WAIT).await;
     assert_eq!(told(&receiver), ["fired a"]);
     let channel = webhook(&receiver);
     let address = receiver.stop().await;
-    teller.evaluate(&[("a", Verdict::GOOD)]).await;
-    teller.run_after(WAIT).await;
-    teller.run_after(TimeDelta::seconds(10)).await;
+    notifier.evaluate(&[("a", Verdict::GOOD)]).await;
+    notifier.run_after(WAIT).await;
+    notifier.run_after(TimeDelta::seconds(10)).await;
     // It dies without a word.
-    drop(teller);
+    drop(notifier);
     let receiver = Receiver::start_at(address).await;
-    let teller = Teller::start_as("a", &database, &ahead, [channel]).await;
-    teller.run_after(TimeDelta::minutes(15)).await;
+    let notifier = NotifierFixture::start_as("a", &database, &ahead, [channel]).await;
+    notifier.run_after(TimeDelta::minutes(15)).await;
     assert_eq!(told(&receiver), ["resolved a"]);
-    teller.run_after(TimeDelta::minutes(15)).await;
+    notifier.run_after(TimeDelta::minutes(15)).await;
     assert_eq!(told(&receiver), [""; 0]);
 }
 
 async fn two_servers_tell_once_and_lose_nothing(database: Database) {
     let receiver = Receiver::start().await;
     let ahead = Arc::default();
-    let a = Teller::start_as("a", &database, &ahead, [webhook(&receiver)]).await;
-    let b = Teller::start_as("b", &database, &ahead, [webhook(&receiver)]).await;
+    let a = NotifierFixture::start_as("a", &database, &ahead, [webhook(&receiver)]).await;
+    let b = NotifierFixture::start_as("b", &database, &ahead, [webhook(&receiver)]).await;
     a.fire(&["a"]).await;
     a.advance(WAIT);
     let of_a = a.lease().await;
@@ -248,9 +249,9 @@ async fn each_address_has_a_mail_of_its_own(database: Database) {
     let to = ["gone@example.org", "Ada <ada@example.org>"].map(address).to_vec();
     let url = format!("smtp://{}", server.address);
     let mail = Channel::mail(&url, address("Pipewatch <pipewatch@example.org>"), to).expect("a server");
-    let teller = Teller::start(&database, [mail]).await;
-    teller.fire(&["Ève"]).await;
-    teller.run_after(WAIT).await;
+    let notifier = NotifierFixture::start(&database, [mail]).await;
+    notifier.fire(&["Ève"]).await;
+    notifier.run_after(WAIT).await;
     let mails = server.mails();
     assert_eq!(mails.len(), 1, "{mails:?}");
     for part in [
@@ -265,54 +266,54 @@ async fn each_address_has_a_mail_of_its_own(database: Database) {
     ] {
         assert!(mails[0].contains(part), "{part} in {}", mails[0]);
     }
-    teller.advance(TimeDelta::minutes(6));
-    assert_eq!(teller.stuck().await, 1, "the other address is not forgotten");
+    notifier.advance(TimeDelta::minutes(6));
+    assert_eq!(notifier.stuck().await, 1, "the other address is not forgotten");
 }
 
 async fn who_is_told_first_hears_of_what_fires_then(database: Database) {
     let ahead = Arc::default();
-    let teller = Teller::start_as("a", &database, &ahead, []).await;
-    teller.fire(&["a", "b"]).await;
-    teller.run_after(WAIT).await;
-    teller.evaluate(&[("a", Verdict::GOOD), ("b", BAD)]).await;
-    teller.run_after(WAIT).await;
+    let notifier = NotifierFixture::start_as("a", &database, &ahead, []).await;
+    notifier.fire(&["a", "b"]).await;
+    notifier.run_after(WAIT).await;
+    notifier.evaluate(&[("a", Verdict::GOOD), ("b", BAD)]).await;
+    notifier.run_after(WAIT).await;
     let receiver = Receiver::start().await;
-    let teller = Teller::start_as("a", &database, &ahead, [webhook(&receiver)]).await;
-    teller.run().await;
+    let notifier = NotifierFixture::start_as("a", &database, &ahead, [webhook(&receiver)]).await;
+    notifier.run().await;
     assert_eq!(told(&receiver), ["fired b"]);
 }
 
 async fn what_cannot_be_delivered_is_given_up_and_forgotten(database: Database) {
     let receiver = Receiver::start().await;
     let ahead = Arc::default();
-    let teller = Teller::start_as("a", &database, &ahead, [webhook(&receiver)]).await;
+    let notifier = NotifierFixture::start_as("a", &database, &ahead, [webhook(&receiver)]).await;
     receiver.replies(&[Reply::Status(500); 3]);
     let fired = [("a", BAD)];
-    teller.fire(&["a"]).await;
-    teller.run_after(WAIT).await;
+    notifier.fire(&["a"]).await;
+    notifier.run_after(WAIT).await;
     // So that nothing is repeated meanwhile.
-    let alert = teller.alert_of("a").await;
-    teller.store.acknowledge_alert(alert, "Ada".into(), None).await.expect("found").expect("firing");
-    teller.run_after(TimeDelta::days(3)).await;
+    let alert = notifier.alert_of("a").await;
+    notifier.store.acknowledge_alert(alert, "Ada".into(), None).await.expect("found").expect("firing");
+    notifier.run_after(TimeDelta::days(3)).await;
     assert_eq!(told(&receiver), ["fired a", "fired a", "acknowledged a"], "the first is given up, the second waits");
-    assert_eq!(teller.stuck().await, 0, "the second is new");
-    teller.run_after(TimeDelta::minutes(10)).await;
+    assert_eq!(notifier.stuck().await, 0, "the second is new");
+    notifier.run_after(TimeDelta::minutes(10)).await;
     assert_eq!(told(&receiver), ["acknowledged a"]);
-    assert_eq!(teller.store.next_delivery().await.expect("a database"), None);
-    teller.evaluate(&fired).await;
+    assert_eq!(notifier.store.next_delivery().await.expect("a database"), None);
+    notifier.evaluate(&fired).await;
     assert_eq!(rows(&database).await, 2);
-    teller.run_after(TimeDelta::days(8)).await;
+    notifier.run_after(TimeDelta::days(8)).await;
     assert_eq!(rows(&database).await, 0, "after a week nobody asks");
 
     // A channel that is taken out of the settings.
     receiver.replies(&[Reply::Status(500)]);
-    teller.evaluate(&[("a", Verdict::GOOD)]).await;
-    teller.run_after(WAIT).await;
-    let teller = Teller::start_as("a", &database, &ahead, []).await;
-    teller.run_after(TimeDelta::minutes(50)).await;
-    assert_eq!(teller.stuck().await, 1);
-    teller.run_after(TimeDelta::minutes(11)).await;
-    assert_eq!(teller.stuck().await, 0);
+    notifier.evaluate(&[("a", Verdict::GOOD)]).await;
+    notifier.run_after(WAIT).await;
+    let notifier = NotifierFixture::start_as("a", &database, &ahead, []).await;
+    notifier.run_after(TimeDelta::minutes(50)).await;
+    assert_eq!(notifier.stuck().await, 1);
+    notifier.run_after(TimeDelta::minutes(11)).await;
+    assert_eq!(notifier.stuck().await, 0);
 }
 
 async fn rows(database: &Database) -> i64 {
@@ -326,21 +327,21 @@ async fn rows(database: &Database) -> i64 {
 
 async fn the_sender_runs_until_it_is_stopped(database: Database) {
     let receiver = Receiver::start().await;
-    let teller = Teller::start(&database, [webhook(&receiver)]).await;
+    let notifier = NotifierFixture::start(&database, [webhook(&receiver)]).await;
     let (lease, held) = watch::channel(None);
     let stop = CancellationToken::new();
     let tell = async {
-        teller.fire(&["a"]).await;
-        teller.advance(WAIT);
+        notifier.fire(&["a"]).await;
+        notifier.advance(WAIT);
         // Renewed, as its holder does it.
         eventually("it is told", async || {
-            lease.send_replace(Some(teller.lease().await));
-            teller.notices.evaluated();
+            lease.send_replace(Some(notifier.lease().await));
+            notifier.notices.evaluated();
             receiver.taken().pop()
         })
         .await;
         stop.cancel();
     };
-    let run = in_time("the sender ends", teller.notices.run(held, stop.clone()));
+    let run = in_time("the sender ends", notifier.notices.run(held, stop.clone()));
     tokio::join!(run, tell);
 }

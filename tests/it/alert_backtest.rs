@@ -6,12 +6,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use crate::support::Database;
+use crate::support::evaluator::EvaluatorFixture;
 use crate::support::timed_store::{at, lines};
-use crate::support::watch::Watch;
 
 const FILE: &str = include_str!("../../examples/nigeria-events-quality.ndjson");
 
-behaviours! {
+on_both_databases! {
     the_file_as_history,
     time_without_a_server_is_not_held_against_a_source,
 }
@@ -46,20 +46,20 @@ async fn the_file_as_history(database: Database) {
         days.entry(at(row["timestamp"].as_str().expect("an instant"))).or_default().push(row);
     }
     let mut day = at("2020-06-01T00:00:00Z");
-    let mut watch = Watch::start(&database, day).await;
+    let mut evaluator = EvaluatorFixture::start(&database, day).await;
     while day < at("2024-01-01T00:00:00Z") {
         let date = day.date_naive().to_string();
         let is_evaluated = is_whole || EVALUATED.iter().any(|(from, to)| (*from..=*to).contains(&date.as_str()));
         for time in EVALUATIONS {
             let now = at(&format!("{date}T{time}Z"));
             if let Some(due) = days.first_entry().filter(|due| *due.key() <= now) {
-                watch.runs(*due.key(), &due.remove()).await;
+                evaluator.runs(*due.key(), &due.remove()).await;
             }
             if is_evaluated {
-                watch.evaluate(now).await;
+                evaluator.evaluate(now).await;
             }
         }
-        watch.lease().await;
+        evaluator.lease().await;
         day += TimeDelta::days(1);
     }
     assert!(days.is_empty(), "all of the file");
@@ -126,35 +126,35 @@ async fn steps(database: &Database) -> Vec<AlertStep> {
 
 async fn time_without_a_server_is_not_held_against_a_source(database: Database) {
     let first = at("2026-03-02T00:00:00Z");
-    let mut watch = Watch::start(&database, first).await;
+    let mut evaluator = EvaluatorFixture::start(&database, first).await;
     let run = |at: DateTime<Utc>| json!({"source": "punch", "timestamp": at.to_rfc3339(), "articles_collected": 3, "events_extracted": 2});
     let mut last = first;
     for number in 0..12 {
         last = first + TimeDelta::hours(6 * number);
-        watch.runs(last, &[run(last)]).await;
-        watch.evaluate(last + TimeDelta::minutes(1)).await;
+        evaluator.runs(last, &[run(last)]).await;
+        evaluator.evaluate(last + TimeDelta::minutes(1)).await;
     }
     let down = last + TimeDelta::hours(1);
-    watch.evaluate(down).await;
-    watch.renew().await;
-    watch.release().await;
+    evaluator.evaluate(down).await;
+    evaluator.renew().await;
+    evaluator.release().await;
 
     // Twelve hours later another server takes it up, that knows nothing but the database.
     let up = down + TimeDelta::hours(12);
-    let mut watch = Watch::start(&database, up).await;
-    assert!(watch.store.outages(first).await.expect("a database").contains(&(down, up)), "the outage is known");
+    let mut evaluator = EvaluatorFixture::start(&database, up).await;
+    assert!(evaluator.store.outages(first).await.expect("a database").contains(&(down, up)), "the outage is known");
     // Without it the source would have been late 18 hours after its last run.
     let deadline = last + TimeDelta::hours(18 + 12);
     let mut now = up;
     while now <= deadline {
-        watch.evaluate(now).await;
+        evaluator.evaluate(now).await;
         now += TimeDelta::minutes(30);
     }
-    watch.evaluate(deadline).await;
+    evaluator.evaluate(deadline).await;
     assert_eq!(fired(&database).await, Vec::<String>::new());
-    watch.evaluate(deadline + TimeDelta::seconds(30)).await;
+    evaluator.evaluate(deadline + TimeDelta::seconds(30)).await;
     assert_eq!(fired(&database).await, Vec::<String>::new(), "found once");
-    watch.evaluate(deadline + TimeDelta::seconds(60)).await;
+    evaluator.evaluate(deadline + TimeDelta::seconds(60)).await;
     assert_eq!(fired(&database).await, ["silence of punch"]);
 }
 

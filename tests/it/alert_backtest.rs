@@ -12,8 +12,8 @@ use crate::support::timed_store::{at, lines};
 const FILE: &str = include_str!("../../examples/nigeria-events-quality.ndjson");
 
 on_both_databases! {
-    the_file_as_history,
-    time_without_a_server_is_not_held_against_a_source,
+    sample_data_fires_the_expected_alerts,
+    server_outage_extends_source_deadlines,
 }
 
 /// What may be found changes at a few instants of a day only: all runs end at 18:00, their hour is closed at 19:05, and a
@@ -38,7 +38,7 @@ const HEALTHY: (&str, &str) = ("2021-02-16", "2021-03-10");
 const EVALUATED: [(&str, &str); 3] =
     [("2021-02-10", "2021-03-10"), ("2021-10-20", "2022-01-16"), ("2022-06-29", "2022-09-18")];
 
-async fn the_file_as_history(database: Database) {
+async fn sample_data_fires_the_expected_alerts(database: Database) {
     let is_whole = std::env::var_os("PIPEWATCH_WHOLE_HISTORY").is_some();
     let mut days: BTreeMap<DateTime<Utc>, Vec<Value>> = BTreeMap::new();
     for line in FILE.lines() {
@@ -124,7 +124,7 @@ async fn steps(database: &Database) -> Vec<AlertStep> {
     lines(database, &sql).await.iter().map(step).collect()
 }
 
-async fn time_without_a_server_is_not_held_against_a_source(database: Database) {
+async fn server_outage_extends_source_deadlines(database: Database) {
     let first = at("2026-03-02T00:00:00Z");
     let mut evaluator = EvaluatorFixture::start(&database, first).await;
     let run = |at: DateTime<Utc>| json!({"source": "punch", "timestamp": at.to_rfc3339(), "articles_collected": 3, "events_extracted": 2});

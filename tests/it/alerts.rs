@@ -14,16 +14,16 @@ use crate::support::{Database, Server, ago, eventually, now, run, with};
 const RUNS: &str = "/api/v1/source-runs";
 
 on_both_databases! {
-    a_rate_below_its_threshold_fires_and_recovers,
-    an_alert_is_acknowledged_and_stays_in_the_status,
-    a_source_that_is_expected_and_does_not_come_is_silent,
-    a_pace_is_learned,
-    a_disabled_source_is_not_waited_for,
-    every_step_reaches_every_watcher_once,
-    event_streams_tell_of_a_step_before_the_status_that_has_it,
-    a_run_that_is_never_heard_of_again_is_lost,
-    who_has_lost_the_lease_writes_nothing,
-    alerts_are_silenced_until_an_instant,
+    rate_below_threshold_fires_and_resolves,
+    acknowledged_alert_stays_in_the_status,
+    overdue_source_raises_an_alert,
+    expected_interval_is_inferred,
+    disabled_source_is_never_overdue,
+    alert_event_reaches_each_subscriber_once,
+    alert_event_precedes_the_status_that_contains_it,
+    run_without_completion_is_lost,
+    evaluator_without_the_lease_writes_nothing,
+    silence_ends_at_its_expiry,
 }
 
 /// A server that evaluates all the time.
@@ -68,7 +68,7 @@ fn quality(successes: u32) -> Value {
     with(run("punch"), json!({"geocoding_attempts": 100, "geocoding_successes": successes}))
 }
 
-async fn a_rate_below_its_threshold_fires_and_recovers(database: Database) {
+async fn rate_below_threshold_fires_and_resolves(database: Database) {
     let server = start(database).await;
     server.store_runs(RUNS, &[quality(50)]).await;
     let firing = alert(&server, "THRESHOLD", "FIRING").await;
@@ -95,7 +95,7 @@ async fn a_rate_below_its_threshold_fires_and_recovers(database: Database) {
     server.stop().await;
 }
 
-async fn an_alert_is_acknowledged_and_stays_in_the_status(database: Database) {
+async fn acknowledged_alert_stays_in_the_status(database: Database) {
     let server = start(database).await;
     server.store_runs(RUNS, &[quality(50)]).await;
     let id = alert(&server, "THRESHOLD", "FIRING").await["id"].clone();
@@ -128,7 +128,7 @@ async fn an_alert_is_acknowledged_and_stays_in_the_status(database: Database) {
 const UPSERT: &str = "mutation($every: String, $enabled: Boolean!) {
     upsertSource(source: \"punch\", enabled: $enabled, expectedEvery: $every, grace: \"10m\") { expectedEvery grace enabled } }";
 
-async fn a_source_that_is_expected_and_does_not_come_is_silent(database: Database) {
+async fn overdue_source_raises_an_alert(database: Database) {
     let server = start(database).await;
     let answer = server.data(UPSERT, json!({"every": "1h", "enabled": true})).await;
     assert_eq!(answer["upsertSource"], json!({"expectedEvery": "3600", "grace": "600", "enabled": true}));
@@ -154,7 +154,7 @@ async fn a_source_that_is_expected_and_does_not_come_is_silent(database: Databas
     server.stop().await;
 }
 
-async fn a_pace_is_learned(database: Database) {
+async fn expected_interval_is_inferred(database: Database) {
     let server = start(database).await;
     let hourly: Vec<Value> =
         (0..12).map(|hours| with(run("punch"), json!({"timestamp": ago(TimeDelta::hours(hours))}))).collect();
@@ -168,7 +168,7 @@ async fn a_pace_is_learned(database: Database) {
     server.stop().await;
 }
 
-async fn a_disabled_source_is_not_waited_for(database: Database) {
+async fn disabled_source_is_never_overdue(database: Database) {
     let server = start(database).await;
     server.data(UPSERT, json!({"every": "1h", "enabled": true})).await;
     server.store_runs(RUNS, &[run("punch")]).await;
@@ -180,7 +180,7 @@ async fn a_disabled_source_is_not_waited_for(database: Database) {
     server.stop().await;
 }
 
-async fn every_step_reaches_every_watcher_once(database: Database) {
+async fn alert_event_reaches_each_subscriber_once(database: Database) {
     let server = start(database).await;
     let subscribe =
         |since: &str| format!("subscription {{ alertEvents{since} {{ id from to rule reason severity revision }} }}");
@@ -221,7 +221,7 @@ async fn every_step_reaches_every_watcher_once(database: Database) {
     server.stop().await;
 }
 
-async fn event_streams_tell_of_a_step_before_the_status_that_has_it(database: Database) {
+async fn alert_event_precedes_the_status_that_contains_it(database: Database) {
     let server = start(database).await;
     let mut events = Events::open(&server, "").await;
     let first = events.next().await.expect("a status");
@@ -268,7 +268,7 @@ async fn follow(events: &mut Events, state: &str) -> Vec<Event> {
     }
 }
 
-async fn a_run_that_is_never_heard_of_again_is_lost(database: Database) {
+async fn run_without_completion_is_lost(database: Database) {
     let server = start(database).await;
     let id = Uuid::from_u128(1);
     let start = json!({"id": id, "source": "punch", "timestamp": now(), "outcome": "running"});
@@ -292,7 +292,7 @@ async fn a_run_that_is_never_heard_of_again_is_lost(database: Database) {
     server.stop().await;
 }
 
-async fn who_has_lost_the_lease_writes_nothing(database: Database) {
+async fn evaluator_without_the_lease_writes_nothing(database: Database) {
     let begin = at("2026-03-02T00:00:00Z");
     let later = begin + TimeDelta::hours(3);
     let mut evaluator = EvaluatorFixture::start(&database, begin).await;
@@ -331,7 +331,7 @@ async fn two_servers_raise_one_alert() {
     second.stop().await;
 }
 
-async fn alerts_are_silenced_until_an_instant(database: Database) {
+async fn silence_ends_at_its_expiry(database: Database) {
     let server = start(database).await;
     let silence =
         "mutation($until: DateTime!, $pipeline: String, $reason: String!) { silenceAlerts(pipeline: $pipeline,

@@ -12,11 +12,11 @@ use crate::support::timed_store::{at, lines};
 use crate::support::{Database, Server, eventually, with};
 
 on_both_databases! {
-    a_feed_that_runs_and_brings_nothing_is_dead,
-    a_drop_and_a_surge_are_found_once,
-    imported_history_is_a_baseline_at_once,
-    the_past_of_a_known_source_corrects_its_baseline,
-    what_is_removed_has_no_alert_and_no_share,
+    source_without_data_is_an_anomaly,
+    drop_and_surge_are_found_once,
+    imported_history_is_used_as_baseline_immediately,
+    late_reports_correct_the_baseline,
+    removed_source_has_no_alert_and_no_error_budget,
 }
 
 /// A Monday. What is generated depends on nothing else.
@@ -86,7 +86,7 @@ async fn alert(server: &Server, rule: &str, source: &str, state: &str) -> Value 
     .await
 }
 
-async fn a_feed_that_runs_and_brings_nothing_is_dead(database: Database) {
+async fn source_without_data_is_an_anomaly(database: Database) {
     let server = start(database, begin() + TimeDelta::minutes(10)).await;
     let mut random = StdRng::seed_from_u64(1);
     let five = Binomial::new(500, 0.01).expect("a rate");
@@ -137,7 +137,7 @@ fn usual(source: &str, hour: i64, random: &mut StdRng) -> Value {
     run(source, hour, counts)
 }
 
-async fn a_drop_and_a_surge_are_found_once(database: Database) {
+async fn drop_and_surge_are_found_once(database: Database) {
     let now = begin() + TimeDelta::minutes(10);
     let server = start(database, now).await;
     let mut random = StdRng::seed_from_u64(2);
@@ -223,7 +223,7 @@ fn normal(source: &str, hour: i64) -> Value {
 }
 
 /// A server that knows the pipeline is given its past: older than what it reads again each hour.
-async fn imported_history_is_a_baseline_at_once(database: Database) {
+async fn imported_history_is_used_as_baseline_immediately(database: Database) {
     let server = start(database, begin() + TimeDelta::minutes(10)).await;
     assert!(anomalies(&server, "default").await.is_empty(), "it serves");
     judged(&server.database, "default", 0).await;
@@ -242,7 +242,7 @@ async fn imported_history_is_a_baseline_at_once(database: Database) {
 }
 
 /// The source is known, and not for long enough to be judged; then its past is imported, older than what comes late.
-async fn the_past_of_a_known_source_corrects_its_baseline(database: Database) {
+async fn late_reports_correct_the_baseline(database: Database) {
     let server = start(database, begin() + TimeDelta::minutes(10)).await;
     let mut random = StdRng::seed_from_u64(5);
     let known: Vec<Value> = (-10..0).map(|hour| usual("punch", hour, &mut random)).collect();
@@ -258,7 +258,7 @@ async fn the_past_of_a_known_source_corrects_its_baseline(database: Database) {
     server.stop().await;
 }
 
-async fn what_is_removed_has_no_alert_and_no_share(database: Database) {
+async fn removed_source_has_no_alert_and_no_error_budget(database: Database) {
     let server = start(database, begin() + TimeDelta::minutes(10)).await;
     let mut random = StdRng::seed_from_u64(6);
     for (pipeline, sources) in [("news", &["punch", "vanguard"][..]), ("other", &["the-sun"])] {

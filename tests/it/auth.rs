@@ -45,7 +45,7 @@ async fn status(server: &Server, (method, path, accept): (Method, &str, &str), a
 }
 
 #[tokio::test]
-async fn every_route_but_health_and_pages_needs_a_token() {
+async fn all_routes_except_health_and_pages_require_a_token() {
     let server = server().await;
     let (json, events) = ("application/json", "text/event-stream");
     let (good, other, basic) = (format!("bearer {TOKEN}"), format!("Bearer {ANOTHER}"), format!("Basic {ANOTHER}"));
@@ -102,7 +102,7 @@ async fn every_route_but_health_and_pages_needs_a_token() {
 }
 
 #[tokio::test]
-async fn a_plain_socket_without_a_token_is_closed_with_4001() {
+async fn status_websocket_without_a_token_closes_with_4001() {
     let server = server().await;
     for query in ["", "?access_token=wrong", "?pipeline=nowhere"] {
         let mut socket = Socket::open(&server, &format!("{PLAIN}{query}"), None).await.expect("a handshake");
@@ -114,7 +114,7 @@ async fn a_plain_socket_without_a_token_is_closed_with_4001() {
 }
 
 #[tokio::test]
-async fn a_session_is_initialised_with_a_token_or_closed_with_4403() {
+async fn graphql_ws_without_a_valid_token_closes_with_4403() {
     let server = server().await;
     let (good, wrong) = (format!("/graphql?{IN_QUERY}"), "/graphql?access_token=wrong");
     let bearer = format!("Bearer {TOKEN}");
@@ -153,7 +153,7 @@ async fn a_session_is_initialised_with_a_token_or_closed_with_4403() {
 }
 
 #[tokio::test]
-async fn replay_has_a_token_and_no_token_is_ever_logged() {
+async fn replay_sends_its_token_and_tokens_are_never_logged() {
     let folder = tempfile::tempdir().expect("a folder");
     let log = folder.path().join("log");
     let mut command = program(folder.path());

@@ -13,7 +13,7 @@ async fn badge(server: &Server, path: &str, known: Option<&str>) -> (u16, Header
 }
 
 #[tokio::test]
-async fn a_badge_shows_the_overall_status() {
+async fn badge_shows_the_overall_status() {
     let server = Server::start(Database::sqlite()).await;
     let geocoded = |successes: u32| {
         with(run("a"), json!({"timestamp": now(), "geocoding_attempts": 100, "geocoding_successes": successes}))
@@ -43,7 +43,7 @@ async fn a_badge_shows_the_overall_status() {
 }
 
 #[tokio::test]
-async fn where_there_is_no_status_the_badge_says_so() {
+async fn badge_without_a_status_says_so() {
     let server = Server::start(Database::sqlite()).await;
     for (path, label) in [("nowhere.svg", "nowhere"), ("%3Cscript%3E.svg", "pipeline"), (".svg", "pipeline")] {
         let (status, headers, svg) = badge(&server, path, None).await;
@@ -58,7 +58,7 @@ async fn where_there_is_no_status_the_badge_says_so() {
 }
 
 #[tokio::test]
-async fn a_badge_needs_a_token_where_there_are_some() {
+async fn badge_requires_a_token_when_tokens_are_set() {
     let flags = Flags { tokens: Some(Secret::list("a-token-of-the-test")), ..Flags::default() };
     let server = Server::start_with(Database::sqlite(), flags).await;
     for (query, expect) in [("", 401), ("?access_token=wrong", 401), ("?access_token=a-token-of-the-test", 200)] {

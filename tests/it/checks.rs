@@ -8,12 +8,12 @@ const RUNS: &str = "/api/v1/source-runs";
 const METRICS: &str = "/api/v1/data-quality-metrics";
 
 on_both_databases! {
-    further_checks_are_summed_and_judged_like_the_two,
-    a_report_of_nothing_but_further_checks_counts,
-    graphql_takes_and_shows_them,
+    custom_checks_are_aggregated_and_classified_like_built_in_ones,
+    report_with_only_custom_checks_is_counted,
+    graphql_reads_and_writes_custom_checks,
 }
 
-async fn further_checks_are_summed_and_judged_like_the_two(database: Database) {
+async fn custom_checks_are_aggregated_and_classified_like_built_in_ones(database: Database) {
     let server = Server::start(database).await;
     let checks = |passes: u32| {
         json!({"checks": [{"name": "deduplication", "attempts": 40, "passes": passes},
@@ -31,7 +31,7 @@ async fn further_checks_are_summed_and_judged_like_the_two(database: Database) {
     server.stop().await;
 }
 
-async fn a_report_of_nothing_but_further_checks_counts(database: Database) {
+async fn report_with_only_custom_checks_is_counted(database: Database) {
     let server = Server::start(database).await;
     let metric = json!({"metric_type": "aggregate", "timestamp": now(),
         "checks": [{"name": "deduplication", "attempts": 40, "passes": 10}]});
@@ -42,7 +42,7 @@ async fn a_report_of_nothing_but_further_checks_counts(database: Database) {
     server.stop().await;
 }
 
-async fn graphql_takes_and_shows_them(database: Database) {
+async fn graphql_reads_and_writes_custom_checks(database: Database) {
     let server = Server::start(database).await;
     let report = format!(
         "mutation {{ recordSourceRun(input: {{source: \"a\", timestamp: \"{}\",

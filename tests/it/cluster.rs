@@ -58,7 +58,7 @@ async fn reaches(watcher: &mut Socket, revision: &Value) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_report_to_one_server_reaches_who_watches_at_another() {
+async fn report_to_one_server_reaches_subscribers_of_another() {
     let (one, two, _) = pair(told_only(), told_only()).await;
     let mut plain = Socket::plain(&two, "").await;
     let mut events = Events::open(&two, "").await;
@@ -86,7 +86,7 @@ async fn a_report_to_one_server_reaches_who_watches_at_another() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pipeline_of_many_that_changed_at_once_reaches_the_other_server() {
+async fn each_of_many_simultaneous_changes_reaches_the_other_server() {
     let (one, two, _) = pair(told_only(), told_only()).await;
     let runs: Vec<_> = (0..300).map(|number| with(run("a"), json!({"pipeline": format!("p{number}")}))).collect();
     one.store_runs(RUNS, &runs).await;
@@ -100,7 +100,7 @@ async fn a_pipeline_of_many_that_changed_at_once_reaches_the_other_server() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn steps_of_alerts_reach_who_follows_them_at_another_server() {
+async fn alert_events_reach_subscribers_of_another_server() {
     // The first server to come evaluates as long as it is there.
     let evaluates = Flags { evaluation_interval: Some("100ms".into()), ..told_only() };
     let (one, two, _) = pair(evaluates, told_only()).await;
@@ -144,7 +144,7 @@ async fn trouble_elsewhere(database: &Database) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn steps_of_another_servers_own_alerts_are_told_or_found() {
+async fn server_alert_events_reach_the_other_server() {
     let server = Server::start_with(Database::postgres().await, told_only()).await;
     listeners(&server.database, 1, &BTreeSet::new()).await;
     let mut graphql = Socket::graphql(&server).await;
@@ -168,7 +168,7 @@ async fn steps_of_another_servers_own_alerts_are_told_or_found() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_whose_listening_is_cut_off_listens_again() {
+async fn lost_listen_connection_is_reopened() {
     let (one, two, mut listening) = pair(told_only(), told_only()).await;
     let mut plain = Socket::plain(&two, "").await;
     for _ in 0..2 {
@@ -188,7 +188,7 @@ async fn a_server_whose_listening_is_cut_off_listens_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_finds_what_it_was_not_told_of_and_listens_anew() {
+async fn missed_notification_is_found_and_the_listener_reconnects() {
     let flags = Flags { interval: Some("1h".into()), ..Flags::default() };
     let server = Server::start_with(Database::postgres().await, flags).await;
     let deaf = listeners(&server.database, 1, &BTreeSet::new()).await;
@@ -202,7 +202,7 @@ async fn a_server_finds_what_it_was_not_told_of_and_listens_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn metrics_show_whether_a_server_listens() {
+async fn metrics_show_the_listen_connection() {
     let (database, folder) = (Database::postgres().await, tempfile::tempdir().expect("a folder"));
     let server = Process::serve(folder.path(), &database.url, &[]);
     let listens = async || server.metric("pipewatch_listening").await > 0.5;
@@ -218,7 +218,7 @@ async fn metrics_show_whether_a_server_listens() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn revisions_never_go_back_for_a_client_that_names_what_it_has_seen() {
+async fn since_revision_never_gets_an_older_revision() {
     let (one, two, _) = pair(told_only(), told_only()).await;
     let status = "/api/v1/monitoring/pipeline-status";
     let update = "subscription ($r: String) { pipelineStatusUpdates(sinceRevision: $r) { revision } }";

@@ -37,7 +37,7 @@ fn help_documents_every_setting() {
 }
 
 #[test]
-fn a_bad_setting_ends_with_64_and_its_name() {
+fn invalid_setting_is_named_and_exits_with_64() {
     let folder = tempfile::tempdir().expect("a folder");
     for (arguments, name) in [
         (&["serve", "--interval", "soon"][..], "interval"),
@@ -55,7 +55,7 @@ fn a_bad_setting_ends_with_64_and_its_name() {
 }
 
 #[test]
-fn a_database_that_cannot_be_opened_is_told_and_a_port_in_use_too() {
+fn unusable_database_and_used_port_are_reported() {
     let folder = tempfile::tempdir().expect("a folder");
     let arguments = ["serve", "--listen", "127.0.0.1:0", "--database-url", "sqlite:///nowhere/at/all.db"];
     let (code, _, stderr) = pipewatch(folder.path(), &arguments);
@@ -69,7 +69,7 @@ fn a_database_that_cannot_be_opened_is_told_and_a_port_in_use_too() {
 }
 
 #[test]
-fn migrate_goes_up_and_down_and_tells() {
+fn migrate_applies_rolls_back_and_lists_migrations() {
     let folder = tempfile::tempdir().expect("a folder");
     let migrate = |arguments: &[&str]| {
         let (code, stdout, stderr) = pipewatch(folder.path(), &[&["migrate"], arguments].concat());
@@ -91,7 +91,7 @@ fn schema_prints_the_sdl() {
 }
 
 #[tokio::test]
-async fn replay_posts_a_file_and_ctrl_c_ends_it_between_posts() {
+async fn replay_posts_a_file_and_ctrl_c_stops_it_between_posts() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &[]);
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/nigeria-events-quality.ndjson");
@@ -133,7 +133,7 @@ async fn runs(url: &str, pipeline: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn the_demo_is_live() {
+async fn demo_updates_continuously() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &["--demo"]);
     let url = format!("{}/api/v1/monitoring/pipeline-status?pipeline=demo", server.url);
@@ -153,7 +153,7 @@ async fn the_demo_is_live() {
 }
 
 #[tokio::test]
-async fn rollups_are_made_anew() {
+async fn rollups_are_rebuilt() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &[]);
     let report = client().post(format!("{}/api/v1/source-runs?pipeline=news", server.url));

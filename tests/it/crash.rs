@@ -7,10 +7,10 @@ use uuid::Uuid;
 use crate::support::server::{Process, answer, client};
 use crate::support::{Database, Server, eventually, run, with};
 
-on_both_databases! { an_acknowledged_report_survives_kill_9, }
+on_both_databases! { acknowledged_reports_survive_kill_9, }
 
 /// What was acknowledged is there after the restart, once; and who was not answered may say it again without harm.
-async fn an_acknowledged_report_survives_kill_9(database: Database) {
+async fn acknowledged_reports_survive_kill_9(database: Database) {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Process::serve(folder.path(), &database.url, &[]);
     let acknowledged: Arc<Mutex<BTreeSet<Uuid>>> = Arc::default();

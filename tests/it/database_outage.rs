@@ -9,7 +9,7 @@ const RUNS: &str = "/api/v1/source-runs";
 const STATUS: &str = "/api/v1/monitoring/pipeline-status";
 const FIELDS: &str = "{ revision timestamp overallStatus alerts { type severity state title message timestamp } }";
 
-on_both_databases! { a_table_that_is_missing_is_trouble_that_is_told_and_passes, trouble_before_anything_is_known_is_an_error }
+on_both_databases! { missing_table_is_reported_to_subscribers_until_it_is_back, outage_before_the_first_status_is_an_error }
 
 /// Those who watch the default pipeline, each in another way.
 struct Watchers {
@@ -91,7 +91,7 @@ async fn start(database: Database) -> (Server, Watchers, Value) {
     (server, watchers, known)
 }
 
-async fn a_table_that_is_missing_is_trouble_that_is_told_and_passes(database: Database) {
+async fn missing_table_is_reported_to_subscribers_until_it_is_back(database: Database) {
     let (server, mut watchers, known) = start(database).await;
     for _ in 0..2 {
         server.database.execute("ALTER TABLE source_runs RENAME TO hidden").await;
@@ -103,7 +103,7 @@ async fn a_table_that_is_missing_is_trouble_that_is_told_and_passes(database: Da
     server.stop().await;
 }
 
-async fn trouble_before_anything_is_known_is_an_error(database: Database) {
+async fn outage_before_the_first_status_is_an_error(database: Database) {
     let server = Server::start(database).await;
     assert_eq!(answer(server.get("/api/health/ready")).await.0, 200, "the tables are there");
     server.database.execute("ALTER TABLE source_runs RENAME TO hidden").await;
@@ -117,7 +117,7 @@ async fn trouble_before_anything_is_known_is_an_error(database: Database) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_postgres_that_lets_nobody_in_is_trouble_that_is_told_and_passes() {
+async fn unreachable_postgres_is_reported_to_subscribers_until_it_is_back() {
     let (server, mut watchers, known) = start(Database::postgres().await).await;
     let name = server.database.name().to_owned();
     server.database.administer(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;

@@ -33,7 +33,7 @@ async fn round(sockets: &mut [Socket], of: Option<&str>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_different_operations_are_each_executed_once_a_snapshot_and_there_are_no_more() {
+async fn ten_thousand_distinct_operations_run_once_per_snapshot_and_no_more_are_accepted() {
     let folder = tempfile::tempdir().expect("a folder");
     // No interval comes within this test: there are as many snapshots as changes.
     let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &["--interval", "1h"]);

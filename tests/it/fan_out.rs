@@ -9,17 +9,17 @@ use crate::support::{Database, Server, revision, run, with};
 const RUNS: &str = "/api/v1/source-runs";
 
 on_both_databases! {
-    all_transports_show_the_same_revision,
-    revisions_rise_one_by_one,
-    the_interval_brings_a_status_without_a_change,
-    a_burst_is_gathered_and_the_last_change_shown,
-    pipelines_do_not_see_each_other,
-    the_overview_is_one_stream,
-    another_servers_changes_are_seen,
-    who_has_seen_a_newer_revision_elsewhere_gets_it_here,
+    all_transports_send_the_same_revision,
+    revisions_increase_by_one,
+    status_is_resent_every_interval_without_a_change,
+    burst_is_coalesced_and_the_last_change_is_sent,
+    pipelines_are_isolated,
+    overview_is_one_stream,
+    changes_of_another_server_are_seen,
+    client_with_a_newer_revision_gets_at_least_that_revision,
 }
 
-async fn all_transports_show_the_same_revision(database: Database) {
+async fn all_transports_send_the_same_revision(database: Database) {
     let server = Server::start(database).await;
     let mut events = Events::open(&server, "").await;
     let mut plain = Socket::plain(&server, "").await;
@@ -47,7 +47,7 @@ async fn all_transports_show_the_same_revision(database: Database) {
     server.stop().await;
 }
 
-async fn revisions_rise_one_by_one(database: Database) {
+async fn revisions_increase_by_one(database: Database) {
     let server = Server::start(database).await;
     let mut plain = Socket::plain(&server, "").await;
     let mut last = revision(&plain.next().await["revision"]);
@@ -63,7 +63,7 @@ async fn revisions_rise_one_by_one(database: Database) {
     server.stop().await;
 }
 
-async fn the_interval_brings_a_status_without_a_change(database: Database) {
+async fn status_is_resent_every_interval_without_a_change(database: Database) {
     let server = Server::start_with(database, Flags { interval: Some("200ms".into()), ..Flags::default() }).await;
     let mut plain = Socket::plain(&server, "").await;
     let mut before = plain.next().await;
@@ -77,7 +77,7 @@ async fn the_interval_brings_a_status_without_a_change(database: Database) {
     server.stop().await;
 }
 
-async fn a_burst_is_gathered_and_the_last_change_shown(database: Database) {
+async fn burst_is_coalesced_and_the_last_change_is_sent(database: Database) {
     // No interval comes within this test, so that every message is of a change.
     let server = Server::start_with(database, Flags { interval: Some("1h".into()), ..Flags::default() }).await;
     let mut plain = Socket::plain(&server, "").await;
@@ -99,7 +99,7 @@ async fn a_burst_is_gathered_and_the_last_change_shown(database: Database) {
     server.stop().await;
 }
 
-async fn pipelines_do_not_see_each_other(database: Database) {
+async fn pipelines_are_isolated(database: Database) {
     let server = Server::start_with(database, Flags { interval: Some("1h".into()), ..Flags::default() }).await;
     for pipeline in ["one", "two"] {
         server.store_runs(&format!("{RUNS}?pipeline={pipeline}"), &[run("a")]).await;
@@ -117,7 +117,7 @@ async fn pipelines_do_not_see_each_other(database: Database) {
     server.stop().await;
 }
 
-async fn the_overview_is_one_stream(database: Database) {
+async fn overview_is_one_stream(database: Database) {
     let server = Server::start(database).await;
     let mut graphql = Socket::graphql(&server).await;
     let fields = "key overallStatus revision totalSources articlesCollected dataQualityStatus openAlerts";
@@ -145,7 +145,7 @@ async fn the_overview_is_one_stream(database: Database) {
     server.stop().await;
 }
 
-async fn another_servers_changes_are_seen(database: Database) {
+async fn changes_of_another_server_are_seen(database: Database) {
     if !database.is_postgres() {
         // One server has a SQLite file to itself.
         return;
@@ -165,7 +165,7 @@ async fn another_servers_changes_are_seen(database: Database) {
     one.stop().await;
 }
 
-async fn who_has_seen_a_newer_revision_elsewhere_gets_it_here(database: Database) {
+async fn client_with_a_newer_revision_gets_at_least_that_revision(database: Database) {
     let url = database.url.clone();
     let one = Server::start_with(database, Flags { interval: Some("1h".into()), ..Flags::default() }).await;
     one.store_runs(RUNS, &[run("a")]).await;

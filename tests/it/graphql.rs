@@ -7,15 +7,15 @@ use crate::support::{Database, Server, ago, run, with};
 const RUNS: &str = "/api/v1/source-runs";
 
 on_both_databases! {
-    history_comes_in_pages_newest_first,
+    history_is_paginated_newest_first,
     history_is_filtered,
-    bad_arguments_are_named,
-    sources_are_registered_ahead,
-    gets_are_for_queries,
-    the_content_type_follows_accept,
+    invalid_arguments_are_named,
+    sources_can_be_registered_before_their_first_report,
+    get_accepts_queries_only,
+    content_type_follows_accept,
 }
 
-async fn history_comes_in_pages_newest_first(database: Database) {
+async fn history_is_paginated_newest_first(database: Database) {
     let server = Server::start(database).await;
     let at = |minutes: i64| {
         with(run("a"), json!({"timestamp": ago(TimeDelta::minutes(minutes)), "articles_collected": minutes}))
@@ -93,7 +93,7 @@ async fn history_is_filtered(database: Database) {
     server.stop().await;
 }
 
-async fn bad_arguments_are_named(database: Database) {
+async fn invalid_arguments_are_named(database: Database) {
     let server = Server::start(database).await;
     for (arguments, words) in [
         ("first: 0", "first"),
@@ -115,7 +115,7 @@ async fn bad_arguments_are_named(database: Database) {
     server.stop().await;
 }
 
-async fn sources_are_registered_ahead(database: Database) {
+async fn sources_can_be_registered_before_their_first_report(database: Database) {
     let server = Server::start(database).await;
     let upsert = "mutation { upsertSource(pipeline: \"news\", source: \"punch\", enabled: true) { pipeline key enabled lastRun } }";
     let data = server.data(upsert, json!({})).await;
@@ -129,7 +129,7 @@ async fn sources_are_registered_ahead(database: Database) {
     server.stop().await;
 }
 
-async fn gets_are_for_queries(database: Database) {
+async fn get_accepts_queries_only(database: Database) {
     let server = Server::start(database).await;
     let get = |query: &str| server.get("/graphql").query(&[("query", query)]);
     let (status, body) = answer(get("{ pipelineStatus { overallStatus } }")).await;
@@ -143,7 +143,7 @@ async fn gets_are_for_queries(database: Database) {
     server.stop().await;
 }
 
-async fn the_content_type_follows_accept(database: Database) {
+async fn content_type_follows_accept(database: Database) {
     let server = Server::start(database).await;
     let (graphql, json) = ("application/graphql-response+json", "application/json");
     for (accept, query, status, content_type) in [

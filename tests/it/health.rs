@@ -3,9 +3,9 @@ use serde_json::json;
 use crate::support::server::answer;
 use crate::support::{Database, Server};
 
-on_both_databases! { health_is_honest }
+on_both_databases! { health_reflects_the_database }
 
-async fn health_is_honest(database: Database) {
+async fn health_reflects_the_database(database: Database) {
     let kind = if database.is_postgres() { "postgres" } else { "sqlite" };
     let server = Server::start(database).await;
     assert_eq!(answer(server.get("/api/health/live")).await, (200, json!({"status": "live"})));

@@ -9,13 +9,13 @@ use crate::support::timed_store::{TimedStore, at, lines};
 use crate::support::{Database, Server, eventually, run, with};
 
 on_both_databases! {
-    a_closed_hour_is_written_and_corrected,
-    a_reported_hour_is_never_touched,
-    an_hour_has_one_basis,
-    a_removed_source_leaves_closed_hours,
-    the_status_does_not_see_what_the_server_wrote,
-    two_servers_write_an_hour_once,
-    the_server_closes_hours_by_itself,
+    complete_hour_is_written_and_corrected,
+    reported_hourly_metric_is_never_overwritten,
+    hour_uses_one_basis,
+    removed_source_is_subtracted_from_complete_hours,
+    status_ignores_generated_hourly_metrics,
+    two_servers_write_each_hour_once,
+    server_writes_complete_hours_automatically,
 }
 
 /// The hours as readers of the table find them: counts, rate and status, and whether a reporter wrote them.
@@ -42,7 +42,7 @@ fn timed(source: &str, time: &str) -> Value {
     with(run(source), json!({"timestamp": format!("2026-03-02T{time}Z")}))
 }
 
-async fn a_closed_hour_is_written_and_corrected(database: Database) {
+async fn complete_hour_is_written_and_corrected(database: Database) {
     let book = TimedStore::open(&database, "2026-03-02T10:59:00Z").await;
     book.runs(&[timed("a", "10:00:00"), timed("b", "10:58:59")]).await;
     book.runs(&[json!({"source": "a", "timestamp": "2026-03-02T09:30:00Z", "articles_collected": 9})]).await;
@@ -63,7 +63,7 @@ async fn a_closed_hour_is_written_and_corrected(database: Database) {
     book.close().await;
 }
 
-async fn a_reported_hour_is_never_touched(database: Database) {
+async fn reported_hourly_metric_is_never_overwritten(database: Database) {
     let book = TimedStore::open(&database, "2026-03-02T12:30:00Z").await;
     let reported = |time: &str| {
         json!({"metric_type": "hourly", "timestamp": format!("2026-03-02T{time}Z"),
@@ -89,7 +89,7 @@ async fn a_reported_hour_is_never_touched(database: Database) {
     book.close().await;
 }
 
-async fn an_hour_has_one_basis(database: Database) {
+async fn hour_uses_one_basis(database: Database) {
     let book = TimedStore::open(&database, "2026-03-02T12:30:00Z").await;
     let metric = |kind: &str, source: Value, time: &str, attempts: u32| {
         json!({"metric_type": kind, "source": source, "timestamp": format!("2026-03-02T{time}Z"),
@@ -109,7 +109,7 @@ async fn an_hour_has_one_basis(database: Database) {
     book.close().await;
 }
 
-async fn a_removed_source_leaves_closed_hours(database: Database) {
+async fn removed_source_is_subtracted_from_complete_hours(database: Database) {
     let book = TimedStore::open(&database, "2026-03-02T12:30:00Z").await;
     book.runs(&[timed("a", "09:10:00"), timed("b", "09:10:00"), timed("a", "10:10:00")]).await;
     close(&book).await;
@@ -120,7 +120,7 @@ async fn a_removed_source_leaves_closed_hours(database: Database) {
     book.close().await;
 }
 
-async fn the_status_does_not_see_what_the_server_wrote(database: Database) {
+async fn status_ignores_generated_hourly_metrics(database: Database) {
     let book = TimedStore::open(&database, "2026-03-02T12:30:00Z").await;
     let hourly = json!({"metric_type": "hourly", "source": "a", "timestamp": "2026-03-02T09:00:00Z",
         "geocoding_attempts": 5, "geocoding_successes": 4});
@@ -138,7 +138,7 @@ async fn the_status_does_not_see_what_the_server_wrote(database: Database) {
     book.close().await;
 }
 
-async fn two_servers_write_an_hour_once(database: Database) {
+async fn two_servers_write_each_hour_once(database: Database) {
     let now = "2026-03-02T12:30:00Z";
     let (one, two) = (TimedStore::open(&database, now).await, TimedStore::open(&database, now).await);
     let (one, two) = (Arc::new(one), Arc::new(two));
@@ -163,7 +163,7 @@ async fn two_servers_write_an_hour_once(database: Database) {
     }
 }
 
-async fn the_server_closes_hours_by_itself(database: Database) {
+async fn server_writes_complete_hours_automatically(database: Database) {
     let server = Server::start(database).await;
     let hour = Utc::now() - TimeDelta::hours(2);
     let hour = hour - TimeDelta::seconds(i64::from(hour.minute() * 60 + hour.second()));

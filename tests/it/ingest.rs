@@ -11,23 +11,23 @@ const RUNS: &str = "/api/v1/source-runs";
 const METRICS: &str = "/api/v1/data-quality-metrics";
 
 on_both_databases! {
-    one_an_array_and_lines_are_taken,
-    a_run_registers_its_source_and_writes_its_metric,
-    a_run_without_counts_writes_no_metric,
-    good_items_are_stored_and_bad_ones_named,
-    the_answer_tells_duplicates_from_conflicts,
-    an_id_is_unique_within_its_kind,
-    the_items_pipeline_wins,
-    a_day_late_is_backfill,
-    metrics_are_reported_directly,
-    bodies_that_cannot_be_read_are_refused,
-    concurrent_reports_are_neither_lost_nor_doubled,
-    the_same_report_at_once_is_stored_once,
-    graphql_takes_the_same_path,
-    counts_may_be_as_large_as_the_database_allows,
+    object_array_and_ndjson_are_accepted,
+    run_registers_its_source_and_writes_a_metric,
+    run_without_counts_writes_no_metric,
+    valid_items_are_stored_and_invalid_ones_named,
+    response_distinguishes_duplicates_from_conflicts,
+    id_is_unique_per_report_kind,
+    pipeline_of_the_item_takes_precedence,
+    report_older_than_a_day_is_backfill,
+    metrics_can_be_reported_directly,
+    unreadable_bodies_are_refused,
+    concurrent_reports_are_neither_lost_nor_duplicated,
+    identical_concurrent_reports_are_stored_once,
+    graphql_mutations_follow_the_same_rules,
+    counts_up_to_the_database_maximum_are_accepted,
 }
 
-async fn one_an_array_and_lines_are_taken(database: Database) {
+async fn object_array_and_ndjson_are_accepted(database: Database) {
     let server = Server::start(database).await;
     let (status, body) = server.report(RUNS, &run("a")).await;
     assert_eq!((status, &body["results"][0]["status"]), (201, &json!("stored")), "{body}");
@@ -50,7 +50,7 @@ async fn one_an_array_and_lines_are_taken(database: Database) {
     server.stop().await;
 }
 
-async fn a_run_registers_its_source_and_writes_its_metric(database: Database) {
+async fn run_registers_its_source_and_writes_a_metric(database: Database) {
     let server = Server::start(database).await;
     let before = revision(&server.status("").await["revision"]);
     let body = server.store_runs(RUNS, &[run(" punch ")]).await;
@@ -65,7 +65,7 @@ async fn a_run_registers_its_source_and_writes_its_metric(database: Database) {
     server.stop().await;
 }
 
-async fn a_run_without_counts_writes_no_metric(database: Database) {
+async fn run_without_counts_writes_no_metric(database: Database) {
     let server = Server::start(database).await;
     server.store_runs(RUNS, &[json!({"source": "punch", "timestamp": now()})]).await;
     let query = "{ dataQualityMetrics { nodes { id } } sourceRuns { nodes { geocodingAttempts articlesCollected } } }";
@@ -76,7 +76,7 @@ async fn a_run_without_counts_writes_no_metric(database: Database) {
     server.stop().await;
 }
 
-async fn good_items_are_stored_and_bad_ones_named(database: Database) {
+async fn valid_items_are_stored_and_invalid_ones_named(database: Database) {
     let server = Server::start(database).await;
     let bad = with(run(""), json!({"geocoding_successes": 21, "artcles": 1}));
     let (status, body) = server.report(RUNS, &json!([run("a"), bad, 5, run("b")])).await;
@@ -94,7 +94,7 @@ async fn good_items_are_stored_and_bad_ones_named(database: Database) {
     server.stop().await;
 }
 
-async fn the_answer_tells_duplicates_from_conflicts(database: Database) {
+async fn response_distinguishes_duplicates_from_conflicts(database: Database) {
     let server = Server::start(database).await;
     let first = with(run("a"), json!({"id": Uuid::from_u128(1)}));
     let stored = server.store_runs(RUNS, std::slice::from_ref(&first)).await;
@@ -118,7 +118,7 @@ async fn the_answer_tells_duplicates_from_conflicts(database: Database) {
     server.stop().await;
 }
 
-async fn an_id_is_unique_within_its_kind(database: Database) {
+async fn id_is_unique_per_report_kind(database: Database) {
     let server = Server::start(database).await;
     let id = json!({"id": Uuid::from_u128(1)});
     server.store_runs(RUNS, &[with(run("a"), id.clone())]).await;
@@ -128,7 +128,7 @@ async fn an_id_is_unique_within_its_kind(database: Database) {
     server.stop().await;
 }
 
-async fn the_items_pipeline_wins(database: Database) {
+async fn pipeline_of_the_item_takes_precedence(database: Database) {
     let server = Server::start(database).await;
     let body = json!([run("a"), with(run("b"), json!({"pipeline": "two"}))]);
     let (status, answer) = server.report(&format!("{RUNS}?pipeline=one"), &body).await;
@@ -146,7 +146,7 @@ async fn the_items_pipeline_wins(database: Database) {
     server.stop().await;
 }
 
-async fn a_day_late_is_backfill(database: Database) {
+async fn report_older_than_a_day_is_backfill(database: Database) {
     let server = Server::start(database).await;
     let old = with(run("a"), json!({"timestamp": ago(chrono::TimeDelta::hours(25)), "outcome": "failed"}));
     server.store_runs(RUNS, &[old]).await;
@@ -157,7 +157,7 @@ async fn a_day_late_is_backfill(database: Database) {
     server.stop().await;
 }
 
-async fn metrics_are_reported_directly(database: Database) {
+async fn metrics_can_be_reported_directly(database: Database) {
     let server = Server::start(database).await;
     let counts = json!({"timestamp": now(), "geocoding_attempts": 48, "geocoding_successes": 42,
         "geocoding_success_rate": 87.5, "validation_attempts": 39, "validation_passes": 36});
@@ -174,7 +174,7 @@ async fn metrics_are_reported_directly(database: Database) {
     server.stop().await;
 }
 
-async fn bodies_that_cannot_be_read_are_refused(database: Database) {
+async fn unreadable_bodies_are_refused(database: Database) {
     let server = Server::start(database).await;
     let large = vec![b' '; 8 * 1024 * 1024 + 1];
     let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
@@ -204,7 +204,7 @@ async fn bodies_that_cannot_be_read_are_refused(database: Database) {
     server.stop().await;
 }
 
-async fn concurrent_reports_are_neither_lost_nor_doubled(database: Database) {
+async fn concurrent_reports_are_neither_lost_nor_duplicated(database: Database) {
     let server = Server::start(database).await;
     let reports = (0..200).map(|number| {
         let pipeline = if number % 2 == 0 { "even" } else { "odd" };
@@ -225,7 +225,7 @@ async fn concurrent_reports_are_neither_lost_nor_doubled(database: Database) {
     server.stop().await;
 }
 
-async fn the_same_report_at_once_is_stored_once(database: Database) {
+async fn identical_concurrent_reports_are_stored_once(database: Database) {
     let server = Server::start(database).await;
     let body = with(run("a"), json!({"id": Uuid::from_u128(9)}));
     let answers = join_all((0..20).map(|_| server.report(RUNS, &body))).await;
@@ -236,7 +236,7 @@ async fn the_same_report_at_once_is_stored_once(database: Database) {
     server.stop().await;
 }
 
-async fn graphql_takes_the_same_path(database: Database) {
+async fn graphql_mutations_follow_the_same_rules(database: Database) {
     let server = Server::start(database).await;
     let record = "mutation($inputs: [SourceRunInput!]!) { recordSourceRuns(inputs: $inputs, pipeline: \"news\") {
         revisions { pipeline revision } results { index id status errors { field expected } } } }";
@@ -269,7 +269,7 @@ async fn graphql_takes_the_same_path(database: Database) {
     server.stop().await;
 }
 
-async fn counts_may_be_as_large_as_the_database_allows(database: Database) {
+async fn counts_up_to_the_database_maximum_are_accepted(database: Database) {
     let server = Server::start(database).await;
     let most = i32::MAX;
     let large = json!({"articles_collected": most, "geocoding_attempts": most, "geocoding_successes": most});

@@ -18,7 +18,7 @@ async fn server(flags: Flags) -> Server {
 }
 
 #[tokio::test]
-async fn connections_are_limited_and_places_come_back() {
+async fn connections_are_limited_and_permits_are_released() {
     let server = server(Flags { max_connections: Some(2), ..Flags::default() }).await;
     let first = Socket::plain(&server, "").await;
     let _second = Events::open(&server, "").await;
@@ -34,7 +34,7 @@ async fn connections_are_limited_and_places_come_back() {
 }
 
 #[tokio::test]
-async fn connections_of_one_address_are_limited() {
+async fn connections_per_address_are_limited() {
     let trusted_proxies = Some(vec!["127.0.0.1".into()]);
     let server = server(Flags { max_connections_per_address: Some(1), trusted_proxies, ..Flags::default() }).await;
     let open = async |client: &str| {
@@ -56,7 +56,7 @@ async fn connections_of_one_address_are_limited() {
 }
 
 #[tokio::test]
-async fn operations_of_one_connection_are_limited() {
+async fn operations_per_connection_are_limited() {
     let server = server(Flags { max_subscriptions: Some(2), ..Flags::default() }).await;
     let mut socket = Socket::graphql(&server).await;
     let watch = "subscription { pipelineStatusUpdates { revision } }";
@@ -93,7 +93,7 @@ async fn depth_and_complexity_are_limited() {
 }
 
 #[tokio::test]
-async fn one_group_a_subscription_however_many_ask() {
+async fn identical_subscriptions_share_one_topic() {
     let server = server(Flags { max_groups: Some(1), ..Flags::default() }).await;
     let mut sockets = Vec::new();
     for _ in 0..20 {
@@ -120,7 +120,7 @@ fn mute(url: &str, query: &str) -> TcpStream {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_peer_that_misses_two_pings_is_dropped() {
+async fn client_that_misses_two_pongs_is_disconnected() {
     let flags = Flags { ping_after: Some("1s".into()), interval: Some("1h".into()), ..Flags::default() };
     let server = server(flags).await;
     let mut answering = Socket::plain(&server, "").await;
@@ -143,7 +143,7 @@ async fn a_peer_that_misses_two_pings_is_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_never_reads_is_dropped_and_nobody_else_notices() {
+async fn client_that_never_reads_is_disconnected_without_affecting_others() {
     let flags = Flags { write_timeout: Some("1s".into()), interval: Some("100ms".into()), ..Flags::default() };
     let server = server(flags).await;
     // A status of about a quarter of a megabyte fills the sockets' buffers soon.
@@ -168,7 +168,7 @@ async fn who_never_reads_is_dropped_and_nobody_else_notices() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bomb_of_connections_is_not_noticed_by_others() {
+async fn connection_flood_does_not_delay_other_clients() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &["--interval", "100ms"]);
     let mut stream =
@@ -194,7 +194,7 @@ async fn a_bomb_of_connections_is_not_noticed_by_others() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn too_few_files_are_told_and_accepting_waits() {
+async fn low_file_limit_is_logged_and_pauses_accepting() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = program(folder.path()).get_program().to_owned();
     let log = std::fs::File::create(folder.path().join("log")).expect("a file");

@@ -2,7 +2,7 @@ use crate::support::server::{Process, answer, client};
 use crate::support::{eventually, in_time};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_happens_is_counted_and_nothing_is_computed_for_nobody() {
+async fn metrics_count_work_and_idle_pipelines_compute_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &["--interval", "200ms"]);
     let report = client().post(format!("{}/api/v1/source-runs?pipeline=idle", server.url));

@@ -7,13 +7,13 @@ use crate::support::timed_store::rollups;
 use crate::support::{Database, Server, run, with};
 
 on_both_databases! {
-    the_schema_goes_up_down_and_up_with_data,
-    a_server_without_migrating_finds_no_tables,
-    rows_that_are_older_than_the_rollups_are_summed,
-    checks_that_are_older_than_their_windows_count,
+    migrations_apply_roll_back_and_reapply_with_data,
+    no_migrate_fails_without_tables,
+    rollup_migration_includes_existing_rows,
+    window_migration_includes_existing_checks,
 }
 
-async fn the_schema_goes_up_down_and_up_with_data(database: Database) {
+async fn migrations_apply_roll_back_and_reapply_with_data(database: Database) {
     let server = Server::start(database).await;
     server.store_runs("/api/v1/source-runs", &[run("a")]).await;
     let database = server.stop().await;
@@ -43,14 +43,14 @@ async fn the_schema_goes_up_down_and_up_with_data(database: Database) {
     server.stop().await;
 }
 
-async fn a_server_without_migrating_finds_no_tables(database: Database) {
+async fn no_migrate_fails_without_tables(database: Database) {
     let store = Store::open(&database.url, Clock::system()).await.expect("open");
     assert!(store.prepare().await.is_err());
     assert!(store.steps().await.expect("steps").iter().all(|step| !step.applied));
     store.close().await.expect("closed");
 }
 
-async fn rows_that_are_older_than_the_rollups_are_summed(database: Database) {
+async fn rollup_migration_includes_existing_rows(database: Database) {
     let server = Server::start(database).await;
     server.store_runs("/api/v1/source-runs", &[run("a"), run("b")]).await;
     let database = server.stop().await;
@@ -60,7 +60,7 @@ async fn rows_that_are_older_than_the_rollups_are_summed(database: Database) {
     assert_eq!(rollups(&database, "default").await, before);
 }
 
-async fn checks_that_are_older_than_their_windows_count(database: Database) {
+async fn window_migration_includes_existing_checks(database: Database) {
     let server = Server::start(database).await;
     let checked = with(run("a"), json!({"checks": [{"name": "deduplication", "attempts": 40, "passes": 39}]}));
     server.store_runs("/api/v1/source-runs", &[checked, run("b")]).await;

@@ -17,16 +17,16 @@ use crate::support::receivers::{MailServer, Receiver, Reply, Taken};
 use crate::support::{Database, eventually, in_time};
 
 on_both_databases! {
-    transitions_are_told_together_repeated_and_ended,
-    what_is_acknowledged_or_silenced_is_not_told_but_its_end_is,
-    a_receiver_that_fails_is_told_later_in_order_and_can_verify_it,
-    a_receiver_that_hangs_holds_no_other_up,
-    a_receiver_and_a_server_that_restart_miss_nothing,
-    two_servers_tell_once_and_lose_nothing,
-    each_address_has_a_mail_of_its_own,
-    who_is_told_first_hears_of_what_fires_then,
-    what_cannot_be_delivered_is_given_up_and_forgotten,
-    the_sender_runs_until_it_is_stopped,
+    transitions_are_grouped_repeated_and_resolved,
+    acknowledged_and_silenced_alerts_send_only_their_resolution,
+    failed_deliveries_are_retried_in_order_and_signed,
+    hanging_receiver_delays_no_other_channel,
+    restarts_of_receiver_and_server_lose_nothing,
+    two_servers_notify_once_and_lose_nothing,
+    each_address_receives_a_separate_email,
+    new_channel_receives_only_new_alerts,
+    undeliverable_notifications_are_abandoned_and_deleted,
+    delivery_loop_runs_until_stopped,
 }
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -59,7 +59,7 @@ fn verify(taken: &Taken) {
     mac.verify_slice(&BASE64_STANDARD.decode(signature).expect("base64")).expect("signed by the secret");
 }
 
-async fn transitions_are_told_together_repeated_and_ended(database: Database) {
+async fn transitions_are_grouped_repeated_and_resolved(database: Database) {
     let receiver = Receiver::start().await;
     let slack = Receiver::start().await;
     let notifier =
@@ -85,7 +85,7 @@ async fn transitions_are_told_together_repeated_and_ended(database: Database) {
     assert_eq!(told(&receiver), [""; 0]);
 }
 
-async fn what_is_acknowledged_or_silenced_is_not_told_but_its_end_is(database: Database) {
+async fn acknowledged_and_silenced_alerts_send_only_their_resolution(database: Database) {
     let receiver = Receiver::start().await;
     let notifier = NotifierFixture::start(&database, [webhook(&receiver)]).await;
     let labelled = "INSERT INTO sources (pipeline, \"key\", enabled, labels) \
@@ -121,7 +121,7 @@ async fn what_is_acknowledged_or_silenced_is_not_told_but_its_end_is(database: D
     assert_eq!(told(&receiver), [""; 0], "nobody was told of c");
 }
 
-async fn a_receiver_that_fails_is_told_later_in_order_and_can_verify_it(database: Database) {
+async fn failed_deliveries_are_retried_in_order_and_signed(database: Database) {
     let receiver = Receiver::start().await;
     let notifier = NotifierFixture::start(&database, [webhook(&receiver)]).await;
     notifier.fire(&["a"]).await;
@@ -147,7 +147,7 @@ async fn a_receiver_that_fails_is_told_later_in_order_and_can_verify_it(database
     assert_ne!(taken[0].headers["webhook-id"], taken[1].headers["webhook-id"]);
 }
 
-async fn a_receiver_that_hangs_holds_no_other_up(database: Database) {
+async fn hanging_receiver_delays_no_other_channel(database: Database) {
     let (hanging, good) = (Receiver::start().await, Receiver::start().await);
     let channels = [webhook(&hanging), Channel::slack(&good.url()).expect("an URL")];
     let notifier = NotifierFixture::start(&database, channels).await;
@@ -167,7 +167,7 @@ async fn a_receiver_that_hangs_holds_no_other_up(database: Database) {
     assert!(good.taken().is_empty(), "it had it already");
 }
 
-async fn a_receiver_and_a_server_that_restart_miss_nothing(database: Database) {
+async fn restarts_of_receiver_and_server_lose_nothing(database: Database) {
     let receiver = Receiver::start().await;
     let ahead = Arc::default();
     let notifier = NotifierFixture::start_as("a", &database, &ahead, [webhook(&receiver)]).await;
@@ -189,7 +189,7 @@ async fn a_receiver_and_a_server_that_restart_miss_nothing(database: Database) {
     assert_eq!(told(&receiver), [""; 0]);
 }
 
-async fn two_servers_tell_once_and_lose_nothing(database: Database) {
+async fn two_servers_notify_once_and_lose_nothing(database: Database) {
     let receiver = Receiver::start().await;
     let ahead = Arc::default();
     let a = NotifierFixture::start_as("a", &database, &ahead, [webhook(&receiver)]).await;
@@ -243,7 +243,7 @@ async fn two_servers_tell_once_and_lose_nothing(database: Database) {
     assert_eq!(told(&receiver), ["resolved b"]);
 }
 
-async fn each_address_has_a_mail_of_its_own(database: Database) {
+async fn each_address_receives_a_separate_email(database: Database) {
     let server = MailServer::start("gone@").await;
     let address = |text: &str| text.parse().expect("an address");
     let to = ["gone@example.org", "Ada <ada@example.org>"].map(address).to_vec();
@@ -270,7 +270,7 @@ async fn each_address_has_a_mail_of_its_own(database: Database) {
     assert_eq!(notifier.stuck().await, 1, "the other address is not forgotten");
 }
 
-async fn who_is_told_first_hears_of_what_fires_then(database: Database) {
+async fn new_channel_receives_only_new_alerts(database: Database) {
     let ahead = Arc::default();
     let notifier = NotifierFixture::start_as("a", &database, &ahead, []).await;
     notifier.fire(&["a", "b"]).await;
@@ -283,7 +283,7 @@ async fn who_is_told_first_hears_of_what_fires_then(database: Database) {
     assert_eq!(told(&receiver), ["fired b"]);
 }
 
-async fn what_cannot_be_delivered_is_given_up_and_forgotten(database: Database) {
+async fn undeliverable_notifications_are_abandoned_and_deleted(database: Database) {
     let receiver = Receiver::start().await;
     let ahead = Arc::default();
     let notifier = NotifierFixture::start_as("a", &database, &ahead, [webhook(&receiver)]).await;
@@ -325,7 +325,7 @@ async fn rows(database: &Database) -> i64 {
     row.try_get_by_index(0).expect("a number")
 }
 
-async fn the_sender_runs_until_it_is_stopped(database: Database) {
+async fn delivery_loop_runs_until_stopped(database: Database) {
     let receiver = Receiver::start().await;
     let notifier = NotifierFixture::start(&database, [webhook(&receiver)]).await;
     let (lease, held) = watch::channel(None);

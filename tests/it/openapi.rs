@@ -18,7 +18,7 @@ const UPGRADE: [(&str, &str); 3] =
     [("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-key", "cGlwZXdhdGNoLXJlYWRtZQ==")];
 
 #[test]
-fn openapi_json_is_what_the_program_prints() {
+fn openapi_json_is_current() {
     let committed = include_str!("../../openapi.json");
     assert!(committed == openapi::json(), "run `make schema` and commit openapi.json");
 }
@@ -58,7 +58,7 @@ impl Description {
 }
 
 #[test]
-fn the_examples_are_what_they_are_examples_of() {
+fn examples_match_their_schemas() {
     let description = Description::new();
     let mut examples = 0;
     for (name, schema) in description.0["components"]["schemas"].as_object().expect("schemas") {
@@ -162,7 +162,7 @@ impl Described {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_answer_is_as_it_is_described_and_every_one_described_is_given() {
+async fn responses_and_descriptions_match_in_both_directions() {
     let (folder, database) = (tempfile::tempdir().expect("a folder"), Database::postgres().await);
     let mut command = program(folder.path());
     command.args([

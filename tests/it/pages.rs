@@ -42,7 +42,7 @@ fn is_without_pages(page: &str) -> bool {
 }
 
 #[tokio::test]
-async fn the_pages_are_open_and_keep_to_themselves_and_so_are_their_assets() {
+async fn pages_and_assets_are_public_and_have_security_headers() {
     let server = server().await;
     for (path, below) in [("/", "/assets/"), ("/graphiql", "/graphiql/assets/"), ("/graphiql/", "/graphiql/assets/")] {
         let (status, headers, page) = get(&server, path).await;
@@ -91,7 +91,7 @@ async fn the_pages_are_open_and_keep_to_themselves_and_so_are_their_assets() {
 }
 
 #[tokio::test]
-async fn a_page_goes_out_packed_to_who_takes_it_and_not_at_all_to_who_has_it() {
+async fn pages_are_compressed_and_revalidated() {
     let server = server().await;
     for path in ["/", "/graphiql"] {
         let (_, headers, page) = get(&server, path).await;
@@ -124,7 +124,7 @@ async fn a_page_goes_out_packed_to_who_takes_it_and_not_at_all_to_who_has_it() {
 }
 
 #[tokio::test]
-async fn a_browser_that_opens_graphql_is_led_to_graphiql_and_nobody_else() {
+async fn only_browser_navigation_redirects_from_graphql_to_graphiql() {
     const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8";
     let server = server().await;
     let client = Client::builder().redirect(redirect::Policy::none()).build().expect("a client");

@@ -11,11 +11,11 @@ use crate::support::timed_store::{TimedStore, at, lines, rollups};
 use crate::support::{Database, run, with};
 
 on_both_databases! {
-    old_rows_go_and_their_sums_stay,
-    what_is_pruned_is_not_made_anew,
-    many_old_rows_go_while_reports_come,
-    sums_of_hours_go_and_those_of_days_stay,
-    past_alerts_and_anomalies_go,
+    old_rows_are_pruned_and_their_totals_stay,
+    rebuild_keeps_totals_of_pruned_rows,
+    pruning_many_rows_does_not_block_reports,
+    hourly_totals_are_pruned_and_daily_totals_stay,
+    past_alerts_and_anomalies_are_pruned,
 }
 
 const NOW: &str = "2026-06-15T12:00:00Z";
@@ -30,7 +30,7 @@ async fn count(database: &Database, table: &str) -> u64 {
     lines[0].parse().expect("a number")
 }
 
-async fn old_rows_go_and_their_sums_stay(database: Database) {
+async fn old_rows_are_pruned_and_their_totals_stay(database: Database) {
     let book = TimedStore::open(&database, "2026-03-17T12:00:00Z").await;
     // 90 days before now it is noon of March 17: days go whole.
     book.runs(&[timed("a", "2026-03-16T23:59:59Z"), timed("a", "2026-03-17T00:00:00Z")]).await;
@@ -50,7 +50,7 @@ async fn old_rows_go_and_their_sums_stay(database: Database) {
     book.close().await;
 }
 
-async fn what_is_pruned_is_not_made_anew(database: Database) {
+async fn rebuild_keeps_totals_of_pruned_rows(database: Database) {
     let pipeline = PipelineKey::default();
     let book = TimedStore::open(&database, NOW).await;
     book.runs(&[timed("a", "2026-03-16T10:00:00Z"), timed("a", "2026-03-17T10:00:00Z"), timed("b", NOW)]).await;
@@ -74,7 +74,7 @@ async fn what_is_pruned_is_not_made_anew(database: Database) {
     book.close().await;
 }
 
-async fn many_old_rows_go_while_reports_come(database: Database) {
+async fn pruning_many_rows_does_not_block_reports(database: Database) {
     let book = TimedStore::open(&database, "2026-01-01T12:00:00Z").await;
     let second = |second: i64| {
         let at = at("2026-01-01T00:00:00Z") + TimeDelta::seconds(second);
@@ -93,7 +93,7 @@ async fn many_old_rows_go_while_reports_come(database: Database) {
     book.close().await;
 }
 
-async fn sums_of_hours_go_and_those_of_days_stay(database: Database) {
+async fn hourly_totals_are_pruned_and_daily_totals_stay(database: Database) {
     let pipeline = PipelineKey::default();
     let book = TimedStore::open(&database, NOW).await;
     let old = |day: i64| with(run("a"), json!({"timestamp": (at(NOW) - TimeDelta::days(day)).to_rfc3339()}));
@@ -109,7 +109,7 @@ async fn sums_of_hours_go_and_those_of_days_stay(database: Database) {
     book.close().await;
 }
 
-async fn past_alerts_and_anomalies_go(database: Database) {
+async fn past_alerts_and_anomalies_are_pruned(database: Database) {
     let pipeline = PipelineKey::default();
     let book = TimedStore::open(&database, NOW).await;
     book.runs(&[timed("a", NOW)]).await;

@@ -15,16 +15,16 @@ const RUNS: &str = "/api/v1/source-runs";
 const NOW: &str = "2026-03-02T12:34:56Z";
 
 on_both_databases! {
-    reports_are_summed_by_hour_and_day,
-    whatever_the_order_and_grouping_the_sums_are_those_of_the_rows,
-    a_removed_source_is_taken_out,
-    all_series_are_read_at_once,
-    a_history_has_the_sums_and_no_empty_buckets,
-    a_history_has_one_basis,
-    a_history_is_bounded,
+    reports_are_totalled_by_hour_and_day,
+    totals_do_not_depend_on_order_or_batching,
+    removed_source_is_subtracted,
+    all_series_are_read_in_one_query,
+    history_has_totals_and_no_empty_buckets,
+    history_uses_one_basis,
+    history_is_bounded,
 }
 
-async fn reports_are_summed_by_hour_and_day(database: Database) {
+async fn reports_are_totalled_by_hour_and_day(database: Database) {
     let book = TimedStore::open(&database, NOW).await;
     let run = |source: &str, at: &str, articles: Value, attempts: u32, passes: u32| {
         json!({"source": source, "timestamp": at, "articles_collected": articles,
@@ -103,7 +103,7 @@ fn report() -> impl Strategy<Value = (ReportKind, Value)> {
     )
 }
 
-async fn whatever_the_order_and_grouping_the_sums_are_those_of_the_rows(database: Database) {
+async fn totals_do_not_depend_on_order_or_batching(database: Database) {
     let book = TimedStore::open(&database, NOW).await;
     let mut runner = TestRunner::deterministic();
     for case in 0..12 {
@@ -133,7 +133,7 @@ async fn whatever_the_order_and_grouping_the_sums_are_those_of_the_rows(database
     book.close().await;
 }
 
-async fn a_removed_source_is_taken_out(database: Database) {
+async fn removed_source_is_subtracted(database: Database) {
     let book = TimedStore::open(&database, NOW).await;
     let reports = |pipeline: &str, sources: &[&str]| -> Vec<(ReportKind, Value)> {
         let hours = ["2026-03-02T01:00:00Z", "2026-03-02T02:00:00Z", "2026-02-02T02:00:00Z"];
@@ -161,7 +161,7 @@ async fn a_removed_source_is_taken_out(database: Database) {
     book.close().await;
 }
 
-async fn all_series_are_read_at_once(database: Database) {
+async fn all_series_are_read_in_one_query(database: Database) {
     let book = TimedStore::open(&database, NOW).await;
     let timed = |source: &str, hour: &str| with(run(source), json!({"timestamp": hour}));
     book.runs(&[
@@ -196,7 +196,7 @@ async fn all_series_are_read_at_once(database: Database) {
     book.close().await;
 }
 
-async fn a_history_has_the_sums_and_no_empty_buckets(database: Database) {
+async fn history_has_totals_and_no_empty_buckets(database: Database) {
     let server = Server::start(database).await;
     let timed = |source: &str, hours: i64| with(run(source), json!({"timestamp": ago(TimeDelta::hours(hours))}));
     server.store_runs(RUNS, &[timed("a", 50), timed("a", 50), timed("b", 50), timed("a", 2)]).await;
@@ -233,7 +233,7 @@ async fn a_history_has_the_sums_and_no_empty_buckets(database: Database) {
     server.stop().await;
 }
 
-async fn a_history_has_one_basis(database: Database) {
+async fn history_uses_one_basis(database: Database) {
     let server = Server::start(database).await;
     let hourly = |source: Value| {
         json!({"metric_type": "hourly", "source": source, "timestamp": ago(TimeDelta::hours(1)),
@@ -265,7 +265,7 @@ async fn a_history_has_one_basis(database: Database) {
 
 const METRICS: &str = "/api/v1/data-quality-metrics";
 
-async fn a_history_is_bounded(database: Database) {
+async fn history_is_bounded(database: Database) {
     let server = Server::start(database).await;
     let answer = async |arguments: &str| {
         let query = format!("{{ qualityHistory({arguments}) {{ basis points {{ runs }} }} }}");

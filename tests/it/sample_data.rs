@@ -16,10 +16,10 @@ const COUNTS: [&str; 6] = [
     "validation_passes",
 ];
 
-on_both_databases! { the_whole_file_adds_up }
+on_both_databases! { complete_sample_file_adds_up }
 
 /// Every row of the file goes in as it is, and comes out again in the history: the totals of each source agree.
-async fn the_whole_file_adds_up(database: Database) {
+async fn complete_sample_file_adds_up(database: Database) {
     // The file is older than rows are usually kept.
     let server = Server::start_with(database, Flags { retention: Some("3650d".into()), ..Flags::default() }).await;
     let request = server.post("/api/v1/source-runs").header("content-type", "application/x-ndjson").body(FILE);

@@ -1,5 +1,5 @@
 #[test]
-fn schema_graphql_is_what_the_program_prints() {
+fn schema_graphql_is_current() {
     let committed = include_str!("../../schema.graphql");
     assert!(committed == pipewatch::graphql::sdl(), "run `make schema` and commit schema.graphql");
 }

@@ -7,9 +7,9 @@ use crate::support::evaluator::EvaluatorFixture;
 use crate::support::timed_store::{at, lines};
 
 on_both_databases! {
-    upkeep_that_fails_is_an_alert,
-    a_pipeline_that_cannot_be_evaluated_hides_no_other,
-    a_time_without_an_evaluation_is_told_afterwards,
+    failing_maintenance_raises_an_alert,
+    one_failing_pipeline_does_not_stop_the_evaluation_of_others,
+    evaluation_gap_is_reported_afterwards,
 }
 
 fn begin() -> DateTime<Utc> {
@@ -27,7 +27,7 @@ fn check(alerts: &[String], expect: &[(&str, &str)]) {
     assert!(alerts.len() == expect.len() && alerts.iter().zip(expect).all(is_so), "{alerts:#?} is not {expect:#?}");
 }
 
-async fn upkeep_that_fails_is_an_alert(database: Database) {
+async fn failing_maintenance_raises_an_alert(database: Database) {
     let mut watch = EvaluatorFixture::start(&database, begin()).await;
     let hide = |table: &str| format!("ALTER TABLE {table} RENAME TO hidden_{table}");
     let show = |table: &str| format!("ALTER TABLE hidden_{table} RENAME TO {table}");
@@ -55,7 +55,7 @@ async fn upkeep_that_fails_is_an_alert(database: Database) {
     check(&alerts(&database).await, &[("server hourly rows resolved", since), ("server retention resolved", since)]);
 }
 
-async fn a_pipeline_that_cannot_be_evaluated_hides_no_other(database: Database) {
+async fn one_failing_pipeline_does_not_stop_the_evaluation_of_others(database: Database) {
     let mut watch = EvaluatorFixture::start(&database, begin()).await;
     // It comes before the default one.
     let (broken, source) = ("broken".parse().expect("a key"), "a".parse().expect("a key"));
@@ -76,7 +76,7 @@ async fn a_pipeline_that_cannot_be_evaluated_hides_no_other(database: Database) 
     check(&alerts(&database).await, &[of_default, ("server evaluation resolved", of_server)]);
 }
 
-async fn a_time_without_an_evaluation_is_told_afterwards(database: Database) {
+async fn evaluation_gap_is_reported_afterwards(database: Database) {
     let mut watch = EvaluatorFixture::start(&database, begin()).await;
     watch.evaluate_twice(begin()).await;
     check(&alerts(&database).await, &[]);

@@ -5,9 +5,9 @@ use crate::support::clients::{Events, Socket};
 use crate::support::server::Process;
 use crate::support::{Database, Server, in_time, run};
 
-on_both_databases! { every_stream_is_ended_and_every_socket_closed, what_is_committed_is_there_after_a_restart }
+on_both_databases! { shutdown_ends_streams_and_closes_sockets, committed_reports_survive_a_restart }
 
-async fn every_stream_is_ended_and_every_socket_closed(database: Database) {
+async fn shutdown_ends_streams_and_closes_sockets(database: Database) {
     let server = Server::start_with(database, Flags { drain: Some("10s".into()), ..Flags::default() }).await;
     let mut events = Events::open(&server, "").await;
     let mut plain = Socket::plain(&server, "").await;
@@ -23,7 +23,7 @@ async fn every_stream_is_ended_and_every_socket_closed(database: Database) {
     server.stop().await;
 }
 
-async fn what_is_committed_is_there_after_a_restart(database: Database) {
+async fn committed_reports_survive_a_restart(database: Database) {
     let server = Server::start(database).await;
     let answer = server.store_runs("/api/v1/source-runs", &[run("a")]).await;
     let server = Server::start(server.stop().await).await;
@@ -34,7 +34,7 @@ async fn what_is_committed_is_there_after_a_restart(database: Database) {
 }
 
 #[test]
-fn both_signals_end_the_program_well() {
+fn sigint_and_sigterm_shut_down_gracefully() {
     for signal in ["TERM", "INT"] {
         let folder = tempfile::tempdir().expect("a folder");
         let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &[]);
@@ -43,7 +43,7 @@ fn both_signals_end_the_program_well() {
 }
 
 #[tokio::test]
-async fn an_open_request_is_answered() {
+async fn in_flight_request_is_answered() {
     let server = Server::start(Database::sqlite()).await;
     let inputs: Vec<_> = (0..1_000).map(|_| run("a")).collect();
     let request = server.post("/api/v1/source-runs").json(&json!(inputs));

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::clients::{Events, Socket};
 use crate::support::{Database, Server, in_time, revision, run, with};
 
-on_both_databases! { reporters_and_watchers_side_by_side }
+on_both_databases! { reporters_and_subscribers_under_load }
 
 const PIPELINES: [&str; 3] = ["one", "two", "three"];
 const REPORTERS: usize = 4;
@@ -20,7 +20,7 @@ fn length() -> Duration {
 }
 
 /// Many report and many watch; every watcher sees newer and newer, and at the end what the reporters were told.
-async fn reporters_and_watchers_side_by_side(database: Database) {
+async fn reporters_and_subscribers_under_load(database: Database) {
     let server = Arc::new(Server::start(database).await);
     for pipeline in PIPELINES {
         server.store_runs(&format!("/api/v1/source-runs?pipeline={pipeline}"), &[run("first")]).await;

@@ -8,11 +8,11 @@ use crate::support::{Database, Server, now, with};
 const RUNS: &str = "/api/v1/source-runs";
 
 on_both_databases! {
-    a_run_begins_and_ends_under_one_id,
+    run_starts_and_completes_under_one_id,
     each_phase_is_stored_once,
-    reports_in_any_order_end_in_the_same_state,
-    the_status_shows_the_steps_of_the_last_cycle,
-    an_end_without_steps_ends_those_of_the_start,
+    report_order_does_not_change_the_final_state,
+    status_shows_the_steps_of_the_last_cycle,
+    completion_without_steps_completes_the_started_ones,
 }
 
 /// So many seconds ago.
@@ -28,7 +28,7 @@ fn end(id: u128, source: &str, timestamp: &str) -> Value {
     json!({"id": Uuid::from_u128(id), "source": source, "timestamp": timestamp, "articles_collected": 7})
 }
 
-async fn a_run_begins_and_ends_under_one_id(database: Database) {
+async fn run_starts_and_completes_under_one_id(database: Database) {
     let server = Server::start(database).await;
     let (began, ended) = (ago(60), ago(10));
     assert_eq!(server.report(RUNS, &start(1, "a", &began)).await.0, 201);
@@ -79,7 +79,7 @@ async fn each_phase_is_stored_once(database: Database) {
     server.stop().await;
 }
 
-async fn reports_in_any_order_end_in_the_same_state(database: Database) {
+async fn report_order_does_not_change_the_final_state(database: Database) {
     let server = Server::start(database).await;
     let steps = |state: &str| json!({"steps": [{"name": "collection", "state": state}]});
     // Two runs of a source that overlap: the one that began first fails, and ends last.
@@ -141,7 +141,7 @@ fn permutations(count: usize) -> Vec<Vec<usize>> {
     places.collect()
 }
 
-async fn the_status_shows_the_steps_of_the_last_cycle(database: Database) {
+async fn status_shows_the_steps_of_the_last_cycle(database: Database) {
     let server = Server::start(database).await;
     let step = |name: &str, state: &str, out: u32| {
         json!({"name": name, "state": state, "items_in": 10, "items_out": out,
@@ -169,7 +169,7 @@ async fn the_status_shows_the_steps_of_the_last_cycle(database: Database) {
     server.stop().await;
 }
 
-async fn an_end_without_steps_ends_those_of_the_start(database: Database) {
+async fn completion_without_steps_completes_the_started_ones(database: Database) {
     let server = Server::start(database).await;
     let began = with(start(1, "a", &ago(40)), json!({"steps": [{"name": "collection", "state": "running"}]}));
     server.store_runs(RUNS, &[began]).await;

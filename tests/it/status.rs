@@ -8,17 +8,17 @@ const RUNS: &str = "/api/v1/source-runs";
 const METRICS: &str = "/api/v1/data-quality-metrics";
 
 on_both_databases! {
-    the_old_names_and_numbers_stand,
-    types_are_never_mixed,
+    legacy_field_names_and_numbers_are_kept,
+    metric_types_are_never_mixed,
     rows_leave_the_window,
-    a_failed_run_is_seen_until_the_next,
-    the_newest_run_counts_in_whatever_order_they_come,
-    disabled_and_removed_sources_do_not_count,
-    conflict_events_stand_in,
+    failed_run_is_shown_until_the_next_run,
+    newest_run_counts_regardless_of_arrival_order,
+    disabled_and_removed_sources_are_not_counted,
+    conflict_events_replace_missing_metrics,
     thresholds_come_from_the_settings,
 }
 
-async fn the_old_names_and_numbers_stand(database: Database) {
+async fn legacy_field_names_and_numbers_are_kept(database: Database) {
     let server = Server::start(database).await;
     server.store_runs(RUNS, &[run("punch")]).await;
     server.store_runs(RUNS, &[with(run("vanguard"), json!({"outcome": "failed", "error": "timeout"}))]).await;
@@ -56,7 +56,7 @@ async fn the_old_names_and_numbers_stand(database: Database) {
     server.stop().await;
 }
 
-async fn types_are_never_mixed(database: Database) {
+async fn metric_types_are_never_mixed(database: Database) {
     let server = Server::start(database).await;
     let metric = |kind: &str, attempts: u32, successes: u32| json!({"metric_type": kind, "timestamp": now(), "geocoding_attempts": attempts, "geocoding_successes": successes});
     for (item, basis, attempts, rate) in [
@@ -91,7 +91,7 @@ async fn rows_leave_the_window(database: Database) {
     server.stop().await;
 }
 
-async fn a_failed_run_is_seen_until_the_next(database: Database) {
+async fn failed_run_is_shown_until_the_next_run(database: Database) {
     let server = Server::start(database).await;
     server.store_runs(RUNS, &["a", "b", "c", "d", "e"].map(run)).await;
     for (outcome, failed, health) in [("failed", 1, "warning"), ("ok", 0, "healthy"), ("aborted", 0, "healthy")] {
@@ -103,7 +103,7 @@ async fn a_failed_run_is_seen_until_the_next(database: Database) {
     server.stop().await;
 }
 
-async fn the_newest_run_counts_in_whatever_order_they_come(database: Database) {
+async fn newest_run_counts_regardless_of_arrival_order(database: Database) {
     let server = Server::start(database).await;
     let at = |minutes: i64, outcome: &str| {
         with(run("a"), json!({"timestamp": ago(TimeDelta::minutes(minutes)), "outcome": outcome}))
@@ -118,7 +118,7 @@ async fn the_newest_run_counts_in_whatever_order_they_come(database: Database) {
     server.stop().await;
 }
 
-async fn disabled_and_removed_sources_do_not_count(database: Database) {
+async fn disabled_and_removed_sources_are_not_counted(database: Database) {
     let server = Server::start(database).await;
     server.store_runs(RUNS, &[run("a"), with(run("b"), json!({"outcome": "failed"}))]).await;
     let disable = "mutation { upsertSource(source: \"b\", enabled: false) { key enabled lastRunState } }";
@@ -134,7 +134,7 @@ async fn disabled_and_removed_sources_do_not_count(database: Database) {
     server.stop().await;
 }
 
-async fn conflict_events_stand_in(database: Database) {
+async fn conflict_events_replace_missing_metrics(database: Database) {
     let server = Server::start(database).await;
     let status = server.status("").await;
     assert_eq!(status["data_quality"]["basis"], "none");

@@ -9,18 +9,18 @@ const RUNS: &str = "/api/v1/source-runs";
 const STATUS: &str = "/api/v1/monitoring/pipeline-status";
 
 on_both_databases! {
-    polling_answers_304_to_who_has_it,
-    events_begin_at_once,
-    a_plain_socket_begins_at_once_and_ignores_what_it_hears,
-    a_session_runs_queries_and_subscriptions,
-    a_session_says_what_is_wrong,
-    a_completed_id_is_silent_and_free,
-    an_unknown_pipeline_is_not_found,
-    a_removed_pipeline_ends_its_streams,
-    the_sources_listed_can_be_chosen,
+    polling_returns_304_when_unchanged,
+    event_stream_sends_the_status_immediately,
+    status_websocket_sends_immediately_and_ignores_incoming_messages,
+    graphql_ws_runs_queries_and_subscriptions,
+    graphql_ws_reports_errors,
+    completed_id_can_be_reused,
+    unknown_pipeline_is_not_found,
+    removing_a_pipeline_ends_its_streams,
+    listed_sources_can_be_limited,
 }
 
-async fn polling_answers_304_to_who_has_it(database: Database) {
+async fn polling_returns_304_when_unchanged(database: Database) {
     let server = Server::start(database).await;
     let first = in_time("an answer", server.get(STATUS).send()).await.expect("an answer");
     let etag = first.headers()["etag"].clone();
@@ -36,7 +36,7 @@ async fn polling_answers_304_to_who_has_it(database: Database) {
     server.stop().await;
 }
 
-async fn events_begin_at_once(database: Database) {
+async fn event_stream_sends_the_status_immediately(database: Database) {
     let server = Server::start(database).await;
     let mut events = Events::open(&server, "").await;
     for (name, value) in
@@ -56,7 +56,7 @@ async fn events_begin_at_once(database: Database) {
     server.stop().await;
 }
 
-async fn a_plain_socket_begins_at_once_and_ignores_what_it_hears(database: Database) {
+async fn status_websocket_sends_immediately_and_ignores_incoming_messages(database: Database) {
     let server = Server::start(database).await;
     let mut socket = Socket::plain(&server, "").await;
     assert_eq!(socket.next().await["overall_status"], "pending");
@@ -68,7 +68,7 @@ async fn a_plain_socket_begins_at_once_and_ignores_what_it_hears(database: Datab
     server.stop().await;
 }
 
-async fn a_session_runs_queries_and_subscriptions(database: Database) {
+async fn graphql_ws_runs_queries_and_subscriptions(database: Database) {
     let server = Server::start(database).await;
     let mut socket = Socket::graphql(&server).await;
     socket.subscribe("q", "{ pipelineStatus { overallStatus } }").await;
@@ -85,7 +85,7 @@ async fn a_session_runs_queries_and_subscriptions(database: Database) {
     server.stop().await;
 }
 
-async fn a_session_says_what_is_wrong(database: Database) {
+async fn graphql_ws_reports_errors(database: Database) {
     let server = Server::start(database).await;
     for protocol in [None, Some("graphql-ws"), Some("GRAPHQL-TRANSPORT-WS")] {
         assert_eq!(Socket::open(&server, "/graphql", protocol).await.map(drop), Err(400), "{protocol:?}");
@@ -109,7 +109,7 @@ async fn a_session_says_what_is_wrong(database: Database) {
     server.stop().await;
 }
 
-async fn a_completed_id_is_silent_and_free(database: Database) {
+async fn completed_id_can_be_reused(database: Database) {
     let server = Server::start(database).await;
     let mut socket = Socket::graphql(&server).await;
     let watch = "subscription { pipelineStatusUpdates { revision } }";
@@ -124,7 +124,7 @@ async fn a_completed_id_is_silent_and_free(database: Database) {
     server.stop().await;
 }
 
-async fn an_unknown_pipeline_is_not_found(database: Database) {
+async fn unknown_pipeline_is_not_found(database: Database) {
     let server = Server::start(database).await;
     for path in [STATUS, "/api/v1/monitoring/pipeline-status/stream"] {
         for key in ["nothing", "No%20Key"] {
@@ -144,7 +144,7 @@ async fn an_unknown_pipeline_is_not_found(database: Database) {
     server.stop().await;
 }
 
-async fn a_removed_pipeline_ends_its_streams(database: Database) {
+async fn removing_a_pipeline_ends_its_streams(database: Database) {
     let server = Server::start(database).await;
     server.store_runs("/api/v1/source-runs?pipeline=news", &[run("a")]).await;
     let mut events = Events::open(&server, "?pipeline=news").await;
@@ -169,7 +169,7 @@ async fn a_removed_pipeline_ends_its_streams(database: Database) {
     server.stop().await;
 }
 
-async fn the_sources_listed_can_be_chosen(database: Database) {
+async fn listed_sources_can_be_limited(database: Database) {
     let server = Server::start(database).await;
     let runs: Vec<_> = (0..60).map(|number| run(&format!("s{number:02}"))).collect();
     server.store_runs(RUNS, &runs).await;
@@ -192,7 +192,7 @@ async fn the_sources_listed_can_be_chosen(database: Database) {
 }
 
 #[tokio::test]
-async fn event_stream_says_that_its_connection_ends_with_it() {
+async fn event_stream_announces_connection_close() {
     let server = Server::start(Database::sqlite()).await;
     let plain = Events::open(&server, "").await.response;
     let query = json!({"query": "subscription { pipelineStatusUpdates { revision } }"});

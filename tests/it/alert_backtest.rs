@@ -1,4 +1,4 @@
-//! The real file as history: what the alerts would have said while it happened.
+//! Replays the bundled sample data and checks which alerts fire, and when.
 
 use std::collections::BTreeMap;
 
@@ -16,25 +16,25 @@ on_both_databases! {
     server_outage_extends_source_deadlines,
 }
 
-/// What may be found changes at a few instants of a day only: all runs end at 18:00, their hour is closed at 19:05, and a
-/// learned deadline (three times a whole or half number of days) is at 18:00 or 06:00. Evaluating every 30 seconds gives
-/// the same as evaluating twice (for that long something has to be found) after each of these.
+/// Alerts in the sample data change at a few times of day only: all runs end at 18:00, their hour is complete at 19:05,
+/// and an inferred deadline (three times a multiple of half a day) is at 18:00 or 06:00. Evaluating twice after each of
+/// these gives the same result as evaluating every 30 seconds, because a condition must hold for 30 seconds.
 const EVALUATIONS: [&str; 4] = ["06:00:30", "06:01:00", "19:05:30", "19:06:00"];
 
-/// A source, its newest run before a gap that is long beside its pace, and the run that ended the gap.
-const SILENCES: [(&str, &str, &str); 3] = [
-    // It came every 6 days, and then for 86 days not.
+/// A source, its last run before an unusually long gap, and the run that ended the gap.
+const GAPS: [(&str, &str, &str); 3] = [
+    // It ran every 6 days, then not for 86 days.
     ("daily-trust", "2021-10-21", "2022-01-15"),
-    // Every 4 days, and then for 79 days not.
+    // It ran every 4 days, then not for 79 days.
     ("the-nation", "2022-06-30", "2022-09-17"),
-    // Every other day, and then for 66 days not.
+    // It ran every other day, then not for 66 days.
     ("sahara-reporters", "2022-07-09", "2022-09-13"),
 ];
 
-/// From the first to the last day of it nothing is raised.
+/// First and last day of a period without alerts.
 const HEALTHY: (&str, &str) = ("2021-02-16", "2021-03-10");
 
-/// What is evaluated, from and to; every run is stored when it came. `PIPEWATCH_WHOLE_HISTORY=1` is all days of the file.
+/// The periods to evaluate, as (from, to). `PIPEWATCH_WHOLE_HISTORY=1` evaluates every day of the file.
 const EVALUATED: [(&str, &str); 3] =
     [("2021-02-10", "2021-03-10"), ("2021-10-20", "2022-01-16"), ("2022-06-29", "2022-09-18")];
 
@@ -62,16 +62,16 @@ async fn sample_data_fires_the_expected_alerts(database: Database) {
         evaluator.lease().await;
         day += TimeDelta::days(1);
     }
-    assert!(days.is_empty(), "all of the file");
+    assert!(days.is_empty(), "the complete file");
 
-    let steps = steps(&database).await;
-    let fired: Vec<&AlertStep> = steps.iter().filter(|step| step.fires).collect();
-    for (source, last, back) in SILENCES {
-        let of_it = |step: &&&AlertStep| (step.rule.as_str(), step.source.as_str()) == ("silence", source);
+    let events = events(&database).await;
+    let fired: Vec<&AlertEvent> = events.iter().filter(|step| step.fires).collect();
+    for (source, last, back) in GAPS {
+        let of_it = |step: &&&AlertEvent| (step.rule.as_str(), step.source.as_str()) == ("silence", source);
         let raised: Vec<&str> =
             fired.iter().filter(of_it).map(|step| &step.at[..10]).filter(|day| *day > last && *day < back).collect();
         assert_eq!(raised.len(), 1, "{source} after {last} is one alert: {raised:?}");
-        let resolved = steps.iter().any(|step| of_it(&&step) && step.to == "resolved" && step.at.starts_with(back));
+        let resolved = events.iter().any(|step| of_it(&&step) && step.to == "resolved" && step.at.starts_with(back));
         assert!(resolved, "{source} is back at {back}");
     }
     let in_health: Vec<_> = fired.iter().filter(|step| (HEALTHY.0..=HEALTHY.1).contains(&&step.at[..10])).collect();
@@ -90,22 +90,22 @@ async fn sample_data_fires_the_expected_alerts(database: Database) {
     }
     println!("in all {rules:?}");
     if is_whole {
-        assert_eq!(rules, BTreeMap::from([("silence", 341), ("threshold", 3)]), "as the README says");
+        assert_eq!(rules, BTreeMap::from([("silence", 341), ("threshold", 3)]), "as documented in docs/alerts.md");
     }
 }
 
 #[derive(Debug)]
-struct AlertStep {
+struct AlertEvent {
     at: String,
     rule: String,
     source: String,
     to: String,
-    /// It did not before, not even with another severity.
+    /// Not in the earlier evaluation, at any severity.
     fires: bool,
 }
 
-/// All steps of all alerts, in their order.
-async fn steps(database: &Database) -> Vec<AlertStep> {
+/// All events of all alerts, in order.
+async fn events(database: &Database) -> Vec<AlertEvent> {
     let at = if database.is_postgres() {
         "to_char(e.at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')"
     } else {
@@ -119,7 +119,7 @@ async fn steps(database: &Database) -> Vec<AlertStep> {
     let step = |line: &String| {
         let parts: Vec<String> = line.split('|').map(str::to_owned).collect();
         let [at, rule, source, to, from] = parts.try_into().expect("five parts");
-        AlertStep { at, rule, source, fires: to == "firing" && from != "firing", to }
+        AlertEvent { at, rule, source, fires: to == "firing" && from != "firing", to }
     };
     lines(database, &sql).await.iter().map(step).collect()
 }
@@ -139,11 +139,11 @@ async fn server_outage_extends_source_deadlines(database: Database) {
     evaluator.renew().await;
     evaluator.release().await;
 
-    // Twelve hours later another server takes it up, that knows nothing but the database.
+    // Twelve hours later another server takes over, with nothing but the database.
     let up = down + TimeDelta::hours(12);
     let mut evaluator = EvaluatorFixture::start(&database, up).await;
-    assert!(evaluator.store.outages(first).await.expect("a database").contains(&(down, up)), "the outage is known");
-    // Without it the source would have been late 18 hours after its last run.
+    assert!(evaluator.store.outages(first).await.expect("a database").contains(&(down, up)), "the outage is recorded");
+    // Without the extension the source would be late 18 hours after its last run.
     let deadline = last + TimeDelta::hours(18 + 12);
     let mut now = up;
     while now <= deadline {
@@ -159,7 +159,7 @@ async fn server_outage_extends_source_deadlines(database: Database) {
 }
 
 async fn fired(database: &Database) -> Vec<String> {
-    let steps = steps(database).await;
-    let firing = steps.iter().filter(|step| step.fires);
+    let events = events(database).await;
+    let firing = events.iter().filter(|step| step.fires);
     firing.map(|step| format!("{} of {}", step.rule, step.source)).collect()
 }

@@ -1,4 +1,4 @@
-//! Alerts: how they are raised, what is done about them, and how they end.
+//! Alerts: firing, acknowledgement, silences, resolution.
 
 use chrono::TimeDelta;
 use pipewatch::config::Flags;
@@ -26,11 +26,11 @@ on_both_databases! {
     silence_ends_at_its_expiry,
 }
 
-/// A server that evaluates all the time.
+/// A server that evaluates continuously.
 async fn start(database: Database) -> Server {
     let server = Server::start_with(database, quick()).await;
-    // The time before it first evaluates is one without a server, which is held against nobody: only then the time is put
-    // ahead.
+    // Time before the first evaluation counts as an outage, which extends deadlines. The clock is advanced only after
+    // it.
     server.status("").await;
     let connection = server.database.connect().await;
     let sql = "SELECT count(*) FROM leases WHERE term > 0";
@@ -55,7 +55,7 @@ async fn alerts(server: &Server) -> Vec<Value> {
     server.data(ALERTS, json!({})).await["alerts"]["nodes"].as_array().expect("a list").clone()
 }
 
-/// The alert of a rule, when it stands so.
+/// Waits for the alert of a rule to reach a state.
 async fn alert(server: &Server, rule: &str, state: &str) -> Value {
     eventually(&format!("{rule} {state}"), || async {
         let alerts = alerts(server).await;
@@ -77,21 +77,21 @@ async fn rate_below_threshold_fires_and_resolves(database: Database) {
     assert_eq!((&status["alerts"][0]["state"], &status["alerts"][0]["type"]), (&json!("firing"), &json!("quality")));
     assert_eq!(status["alerts"][0]["id"], firing["id"]);
 
-    // 132 of 200 are 66 %: no error any more, and a warning still.
+    // 132 of 200 are 66 %: above the error threshold, still below the warning threshold.
     server.store_runs(RUNS, &[quality(82)]).await;
-    eventually("a lesser alert", || async {
+    eventually("an alert with lower severity", || async {
         let alert = alert(&server, "THRESHOLD", "FIRING").await;
         (alert["severity"] == "MEDIUM" && alert["id"] == firing["id"]).then_some(())
     })
     .await;
-    // 1132 of 1,200 are above.
+    // 1132 of 1,200 are above both thresholds.
     server
         .store_runs(RUNS, &[with(quality(0), json!({"geocoding_attempts": 1000, "geocoding_successes": 1000}))])
         .await;
     let resolved = alert(&server, "THRESHOLD", "RESOLVED").await;
     assert_eq!(resolved["id"], firing["id"]);
     assert_eq!(server.status("").await["alerts"], json!([]));
-    assert_eq!(alerts(&server).await.len(), 1, "one alert, however often it was found");
+    assert_eq!(alerts(&server).await.len(), 1, "repeated findings are one alert");
     server.stop().await;
 }
 
@@ -137,7 +137,7 @@ async fn overdue_source_raises_an_alert(database: Database) {
     }
     server.store_runs(RUNS, &[run("punch")]).await;
     server.advance(TimeDelta::minutes(65));
-    // What is evaluated after the advance is told by something else that is found.
+    // Another finding shows that an evaluation has run after the advance.
     server.store_runs(RUNS, &[with(quality(0), json!({"source": "vanguard"}))]).await;
     alert(&server, "THRESHOLD", "FIRING").await;
     assert!(alerts(&server).await.iter().all(|alert| alert["rule"] != "SILENCE"), "the grace is not over");
@@ -197,7 +197,7 @@ async fn alert_event_reaches_each_subscriber_once(database: Database) {
     );
     assert!(crate::support::revision(&fired["revision"]) > crate::support::revision(&found["revision"]));
 
-    // Who comes later, or back, gets what is behind the number it names, and goes on from there.
+    // A client that subscribes later, or again, receives the events after the id it names, then new ones.
     let mut second = Socket::graphql(&server).await;
     second.subscribe("1", &subscribe("(since: \"0\", pipeline: \"default\")")).await;
     assert_eq!((next(&mut second).await, next(&mut second).await), (found.clone(), fired.clone()));
@@ -205,7 +205,7 @@ async fn alert_event_reaches_each_subscriber_once(database: Database) {
     let since = format!("(since: \"{}\")", found["id"].as_str().expect("an id"));
     third.subscribe("1", &subscribe(&since)).await;
     assert_eq!(next(&mut third).await, fired);
-    // And who names none gets what comes. The answer to something else tells that it is there.
+    // Without `since`, only new events. The response to the second operation shows that the subscription is active.
     let mut fourth = Socket::graphql(&server).await;
     fourth.subscribe("1", &subscribe("")).await;
     fourth.subscribe("2", "{ __typename }").await;
@@ -228,41 +228,41 @@ async fn alert_event_precedes_the_status_that_contains_it(database: Database) {
     assert_eq!(first.event, "status");
     server.store_runs(RUNS, &[quality(50)]).await;
     let seen = follow(&mut events, "firing").await;
-    let told: Vec<_> = seen.iter().filter(|event| event.event == "alert").map(Event::json).collect();
-    let steps: Vec<_> = told.iter().map(|step| (&step["from"], &step["to"])).collect();
+    let alert_events: Vec<_> = seen.iter().filter(|event| event.event == "alert").map(Event::json).collect();
+    let steps: Vec<_> = alert_events.iter().map(|step| (&step["from"], &step["to"])).collect();
     assert_eq!(steps, [(&Value::Null, &json!("pending")), (&json!("pending"), &json!("firing"))]);
     assert!(seen.iter().all(|event| event.event == "status" || event.id.is_empty()), "an alert has no id");
     for (place, event) in seen.iter().enumerate().filter(|(_, event)| event.event == "alert") {
         let revision = crate::support::revision(&event.json()["revision"]);
         let before = seen[..place].iter().filter(|event| event.event == "status");
         let newest = before.map(|event| crate::support::revision(&event.json()["revision"])).max().unwrap_or(0);
-        assert!(newest < revision, "it comes before the first status of its revision");
+        assert!(newest < revision, "the event precedes the first status with its revision");
     }
 
-    // Who comes back is told what happened meanwhile, once, before the newest status.
+    // A client that resumes receives the missed events once, before the newest status.
     let mut back = Events::resume(&server, "", &first.id).await;
     let missed = follow(&mut back, "firing").await;
     let again: Vec<_> = missed.iter().filter(|event| event.event == "alert").map(Event::json).collect();
-    assert_eq!(again, told);
+    assert_eq!(again, alert_events);
     server
         .store_runs(RUNS, &[with(quality(0), json!({"geocoding_attempts": 9000, "geocoding_successes": 9000}))])
         .await;
     for stream in [&mut events, &mut back] {
         let seen = follow(stream, "resolved").await;
-        assert_eq!(seen.iter().filter(|event| event.event == "alert").count(), 1, "and of what comes");
+        assert_eq!(seen.iter().filter(|event| event.event == "alert").count(), 1, "one event for each new change");
     }
     server.stop().await;
 }
 
-/// All events up to the status that has the alert's step to this state.
+/// Reads events up to the status that contains the alert's change to this state.
 async fn follow(events: &mut Events, state: &str) -> Vec<Event> {
     let mut seen = Vec::new();
     loop {
         let event = events.next().await.expect("an event");
-        let told = seen.iter().any(|event: &Event| event.event == "alert" && event.json()["to"] == state);
+        let has_alert = seen.iter().any(|event: &Event| event.event == "alert" && event.json()["to"] == state);
         let is_status = event.event == "status";
         seen.push(event);
-        if told && is_status {
+        if has_alert && is_status {
             return seen;
         }
     }
@@ -283,7 +283,7 @@ async fn run_without_completion_is_lost(database: Database) {
     let state = "{ sourceRuns { nodes { state } } }";
     assert_eq!(server.data(state, json!({})).await["sourceRuns"]["nodes"], json!([{"state": "LOST"}]));
 
-    // It ends after all, and before it was given up.
+    // The run completes after all, with a timestamp before it was marked as lost.
     let end = with(run("punch"), json!({"id": id}));
     assert_eq!(server.report(RUNS, &end).await.0, 201);
     let source = server.status("").await["scraping_health"]["sources"][0].take();
@@ -309,7 +309,7 @@ async fn evaluator_without_the_lease_writes_nothing(database: Database) {
 
     evaluator.evaluate_under(&lost, later).await;
     assert_eq!(lines(&database, written).await, ["run running"]);
-    assert_eq!(evaluator.store.pipelines().await.expect("a database"), before, "the revision has not risen");
+    assert_eq!(evaluator.store.pipelines().await.expect("a database"), before, "the revision is unchanged");
     evaluator.evaluate_under(&held, later).await;
     assert_eq!(lines(&database, written).await, ["run lost", "alert threshold", "judged default"]);
 }
@@ -321,7 +321,7 @@ async fn two_servers_raise_one_alert() {
     let first = start(database).await;
     first.store_runs(RUNS, &[quality(50)]).await;
     let fired = alert(&second, "THRESHOLD", "FIRING").await;
-    // Whoever holds the lease goes; the other goes on with the same alert.
+    // The server with the lease stops; the other one continues with the same alert.
     first.stop().await;
     second
         .store_runs(RUNS, &[with(quality(0), json!({"geocoding_attempts": 9000, "geocoding_successes": 9000}))])

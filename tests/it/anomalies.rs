@@ -1,4 +1,4 @@
-//! What the statistics find, from the report to the alert and back.
+//! Anomaly detection, from the report to the alert and its resolution.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use pipewatch::config::Flags;
@@ -19,7 +19,7 @@ on_both_databases! {
     removed_source_has_no_alert_and_no_error_budget,
 }
 
-/// A Monday. What is generated depends on nothing else.
+/// A Monday. The generated data depends on nothing else.
 const BEGIN: &str = "2031-01-06T00:00:00Z";
 const DAYS: i64 = 21;
 
@@ -32,7 +32,7 @@ async fn start(database: Database, now: DateTime<Utc>) -> Server {
     Server::start_at(database, flags, now).await
 }
 
-/// A run that ended within an hour, counted from the beginning.
+/// A run that ended in the given hour, counted from `BEGIN`.
 fn run(source: &str, hour: i64, counts: Value) -> Value {
     let ended = begin() + TimeDelta::hours(hour) + TimeDelta::minutes(3);
     with(
@@ -41,7 +41,7 @@ fn run(source: &str, hour: i64, counts: Value) -> Value {
     )
 }
 
-/// Reports to a pipeline in one transaction, so that whoever evaluates sees all of it or nothing.
+/// Reports to a pipeline in one transaction, so that an evaluation sees all runs or none.
 async fn store(server: &Server, pipeline: &str, runs: &[Value]) {
     let body = runs.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
     let request = server.post(&format!("/api/v1/source-runs?pipeline={pipeline}"));
@@ -49,8 +49,8 @@ async fn store(server: &Server, pipeline: &str, runs: &[Value]) {
     assert_eq!(status, 201, "{answer}");
 }
 
-/// Waits until all hours of a pipeline before this one are judged.
-async fn judged(database: &Database, pipeline: &str, hour: i64) {
+/// Waits until all hours of a pipeline before this one are evaluated.
+async fn wait_until_evaluated(database: &Database, pipeline: &str, hour: i64) {
     let to = if database.is_postgres() {
         "to_char(judged_to AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')"
     } else {
@@ -58,13 +58,13 @@ async fn judged(database: &Database, pipeline: &str, hour: i64) {
     };
     let sql = format!("SELECT {to} FROM judgements WHERE pipeline = '{pipeline}'");
     let expected = (begin() + TimeDelta::hours(hour)).format("%Y-%m-%d %H:%M:%S").to_string();
-    eventually("the hours are judged", || async {
+    eventually("the hours are evaluated", || async {
         lines(database, &sql).await.first().is_some_and(|judged| *judged >= expected).then_some(())
     })
     .await;
 }
 
-/// The anomalies of the hours since the beginning, the newest first.
+/// The anomalies of the hours since the beginning, newest first.
 async fn anomalies(server: &Server, pipeline: &str) -> Vec<Value> {
     let query = "query($pipeline: String!, $from: DateTime) { anomalies(pipeline: $pipeline, from: $from) { nodes {
         id type severity description timestamp source check series method observed expected lower upper sampleSize
@@ -91,16 +91,16 @@ async fn source_without_data_is_an_anomaly(database: Database) {
     let mut random = StdRng::seed_from_u64(1);
     let five = Binomial::new(500, 0.01).expect("a rate");
     let mut runs = Vec::new();
-    // One brings five articles an hour, the other one a day.
+    // `punch` returns five articles an hour, the other source one a day.
     for hour in -24 * DAYS..0 {
         let articles = five.sample(&mut random);
         runs.push(run("punch", hour, json!({"articles_collected": articles})));
         runs.push(run("sparse", hour, json!({"articles_collected": u8::from(random.random_bool(0.04))})));
     }
     store(&server, "news", &runs).await;
-    judged(&server.database, "news", 0).await;
+    wait_until_evaluated(&server.database, "news", 0).await;
 
-    // For two days both say that all is well, and bring nothing.
+    // For two days both runs succeed and return nothing.
     for half_day in 0..4 {
         server.advance(TimeDelta::hours(12));
         let hours = 12 * half_day..12 * (half_day + 1);
@@ -108,7 +108,7 @@ async fn source_without_data_is_an_anomaly(database: Database) {
             hours.flat_map(|hour| [run("punch", hour, json!({})), run("sparse", hour, json!({}))]).collect();
         store(&server, "news", &empty).await;
     }
-    judged(&server.database, "news", 48).await;
+    wait_until_evaluated(&server.database, "news", 48).await;
     let dead = alert(&server, "DEAD_FEED", "punch", "FIRING").await;
     assert!(dead["message"].as_str().expect("a text").contains("nothing in them"), "{dead}");
     let found = anomalies(&server, "news").await;
@@ -119,7 +119,7 @@ async fn source_without_data_is_an_anomaly(database: Database) {
     let status = server.status("?pipeline=news").await;
     assert!(status["alerts"].as_array().expect("alerts").iter().any(|alert| alert["id"] == dead["id"]), "{status}");
 
-    // It comes before its hour is closed.
+    // The report arrives before its hour is complete.
     let back = [run("punch", 48, json!({"articles_collected": 4})), run("sparse", 48, json!({}))];
     store(&server, "news", &back).await;
     server.advance(TimeDelta::hours(1));
@@ -129,7 +129,7 @@ async fn source_without_data_is_an_anomaly(database: Database) {
     server.stop().await;
 }
 
-/// A run of an hourly source, of 50 attempts and about 20 articles.
+/// A run of an hourly source with 50 attempts and about 20 articles.
 fn usual(source: &str, hour: i64, random: &mut StdRng) -> Value {
     let (fifty, twenty) = (Binomial::new(50, 0.9).expect("a rate"), Binomial::new(2_000, 0.01).expect("a rate"));
     let counts = json!({"articles_collected": twenty.sample(random),
@@ -148,7 +148,7 @@ async fn drop_and_surge_are_found_once(database: Database) {
             .map(|(hour, source)| usual(source, hour, &mut random))
             .collect();
         store(&server, pipeline, &runs).await;
-        judged(&server.database, pipeline, 0).await;
+        wait_until_evaluated(&server.database, pipeline, 0).await;
     }
     let drop = json!({"geocoding_attempts": 50, "geocoding_successes": 25, "articles_collected": 20});
     let surge = json!({"geocoding_attempts": 50, "geocoding_successes": 45, "articles_collected": 150});
@@ -181,8 +181,8 @@ async fn drop_and_surge_are_found_once(database: Database) {
         assert!(size >= 14, "{one}");
     }
 
-    // A low one is shown, and that is all.
-    judged(&server.database, "other", 1).await;
+    // A low-severity anomaly is listed and raises no alert.
+    wait_until_evaluated(&server.database, "other", 1).await;
     let lows = anomalies(&server, "other").await;
     assert!(lows.iter().any(|one| one["method"] == "RATE"), "{lows:#?}");
     assert!(lows.iter().all(|one| one["severity"] == "LOW"), "{lows:#?}");
@@ -190,13 +190,13 @@ async fn drop_and_surge_are_found_once(database: Database) {
     assert_eq!((&other["overall_status"], &other["alerts"]), (&json!("healthy"), &json!([])), "{other}");
     assert!(other["anomalies"].as_array().is_some_and(|shown| shown.len() >= lows.len()), "{other}");
 
-    // Another server, with a term of its own and without any memory, finds nothing that is not known.
+    // Another server, with a new lease term and an empty cache, finds nothing new.
     let before = alerts(&server).await;
     let server = start(server.stop().await, now + TimeDelta::hours(1)).await;
     let hour: Vec<Value> = ["punch", "vanguard"].iter().map(|source| normal(source, 1)).collect();
     store(&server, "news", &hour).await;
     server.advance(TimeDelta::hours(1));
-    judged(&server.database, "news", 2).await;
+    wait_until_evaluated(&server.database, "news", 2).await;
     let first_hour = "2031-01-06T00";
     let again: Vec<Value> = anomalies(&server, "news").await;
     let again: Vec<&Value> =
@@ -209,7 +209,7 @@ async fn drop_and_surge_are_found_once(database: Database) {
     };
     assert_eq!(ids(&alerts(&server).await), ids(&before), "one alert each");
 
-    // Two normal hours end it.
+    // Two normal hours resolve it.
     let hour: Vec<Value> = ["punch", "vanguard"].iter().map(|source| normal(source, 2)).collect();
     store(&server, "news", &hour).await;
     server.advance(TimeDelta::hours(1));
@@ -222,37 +222,38 @@ fn normal(source: &str, hour: i64) -> Value {
     run(source, hour, json!({"geocoding_attempts": 50, "geocoding_successes": 45, "articles_collected": 20}))
 }
 
-/// A server that knows the pipeline is given its past: older than what it reads again each hour.
+/// Imports history that is older than the hours which are re-read at every evaluation.
 async fn imported_history_is_used_as_baseline_immediately(database: Database) {
     let server = start(database, begin() + TimeDelta::minutes(10)).await;
-    assert!(anomalies(&server, "default").await.is_empty(), "it serves");
-    judged(&server.database, "default", 0).await;
+    assert!(anomalies(&server, "default").await.is_empty(), "no anomalies at the start");
+    wait_until_evaluated(&server.database, "default", 0).await;
     let mut random = StdRng::seed_from_u64(3);
     let runs: Vec<Value> = (-24 * 10..-72).map(|hour| usual("punch", hour, &mut random)).collect();
     store(&server, "default", &runs).await;
     server.advance(TimeDelta::hours(1));
-    judged(&server.database, "default", 1).await;
+    wait_until_evaluated(&server.database, "default", 1).await;
     let drop = json!({"geocoding_attempts": 50, "geocoding_successes": 25, "articles_collected": 20});
     store(&server, "default", &[run("punch", 1, drop)]).await;
     server.advance(TimeDelta::hours(1));
-    judged(&server.database, "default", 2).await;
+    wait_until_evaluated(&server.database, "default", 2).await;
     let found = anomalies(&server, "default").await;
     assert!(found.iter().any(|one| one["method"] == "RATE" && one["severity"] == "HIGH"), "{found:#?}");
     server.stop().await;
 }
 
-/// The source is known, and not for long enough to be judged; then its past is imported, older than what comes late.
+/// Imports history for a source that is known but has too little data to be evaluated; the history is older than late
+/// reports.
 async fn late_reports_correct_the_baseline(database: Database) {
     let server = start(database, begin() + TimeDelta::minutes(10)).await;
     let mut random = StdRng::seed_from_u64(5);
     let known: Vec<Value> = (-10..0).map(|hour| usual("punch", hour, &mut random)).collect();
     store(&server, "news", &known).await;
-    judged(&server.database, "news", 0).await;
+    wait_until_evaluated(&server.database, "news", 0).await;
     let past: Vec<Value> = (-24 * 10..-72).map(|hour| usual("punch", hour, &mut random)).collect();
     store(&server, "news", &past).await;
     store(&server, "news", &[run("punch", 0, json!({"geocoding_attempts": 50, "geocoding_successes": 25}))]).await;
     server.advance(TimeDelta::hours(1));
-    judged(&server.database, "news", 1).await;
+    wait_until_evaluated(&server.database, "news", 1).await;
     let found = anomalies(&server, "news").await;
     assert!(found.iter().any(|one| one["method"] == "RATE" && one["severity"] == "HIGH"), "{found:#?}");
     server.stop().await;
@@ -266,24 +267,25 @@ async fn removed_source_has_no_alert_and_no_error_budget(database: Database) {
             let runs: Vec<Value> = (-24 * DAYS..0).map(|hour| usual(source, hour, &mut random)).collect();
             store(&server, pipeline, &runs).await;
         }
-        judged(&server.database, pipeline, 0).await;
+        wait_until_evaluated(&server.database, pipeline, 0).await;
     }
     let drop = json!({"geocoding_attempts": 50, "geocoding_successes": 25, "articles_collected": 20});
     store(&server, "news", &[run("punch", 0, drop.clone()), run("vanguard", 0, drop.clone())]).await;
     server.advance(TimeDelta::hours(1));
     let of_vanguard = alert(&server, "ANOMALY", "vanguard", "FIRING").await;
 
-    // Nothing more is said of a source that is not there, at the next evaluation and not at the end of the hour.
+    // Evaluations after the removal, in this hour and the next, raise nothing for the removed source.
     server.data("mutation { removeSource(pipeline: \"news\", source: \"vanguard\") }", json!({})).await;
     assert_eq!(alert(&server, "ANOMALY", "vanguard", "RESOLVED").await["id"], of_vanguard["id"]);
     server.data("mutation { removePipeline(pipeline: \"other\") }", json!({})).await;
     store(&server, "news", &[run("punch", 1, drop)]).await;
     server.advance(TimeDelta::hours(1));
-    judged(&server.database, "news", 2).await;
+    wait_until_evaluated(&server.database, "news", 2).await;
     let found = anomalies(&server, "news").await;
     let newest = found.iter().find(|one| one["method"] == "RATE" && one["source"] == "punch").expect("the drop");
     assert!(newest["timestamp"].as_str().expect("an instant").starts_with("2031-01-06T01"), "{newest}");
-    // One false alert a month, shared by the hours of one source: two detectors of its rate, three of each volume.
+    // The false-alert budget is divided among the hours and detectors of one source: two for its rate, three for each
+    // volume.
     let share = 1.0 / (8.0 * 24.0 * 30.4375);
     let alpha = newest["alpha"].as_f64().expect("a number");
     assert!((alpha / share - 1.0).abs() < 1e-9, "{alpha} is {share}");

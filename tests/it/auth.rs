@@ -10,17 +10,17 @@ use crate::support::server::{Process, answer, program};
 use crate::support::{Database, Server, in_time, run};
 
 const TOKEN: &str = "s3cr3t~of/the.test+=";
-const ANOTHER: &str = "another-token-of-the-test";
+const OTHER_TOKEN: &str = "another-token-of-the-test";
 const IN_QUERY: &str = "access_token=s3cr3t~of%2Fthe.test%2B%3D";
 const PLAIN: &str = "/api/v1/ws/monitoring/pipeline-status";
 const STREAM: &str = "/api/v1/monitoring/pipeline-status/stream";
 
 async fn server() -> Server {
-    let tokens = Some(Secret::list(&format!("{ANOTHER},{TOKEN}")));
+    let tokens = Some(Secret::list(&format!("{OTHER_TOKEN},{TOKEN}")));
     Server::start_with(Database::sqlite(), Flags { tokens, ..Flags::default() }).await
 }
 
-/// The status of an answer, whose body is not waited for: it may be a stream.
+/// The status of a response. The body is not awaited, since it may be a stream.
 async fn status(server: &Server, (method, path, accept): (Method, &str, &str), authorization: Option<&str>) -> u16 {
     let mut request = server.client.request(method.clone(), format!("{}{path}", server.url));
     request = request.header(header::ACCEPT, accept);
@@ -31,7 +31,7 @@ async fn status(server: &Server, (method, path, accept): (Method, &str, &str), a
         let body = if path.starts_with("/graphql") { json!({"query": "{ pipelines { key } }"}) } else { run("a") };
         request = request.json(&body);
     }
-    let response = in_time("an answer", request.send()).await.expect("an answer");
+    let response = in_time("a response", request.send()).await.expect("a response");
     let status = response.status().as_u16();
     if status == 401 {
         assert_eq!(response.headers()[header::WWW_AUTHENTICATE], "Bearer", "{path}");
@@ -48,27 +48,28 @@ async fn status(server: &Server, (method, path, accept): (Method, &str, &str), a
 async fn all_routes_except_health_and_pages_require_a_token() {
     let server = server().await;
     let (json, events) = ("application/json", "text/event-stream");
-    let (good, other, basic) = (format!("bearer {TOKEN}"), format!("Bearer {ANOTHER}"), format!("Basic {ANOTHER}"));
+    let (good, other, basic) =
+        (format!("bearer {TOKEN}"), format!("Bearer {OTHER_TOKEN}"), format!("Basic {OTHER_TOKEN}"));
     let (get, post, put) = (Method::GET, Method::POST, Method::PUT);
-    // Together: their answers are slowed.
+    // Concurrently, because responses to failed authentication are delayed.
     let mut refused = Vec::new();
     for (route, with_token) in [
         ((&get, "/api/v1/monitoring/pipeline-status", json), 200),
         ((&get, "/api/v1/monitoring/pipeline-status?pipeline=nowhere", json), 404),
         ((&get, STREAM, events), 200),
         ((&post, "/api/v1/source-runs", json), 201),
-        // It is a run, and so no metric.
+        // The item is a run, not a metric.
         ((&post, "/api/v1/data-quality-metrics", json), 422),
         ((&post, "/graphql", json), 200),
         ((&get, "/graphql?query=%7Bpipelines%7Bkey%7D%7D", json), 200),
-        // graphql-sse, of distinct and of single connections.
+        // graphql-sse, distinct connections and single connection mode.
         ((&post, "/graphql", events), 200),
         ((&get, "/graphql?query=%7Bpipelines%7Bkey%7D%7D", events), 200),
         ((&put, "/graphql", "*/*"), 201),
         ((&get, "/graphql?token=none", events), 404),
         ((&post, "/graphql?token=none", json), 404),
         ((&Method::DELETE, "/graphql?token=none&operationId=1", json), 404),
-        // This server has none to give, and says so to whoever may ask.
+        // This server does not support single connection mode and answers any authenticated client so.
         ((&get, "/metrics", "*/*"), 404),
         ((&get, "/api/openapi.json", json), 200),
         ((&get, "/badge/default.svg", "image/*"), 200),
@@ -77,14 +78,14 @@ async fn all_routes_except_health_and_pages_require_a_token() {
         let ask =
             async |path: &str, authorization| status(&server, (method.clone(), path, accept), authorization).await;
         let and = |query: &str| format!("{path}{}{query}", if path.contains('?') { '&' } else { '?' });
-        for authorization in [None, Some("Bearer wrong"), Some(basic.as_str()), Some(ANOTHER)] {
+        for authorization in [None, Some("Bearer wrong"), Some(basic.as_str()), Some(OTHER_TOKEN)] {
             refused.push((route, path.to_owned(), authorization));
         }
         refused.push((route, and("access_token=wrong"), None));
-        // The header counts.
+        // The header takes precedence.
         refused.push((route, and(IN_QUERY), Some("Bearer wrong")));
         for authorization in [other.as_str(), good.as_str()] {
-            // What is stored is stored once more: it has no id.
+            // The repeated report is stored again: it has no id.
             assert_eq!(ask(path, Some(authorization)).await, with_token, "{method} {path} {accept}");
         }
         assert_eq!(ask(&and(IN_QUERY), None).await, with_token, "{method} {path} {accept}");
@@ -94,7 +95,7 @@ async fn all_routes_except_health_and_pages_require_a_token() {
         assert_eq!(status, 401, "{method} {path} {accept} {authorization:?}");
     });
     futures_util::future::join_all(refused).await;
-    // Health, and pages that show nothing without one.
+    // Public routes: health, and pages without data.
     for path in ["/api/health", "/api/health/live", "/api/health/ready", "/", "/graphiql"] {
         assert_eq!(status(&server, (get.clone(), path, json), None).await, 200, "{path}");
     }
@@ -159,7 +160,7 @@ async fn replay_sends_its_token_and_tokens_are_never_logged() {
     let mut command = program(folder.path());
     command.args(["serve", "--listen", "127.0.0.1:0", "--database-url", "sqlite://pipewatch.db", "--log", "trace"]);
     command
-        .env("PIPEWATCH_TOKENS", format!("{ANOTHER}, {TOKEN}"))
+        .env("PIPEWATCH_TOKENS", format!("{OTHER_TOKEN}, {TOKEN}"))
         .stderr(Stdio::from(File::create(&log).expect("a log")));
     let server = Process::start(command);
     std::fs::write(folder.path().join("one.ndjson"), run("a").to_string()).expect("written");
@@ -175,9 +176,9 @@ async fn replay_sends_its_token_and_tokens_are_never_logged() {
     for token in [IN_QUERY, "access_token=s3cr3t~that.is.wrong"] {
         for path in ["/api/v1/monitoring/pipeline-status", "/graphql", "/nowhere", "/api/v1/source-runs", STREAM] {
             let request = client.get(format!("{}{path}?{token}", server.url)).header("authorization", "Bearer s3cr3t~");
-            in_time("an answer", request.send()).await.expect("an answer");
+            in_time("a response", request.send()).await.expect("a response");
             let request = client.get(format!("{}{path}?{token}&pipeline=-", server.url));
-            in_time("an answer", request.send()).await.expect("an answer");
+            in_time("a response", request.send()).await.expect("a response");
         }
         for path in ["/graphql", PLAIN] {
             let url = format!("{}{path}?{token}", server.url.replace("http", "ws"));

@@ -7,7 +7,7 @@ use crate::support::{Database, Server, in_time, now, run, with};
 async fn badge(server: &Server, path: &str, known: Option<&str>) -> (u16, HeaderMap, String) {
     let request = server.get(&format!("/badge/{path}"));
     let request = if let Some(etag) = known { request.header(IF_NONE_MATCH, etag) } else { request };
-    let response = in_time("an answer", request.send()).await.expect("an answer");
+    let response = in_time("a response", request.send()).await.expect("a response");
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     (status, headers, in_time("a body", response.text()).await.expect("text"))
 }

@@ -1,4 +1,4 @@
-//! Checks beyond the two that have fields of their own.
+//! Checks other than the two with fields of their own in a report.
 
 use serde_json::json;
 

@@ -1,4 +1,5 @@
-//! Several servers on one PostgreSQL, which tell each other. Where only that is to count, looking for changes is put off.
+//! Several servers on one PostgreSQL database, notified by LISTEN/NOTIFY. Where only notifications are tested, polling
+//! is disabled.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use crate::support::{Database, Server, eventually, run, with};
 const RUNS: &str = "/api/v1/source-runs";
 const NEWS: &str = "/api/v1/source-runs?pipeline=news";
 
-fn told_only() -> Flags {
+fn notifications_only() -> Flags {
     let never = || Some("1h".into());
     Flags {
         look_around: Some(Duration::from_hours(1)),
@@ -28,7 +29,7 @@ fn told_only() -> Flags {
     }
 }
 
-/// The connections that listen, once there are so many and none of the others.
+/// Waits until exactly `number` connections listen, and none of `others` is among them.
 async fn listeners(database: &Database, number: usize, others: &BTreeSet<i32>) -> BTreeSet<i32> {
     let connection = database.connect().await;
     let sql = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'";
@@ -42,24 +43,24 @@ async fn listeners(database: &Database, number: usize, others: &BTreeSet<i32>) -
     listeners
 }
 
-/// Two servers that listen.
+/// Two servers with LISTEN connections.
 async fn pair(one: Flags, two: Flags) -> (Server, Server, BTreeSet<i32>) {
     let one = Server::start_with(Database::postgres().await, one).await;
     let first = listeners(&one.database, 1, &BTreeSet::new()).await;
     let two = Server::start_with(Database::existing(one.database.url.clone()), two).await;
     let both = listeners(&one.database, 2, &BTreeSet::new()).await;
-    assert!(both.is_superset(&first), "the first goes on");
+    assert!(both.is_superset(&first), "the first connection stays open");
     (one, two, both)
 }
 
-/// Waits for a revision, or a newer one, of a plain watcher.
-async fn reaches(watcher: &mut Socket, revision: &Value) {
+/// Waits until a plain WebSocket receives this revision or a newer one.
+async fn wait_for_revision(watcher: &mut Socket, revision: &Value) {
     while crate::support::revision(&watcher.next().await["revision"]) < crate::support::revision(revision) {}
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn report_to_one_server_reaches_subscribers_of_another() {
-    let (one, two, _) = pair(told_only(), told_only()).await;
+    let (one, two, _) = pair(notifications_only(), notifications_only()).await;
     let mut plain = Socket::plain(&two, "").await;
     let mut events = Events::open(&two, "").await;
     let mut graphql = Socket::graphql(&two).await;
@@ -67,11 +68,11 @@ async fn report_to_one_server_reaches_subscribers_of_another() {
     for _ in 0..3 {
         let answer = one.store_runs(RUNS, &[run("a")]).await;
         let revision = &answer["revisions"]["default"];
-        reaches(&mut plain, revision).await;
+        wait_for_revision(&mut plain, revision).await;
         while events.next().await.expect("an event").id != revision.as_str().expect("digits") {}
     }
 
-    // A pipeline that one server makes is there at the other, and gone when it is removed.
+    // A pipeline created through one server appears on the other, and disappears when it is removed.
     one.store_runs(NEWS, &[run("a")]).await;
     let has_news = |message: &Value| message["payload"]["data"]["pipelinesUpdates"].as_array().map(Vec::len) == Some(2);
     while !has_news(&graphql.next().await) {}
@@ -87,7 +88,7 @@ async fn report_to_one_server_reaches_subscribers_of_another() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_of_many_simultaneous_changes_reaches_the_other_server() {
-    let (one, two, _) = pair(told_only(), told_only()).await;
+    let (one, two, _) = pair(notifications_only(), notifications_only()).await;
     let runs: Vec<_> = (0..300).map(|number| with(run("a"), json!({"pipeline": format!("p{number}")}))).collect();
     one.store_runs(RUNS, &runs).await;
     eventually("the last of them", || async {
@@ -101,9 +102,9 @@ async fn each_of_many_simultaneous_changes_reaches_the_other_server() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn alert_events_reach_subscribers_of_another_server() {
-    // The first server to come evaluates as long as it is there.
-    let evaluates = Flags { evaluation_interval: Some("100ms".into()), ..told_only() };
-    let (one, two, _) = pair(evaluates, told_only()).await;
+    // The first server evaluates as long as it runs.
+    let evaluates = Flags { evaluation_interval: Some("100ms".into()), ..notifications_only() };
+    let (one, two, _) = pair(evaluates, notifications_only()).await;
     let mut events = Events::open(&two, "").await;
     assert_eq!(events.next().await.expect("a status").event, "status");
     let mut graphql = Socket::graphql(&two).await;
@@ -127,8 +128,8 @@ async fn alert_events_reach_subscribers_of_another_server() {
     one.stop().await;
 }
 
-/// A step of an alert of the server itself, which no pipeline's revision tells of, is committed by another server.
-async fn trouble_elsewhere(database: &Database) {
+/// Commits an event of a server alert, as another server would. No pipeline revision changes with it.
+async fn add_server_alert(database: &Database) {
     let store = Store::open(&database.url, Clock::system()).await.expect("open");
     let finding = Finding {
         rule: Rule::Server,
@@ -136,7 +137,7 @@ async fn trouble_elsewhere(database: &Database) {
         subject: Subject::server("test"),
         verdict: Verdict::bad(Severity::High),
         title: "It is in trouble".into(),
-        message: "Look at it.".into(),
+        message: "Check it.".into(),
     };
     let change = |open: &[Tracked]| step(open, &[finding], &Policy::default(), chrono::Utc::now());
     store.change_alerts(None, None, None, change).await.expect("a database").expect("no lease is needed");
@@ -145,20 +146,20 @@ async fn trouble_elsewhere(database: &Database) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn server_alert_events_reach_the_other_server() {
-    let server = Server::start_with(Database::postgres().await, told_only()).await;
+    let server = Server::start_with(Database::postgres().await, notifications_only()).await;
     listeners(&server.database, 1, &BTreeSet::new()).await;
     let mut graphql = Socket::graphql(&server).await;
     graphql.subscribe("1", "subscription { alertEvents(since: \"0\") { id rule } }").await;
-    trouble_elsewhere(&server.database).await;
+    add_server_alert(&server.database).await;
     assert_eq!(graphql.next().await["payload"]["data"]["alertEvents"], json!({"id": "1", "rule": "SERVER"}));
     drop(graphql);
     server.stop().await;
 
-    // And one that nobody tells of.
+    // The same for an event without a notification.
     let server = Server::start(Database::postgres().await).await;
     let mut graphql = Socket::graphql(&server).await;
     graphql.subscribe("1", "subscription { alertEvents(since: \"500\") { id } }").await;
-    trouble_elsewhere(&server.database).await;
+    add_server_alert(&server.database).await;
     let later = "jsonb_build_object('id', event.id + 1000)";
     let copy = format!("SELECT (jsonb_populate_record(event, {later})).* FROM alert_events AS event WHERE id = 1");
     server.database.execute(&format!("INSERT INTO alert_events {copy}")).await;
@@ -169,18 +170,19 @@ async fn server_alert_events_reach_the_other_server() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lost_listen_connection_is_reopened() {
-    let (one, two, mut listening) = pair(told_only(), told_only()).await;
+    let (one, two, mut listening) = pair(notifications_only(), notifications_only()).await;
     let mut plain = Socket::plain(&two, "").await;
     for _ in 0..2 {
         let pids: Vec<String> = listening.iter().map(i32::to_string).collect();
         let cut = format!("SELECT pg_terminate_backend(pid) FROM unnest(ARRAY[{}]) AS pid", pids.join(","));
-        one.database.administer(&cut).await;
-        // It may be told while nobody listens: what was missed is looked for when that begins again.
+        one.database.execute_as_admin(&cut).await;
+        // The notification may be sent while no connection listens; the server looks for missed changes when it
+        // reconnects.
         let answer = one.store_runs(RUNS, &[run("a")]).await;
-        reaches(&mut plain, &answer["revisions"]["default"]).await;
+        wait_for_revision(&mut plain, &answer["revisions"]["default"]).await;
         listening = listeners(&one.database, 2, &listening).await;
         let answer = one.store_runs(RUNS, &[run("a")]).await;
-        reaches(&mut plain, &answer["revisions"]["default"]).await;
+        wait_for_revision(&mut plain, &answer["revisions"]["default"]).await;
     }
     drop(plain);
     two.stop().await;
@@ -206,20 +208,20 @@ async fn metrics_show_the_listen_connection() {
     let (database, folder) = (Database::postgres().await, tempfile::tempdir().expect("a folder"));
     let server = Process::serve(folder.path(), &database.url, &[]);
     let listens = async || server.metric("pipewatch_listening").await > 0.5;
-    eventually("it listens", || async { listens().await.then_some(()) }).await;
+    eventually("the listen connection is up", || async { listens().await.then_some(()) }).await;
     let name = database.name();
-    database.administer(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
+    database.execute_as_admin(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
     let cut = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
-    database.administer(&cut).await;
-    eventually("it does not", || async { (!listens().await).then_some(()) }).await;
-    database.administer(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
-    eventually("it does again", || async { listens().await.then_some(()) }).await;
+    database.execute_as_admin(&cut).await;
+    eventually("the listen connection is down", || async { (!listens().await).then_some(()) }).await;
+    database.execute_as_admin(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
+    eventually("the listen connection is up again", || async { listens().await.then_some(()) }).await;
     assert_eq!(server.signal("TERM").code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn since_revision_never_gets_an_older_revision() {
-    let (one, two, _) = pair(told_only(), told_only()).await;
+    let (one, two, _) = pair(notifications_only(), notifications_only()).await;
     let status = "/api/v1/monitoring/pipeline-status";
     let update = "subscription ($r: String) { pipelineStatusUpdates(sinceRevision: $r) { revision } }";
     let mut member = Socket::graphql(&two).await;
@@ -228,7 +230,7 @@ async fn since_revision_never_gets_an_older_revision() {
         let answer = one.store_runs(RUNS, &[run("a")]).await;
         let revision = answer["revisions"]["default"].clone();
         let variables = json!({"r": revision});
-        // Each asks the other server at once, which may not have heard of the change.
+        // Each client immediately asks the other server, which may not have received the notification yet.
         let seen = match round % 3 {
             0 => {
                 let query = "query ($r: String) { pipelineStatus(sinceRevision: $r) { revision } }";
@@ -236,7 +238,7 @@ async fn since_revision_never_gets_an_older_revision() {
             }
             1 => {
                 let tag = format!("W/\"{}-0\"", revision.as_str().expect("digits"));
-                answer_of(two.get(status).header("if-none-match", tag)).await["revision"].clone()
+                response_of(two.get(status).header("if-none-match", tag)).await["revision"].clone()
             }
             _ => {
                 let payload = json!({"query": update, "variables": variables});
@@ -247,7 +249,8 @@ async fn since_revision_never_gets_an_older_revision() {
         };
         assert!(number(&seen) >= number(&revision), "{seen} after {revision} in round {round}");
     }
-    // Members of one group, whatever they have seen; a number that no server gave is no reason to wait.
+    // Subscribers of one topic, whatever revision they have; a server does not wait for a revision that was never
+    // assigned.
     for since in ["1", "9999999999999999"] {
         let mut socket = Socket::graphql(&two).await;
         let payload = json!({"query": update, "variables": {"r": since}});
@@ -259,7 +262,7 @@ async fn since_revision_never_gets_an_older_revision() {
     one.stop().await;
 }
 
-async fn answer_of(request: reqwest::RequestBuilder) -> Value {
+async fn response_of(request: reqwest::RequestBuilder) -> Value {
     let (status, body) = answer(request).await;
     assert_eq!(status, 200, "{body}");
     body

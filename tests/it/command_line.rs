@@ -110,12 +110,12 @@ async fn replay_posts_a_file_and_ctrl_c_stops_it_between_posts() {
     eventually("some runs", || async { (runs(&server.url, "long").await > 5).then_some(()) }).await;
     let sent = std::process::Command::new("kill").args(["-INT", &replay.id().to_string()]).status();
     assert!(sent.expect("kill").success());
-    let mut told = String::new();
-    replay.stdout.take().expect("its output").read_to_string(&mut told).expect("text");
-    assert_eq!(replay.wait().expect("ended").code(), Some(0), "{told}");
+    let mut output = String::new();
+    replay.stdout.take().expect("its output").read_to_string(&mut output).expect("text");
+    assert_eq!(replay.wait().expect("ended").code(), Some(0), "{output}");
     let stored: u64 =
-        told.strip_prefix("interrupted: ").and_then(|t| t.split(' ').next()).expect(&told).parse().expect(&told);
-    assert_eq!(runs(&server.url, "long").await, stored, "what it tells is what is there");
+        output.strip_prefix("interrupted: ").and_then(|t| t.split(' ').next()).expect(&output).parse().expect(&output);
+    assert_eq!(runs(&server.url, "long").await, stored, "the printed count matches the database");
 
     std::fs::write(folder.path().join("bad.ndjson"), "{\"timestamp\": \"2020-01-01T00:00:00Z\"}").expect("written");
     let (code, _, stderr) = pipewatch(folder.path(), &["replay", "bad.ndjson", "--url", &server.url]);
@@ -124,7 +124,7 @@ async fn replay_posts_a_file_and_ctrl_c_stops_it_between_posts() {
     assert!(code == 1 && stderr.contains("none.ndjson"), "{stderr}");
 }
 
-/// How many runs of a pipeline are in the window.
+/// The number of runs in the pipeline's window.
 async fn runs(url: &str, pipeline: &str) -> u64 {
     let status = client().get(format!("{url}/api/v1/monitoring/pipeline-status?pipeline={pipeline}&sources=all"));
     let (_, status) = answer(status).await;
@@ -144,10 +144,10 @@ async fn demo_updates_continuously() {
     .await;
     assert_eq!(status["data_quality"]["basis"], "source-specific");
     let mut stream =
-        in_time("an answer", client().get(url.replace("status?", "status/stream?")).send()).await.expect("a stream");
+        in_time("a response", client().get(url.replace("status?", "status/stream?")).send()).await.expect("a stream");
     let mut text = String::new();
     while text.matches("event: status").count() < 2 {
-        let chunk = in_time("an event", stream.chunk()).await.expect("unbroken").expect("not ended");
+        let chunk = in_time("an event", stream.chunk()).await.expect("a complete chunk").expect("an open stream");
         text.push_str(std::str::from_utf8(&chunk).expect("text"));
     }
 }
@@ -159,7 +159,7 @@ async fn rollups_are_rebuilt() {
     let report = client().post(format!("{}/api/v1/source-runs?pipeline=news", server.url));
     assert_eq!(answer(report.json(&crate::support::run("a"))).await.0, 201);
     let (code, stdout, stderr) = pipewatch(folder.path(), &["rollups", "rebuild"]);
-    // Four series, of the source and of the whole, by hour and by day.
+    // Four series: the source and the pipeline total, hourly and daily.
     assert_eq!((code, stdout.as_str()), (0, "default: 0 roll-ups\nnews: 16 roll-ups\n"), "{stderr}");
     let (code, stdout, _) = pipewatch(folder.path(), &["rollups", "rebuild", "--pipeline", "news"]);
     assert_eq!((code, stdout.as_str()), (0, "news: 16 roll-ups\n"));

@@ -9,7 +9,7 @@ use crate::support::{Database, Server, eventually, run, with};
 
 on_both_databases! { acknowledged_reports_survive_kill_9, }
 
-/// What was acknowledged is there after the restart, once; and who was not answered may say it again without harm.
+/// After the restart every acknowledged report is present once, and unanswered reports can be sent again safely.
 async fn acknowledged_reports_survive_kill_9(database: Database) {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Process::serve(folder.path(), &database.url, &[]);
@@ -49,7 +49,11 @@ async fn acknowledged_reports_survive_kill_9(database: Database) {
     assert!(acknowledged.lock().expect("no panic").is_subset(&unique), "every acknowledged report is there");
 
     let articles = server.status("").await["scraping_health"]["articles_collected"].as_u64();
-    assert_eq!(articles, Some(3 * stored.len() as u64), "each with its metric and its source, or not at all");
+    assert_eq!(
+        articles,
+        Some(3 * stored.len() as u64),
+        "each run is stored with its metric and its source, or not at all"
+    );
     for reports in sent.chunks(500) {
         let (status, body) = answer(server.post("/api/v1/source-runs").json(&json!(reports))).await;
         assert!(matches!(status, 200 | 201), "{body}");

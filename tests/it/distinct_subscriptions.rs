@@ -5,7 +5,7 @@ use crate::support::clients::Socket;
 use crate::support::server::{Process, answer, client};
 use crate::support::{eventually, run};
 
-/// As many as the server takes on one connection, and in all, unless it is told otherwise.
+/// The default limits per connection and per server.
 const CONNECTIONS: usize = 100;
 const OPERATIONS: usize = 100;
 
@@ -13,7 +13,7 @@ fn operation(number: usize) -> String {
     format!("subscription {{ of{number}: pipelineStatusUpdates {{ revision }} }}")
 }
 
-/// A round is a message for each operation of each connection; every one of this revision, if one is named.
+/// Reads one message for each operation of each connection; all have this revision, if one is given.
 async fn round(sockets: &mut [Socket], of: Option<&str>) {
     join_all(sockets.iter_mut().enumerate().map(async |(connection, socket)| {
         let mut ids = Vec::with_capacity(OPERATIONS);
@@ -27,7 +27,7 @@ async fn round(sockets: &mut [Socket], of: Option<&str>) {
             ids.push(id);
         }
         ids.sort_unstable();
-        assert!(ids.into_iter().eq(0..OPERATIONS), "each operation once");
+        assert!(ids.into_iter().eq(0..OPERATIONS), "each operation receives one message");
     }))
     .await;
 }
@@ -35,7 +35,7 @@ async fn round(sockets: &mut [Socket], of: Option<&str>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_distinct_operations_run_once_per_snapshot_and_no_more_are_accepted() {
     let folder = tempfile::tempdir().expect("a folder");
-    // No interval comes within this test: there are as many snapshots as changes.
+    // The interval is longer than the test, so every snapshot is caused by a change.
     let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &["--interval", "1h"]);
     let counted = async || {
         let executions = server.metric("pipewatch_subscription_executions_total").await;
@@ -59,7 +59,7 @@ async fn ten_thousand_distinct_operations_run_once_per_snapshot_and_no_more_are_
     let message = refused["payload"][0]["message"].as_str().expect("words");
     assert!(message.contains("max_groups") && message.contains(&all.to_string()), "{message}");
     late.subscribe("1", &operation(0)).await;
-    assert_eq!(late.next().await["type"], "next", "one that others watch costs nothing more");
+    assert_eq!(late.next().await["type"], "next", "an operation with other subscribers is accepted");
     late.send(json!({"type": "complete", "id": "1"})).await;
 
     for change in 1..=2 {
@@ -67,9 +67,9 @@ async fn ten_thousand_distinct_operations_run_once_per_snapshot_and_no_more_are_
         let (status, answer) = answer(report).await;
         assert_eq!(status, 201, "{answer}");
         round(&mut sockets, answer["revisions"]["default"].as_str()).await;
-        assert_eq!(counted().await, expect(all * (change + 1), all), "and once a snapshot");
+        assert_eq!(counted().await, expect(all * (change + 1), all), "each operation runs once per snapshot");
     }
     drop((sockets, late));
-    eventually("the groups end with their members", || async { (counted().await.1 == "0").then_some(()) }).await;
+    eventually("topics end with their last subscriber", || async { (counted().await.1 == "0").then_some(()) }).await;
     assert_eq!(server.signal("TERM").code(), Some(0));
 }

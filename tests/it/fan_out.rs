@@ -55,7 +55,7 @@ async fn revisions_increase_by_one(database: Database) {
         let answer = server.store_runs(RUNS, &[run("a")]).await;
         let committed = revision(&answer["revisions"]["default"]);
         assert!(committed > last);
-        assert_eq!(revision(&server.status("").await["revision"]), committed, "who asks after a commit sees it");
+        assert_eq!(revision(&server.status("").await["revision"]), committed, "a poll after a commit returns it");
         assert_eq!(revision(&plain.next().await["revision"]), committed);
         last = committed;
     }
@@ -78,7 +78,7 @@ async fn status_is_resent_every_interval_without_a_change(database: Database) {
 }
 
 async fn burst_is_coalesced_and_the_last_change_is_sent(database: Database) {
-    // No interval comes within this test, so that every message is of a change.
+    // The interval is longer than the test, so every message is caused by a change.
     let server = Server::start_with(database, Flags { interval: Some("1h".into()), ..Flags::default() }).await;
     let mut plain = Socket::plain(&server, "").await;
     plain.next().await;
@@ -147,7 +147,7 @@ async fn overview_is_one_stream(database: Database) {
 
 async fn changes_of_another_server_are_seen(database: Database) {
     if !database.is_postgres() {
-        // One server has a SQLite file to itself.
+        // An SQLite file is used by one server only.
         return;
     }
     let url = database.url.clone();
@@ -158,7 +158,7 @@ async fn changes_of_another_server_are_seen(database: Database) {
     let answer = one.store_runs(RUNS, &[run("a")]).await;
     let begun = Instant::now();
     while plain.next().await["revision"] == before["revision"] {}
-    assert!(begun.elapsed() < Duration::from_secs(4), "not by the interval");
+    assert!(begun.elapsed() < Duration::from_secs(4), "delivered before the next interval");
     assert_eq!(two.status("").await["revision"], answer["revisions"]["default"]);
     drop(plain);
     two.stop().await;
@@ -169,17 +169,21 @@ async fn client_with_a_newer_revision_gets_at_least_that_revision(database: Data
     let url = database.url.clone();
     let one = Server::start_with(database, Flags { interval: Some("1h".into()), ..Flags::default() }).await;
     one.store_runs(RUNS, &[run("a")]).await;
-    // A SQLite file has one server, which is never behind.
+    // An SQLite file has one server, which is never behind.
     let other = if one.database.is_postgres() { Some(Server::start(Database::existing(url)).await) } else { None };
     let two = other.as_ref().unwrap_or(&one);
-    // It knows the pipeline, and somebody watches there already: its snapshot is fresh as far as it knows.
+    // The pipeline already has a subscriber on this server, so its snapshot counts as current.
     let mut watching = Events::open(two, "").await;
     watching.next().await.expect("an event");
     for _ in 0..10 {
         let answer = one.store_runs(RUNS, &[run("a")]).await;
         let committed = &answer["revisions"]["default"];
         let mut events = Events::resume(two, "", committed.as_str().expect("digits")).await;
-        assert_eq!(&json!(events.next().await.expect("an event").id), committed, "not older than what was seen");
+        assert_eq!(
+            &json!(events.next().await.expect("an event").id),
+            committed,
+            "not older than the client's revision"
+        );
     }
     for id in ["9223372036854775807", "-1", "nonsense", ""] {
         let mut events = Events::resume(two, "", id).await;

@@ -20,10 +20,10 @@ async fn history_is_paginated_newest_first(database: Database) {
     let at = |minutes: i64| {
         with(run("a"), json!({"timestamp": ago(TimeDelta::minutes(minutes)), "articles_collected": minutes}))
     };
-    // Several of one instant: the id decides, and no row is lost at the edge of a page.
+    // Several rows have the same timestamp: the id orders them, and no row is lost at a page boundary.
     let twin = at(100);
     server.store_runs(RUNS, &(0..7).map(at).chain([twin.clone(), twin.clone(), twin]).collect::<Vec<_>>()).await;
-    // Of metrics only those of sources: the server may write closed hours meanwhile.
+    // Only metrics of sources, since the server may write hourly metrics concurrently.
     for (field, only, sum) in [
         ("sourceRuns", "", "articlesCollected"),
         ("dataQualityMetrics", ", metricType: SOURCE_SPECIFIC", "geocodingAttempts"),
@@ -80,7 +80,7 @@ async fn history_is_filtered(database: Database) {
         ("sourceRuns", format!("(from: \"{from}\")"), 3),
         ("sourceRuns", format!("(to: \"{to}\")"), 3),
         ("sourceRuns", format!("(from: \"{from}\", to: \"{to}\")"), 2),
-        ("sourceRuns", "(source: \"nobody\")".into(), 0),
+        ("sourceRuns", "(source: \"unknown\")".into(), 0),
         ("dataQualityMetrics", "(metricType: AGGREGATE)".into(), 1),
         ("dataQualityMetrics", "(metricType: SOURCE_SPECIFIC, source: \"b\")".into(), 2),
         ("dataQualityMetrics", "(metricType: SOURCE_SPECIFIC)".into(), 4),
@@ -110,7 +110,7 @@ async fn invalid_arguments_are_named(database: Database) {
     }
     let code = server.error_code("{ sourceRuns(pipeline: \"nothing\") { nodes { id } } }", json!({})).await;
     assert_eq!(code, "PIPELINE_NOT_FOUND");
-    let code = server.error_code("mutation { removeSource(source: \"nobody\") }", json!({})).await;
+    let code = server.error_code("mutation { removeSource(source: \"unknown\") }", json!({})).await;
     assert_eq!(code, "SOURCE_NOT_FOUND");
     server.stop().await;
 }
@@ -122,7 +122,7 @@ async fn sources_can_be_registered_before_their_first_report(database: Database)
     assert_eq!(data["upsertSource"], json!({"pipeline": "news", "key": "punch", "enabled": true, "lastRun": null}));
     let status = server.status("?pipeline=news").await;
     assert_eq!(status["scraping_health"]["total_sources"], 1);
-    assert_eq!(status["overall_status"], "pending", "it has not run yet");
+    assert_eq!(status["overall_status"], "pending", "no run yet");
     let first = crate::support::revision(&status["revision"]);
     server.data(upsert, json!({})).await;
     assert!(crate::support::revision(&server.status("?pipeline=news").await["revision"]) > first);
@@ -134,9 +134,9 @@ async fn get_accepts_queries_only(database: Database) {
     let get = |query: &str| server.get("/graphql").query(&[("query", query)]);
     let (status, body) = answer(get("{ pipelineStatus { overallStatus } }")).await;
     assert_eq!((status, &body["data"]["pipelineStatus"]["overallStatus"]), (200, &json!("PENDING")));
-    let response = get("mutation { upsertSource(source: \"a\") { key } }").send().await.expect("an answer");
+    let response = get("mutation { upsertSource(source: \"a\") { key } }").send().await.expect("a response");
     assert_eq!((response.status().as_u16(), response.headers()["allow"].as_bytes()), (405, &b"POST"[..]));
-    assert_eq!(server.status("").await["scraping_health"]["total_sources"], 0, "and nothing was done");
+    assert_eq!(server.status("").await["scraping_health"]["total_sources"], 0, "nothing was changed");
     let (_, body) = answer(get("subscription { pipelineStatusUpdates { revision } }")).await;
     let message = body["errors"][0]["message"].as_str().expect("a message");
     assert!(message.contains("graphql-transport-ws") && message.contains("Server-Sent Events"), "{message}");
@@ -154,7 +154,7 @@ async fn content_type_follows_accept(database: Database) {
         (graphql, "", 400, graphql),
     ] {
         let request = server.post("/graphql").header("accept", accept).json(&json!({"query": query}));
-        let response = request.send().await.expect("an answer");
+        let response = request.send().await.expect("a response");
         assert_eq!(response.status(), status, "{accept} {query}");
         let given = response.headers()["content-type"].to_str().expect("text").to_owned();
         assert_eq!(given, format!("{content_type}; charset=utf-8"));

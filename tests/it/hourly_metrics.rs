@@ -18,7 +18,7 @@ on_both_databases! {
     server_writes_complete_hours_automatically,
 }
 
-/// The hours as readers of the table find them: counts, rate and status, and whether a reporter wrote them.
+/// The hours in the table: counts, rate and status, and whether a reporter wrote them.
 async fn hours(database: &Database) -> Vec<String> {
     let start = if database.is_postgres() {
         "to_char(timestamp AT TIME ZONE 'UTC', 'DD HH24:MI')"
@@ -34,8 +34,8 @@ async fn hours(database: &Database) -> Vec<String> {
     lines(database, &sql).await
 }
 
-async fn close(book: &TimedStore) -> u64 {
-    book.store.close_hours(&RuleBook::default()).await.expect("closed hours")
+async fn close(fixture: &TimedStore) -> u64 {
+    fixture.store.close_hours(&RuleBook::default()).await.expect("closed hours")
 }
 
 fn timed(source: &str, time: &str) -> Value {
@@ -43,99 +43,100 @@ fn timed(source: &str, time: &str) -> Value {
 }
 
 async fn complete_hour_is_written_and_corrected(database: Database) {
-    let book = TimedStore::open(&database, "2026-03-02T10:59:00Z").await;
-    book.runs(&[timed("a", "10:00:00"), timed("b", "10:58:59")]).await;
-    book.runs(&[json!({"source": "a", "timestamp": "2026-03-02T09:30:00Z", "articles_collected": 9})]).await;
+    let fixture = TimedStore::open(&database, "2026-03-02T10:59:00Z").await;
+    fixture.runs(&[timed("a", "10:00:00"), timed("b", "10:58:59")]).await;
+    fixture.runs(&[json!({"source": "a", "timestamp": "2026-03-02T09:30:00Z", "articles_collected": 9})]).await;
     for (now, closed) in [("2026-03-02T11:04:59Z", 0), ("2026-03-02T11:05:00Z", 1), ("2026-03-02T11:05:00Z", 0)] {
-        book.set_now(now);
-        assert_eq!(close(&book).await, closed, "{now}");
+        fixture.set_now(now);
+        assert_eq!(close(&fixture).await, closed, "{now}");
     }
-    // An hour without a count of quality has no row.
+    // An hour without quality counts has no row.
     assert_eq!(hours(&database).await, ["02 10:00: 36/40 38/40 90 healthy"]);
     let late = with(timed("c", "10:30:00"), json!({"geocoding_successes": 0}));
-    book.runs(&[late.clone(), late]).await;
+    fixture.runs(&[late.clone(), late]).await;
     assert_eq!(hours(&database).await, ["02 10:00: 36/40 38/40 90 healthy"], "until the server looks");
-    assert_eq!(close(&book).await, 1);
+    assert_eq!(close(&fixture).await, 1);
     assert_eq!(hours(&database).await, ["02 10:00: 36/80 76/80 45 error"]);
-    book.store.rebuild_rollups(&PipelineKey::default()).await.expect("rebuilt");
-    close(&book).await;
+    fixture.store.rebuild_rollups(&PipelineKey::default()).await.expect("rebuilt");
+    close(&fixture).await;
     assert_eq!(hours(&database).await, ["02 10:00: 36/80 76/80 45 error"]);
-    book.close().await;
+    fixture.close().await;
 }
 
 async fn reported_hourly_metric_is_never_overwritten(database: Database) {
-    let book = TimedStore::open(&database, "2026-03-02T12:30:00Z").await;
+    let fixture = TimedStore::open(&database, "2026-03-02T12:30:00Z").await;
     let reported = |time: &str| {
         json!({"metric_type": "hourly", "timestamp": format!("2026-03-02T{time}Z"),
         "geocoding_attempts": 1, "geocoding_successes": 0})
     };
-    book.runs(&[timed("a", "09:10:00"), timed("a", "10:10:00"), timed("a", "11:10:00")]).await;
-    book.metrics(&[reported("10:00:00"), reported("11:00:00")]).await;
-    close(&book).await;
+    fixture.runs(&[timed("a", "09:10:00"), timed("a", "10:10:00"), timed("a", "11:10:00")]).await;
+    fixture.metrics(&[reported("10:00:00"), reported("11:00:00")]).await;
+    close(&fixture).await;
     let expect = [
         "02 09:00: 18/20 19/20 90 healthy",
         "02 10:00: 0/1 0/0 0 healthy, reported",
         "02 11:00: 0/1 0/0 0 healthy, reported",
     ];
     assert_eq!(hours(&database).await, expect);
-    // The reporter is late: the server's own row goes.
-    book.metrics(&[reported("09:59:59")]).await;
-    close(&book).await;
+    // A late reported row replaces the generated one.
+    fixture.metrics(&[reported("09:59:59")]).await;
+    close(&fixture).await;
     let late = "02 09:59: 0/1 0/0 0 healthy, reported";
     assert_eq!(hours(&database).await, [late, expect[1], expect[2]]);
-    book.runs(&[timed("a", "09:10:00"), timed("a", "10:10:00")]).await;
-    close(&book).await;
+    fixture.runs(&[timed("a", "09:10:00"), timed("a", "10:10:00")]).await;
+    close(&fixture).await;
     assert_eq!(hours(&database).await, [late, expect[1], expect[2]]);
-    book.close().await;
+    fixture.close().await;
 }
 
 async fn hour_uses_one_basis(database: Database) {
-    let book = TimedStore::open(&database, "2026-03-02T12:30:00Z").await;
+    let fixture = TimedStore::open(&database, "2026-03-02T12:30:00Z").await;
     let metric = |kind: &str, source: Value, time: &str, attempts: u32| {
         json!({"metric_type": kind, "source": source, "timestamp": format!("2026-03-02T{time}Z"),
             "validation_attempts": attempts, "validation_passes": attempts})
     };
-    book.runs(&[timed("a", "09:10:00"), timed("a", "10:10:00")]).await;
-    book.metrics(&[
-        metric("aggregate", json!(null), "09:20:00", 3),
-        metric("hourly", json!("a"), "10:00:00", 4),
-        metric("hourly", json!("a"), "11:00:00", 5),
-        metric("hourly", json!("b"), "11:00:00", 6),
-    ])
-    .await;
-    close(&book).await;
+    fixture.runs(&[timed("a", "09:10:00"), timed("a", "10:10:00")]).await;
+    fixture
+        .metrics(&[
+            metric("aggregate", json!(null), "09:20:00", 3),
+            metric("hourly", json!("a"), "10:00:00", 4),
+            metric("hourly", json!("a"), "11:00:00", 5),
+            metric("hourly", json!("b"), "11:00:00", 6),
+        ])
+        .await;
+    close(&fixture).await;
     let expect = ["02 09:00: 0/0 3/3 0 pending", "02 10:00: 18/20 19/20 90 healthy", "02 11:00: 0/0 11/11 0 healthy"];
     assert_eq!(hours(&database).await, expect);
-    book.close().await;
+    fixture.close().await;
 }
 
 async fn removed_source_is_subtracted_from_complete_hours(database: Database) {
-    let book = TimedStore::open(&database, "2026-03-02T12:30:00Z").await;
-    book.runs(&[timed("a", "09:10:00"), timed("b", "09:10:00"), timed("a", "10:10:00")]).await;
-    close(&book).await;
+    let fixture = TimedStore::open(&database, "2026-03-02T12:30:00Z").await;
+    fixture.runs(&[timed("a", "09:10:00"), timed("b", "09:10:00"), timed("a", "10:10:00")]).await;
+    close(&fixture).await;
     assert_eq!(hours(&database).await.len(), 2);
-    book.store.remove_source(&PipelineKey::default(), &"a".parse().expect("a source")).await.expect("removed");
-    close(&book).await;
+    fixture.store.remove_source(&PipelineKey::default(), &"a".parse().expect("a source")).await.expect("removed");
+    close(&fixture).await;
     assert_eq!(hours(&database).await, ["02 09:00: 18/20 19/20 90 healthy"]);
-    book.close().await;
+    fixture.close().await;
 }
 
 async fn status_ignores_generated_hourly_metrics(database: Database) {
-    let book = TimedStore::open(&database, "2026-03-02T12:30:00Z").await;
+    let fixture = TimedStore::open(&database, "2026-03-02T12:30:00Z").await;
     let hourly = json!({"metric_type": "hourly", "source": "a", "timestamp": "2026-03-02T09:00:00Z",
         "geocoding_attempts": 5, "geocoding_successes": 4});
-    book.metrics(&[hourly.clone(), with(hourly, json!({"timestamp": "2026-03-02T12:00:00Z"}))]).await;
+    fixture.metrics(&[hourly.clone(), with(hourly, json!({"timestamp": "2026-03-02T12:00:00Z"}))]).await;
     let since = at("2026-03-01T12:30:00Z");
-    let facts = async || book.store.facts(&PipelineKey::default(), since).await.expect("facts").expect("a pipeline");
+    let facts = async || fixture.store.facts(&PipelineKey::default(), since).await.expect("facts").expect("a pipeline");
     let before = facts().await;
     let rollups = crate::support::timed_store::rollups(&database, "default").await;
-    assert_eq!(close(&book).await, 1);
+    assert_eq!(close(&fixture).await, 1);
     assert_eq!(hours(&database).await, ["02 09:00: 4/5 0/0 80 healthy"]);
     assert_eq!(facts().await, before, "neither the basis nor the revision");
     assert_eq!(crate::support::timed_store::rollups(&database, "default").await, rollups);
-    book.store.rebuild_rollups(&PipelineKey::default()).await.expect("rebuilt");
+    fixture.store.rebuild_rollups(&PipelineKey::default()).await.expect("rebuilt");
     assert_eq!(crate::support::timed_store::rollups(&database, "default").await, rollups);
-    book.close().await;
+    fixture.close().await;
 }
 
 async fn two_servers_write_each_hour_once(database: Database) {
@@ -144,9 +145,9 @@ async fn two_servers_write_each_hour_once(database: Database) {
     let (one, two) = (Arc::new(one), Arc::new(two));
     for round in 1..=5 {
         one.runs(&[timed("a", "09:10:00"), timed("a", "10:10:00"), timed("a", "11:10:00")]).await;
-        let closing = [&one, &two].map(|book| {
-            let book = Arc::clone(book);
-            tokio::spawn(async move { close(&book).await })
+        let closing = [&one, &two].map(|fixture| {
+            let fixture = Arc::clone(fixture);
+            tokio::spawn(async move { close(&fixture).await })
         });
         let mut closed = 0;
         for closing in closing {
@@ -158,8 +159,8 @@ async fn two_servers_write_each_hour_once(database: Database) {
         assert_eq!(hours.len(), 3, "{hours:?}");
         assert!(hours.iter().zip(&expect).all(|(hour, expect)| hour.starts_with(expect)), "{hours:?}");
     }
-    for book in [one, two] {
-        Arc::into_inner(book).expect("nobody else's").close().await;
+    for fixture in [one, two] {
+        Arc::into_inner(fixture).expect("the only reference").close().await;
     }
 }
 
@@ -168,7 +169,7 @@ async fn server_writes_complete_hours_automatically(database: Database) {
     let hour = Utc::now() - TimeDelta::hours(2);
     let hour = hour - TimeDelta::seconds(i64::from(hour.minute() * 60 + hour.second()));
     server.store_runs("/api/v1/source-runs", &[with(run("a"), json!({"timestamp": hour.to_rfc3339()}))]).await;
-    // It looks when it starts, and then every half minute.
+    // The server writes hours at start-up and every 30 seconds.
     let server = Server::start(server.stop().await).await;
     let query = "{ dataQualityMetrics(metricType: HOURLY) { nodes { source geocodingAttempts status } } }";
     let nodes = eventually("a closed hour", || async {

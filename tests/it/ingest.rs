@@ -111,7 +111,7 @@ async fn response_distinguishes_duplicates_from_conflicts(database: Database) {
     assert_eq!(server.report(RUNS, &elsewhere).await.0, 409, "the id is another pipeline's");
     assert_eq!(server.report(RUNS, &json!([first, run("b")])).await.0, 200, "stored and duplicate");
     assert_eq!(server.report(RUNS, &json!([other, run("b")])).await.0, 207, "stored and conflict");
-    assert_eq!(server.report(RUNS, &json!([other, {}])).await.0, 422, "not only conflicts");
+    assert_eq!(server.report(RUNS, &json!([other, {}])).await.0, 422, "conflicts and invalid items together");
     let twice = with(run("c"), json!({"id": Uuid::from_u128(2)}));
     let (status, body) = server.report(RUNS, &json!([twice, twice])).await;
     assert_eq!((status, &body["results"][1]["status"]), (200, &json!("duplicate")), "within one request");

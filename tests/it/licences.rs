@@ -3,7 +3,7 @@ use std::process::Command;
 use serde_json::Value;
 use spdx::{Expression, Licensee, ParseMode};
 
-/// `deny.toml` accepts the licence of every dependency, of all platforms and of the tests too.
+/// `deny.toml` accepts the licence of every dependency, on all platforms, including test dependencies.
 #[test]
 fn every_dependency_has_an_accepted_licence() {
     let root = env!("CARGO_MANIFEST_DIR");
@@ -13,7 +13,7 @@ fn every_dependency_has_an_accepted_licence() {
         .as_array()
         .expect("a list")
         .iter()
-        .map(|licence| Licensee::parse(licence.as_str().expect("a name")).expect("a licence that SPDX knows"))
+        .map(|licence| Licensee::parse(licence.as_str().expect("a name")).expect("an SPDX licence"))
         .collect();
     let metadata = Command::new(env!("CARGO"))
         .args(["metadata", "--locked", "--format-version", "1"])

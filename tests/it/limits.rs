@@ -24,7 +24,7 @@ async fn connections_are_limited_and_permits_are_released() {
     let _second = Events::open(&server, "").await;
     assert_eq!(Socket::open(&server, PLAIN, None).await.map(drop), Err(503));
     assert_eq!(Socket::open(&server, "/graphql", Some("graphql-transport-ws")).await.map(drop), Err(503));
-    let refused = server.get(STREAM).send().await.expect("an answer");
+    let refused = server.get(STREAM).send().await.expect("a response");
     assert_eq!(refused.status(), 503);
     assert!(refused.headers().contains_key("retry-after"));
     assert_eq!(server.status("").await["overall_status"], "pending", "requests are not counted");
@@ -38,7 +38,7 @@ async fn connections_per_address_are_limited() {
     let trusted_proxies = Some(vec!["127.0.0.1".into()]);
     let server = server(Flags { max_connections_per_address: Some(1), trusted_proxies, ..Flags::default() }).await;
     let open = async |client: &str| {
-        in_time("an answer", server.get(STREAM).header("x-forwarded-for", client).send()).await.expect("an answer")
+        in_time("a response", server.get(STREAM).header("x-forwarded-for", client).send()).await.expect("a response")
     };
     let _first = open("192.0.2.1").await;
     for (client, status) in [
@@ -107,8 +107,8 @@ async fn identical_subscriptions_share_one_topic() {
     server.stop().await;
 }
 
-/// Opens a plain WebSocket that answers nothing.
-fn mute(url: &str, query: &str) -> TcpStream {
+/// Opens a plain WebSocket that never responds.
+fn silent_websocket(url: &str, query: &str) -> TcpStream {
     let mut stream = TcpStream::connect(url.trim_start_matches("http://")).expect("a connection");
     let head = format!(
         "GET {PLAIN}{query} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -125,20 +125,20 @@ async fn client_that_misses_two_pongs_is_disconnected() {
     let server = server(flags).await;
     let mut answering = Socket::plain(&server, "").await;
     answering.next().await;
-    let mut stream = mute(&server.url, "");
+    let mut stream = silent_websocket(&server.url, "");
     let heard = tokio::task::spawn_blocking(move || {
         let mut heard = Vec::new();
-        // The end may be a reset: the server has nothing left to say.
+        // The server may end the connection with a reset.
         drop(stream.read_to_end(&mut heard));
         heard
     });
     let answers = async { answering.end().await };
     let heard = tokio::select! {
         heard = heard => heard.expect("no panic"),
-        ending = answers => panic!("who answers pings is not dropped: {ending:?}"),
+        ending = answers => panic!("a client that answers pings stays connected: {ending:?}"),
     };
     let pings = heard.windows(2).filter(|bytes| *bytes == [0x89, 0]).count();
-    assert_eq!(pings, 2, "two pings, and then the end");
+    assert_eq!(pings, 2, "two pings before the disconnect");
     server.stop().await;
 }
 
@@ -146,17 +146,17 @@ async fn client_that_misses_two_pongs_is_disconnected() {
 async fn client_that_never_reads_is_disconnected_without_affecting_others() {
     let flags = Flags { write_timeout: Some("1s".into()), interval: Some("100ms".into()), ..Flags::default() };
     let server = server(flags).await;
-    // A status of about a quarter of a megabyte fills the sockets' buffers soon.
+    // A status of about 256 KiB fills the socket buffers quickly.
     let runs: Vec<_> = (0..1_000).map(|number| run(&format!("{}-{number:04}", "source".repeat(25)))).collect();
     server.store_runs(RUNS, &runs).await;
-    let _never_reads = mute(&server.url, "?sources=all");
+    let _never_reads = silent_websocket(&server.url, "?sources=all");
     let mut reads = Socket::plain(&server, "?sources=none").await;
     let mut before = reads.next().await;
     let is_alone = async || {
         let (_, health) = answer(server.get("/api/health")).await;
         health["connections"] == 1
     };
-    in_time("the slow one is dropped", async {
+    in_time("the slow client is disconnected", async {
         while !is_alone().await {
             let status = reads.next().await;
             assert!(status["timestamp"].as_str() > before["timestamp"].as_str());
@@ -172,19 +172,19 @@ async fn connection_flood_does_not_delay_other_clients() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &["--interval", "100ms"]);
     let mut stream =
-        in_time("an answer", client().get(format!("{}{STREAM}", server.url)).send()).await.expect("a stream");
+        in_time("a response", client().get(format!("{}{STREAM}", server.url)).send()).await.expect("a stream");
     let address = server.url.trim_start_matches("http://").to_owned();
     let before = server.resident();
     let bomb = tokio::task::spawn_blocking(move || {
         for _ in 0..3_000 {
             drop(TcpStream::connect(&address).expect("a connection"));
         }
-        // These say nothing.
+        // These connections send nothing.
         (0..200).map(|_| TcpStream::connect(&address).expect("a connection")).collect::<Vec<_>>()
     });
     let mut events = 0;
     while !bomb.is_finished() || events < 20 {
-        let chunk = in_time("an event", stream.chunk()).await.expect("unbroken").expect("not ended");
+        let chunk = in_time("an event", stream.chunk()).await.expect("a complete chunk").expect("an open stream");
         events += usize::from(!chunk.is_empty());
     }
     let _silent = bomb.await.expect("no panic");
@@ -205,14 +205,14 @@ async fn low_file_limit_is_logged_and_pauses_accepting() {
     let address = server.url.trim_start_matches("http://").to_owned();
     let many: Vec<TcpStream> = (0..100).map(|_| TcpStream::connect(&address).expect("queued")).collect();
     let log = || std::fs::read_to_string(folder.path().join("log")).expect("the log");
-    eventually("it tells that it cannot accept", || async {
+    eventually("the log reports that no connection can be accepted", || async {
         log().contains("no connection can be accepted").then_some(())
     })
     .await;
     assert!(log().contains("64 open files") && log().contains("max_connections = 10000"), "{}", log());
-    assert!(log().matches("no connection can be accepted").count() < 100, "it waits, and does not spin");
+    assert!(log().matches("no connection can be accepted").count() < 100, "the accept loop waits between attempts");
     drop(many);
     let health = client().get(format!("{}/api/health", server.url)).timeout(DEADLINE);
-    assert_eq!(answer(health).await.0, 200, "and goes on when there are files again");
+    assert_eq!(answer(health).await.0, 200, "accepting resumes when files are available");
     assert_eq!(server.signal("TERM").code(), Some(0));
 }

@@ -1,5 +1,5 @@
-//! The integration tests: one binary. Each test starts a real server on port 0 with a database of its own; tests declared
-//! with `on_both_databases!` run on SQLite and on PostgreSQL.
+//! The integration tests, in one binary. Each test starts a real server on port 0 with a separate database. Tests that are
+//! declared with `on_both_databases!` run on SQLite and on PostgreSQL.
 
 #[macro_use]
 mod support;

@@ -14,11 +14,11 @@ async fn metrics_count_work_and_idle_pipelines_compute_nothing() {
 
     let before = server.metric("pipewatch_snapshots_total").await;
     let stream = format!("{}/api/v1/monitoring/pipeline-status/stream", server.url);
-    let mut stream = in_time("an answer", client().get(stream).send()).await.expect("a stream");
+    let mut stream = in_time("a response", client().get(stream).send()).await.expect("a stream");
     assert!((server.metric("pipewatch_connections").await - 1.0).abs() < 0.1);
     let mut text = String::new();
     while text.matches("event: status").count() < 8 {
-        let chunk = in_time("an event", stream.chunk()).await.expect("unbroken").expect("not ended");
+        let chunk = in_time("an event", stream.chunk()).await.expect("a complete chunk").expect("an open stream");
         text.push_str(std::str::from_utf8(&chunk).expect("text"));
     }
     let computed = server.metric("pipewatch_snapshots_total").await - before;

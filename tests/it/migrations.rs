@@ -29,7 +29,7 @@ async fn migrations_apply_roll_back_and_reapply_with_data(database: Database) {
     store.migrate(Direction::Up(Some(1))).await.expect("up");
     assert_eq!(applied().await, 1);
     store.migrate(Direction::Up(None)).await.expect("up");
-    store.migrate(Direction::Up(None)).await.expect("again is nothing");
+    store.migrate(Direction::Up(None)).await.expect("nothing to do the second time");
     assert_eq!(applied().await, all);
     store.close().await.expect("closed");
 
@@ -74,7 +74,7 @@ async fn window_migration_includes_existing_checks(database: Database) {
     server.stop().await;
 }
 
-/// Takes back the steps to this one, and makes them again.
+/// Rolls back the migrations down to this one and applies them again.
 async fn down_and_up(database: &Database, step: &str) {
     let store = Store::open(&database.url, Clock::system()).await.expect("open");
     while store.steps().await.expect("steps").iter().any(|one| one.applied && one.name.contains(step)) {

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::support::notifier::{BAD, LEASE, NotifierFixture};
-use crate::support::receivers::{MailServer, Receiver, Reply, Taken};
+use crate::support::receivers::{MailServer, Received, Receiver, Reply};
 use crate::support::{Database, eventually, in_time};
 
 on_both_databases! {
@@ -30,27 +30,27 @@ on_both_databases! {
 }
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-/// How long a transition waits for others to go with it.
+/// How long a notification waits for further transitions.
 const WAIT: TimeDelta = TimeDelta::seconds(30);
 
 fn webhook(receiver: &Receiver) -> Channel {
-    Channel::webhook(&receiver.url(), Some(SECRET.parse().expect("a secret"))).expect("an URL")
+    Channel::webhook(&receiver.url(), Some(SECRET.parse().expect("a secret"))).expect("a URL")
 }
 
-/// What came since the last look, a notice each: `fired a, fired b`.
-fn told(receiver: &Receiver) -> Vec<String> {
-    receiver.taken().iter().map(said).collect()
+/// The notifications since the last call, each as `fired a, fired b`.
+fn transitions(receiver: &Receiver) -> Vec<String> {
+    receiver.take_received().iter().map(said).collect()
 }
 
-fn said(taken: &Taken) -> String {
+fn said(taken: &Received) -> String {
     let body: Value = serde_json::from_str(&taken.body).expect("JSON");
     let lines = body["data"]["alerts"].as_array().expect("alerts");
     let line = |line: &Value| format!("{} {}", line["event"], line["source"]).replace('"', "");
     lines.iter().map(line).collect::<Vec<_>>().join(", ")
 }
 
-/// As a receiver does it, with nothing of the server's own.
-fn verify(taken: &Taken) {
+/// Verifies a signature as a receiver does, without code of the server.
+fn verify(taken: &Received) {
     let header = |name: &str| taken.headers[name].to_str().expect("text");
     let key = BASE64_STANDARD.decode(SECRET.trim_start_matches("whsec_")).expect("base64");
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(&key).expect("a key");
@@ -63,26 +63,26 @@ async fn transitions_are_grouped_repeated_and_resolved(database: Database) {
     let receiver = Receiver::start().await;
     let slack = Receiver::start().await;
     let notifier =
-        NotifierFixture::start(&database, [webhook(&receiver), Channel::slack(&slack.url()).expect("an URL")]).await;
+        NotifierFixture::start(&database, [webhook(&receiver), Channel::slack(&slack.url()).expect("a URL")]).await;
     notifier.evaluate(&[("a", BAD), ("b", Verdict::GOOD)]).await;
     notifier.evaluate(&[("a", BAD), ("b", BAD)]).await;
     notifier.run().await;
-    assert_eq!(told(&receiver), [""; 0], "it waits for others to go with it");
+    assert_eq!(transitions(&receiver), [""; 0], "it waits for further transitions");
     notifier.evaluate(&[("a", BAD), ("b", BAD)]).await;
     notifier.run().await;
-    assert_eq!(told(&receiver), ["fired a, fired b"]);
-    let posted: Value = serde_json::from_str(&slack.taken()[0].body).expect("JSON");
+    assert_eq!(transitions(&receiver), ["fired a, fired b"]);
+    let posted: Value = serde_json::from_str(&slack.take_received()[0].body).expect("JSON");
     assert_eq!((&posted["text"], &posted["attachments"][1]["color"]), (&"default: 2 firing".into(), &"#ecb22e".into()));
     notifier.run_after(TimeDelta::minutes(239)).await;
-    assert_eq!(told(&receiver), [""; 0]);
+    assert_eq!(transitions(&receiver), [""; 0]);
     notifier.run_after(TimeDelta::minutes(1)).await;
     notifier.run().await;
-    assert_eq!(told(&receiver), ["repeated a, repeated b"]);
+    assert_eq!(transitions(&receiver), ["repeated a, repeated b"]);
     notifier.evaluate(&[("a", Verdict::GOOD), ("b", Verdict::GOOD)]).await;
     notifier.run_after(WAIT).await;
-    assert_eq!(told(&receiver), ["resolved a, resolved b"]);
+    assert_eq!(transitions(&receiver), ["resolved a, resolved b"]);
     notifier.run_after(TimeDelta::hours(5)).await;
-    assert_eq!(told(&receiver), [""; 0]);
+    assert_eq!(transitions(&receiver), [""; 0]);
 }
 
 async fn acknowledged_and_silenced_alerts_send_only_their_resolution(database: Database) {
@@ -100,25 +100,29 @@ async fn acknowledged_and_silenced_alerts_send_only_their_resolution(database: D
     notifier.store.silence_alerts(&silence).await.expect("silenced");
     notifier.fire(&["a", "b"]).await;
     notifier.run_after(WAIT).await;
-    assert_eq!(told(&receiver), ["fired a"]);
+    assert_eq!(transitions(&receiver), ["fired a"]);
     let alert = notifier.alert_of("a").await;
     notifier.store.acknowledge_alert(alert, "Ada".into(), None).await.expect("found").expect("firing");
     notifier.run_after(WAIT).await;
-    assert_eq!(told(&receiver), ["acknowledged a"]);
+    assert_eq!(transitions(&receiver), ["acknowledged a"]);
     notifier.run_after(TimeDelta::hours(1)).await;
-    assert_eq!(told(&receiver), ["fired b"], "it still fires when its silence ends");
+    assert_eq!(transitions(&receiver), ["fired b"], "the alert still fires when its silence expires");
     notifier.run_after(TimeDelta::hours(4)).await;
-    assert_eq!(told(&receiver), ["repeated b"], "and what is acknowledged is not repeated");
+    assert_eq!(transitions(&receiver), ["repeated b"], "acknowledged alerts are not repeated");
     let pipeline = Some(PipelineKey::default());
     let silence = new_silence(TimeDelta::hours(1), Matcher { pipeline, ..Matcher::default() });
     notifier.store.silence_alerts(&silence).await.expect("silenced");
     notifier.evaluate(&[("a", Verdict::GOOD), ("b", Verdict::GOOD), ("c", BAD)]).await;
     notifier.evaluate(&[("c", BAD)]).await;
     notifier.run_after(WAIT).await;
-    assert_eq!(told(&receiver), ["resolved a, resolved b"], "whoever was told is told of the end");
+    assert_eq!(
+        transitions(&receiver),
+        ["resolved a, resolved b"],
+        "every channel that received an alert receives its resolution"
+    );
     notifier.evaluate(&[("c", Verdict::GOOD)]).await;
     notifier.run_after(TimeDelta::hours(2)).await;
-    assert_eq!(told(&receiver), [""; 0], "nobody was told of c");
+    assert_eq!(transitions(&receiver), [""; 0], "no channel was notified of c");
 }
 
 async fn failed_deliveries_are_retried_in_order_and_signed(database: Database) {
@@ -127,17 +131,17 @@ async fn failed_deliveries_are_retried_in_order_and_signed(database: Database) {
     notifier.fire(&["a"]).await;
     receiver.replies(&[Reply::Status(500)]);
     notifier.run_after(WAIT).await;
-    let failed = receiver.taken();
+    let failed = receiver.take_received();
     assert_eq!(failed.iter().map(said).collect::<Vec<_>>(), ["fired a"]);
     notifier.run().await;
-    assert_eq!(told(&receiver), [""; 0], "it is left alone for a while");
+    assert_eq!(transitions(&receiver), [""; 0], "the failing receiver is not retried immediately");
     notifier.evaluate(&[("a", Verdict::GOOD)]).await;
     notifier.advance(WAIT);
     receiver.replies(&[Reply::Status(302)]);
     notifier.run().await;
-    assert_eq!(told(&receiver), ["fired a"], "the end of it waits for its beginning");
+    assert_eq!(transitions(&receiver), ["fired a"], "the end of it waits for its beginning");
     notifier.run_after(TimeDelta::seconds(10)).await;
-    let taken = receiver.taken();
+    let taken = receiver.take_received();
     assert_eq!(taken.iter().map(said).collect::<Vec<_>>(), ["fired a", "resolved a"]);
     for taken in failed.iter().chain(&taken) {
         verify(taken);
@@ -149,22 +153,22 @@ async fn failed_deliveries_are_retried_in_order_and_signed(database: Database) {
 
 async fn hanging_receiver_delays_no_other_channel(database: Database) {
     let (hanging, good) = (Receiver::start().await, Receiver::start().await);
-    let channels = [webhook(&hanging), Channel::slack(&good.url()).expect("an URL")];
+    let channels = [webhook(&hanging), Channel::slack(&good.url()).expect("a URL")];
     let notifier = NotifierFixture::start(&database, channels).await;
     hanging.replies(&[Reply::Hang]);
     notifier.fire(&["a"]).await;
     notifier.advance(WAIT);
     let lease = notifier.lease().await;
     let (run, ()) = tokio::join!(notifier.notices.run_once(&lease), async {
-        eventually("the other is told meanwhile", async || good.taken().pop()).await;
+        eventually("the other channel is notified meanwhile", async || good.take_received().pop()).await;
     });
     run.expect("a database");
-    assert_eq!(told(&hanging), ["fired a"]);
+    assert_eq!(transitions(&hanging), ["fired a"]);
     notifier.advance(TimeDelta::minutes(5));
     assert_eq!(notifier.stuck().await, 1);
     notifier.run().await;
-    assert_eq!((told(&hanging), notifier.stuck().await), (vec!["fired a".to_owned()], 0));
-    assert!(good.taken().is_empty(), "it had it already");
+    assert_eq!((transitions(&hanging), notifier.stuck().await), (vec!["fired a".to_owned()], 0));
+    assert!(good.take_received().is_empty(), "the working receiver already has it");
 }
 
 async fn restarts_of_receiver_and_server_lose_nothing(database: Database) {
@@ -173,20 +177,20 @@ async fn restarts_of_receiver_and_server_lose_nothing(database: Database) {
     let notifier = NotifierFixture::start_as("a", &database, &ahead, [webhook(&receiver)]).await;
     notifier.fire(&["a"]).await;
     notifier.run_after(WAIT).await;
-    assert_eq!(told(&receiver), ["fired a"]);
+    assert_eq!(transitions(&receiver), ["fired a"]);
     let channel = webhook(&receiver);
     let address = receiver.stop().await;
     notifier.evaluate(&[("a", Verdict::GOOD)]).await;
     notifier.run_after(WAIT).await;
     notifier.run_after(TimeDelta::seconds(10)).await;
-    // It dies without a word.
+    // The receiver dies without closing its connections.
     drop(notifier);
     let receiver = Receiver::start_at(address).await;
     let notifier = NotifierFixture::start_as("a", &database, &ahead, [channel]).await;
     notifier.run_after(TimeDelta::minutes(15)).await;
-    assert_eq!(told(&receiver), ["resolved a"]);
+    assert_eq!(transitions(&receiver), ["resolved a"]);
     notifier.run_after(TimeDelta::minutes(15)).await;
-    assert_eq!(told(&receiver), [""; 0]);
+    assert_eq!(transitions(&receiver), [""; 0]);
 }
 
 async fn two_servers_notify_once_and_lose_nothing(database: Database) {
@@ -197,13 +201,13 @@ async fn two_servers_notify_once_and_lose_nothing(database: Database) {
     a.fire(&["a"]).await;
     a.advance(WAIT);
     let of_a = a.lease().await;
-    assert_eq!(b.store.take_lease(LEASE, "b").await.expect("a database"), None, "one holds it");
-    // The same holder twice at once: what is under way is not begun again in the same term.
+    assert_eq!(b.store.take_lease(LEASE, "b").await.expect("a database"), None, "another server holds the lease");
+    // Two concurrent runs in one lease term: a delivery in progress is not started again.
     let (first, second) = tokio::join!(a.notices.run_once(&of_a), a.notices.run_once(&of_a));
     first.and(second).expect("a database");
-    assert_eq!(told(&receiver), ["fired a"]);
+    assert_eq!(transitions(&receiver), ["fired a"]);
 
-    // The lease goes to b while a still believes to have it: both try, and one may.
+    // The lease moves to b while a still believes it holds it: both try, one may send.
     a.evaluate(&[("a", Verdict::GOOD)]).await;
     a.advance(WAIT);
     let of_a = a.lease().await;
@@ -211,9 +215,9 @@ async fn two_servers_notify_once_and_lose_nothing(database: Database) {
     let of_b = b.lease().await;
     let (first, second) = tokio::join!(a.notices.run_once(&of_a), b.notices.run_once(&of_b));
     first.and(second).expect("a database");
-    assert_eq!(told(&receiver), ["resolved a"]);
+    assert_eq!(transitions(&receiver), ["resolved a"]);
 
-    // b claims, and dies before it sends: a takes it over at once, though b had only just claimed it.
+    // b claims a delivery and dies before sending: a takes it over immediately.
     b.fire(&["b"]).await;
     b.advance(WAIT);
     let of_b = b.lease().await;
@@ -221,26 +225,29 @@ async fn two_servers_notify_once_and_lose_nothing(database: Database) {
     let names = ["webhook".to_owned()];
     let claimed = b.store.due_deliveries(&of_b, &names, 9).await.expect("a database");
     assert_eq!(claimed.len(), 1);
-    assert!(b.store.due_deliveries(&of_b, &names, 9).await.expect("a database").is_empty(), "it is under way");
+    assert!(
+        b.store.due_deliveries(&of_b, &names, 9).await.expect("a database").is_empty(),
+        "the delivery is in progress"
+    );
     database.execute("UPDATE leases SET expires_at = 0").await;
     let of_a = a.lease().await;
     assert!(of_a.term() > of_b.term());
     assert!(b.store.due_deliveries(&of_b, &names, 9).await.expect("a database").is_empty(), "its time is over");
     a.notices.run_once(&of_a).await.expect("a database");
-    assert_eq!(told(&receiver), ["fired b"]);
-    // Not dead after all: what b says of its attempt now changes nothing.
+    assert_eq!(transitions(&receiver), ["fired b"]);
+    // b is still alive: recording its attempt changes nothing.
     b.store.delivery_failed(&claimed[0], Some(b.now()), "late").await.expect("a database");
     a.run().await;
-    assert_eq!(told(&receiver), [""; 0]);
+    assert_eq!(transitions(&receiver), [""; 0]);
 
-    // One that holds the lease and lost sight of what it claimed takes it again after a while.
+    // A lease holder that lost track of its own claim claims it again after a timeout.
     a.evaluate(&[("b", Verdict::GOOD)]).await;
     a.advance(WAIT);
     let of_a = a.lease().await;
     a.notices.plan(&of_a).await.expect("planned");
     assert_eq!(a.store.due_deliveries(&of_a, &names, 9).await.expect("a database").len(), 1);
     a.run_after(TimeDelta::minutes(3)).await;
-    assert_eq!(told(&receiver), ["resolved b"]);
+    assert_eq!(transitions(&receiver), ["resolved b"]);
 }
 
 async fn each_address_receives_a_separate_email(database: Database) {
@@ -262,7 +269,7 @@ async fn each_address_receives_a_separate_email(database: Database) {
         "Auto-Submitted: auto-generated\r\n",
         "Date: Wed, 28 Jan 2026 15:32:15 +0000\r\n",
         "@example.org>\r\n",
-        "Look at it.",
+        "Check it.",
     ] {
         assert!(mails[0].contains(part), "{part} in {}", mails[0]);
     }
@@ -280,7 +287,7 @@ async fn new_channel_receives_only_new_alerts(database: Database) {
     let receiver = Receiver::start().await;
     let notifier = NotifierFixture::start_as("a", &database, &ahead, [webhook(&receiver)]).await;
     notifier.run().await;
-    assert_eq!(told(&receiver), ["fired b"]);
+    assert_eq!(transitions(&receiver), ["fired b"]);
 }
 
 async fn undeliverable_notifications_are_abandoned_and_deleted(database: Database) {
@@ -291,21 +298,25 @@ async fn undeliverable_notifications_are_abandoned_and_deleted(database: Databas
     let fired = [("a", BAD)];
     notifier.fire(&["a"]).await;
     notifier.run_after(WAIT).await;
-    // So that nothing is repeated meanwhile.
+    // Acknowledged, so that nothing is repeated.
     let alert = notifier.alert_of("a").await;
     notifier.store.acknowledge_alert(alert, "Ada".into(), None).await.expect("found").expect("firing");
     notifier.run_after(TimeDelta::days(3)).await;
-    assert_eq!(told(&receiver), ["fired a", "fired a", "acknowledged a"], "the first is given up, the second waits");
+    assert_eq!(
+        transitions(&receiver),
+        ["fired a", "fired a", "acknowledged a"],
+        "the first is given up, the second waits"
+    );
     assert_eq!(notifier.stuck().await, 0, "the second is new");
     notifier.run_after(TimeDelta::minutes(10)).await;
-    assert_eq!(told(&receiver), ["acknowledged a"]);
+    assert_eq!(transitions(&receiver), ["acknowledged a"]);
     assert_eq!(notifier.store.next_delivery().await.expect("a database"), None);
     notifier.evaluate(&fired).await;
     assert_eq!(rows(&database).await, 2);
     notifier.run_after(TimeDelta::days(8)).await;
-    assert_eq!(rows(&database).await, 0, "after a week nobody asks");
+    assert_eq!(rows(&database).await, 0, "deleted after a week");
 
-    // A channel that is taken out of the settings.
+    // A channel that was removed from the settings.
     receiver.replies(&[Reply::Status(500)]);
     notifier.evaluate(&[("a", Verdict::GOOD)]).await;
     notifier.run_after(WAIT).await;
@@ -333,11 +344,11 @@ async fn delivery_loop_runs_until_stopped(database: Database) {
     let tell = async {
         notifier.fire(&["a"]).await;
         notifier.advance(WAIT);
-        // Renewed, as its holder does it.
-        eventually("it is told", async || {
+        // The holder renews its lease.
+        eventually("the notification is delivered", async || {
             lease.send_replace(Some(notifier.lease().await));
             notifier.notices.evaluated();
-            receiver.taken().pop()
+            receiver.take_received().pop()
         })
         .await;
         stop.cancel();

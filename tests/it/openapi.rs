@@ -23,7 +23,7 @@ fn openapi_json_is_current() {
     assert!(committed == openapi::json(), "run `make schema` and commit openapi.json");
 }
 
-/// The description, in which nothing is left out: a field that it does not name is an error.
+/// The OpenAPI description with `additionalProperties: false`: an undocumented field is an error.
 struct Description(Value);
 
 impl Description {
@@ -37,8 +37,8 @@ impl Description {
         Self(json)
     }
 
-    /// What is wrong with a value by a schema of the description.
-    fn faults(&self, schema: &Value, value: &Value) -> Vec<String> {
+    /// The violations of a schema by a value.
+    fn violations(&self, schema: &Value, value: &Value) -> Vec<String> {
         let whole = with(schema.clone(), json!({"components": self.0["components"]}));
         let validator = jsonschema::options().should_validate_formats(true).build(&whole).expect("a schema");
         validator.iter_errors(value).map(|error| format!("{} {error}", error.instance_path())).collect()
@@ -46,7 +46,7 @@ impl Description {
 
     fn assert_is(&self, name: &str, value: &Value) {
         let schema = json!({"$ref": format!("#/components/schemas/{name}")});
-        assert_eq!(self.faults(&schema, value), [""; 0], "{name}: {value}");
+        assert_eq!(self.violations(&schema, value), [""; 0], "{name}: {value}");
     }
 
     fn operations(&self) -> impl Iterator<Item = (&str, &str, &Value)> {
@@ -71,7 +71,7 @@ fn examples_match_their_schemas() {
         for (status, response) in operation["responses"].as_object().expect("responses") {
             for (content_type, content) in response["content"].as_object().into_iter().flatten() {
                 if let Some(example) = content.get("example") {
-                    let faults = description.faults(&content["schema"], example);
+                    let faults = description.violations(&content["schema"], example);
                     assert_eq!(faults, [""; 0], "{path} {status} {content_type}");
                     if content_type == "application/problem+json" {
                         assert_eq!(example["status"].as_u64(), status.parse().ok(), "{path} {status}");
@@ -84,16 +84,16 @@ fn examples_match_their_schemas() {
     assert!(examples > 30, "{examples}");
 }
 
-/// A running server whose every answer is held against the description.
-struct Described {
+/// A running server whose responses are all validated against the description.
+struct CheckedServer {
     server: Process,
     client: Client,
     description: Description,
     seen: BTreeSet<(String, String, u16)>,
 }
 
-impl Described {
-    /// The status and the body of an answer, which must be as it is described. The body of a stream is its first event.
+impl CheckedServer {
+    /// Status and body of a response, which must match the description. For a stream, the body is its first event.
     async fn ask(
         &mut self,
         method: Method,
@@ -105,13 +105,13 @@ impl Described {
         let headers = headers.iter().map(|(key, value)| (name(key), value.parse::<HeaderValue>().expect("a value")));
         let request = self.client.request(method.clone(), format!("{}{path}", self.server.url));
         let request = request.headers(headers.collect()).body(body.to_owned());
-        let mut response = in_time("an answer", request.send()).await.expect("an answer");
+        let mut response = in_time("a response", request.send()).await.expect("a response");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let essence = content_type.split(';').next().unwrap_or_default();
         let mut bytes = Vec::new();
         if status != 101 {
-            while let Some(chunk) = in_time("a body", response.chunk()).await.expect("unbroken") {
+            while let Some(chunk) = in_time("a body", response.chunk()).await.expect("a complete chunk") {
                 bytes.extend_from_slice(&chunk);
                 // One event is enough.
                 if essence == "text/event-stream" && bytes.windows(2).any(|end| end == b"\n\n") {
@@ -128,7 +128,7 @@ impl Described {
         let verb = method.as_str().to_lowercase();
         let what = format!("{verb} {path} {status}: {text}");
         let described = &self.description.0["paths"][route][&verb]["responses"][status.to_string()];
-        assert!(described.is_object(), "not described: {what}");
+        assert!(described.is_object(), "missing in the description: {what}");
         self.seen.insert((route.to_owned(), verb, status));
         for name in described["headers"].as_object().into_iter().flatten().map(|(name, _)| name) {
             assert!(headers.contains_key(name), "{name} is described: {what}");
@@ -140,12 +140,12 @@ impl Described {
             _ => Value::String(text),
         };
         if schema.is_object() {
-            assert_eq!(self.description.faults(schema, &value), [""; 0], "{what}");
+            assert_eq!(self.description.violations(schema, &value), [""; 0], "{what}");
         }
         (status, headers, value)
     }
 
-    /// The same for a status that is expected.
+    /// Like `ask`, for an expected status.
     async fn expect(
         &mut self,
         expect: u16,
@@ -179,27 +179,27 @@ async fn responses_and_descriptions_match_in_both_directions() {
     command.env("PIPEWATCH_TOKENS", "a-token-of-the-test");
     let server = Process::start(command);
     let bearer = HeaderValue::from_static("Bearer a-token-of-the-test");
-    // It sees to the TLS provider.
+    // Starting a server also installs the TLS provider.
     drop(client());
     let headers = [(reqwest::header::AUTHORIZATION, bearer)].into_iter().collect();
     let client = Client::builder().default_headers(headers).build().expect("a client");
-    let mut it = Described { server, client, description: Description::new(), seen: BTreeSet::new() };
+    let mut it = CheckedServer { server, client, description: Description::new(), seen: BTreeSet::new() };
     reports(&mut it).await;
-    watching(&mut it).await;
-    the_server_itself(&mut it).await;
-    other_sites(&mut it).await;
-    trouble(&mut it, &database).await;
+    status_routes(&mut it).await;
+    health_and_metrics(&mut it).await;
+    cross_site_requests(&mut it).await;
+    outage(&mut it, &database).await;
     for (path, method, operation) in it.description.operations() {
         for status in operation["responses"].as_object().expect("responses").keys() {
             let answer = (path.to_owned(), method.to_owned(), status.parse().expect("a status"));
-            assert!(it.seen.contains(&answer), "it is described, and never given: {answer:?}");
+            assert!(it.seen.contains(&answer), "described, but never returned: {answer:?}");
         }
     }
     assert_eq!(it.server.signal("TERM").code(), Some(0));
 }
 
-/// Reports, those of the examples among them.
-async fn reports(it: &mut Described) {
+/// Posts reports, including those of the examples.
+async fn reports(it: &mut CheckedServer) {
     let post = Method::POST;
     let example = |name: &str| it.description.0["components"]["schemas"][name]["example"].clone();
     let (example_run, example_metric) = (example("SourceRun"), example("DataQualityMetric"));
@@ -226,8 +226,8 @@ async fn reports(it: &mut Described) {
     }
 }
 
-/// What every route but those of health answers to pages of other sites, and to requests for other hosts.
-async fn other_sites(it: &mut Described) {
+/// The responses of all routes but health to cross-site requests and to requests for other hosts.
+async fn cross_site_requests(it: &mut CheckedServer) {
     let guarded: Vec<_> = it.description.operations().filter(|(.., it)| it["responses"].get("421").is_some()).collect();
     let guarded: Vec<_> =
         guarded.into_iter().map(|(path, method, _)| (path.to_owned(), method.to_uppercase())).collect();
@@ -244,8 +244,8 @@ async fn other_sites(it: &mut Described) {
     }
 }
 
-/// The status, by every route.
-async fn watching(it: &mut Described) {
+/// The status, on every route.
+async fn status_routes(it: &mut CheckedServer) {
     let (get, none) = (Method::GET, json!(""));
     let failed = with(run("b"), json!({"outcome": "failed", "error": "gone"}));
     it.expect(201, Method::POST, RUNS, &[JSON], &failed).await;
@@ -287,7 +287,7 @@ async fn watching(it: &mut Described) {
     it.expect(426, get.clone(), SOCKET, &old, &none).await;
 }
 
-async fn the_server_itself(it: &mut Described) {
+async fn health_and_metrics(it: &mut CheckedServer) {
     let (get, none) = (Method::GET, json!(""));
     for path in ["/api/health", "/api/health/live", "/api/health/ready", "/metrics", "/api/openapi.json"] {
         let answer = it.expect(200, get.clone(), path, &[], &none).await;
@@ -302,13 +302,13 @@ async fn the_server_itself(it: &mut Described) {
     }
 }
 
-/// A database that lets nobody in: what was known is shown with an alert, and what was not is an error.
-async fn trouble(it: &mut Described, database: &Database) {
+/// PostgreSQL refuses all connections: known data is served with an alert, unknown data is an error.
+async fn outage(it: &mut CheckedServer, database: &Database) {
     let (get, post, none) = (Method::GET, Method::POST, json!(""));
     let name = database.name();
-    database.administer(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
+    database.execute_as_admin(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
     database
-        .administer(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"))
+        .execute_as_admin(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"))
         .await;
     in_time("an alert", async { while it.ask(get.clone(), STATUS, &[], "").await.2["alerts"] == json!([]) {} }).await;
     for path in [RUNS, METRICS] {
@@ -323,7 +323,7 @@ async fn trouble(it: &mut Described, database: &Database) {
     }
     it.expect(503, get.clone(), "/badge/other.svg", &[], &none).await;
     for path in ["/api/health", "/api/health/ready"] {
-        in_time("health says so", async { while it.ask(get.clone(), path, &[], "").await.0 != 503 {} }).await;
+        in_time("health reports it", async { while it.ask(get.clone(), path, &[], "").await.0 != 503 {} }).await;
     }
-    database.administer(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
+    database.execute_as_admin(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::support::{Database, Server, in_time};
 
-/// With a token, which no page needs.
+/// With tokens, which the pages do not require.
 async fn server() -> Server {
     Server::start_with(
         Database::sqlite(),
@@ -20,13 +20,13 @@ async fn server() -> Server {
 }
 
 async fn get(server: &Server, path: &str) -> (u16, HeaderMap, String) {
-    let response = in_time("an answer", server.get(path).send()).await.expect("an answer");
+    let response = in_time("a response", server.get(path).send()).await.expect("a response");
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let bytes = in_time("a body", response.bytes()).await.expect("a body");
     (status, headers, String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The addresses of the assets that a text names.
+/// The asset paths that a text refers to.
 fn assets(text: &str, below: &str) -> BTreeSet<String> {
     let named = text.split(['"', '\'', '`']).filter(|part| part.starts_with(below) && part.contains('.'));
     named.map(str::to_owned).collect()
@@ -36,7 +36,7 @@ fn ending(path: &str) -> &str {
     path.rsplit('.').next().unwrap_or_default()
 }
 
-/// Whether this program was built before the pages were: then there is a page that says how.
+/// Whether this binary was built without the dashboard and serves build instructions instead.
 fn is_without_pages(page: &str) -> bool {
     page.contains("npm ci &amp;&amp; npm run build") && page.contains("make run")
 }
@@ -63,7 +63,7 @@ async fn pages_and_assets_are_public_and_have_security_headers() {
         for kind in ["js", "css"] {
             assert!(found.iter().any(|asset| ending(asset) == kind), "{path} {kind} {found:?}");
         }
-        // A style sheet names fonts.
+        // A style sheet refers to fonts.
         for sheet in found.iter().filter(|asset| ending(asset) == "css").cloned().collect::<Vec<_>>() {
             let (_, _, text) = get(&server, &sheet).await;
             let fonts = text.split("url(./").skip(1).filter_map(|rest| rest.split(')').next());
@@ -99,8 +99,8 @@ async fn pages_are_compressed_and_revalidated() {
             continue;
         }
         let etag = &headers[ETAG];
-        let packed = in_time("an answer", server.get(path).header(ACCEPT_ENCODING, "gzip, br").send()).await;
-        let packed = packed.expect("an answer");
+        let packed = in_time("a response", server.get(path).header(ACCEPT_ENCODING, "gzip, br").send()).await;
+        let packed = packed.expect("a response");
         assert_eq!(packed.headers()[CONTENT_ENCODING], "gzip");
         assert_eq!(&packed.headers()[ETAG], etag);
         let length = packed.headers()[CONTENT_LENGTH].clone();
@@ -109,16 +109,17 @@ async fn pages_are_compressed_and_revalidated() {
         std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&bytes[..]), &mut text).expect("gzip");
         assert_eq!(text, page);
 
-        let known = in_time("an answer", server.get(path).header(IF_NONE_MATCH, etag).send()).await.expect("an answer");
+        let known =
+            in_time("a response", server.get(path).header(IF_NONE_MATCH, etag).send()).await.expect("a response");
         assert_eq!(known.status(), 304);
         assert_eq!(known.bytes().await.expect("a body"), "");
 
         let head = server.client.request(Method::HEAD, format!("{}{path}", server.url));
-        let head = in_time("an answer", head.header(ACCEPT_ENCODING, "gzip").send()).await.expect("an answer");
+        let head = in_time("a response", head.header(ACCEPT_ENCODING, "gzip").send()).await.expect("a response");
         assert_eq!((head.status().as_u16(), &head.headers()[CONTENT_LENGTH]), (200, &length));
         assert_eq!(head.bytes().await.expect("a body"), "");
     }
-    let put = in_time("an answer", server.client.put(format!("{}/", server.url)).send()).await.expect("an answer");
+    let put = in_time("a response", server.client.put(format!("{}/", server.url)).send()).await.expect("a response");
     assert_eq!(put.status(), 405);
     server.stop().await;
 }
@@ -143,7 +144,7 @@ async fn only_browser_navigation_redirects_from_graphql_to_graphiql() {
     ] {
         let request = client.request(method.clone(), format!("{}/graphql{path}", server.url)).header(ACCEPT, accept);
         let request = if method == Method::POST { request.json(&json!({})) } else { request };
-        let response = in_time("an answer", request.send()).await.expect("an answer");
+        let response = in_time("a response", request.send()).await.expect("a response");
         assert_eq!(response.status(), expect, "{method} {path} {accept}");
         if expect == 303 {
             assert_eq!(response.headers()[LOCATION], "/graphiql");

@@ -25,21 +25,23 @@ on_both_databases! {
 }
 
 async fn reports_are_totalled_by_hour_and_day(database: Database) {
-    let book = TimedStore::open(&database, NOW).await;
+    let fixture = TimedStore::open(&database, NOW).await;
     let run = |source: &str, at: &str, articles: Value, attempts: u32, passes: u32| {
         json!({"source": source, "timestamp": at, "articles_collected": articles,
             "geocoding_attempts": attempts, "geocoding_successes": passes, "outcome": "failed"})
     };
-    book.runs(&[
-        run("a", "2026-03-01T23:59:59.999999Z", json!(3), 10, 9),
-        run("a", "2026-03-02T00:00:00Z", json!(0), 0, 0),
-        run("b", "2026-03-02T01:30:00+01:00", json!(null), 5, 5),
-    ])
-    .await;
-    book.metrics(&[json!({"metric_type": "aggregate", "timestamp": "2026-03-02T00:10:00Z",
+    fixture
+        .runs(&[
+            run("a", "2026-03-01T23:59:59.999999Z", json!(3), 10, 9),
+            run("a", "2026-03-02T00:00:00Z", json!(0), 0, 0),
+            run("b", "2026-03-02T01:30:00+01:00", json!(null), 5, 5),
+        ])
+        .await;
+    fixture
+        .metrics(&[json!({"metric_type": "aggregate", "timestamp": "2026-03-02T00:10:00Z",
         "validation_attempts": 7, "validation_passes": 6})])
         .await;
-    // That `a` failed on the second and brought nothing says nothing of how much there was.
+    // The failed run of `a` on March 2 has no count, so it adds no volume.
     let expect = [
         "a|source-specific|articles|day|2026-03-01T00:00:00|1 3 0",
         "a|source-specific|articles|hour|2026-03-01T23:00:00|1 3 0",
@@ -57,8 +59,8 @@ async fn reports_are_totalled_by_hour_and_day(database: Database) {
         "|source-specific|geocoding|hour|2026-03-02T00:00:00|1 5 5",
     ];
     assert_eq!(rollups(&database, "default").await, expect);
-    // What comes late corrects what is there.
-    book.runs(&[run("a", "2026-03-01T23:00:00Z", json!(1), 2, 0)]).await;
+    // Late reports correct the totals.
+    fixture.runs(&[run("a", "2026-03-01T23:00:00Z", json!(1), 2, 0)]).await;
     let corrected = rollups(&database, "default").await;
     for line in [
         "a|source-specific|articles|day|2026-03-01T00:00:00|2 4 0",
@@ -68,10 +70,10 @@ async fn reports_are_totalled_by_hour_and_day(database: Database) {
         assert!(corrected.iter().any(|row| row == line), "{line} in {corrected:#?}");
     }
     assert_eq!(corrected.len(), expect.len());
-    book.close().await;
+    fixture.close().await;
 }
 
-/// A report of few sources and hours, so that sums meet.
+/// A report with few sources and hours, so that totals overlap.
 fn report() -> impl Strategy<Value = (ReportKind, Value)> {
     let count = |most: u32| prop::option::of((0..=most, 0u32..=100));
     let source = prop::sample::select(vec!["punch", "The Guardian (NG)", "\u{e4}\"\\'", "a|b"]);
@@ -85,7 +87,7 @@ fn report() -> impl Strategy<Value = (ReportKind, Value)> {
             if let Some((attempts, passes)) = geocoding.map(part) {
                 item = with(item, json!({"geocoding_attempts": attempts, "geocoding_successes": passes}));
             }
-            // A metric without any counts is refused.
+            // A metric without counts is refused.
             if let Some((attempts, passes)) = validation.map(part).or((kind != "run").then_some((1, 1))) {
                 item = with(item, json!({"validation_attempts": attempts, "validation_passes": passes}));
             }
@@ -104,7 +106,7 @@ fn report() -> impl Strategy<Value = (ReportKind, Value)> {
 }
 
 async fn totals_do_not_depend_on_order_or_batching(database: Database) {
-    let book = TimedStore::open(&database, NOW).await;
+    let fixture = TimedStore::open(&database, NOW).await;
     let mut runner = TestRunner::deterministic();
     for case in 0..12 {
         let (one, other) = (format!("case-{case}"), format!("case-{case}-otherwise"));
@@ -118,23 +120,23 @@ async fn totals_do_not_depend_on_order_or_batching(database: Database) {
         let shuffled = Just(rest.clone()).prop_shuffle().new_tree(&mut runner).expect("an order").current();
         while !rest.is_empty() {
             let size = sizes.next().unwrap_or(1).min(rest.len());
-            book.record(&into(&one, &rest.drain(..size).collect::<Vec<_>>())).await;
+            fixture.record(&into(&one, &rest.drain(..size).collect::<Vec<_>>())).await;
         }
-        book.record(&into(&other, &shuffled)).await;
+        fixture.record(&into(&other, &shuffled)).await;
 
         let written = rollups(&database, &one).await;
         assert_eq!(written, rollups(&database, &other).await, "case {case}: order and grouping are no matter");
         if !reports.is_empty() {
-            let made = book.store.rebuild_rollups(&one.parse().expect("a key")).await.expect("rebuilt");
+            let made = fixture.store.rebuild_rollups(&one.parse().expect("a key")).await.expect("rebuilt");
             assert_eq!(made, written.len() as u64);
         }
-        assert_eq!(written, rollups(&database, &one).await, "case {case}: made anew they are the same");
+        assert_eq!(written, rollups(&database, &one).await, "case {case}: a rebuild gives the same totals");
     }
-    book.close().await;
+    fixture.close().await;
 }
 
 async fn removed_source_is_subtracted(database: Database) {
-    let book = TimedStore::open(&database, NOW).await;
+    let fixture = TimedStore::open(&database, NOW).await;
     let reports = |pipeline: &str, sources: &[&str]| -> Vec<(ReportKind, Value)> {
         let hours = ["2026-03-02T01:00:00Z", "2026-03-02T02:00:00Z", "2026-02-02T02:00:00Z"];
         let each = sources.iter().flat_map(|source| hours.map(|hour| (source, hour)));
@@ -150,29 +152,34 @@ async fn removed_source_is_subtracted(database: Database) {
             "geocoding_attempts": 4, "geocoding_successes": 3});
         runs.chain(hourly).chain([(ReportKind::DataQuality, aggregate)]).collect()
     };
-    book.record(&reports("one", &["a", "b"])).await;
-    book.record(&reports("two", &["b"])).await;
+    fixture.record(&reports("one", &["a", "b"])).await;
+    fixture.record(&reports("two", &["b"])).await;
     assert_ne!(rollups(&database, "one").await, rollups(&database, "two").await);
     let source: SourceKey = "a".parse().expect("a source");
-    book.store.remove_source(&"one".parse().expect("a key"), &source).await.expect("removed");
-    assert_eq!(rollups(&database, "one").await, rollups(&database, "two").await, "as if it had never been");
-    book.store.remove_source(&"one".parse().expect("a key"), &"b".parse().expect("a source")).await.expect("removed");
+    fixture.store.remove_source(&"one".parse().expect("a key"), &source).await.expect("removed");
+    assert_eq!(rollups(&database, "one").await, rollups(&database, "two").await, "as if the source had never reported");
+    fixture
+        .store
+        .remove_source(&"one".parse().expect("a key"), &"b".parse().expect("a source"))
+        .await
+        .expect("removed");
     assert!(rollups(&database, "one").await.iter().all(|row| row.contains("aggregate")), "nothing of 0 stays");
-    book.close().await;
+    fixture.close().await;
 }
 
 async fn all_series_are_read_in_one_query(database: Database) {
-    let book = TimedStore::open(&database, NOW).await;
+    let fixture = TimedStore::open(&database, NOW).await;
     let timed = |source: &str, hour: &str| with(run(source), json!({"timestamp": hour}));
-    book.runs(&[
-        timed("b", "2026-03-02T03:20:00Z"),
-        timed("B", "2026-03-02T01:10:00Z"),
-        timed("b", "2026-03-02T02:00:00Z"),
-        timed("b", "2026-03-01T23:59:00Z"),
-    ])
-    .await;
+    fixture
+        .runs(&[
+            timed("b", "2026-03-02T03:20:00Z"),
+            timed("B", "2026-03-02T01:10:00Z"),
+            timed("b", "2026-03-02T02:00:00Z"),
+            timed("b", "2026-03-01T23:59:00Z"),
+        ])
+        .await;
     let since = at("2026-03-02T00:00:00Z");
-    let all = book.store.series_since(&PipelineKey::default(), since).await.expect("read");
+    let all = fixture.store.series_since(&PipelineKey::default(), since).await.expect("read");
     let shown: Vec<_> = all
         .iter()
         .map(|hours| {
@@ -189,11 +196,11 @@ async fn all_series_are_read_in_one_query(database: Database) {
         .flat_map(|(source, hours)| expect.map(|series| format!("{source} {series} {hours}")))
         .collect();
     assert_eq!(shown, expect, "in order, and without the day before");
-    let geocoding = all.iter().find(|hours| hours.series.as_str() == "geocoding").expect("it is there");
+    let geocoding = all.iter().find(|hours| hours.series.as_str() == "geocoding").expect("a geocoding series");
     let sums = geocoding.hours[0];
     assert_eq!((sums.runs, sums.total, sums.passes), (1, 20, 18));
-    assert!(book.store.series_since(&"none".parse().expect("a key"), since).await.expect("read").is_empty());
-    book.close().await;
+    assert!(fixture.store.series_since(&"none".parse().expect("a key"), since).await.expect("read").is_empty());
+    fixture.close().await;
 }
 
 async fn history_has_totals_and_no_empty_buckets(database: Database) {
@@ -225,7 +232,7 @@ async fn history_has_totals_and_no_empty_buckets(database: Database) {
     let volume = |runs: u32, total: u32, start: &Value| json!({"start": start, "runs": runs, "total": total, "attempts": null, "passes": null, "rate": null});
     let start = |index: usize| &history["points"][index]["start"];
     assert_eq!(history["points"], json!([volume(3, 9, start(0)), volume(1, 3, start(1))]));
-    // Nothing of the raw rows is needed.
+    // The raw rows are not needed.
     server.database.execute("DELETE FROM source_runs").await;
     server.database.execute("DELETE FROM data_quality_metrics").await;
     let variables = json!({"check": "articles", "from": from, "to": to, "bucket": "HOUR"});
@@ -282,7 +289,7 @@ async fn history_is_bounded(database: Database) {
         (
             "check: \"x\", bucket: DAY, from: \"2026-01-01T00:00:00Z\", to: \"2026-01-01T00:00:00Z\"".to_owned(),
             "BAD_USER_INPUT",
-            "not before",
+            "no earlier buckets",
         ),
         ("check: \"x\", bucket: DAY, from: \"yesterday\", to: \"today\"".to_owned(), "BAD_USER_INPUT", "from"),
         (format!("check: \"\", bucket: DAY, {years}"), "BAD_USER_INPUT", "check"),
@@ -294,7 +301,7 @@ async fn history_is_bounded(database: Database) {
         assert_eq!(error["extensions"]["code"], code, "{arguments}: {answer}");
         assert!(error["message"].as_str().is_some_and(|message| message.contains(words)), "{words} in {answer}");
     }
-    let nothing = answer(&format!("check: \"geocoding\", source: \"nobody\", bucket: DAY, {years}")).await;
+    let nothing = answer(&format!("check: \"geocoding\", source: \"unknown\", bucket: DAY, {years}")).await;
     assert_eq!(nothing["data"]["qualityHistory"], json!({"basis": null, "points": []}));
     server.stop().await;
 }

@@ -18,9 +18,9 @@ const COUNTS: [&str; 6] = [
 
 on_both_databases! { complete_sample_file_adds_up }
 
-/// Every row of the file goes in as it is, and comes out again in the history: the totals of each source agree.
+/// Every row of the file is stored unchanged and returned by the history: the totals of each source match.
 async fn complete_sample_file_adds_up(database: Database) {
-    // The file is older than rows are usually kept.
+    // The file is older than the default retention.
     let server = Server::start_with(database, Flags { retention: Some("3650d".into()), ..Flags::default() }).await;
     let request = server.post("/api/v1/source-runs").header("content-type", "application/x-ndjson").body(FILE);
     let (status, body) = answer(request).await;
@@ -47,7 +47,7 @@ async fn complete_sample_file_adds_up(database: Database) {
     server.stop().await;
 }
 
-/// The totals of each source over all pages of a history, and last its number of rows.
+/// The totals of each source over all pages of the history, and the number of rows.
 async fn history(server: &Server, field: &str, counts: &[&str]) -> BTreeMap<String, [u64; 7]> {
     let (name, _) = field.split_once('(').expect("arguments");
     let camel = |name: &str| {

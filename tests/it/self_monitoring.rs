@@ -16,7 +16,7 @@ fn begin() -> DateTime<Utc> {
     at("2026-03-02T00:00:00Z")
 }
 
-/// The alerts, with their parts or checks and what they say.
+/// The alerts with their component or check, and their message.
 async fn alerts(database: &Database) -> Vec<String> {
     let sql = "SELECT rule || ' ' || check_name || ' ' || state || ': ' || message FROM alerts ORDER BY started_at, check_name";
     lines(database, sql).await
@@ -57,7 +57,7 @@ async fn failing_maintenance_raises_an_alert(database: Database) {
 
 async fn one_failing_pipeline_does_not_stop_the_evaluation_of_others(database: Database) {
     let mut watch = EvaluatorFixture::start(&database, begin()).await;
-    // It comes before the default one.
+    // It is evaluated before the default pipeline.
     let (broken, source) = ("broken".parse().expect("a key"), "a".parse().expect("a key"));
     watch.store.upsert_source(&broken, &source, &SourceChange::default()).await.expect("registered");
     database.execute("UPDATE sources SET expected_every = 'often' WHERE pipeline = 'broken'").await;

@@ -48,13 +48,13 @@ async fn in_flight_request_is_answered() {
     let inputs: Vec<_> = (0..1_000).map(|_| run("a")).collect();
     let request = server.post("/api/v1/source-runs").json(&json!(inputs));
     let answer = tokio::spawn(crate::support::server::answer(request));
-    // It stops as soon as the report is under way; its answer still comes, or it was never accepted.
+    // The shutdown starts while the report is being stored; an accepted report is still answered.
     crate::support::eventually("the source", || async {
         let status = server.status("").await;
         (status["scraping_health"]["total_sources"] == 1).then_some(())
     })
     .await;
     server.begin_stop();
-    assert_eq!(in_time("an answer", answer).await.expect("no panic").0, 201);
+    assert_eq!(in_time("a response", answer).await.expect("no panic").0, 201);
     server.stop().await;
 }

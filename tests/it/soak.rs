@@ -13,13 +13,14 @@ on_both_databases! { reporters_and_subscribers_under_load }
 const PIPELINES: [&str; 3] = ["one", "two", "three"];
 const REPORTERS: usize = 4;
 
-/// How long it goes on: `make soak` says longer.
+/// Duration of the load; `make soak` sets a longer one.
 fn length() -> Duration {
     let seconds = std::env::var("SOAK_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
     Duration::from_secs(seconds.unwrap_or(2))
 }
 
-/// Many report and many watch; every watcher sees newer and newer, and at the end what the reporters were told.
+/// Reporters and subscribers under load: revisions only increase, and the final status contains every acknowledged
+/// report.
 async fn reporters_and_subscribers_under_load(database: Database) {
     let server = Arc::new(Server::start(database).await);
     for pipeline in PIPELINES {
@@ -45,12 +46,12 @@ async fn reporters_and_subscribers_under_load(database: Database) {
     });
     let reporters: Vec<_> = reporters.collect();
 
-    let mut watchers = Vec::new();
+    let mut subscriber = Vec::new();
     for pipeline in PIPELINES {
         let query = format!("?pipeline={pipeline}&sources=none");
         for _ in 0..5 {
-            watchers.push(Watcher::Plain(Socket::plain(&server, &query).await));
-            watchers.push(Watcher::Events(Events::open(&server, &query).await));
+            subscriber.push(Subscriber::Plain(Socket::plain(&server, &query).await));
+            subscriber.push(Subscriber::Events(Events::open(&server, &query).await));
             let mut socket = Socket::graphql(&server).await;
             let fields =
                 "pipeline revision timestamp scraping_health: scrapingHealth { articles_collected: articlesCollected }";
@@ -62,20 +63,20 @@ async fn reporters_and_subscribers_under_load(database: Database) {
                     ),
                 )
                 .await;
-            watchers.push(Watcher::Graphql(socket));
+            subscriber.push(Subscriber::Graphql(socket));
         }
     }
-    let watching = watchers.into_iter().map(|mut watcher| {
+    let watching = subscriber.into_iter().map(|mut subscriber| {
         let (newest, all_reported) = (Arc::clone(&newest), Arc::clone(&all_reported));
         tokio::spawn(async move {
             let mut before = (0, String::new());
             loop {
-                let status = watcher.next().await;
+                let status = subscriber.next().await;
                 let now = (revision(&status["revision"]), status["timestamp"].as_str().expect("a time").to_owned());
                 assert!(now > before, "{now:?} after {before:?}");
                 let index = PIPELINES.iter().position(|key| status["pipeline"] == *key).expect("its pipeline");
                 if all_reported.load(Ordering::Acquire) && now.0 >= newest[index].load(Ordering::Relaxed) {
-                    return (watcher, index, status["scraping_health"]["articles_collected"].clone());
+                    return (subscriber, index, status["scraping_health"]["articles_collected"].clone());
                 }
                 before = now;
             }
@@ -83,25 +84,25 @@ async fn reporters_and_subscribers_under_load(database: Database) {
     });
     let watching: Vec<_> = watching.collect();
     for reporter in reporters {
-        reporter.await.expect("a reporter without a fault");
+        reporter.await.expect("a reporter without errors");
     }
     all_reported.store(true, Ordering::Release);
     let seen = in_time("the last change", join_all(watching)).await;
-    for watcher in seen {
-        let (_open, index, shown) = watcher.expect("a watcher without a fault");
-        // Three articles are those of the first run.
-        assert_eq!(shown, articles[index].load(Ordering::Relaxed) + 3, "what everybody sees at the end");
+    for subscriber in seen {
+        let (_open, index, shown) = subscriber.expect("a subscriber without errors");
+        // Three articles belong to the first run.
+        assert_eq!(shown, articles[index].load(Ordering::Relaxed) + 3, "the final status");
     }
-    in_time("the end", Arc::into_inner(server).expect("nobody else has it").stop()).await;
+    in_time("the end", Arc::into_inner(server).expect("the only reference").stop()).await;
 }
 
-enum Watcher {
+enum Subscriber {
     Plain(Socket),
     Events(Events),
     Graphql(Socket),
 }
 
-impl Watcher {
+impl Subscriber {
     async fn next(&mut self) -> Value {
         match self {
             Self::Plain(socket) => socket.next().await,

@@ -1,4 +1,4 @@
-//! Runs that are reported at their start and at their end, and their steps.
+//! Runs that are reported at start and at completion, and their steps.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -15,7 +15,7 @@ on_both_databases! {
     completion_without_steps_completes_the_started_ones,
 }
 
-/// So many seconds ago.
+/// The time this many seconds ago.
 fn ago(seconds: i64) -> String {
     crate::support::ago(chrono::TimeDelta::seconds(seconds))
 }
@@ -60,14 +60,14 @@ async fn each_phase_is_stored_once(database: Database) {
         (start(1, "a", &began), 200, "the same again"),
         (start(1, "a", &ended), 409, "another start"),
         (end(1, "b", &ended), 409, "the end of another source's run"),
-        (with(end(1, "a", &ended), json!({"pipeline": "news"})), 409, "and of another pipeline's"),
+        (with(end(1, "a", &ended), json!({"pipeline": "news"})), 409, "an id of another pipeline"),
         (end(1, "a", &ended), 201, "the end"),
         (end(1, "a", &ended), 200, "the same again"),
         (end(1, "a", &began), 409, "another end"),
         (start(1, "a", &began), 200, "the start once more"),
         (end(2, "a", &ended), 201, "an end without a start"),
         (start(2, "a", &began), 201, "whose start comes late"),
-        (start(2, "a", &began), 200, "and again"),
+        (start(2, "a", &began), 200, "a repeated report"),
     ] {
         let (status, body) = server.report(RUNS, &report).await;
         assert_eq!(status, expect, "{why}: {body}");
@@ -82,7 +82,7 @@ async fn each_phase_is_stored_once(database: Database) {
 async fn report_order_does_not_change_the_final_state(database: Database) {
     let server = Server::start(database).await;
     let steps = |state: &str| json!({"steps": [{"name": "collection", "state": state}]});
-    // Two runs of a source that overlap: the one that began first fails, and ends last.
+    // Two overlapping runs of one source: the one that started first fails, and ends last.
     let times: Vec<String> = [50, 40, 30, 20].into_iter().map(ago).collect();
     let reports = |first: u128| {
         [
@@ -175,6 +175,6 @@ async fn completion_without_steps_completes_the_started_ones(database: Database)
     server.store_runs(RUNS, &[began]).await;
     assert_eq!(server.status("").await["steps"][0]["state"], "running");
     server.store_runs(RUNS, &[end(1, "a", &now())]).await;
-    assert_eq!(server.status("").await["steps"], json!([]), "nobody said what became of it");
+    assert_eq!(server.status("").await["steps"], json!([]), "its completion is unknown");
     server.stop().await;
 }

@@ -80,7 +80,7 @@ async fn rows_leave_the_window(database: Database) {
     let status = server.status("").await;
     assert_eq!(status["scraping_health"]["sources_processed"], 1);
     server.advance(TimeDelta::hours(24) + TimeDelta::minutes(1));
-    // Somebody who asks for another pipeline's status in between changes nothing here; a change asks for a new one.
+    // A poll of another pipeline does not affect this stream; a change triggers a new status.
     server.store_runs(RUNS, &[with(run("b"), json!({"timestamp": ago(TimeDelta::hours(1))}))]).await;
     let status = server.status("").await;
     let health = &status["scraping_health"];
@@ -148,7 +148,7 @@ async fn conflict_events_replace_missing_metrics(database: Database) {
              ('Kano', 12.0, NULL, true, {now}), ('Yobe', 11.7, 11.9, true, {now}), ('Yobe', 11.7, 11.9, true, {old})"
         ))
         .await;
-    // Written from outside, they show at the next interval; a change of another kind brings it on.
+    // Rows written outside the server appear at the next interval; a reported change triggers it earlier.
     server.store_runs(RUNS, &[json!({"source": "a", "timestamp": crate::support::now()})]).await;
     let quality = server.status("").await["data_quality"].clone();
     assert_eq!(quality["basis"], "conflict_events");

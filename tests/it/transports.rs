@@ -22,15 +22,15 @@ on_both_databases! {
 
 async fn polling_returns_304_when_unchanged(database: Database) {
     let server = Server::start(database).await;
-    let first = in_time("an answer", server.get(STATUS).send()).await.expect("an answer");
+    let first = in_time("a response", server.get(STATUS).send()).await.expect("a response");
     let etag = first.headers()["etag"].clone();
     assert_eq!(first.headers()["cache-control"], "no-cache");
-    let again = server.get(STATUS).header("if-none-match", &etag).send().await.expect("an answer");
+    let again = server.get(STATUS).header("if-none-match", &etag).send().await.expect("a response");
     assert_eq!((again.status().as_u16(), &again.headers()["etag"]), (304, &etag));
     assert!(again.headers().contains_key("x-status-timestamp"));
     assert_eq!(again.bytes().await.expect("a body").len(), 0);
     server.store_runs(RUNS, &[run("a")]).await;
-    let changed = server.get(STATUS).header("if-none-match", &etag).send().await.expect("an answer");
+    let changed = server.get(STATUS).header("if-none-match", &etag).send().await.expect("a response");
     assert_eq!(changed.status(), 200);
     assert_ne!(changed.headers()["etag"], etag);
     server.stop().await;
@@ -50,7 +50,7 @@ async fn event_stream_sends_the_status_immediately(database: Database) {
     assert_eq!(first.json()["revision"], json!(first.id));
     server.store_runs(RUNS, &[run("a")]).await;
     let second = events.next().await.expect("an event");
-    assert_eq!(second.retry, "", "it is said once");
+    assert_eq!(second.retry, "", "the retry time is sent once");
     assert_eq!(second.json()["scraping_health"]["total_sources"], 1);
     drop(events);
     server.stop().await;
@@ -118,7 +118,7 @@ async fn completed_id_can_be_reused(database: Database) {
     socket.send(json!({"type": "complete", "id": "1"})).await;
     server.store_runs(RUNS, &[run("a")]).await;
     socket.subscribe("1", watch).await;
-    assert_eq!(socket.next().await["type"], "next", "and no complete before it");
+    assert_eq!(socket.next().await["type"], "next", "no complete message precedes it");
     socket.subscribe("1", watch).await;
     assert_eq!(socket.end().await, Some(4409));
     server.stop().await;
@@ -165,7 +165,7 @@ async fn removing_a_pipeline_ends_its_streams(database: Database) {
     assert_eq!(server.error_code(remove, json!({})).await, "DEFAULT_PIPELINE_STAYS");
     server.store_runs("/api/v1/source-runs?pipeline=news", &[run("b")]).await;
     let status = server.status("?pipeline=news").await;
-    assert_eq!(status["scraping_health"]["sources"][0]["source"], "b", "it can come back, empty");
+    assert_eq!(status["scraping_health"]["sources"][0]["source"], "b", "the source reappears without history");
     server.stop().await;
 }
 
@@ -197,7 +197,7 @@ async fn event_stream_announces_connection_close() {
     let plain = Events::open(&server, "").await.response;
     let query = json!({"query": "subscription { pipelineStatusUpdates { revision } }"});
     let graphql = server.post("/graphql").header("accept", "text/event-stream").json(&query).send();
-    for response in [plain, graphql.await.expect("an answer")] {
+    for response in [plain, graphql.await.expect("a response")] {
         assert_eq!(response.headers().get("connection").and_then(|value| value.to_str().ok()), Some("close"));
     }
     server.stop().await;

@@ -142,8 +142,8 @@ impl Fault {
             }
             "down" => {
                 let name = self.database.name();
-                self.database.administer(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
-                self.database.administer(&terminate(name)).await;
+                self.database.execute_as_admin(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
+                self.database.execute_as_admin(&terminate(name)).await;
             }
             "read-only" => self.set_read_only("= on").await,
             other => panic!("no such fault: {other}"),
@@ -160,10 +160,10 @@ impl Fault {
             }
             "down" => {
                 let name = self.database.name();
-                self.database.administer(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
+                self.database.execute_as_admin(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
             }
             // The sessions that there are stay as they are.
-            _ => self.database.administer(&self.read_only("= off")).await,
+            _ => self.database.execute_as_admin(&self.read_only("= off")).await,
         }
     }
 
@@ -172,8 +172,8 @@ impl Fault {
     }
 
     async fn set_read_only(&self, value: &str) {
-        self.database.administer(&self.read_only(value)).await;
-        self.database.administer(&terminate(self.database.name())).await;
+        self.database.execute_as_admin(&self.read_only(value)).await;
+        self.database.execute_as_admin(&terminate(self.database.name())).await;
     }
 }
 

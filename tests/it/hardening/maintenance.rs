@@ -44,7 +44,7 @@ fn pipewatch(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
 /// A history of some weeks in three pipelines, most of it in two large days.
 async fn history(database: &Database) -> Vec<Vec<String>> {
     let now = Utc::now().to_rfc3339();
-    let book = TimedStore::open(database, &now).await;
+    let fixture = TimedStore::open(database, &now).await;
     for pipeline in PIPELINES {
         let report = |number: i64| {
             let age = if number < 200 { TimeDelta::hours(number * 5) } else { TimeDelta::minutes(number) };
@@ -59,10 +59,10 @@ async fn history(database: &Database) -> Vec<Vec<String>> {
                 "geocoding_attempts": 7, "geocoding_successes": 6});
             (ReportKind::DataQuality, metric)
         };
-        book.record(&(0..1_500).map(report).collect::<Vec<_>>()).await;
-        book.record(&(0..30).map(aggregate).collect::<Vec<_>>()).await;
+        fixture.record(&(0..1_500).map(report).collect::<Vec<_>>()).await;
+        fixture.record(&(0..30).map(aggregate).collect::<Vec<_>>()).await;
     }
-    book.close().await;
+    fixture.close().await;
     all_rollups(database).await
 }
 
@@ -276,17 +276,17 @@ async fn reporters_do_not_wait_for_data_moves(database: Database) {
 
 async fn rows_that_a_rebuild_needs_are_not_pruned(database: Database) {
     let pipeline = PipelineKey::default();
-    let book = TimedStore::open(&database, "2026-03-16T12:00:00Z").await;
-    book.runs(&[with(run("a"), json!({"timestamp": "2026-03-16T10:00:00Z"}))]).await;
+    let fixture = TimedStore::open(&database, "2026-03-16T12:00:00Z").await;
+    fixture.runs(&[with(run("a"), json!({"timestamp": "2026-03-16T10:00:00Z"}))]).await;
     let before = rollups(&database, "default").await;
     database.execute("DELETE FROM quality_rollups").await;
-    book.store.request_rebuild(&pipeline).await.expect("requested");
-    book.set_now("2026-06-15T12:00:00Z");
-    assert_eq!(book.store.prune(&Retention::default()).await.expect("pruned"), 0);
-    assert_eq!(book.store.resume_rebuild(&pipeline, |_| {}).await.expect("rebuilt"), before.len() as u64);
-    assert_eq!(book.store.prune(&Retention::default()).await.expect("pruned"), 2);
+    fixture.store.request_rebuild(&pipeline).await.expect("requested");
+    fixture.set_now("2026-06-15T12:00:00Z");
+    assert_eq!(fixture.store.prune(&Retention::default()).await.expect("pruned"), 0);
+    assert_eq!(fixture.store.resume_rebuild(&pipeline, |_| {}).await.expect("rebuilt"), before.len() as u64);
+    assert_eq!(fixture.store.prune(&Retention::default()).await.expect("pruned"), 2);
     assert_eq!(rollups(&database, "default").await, before);
-    book.close().await;
+    fixture.close().await;
 }
 
 async fn schema_of_another_version_is_refused(database: Database) {

@@ -144,19 +144,19 @@ async fn wal_that_a_reader_held_back_is_truncated() {
 async fn space_of_removed_rows_is_given_back() {
     let database = Database::sqlite();
     let file = file(&database);
-    let book = TimedStore::open(&database, "2026-01-01T12:00:00Z").await;
-    fill(&book).await;
-    book.set_now("2026-06-15T12:00:00Z");
-    book.store.close_hours(&RuleBook::default()).await.expect("closed hours");
-    book.store.prune(&Retention::default()).await.expect("pruned");
-    book.store.checkpoint().await.expect("a checkpoint");
+    let fixture = TimedStore::open(&database, "2026-01-01T12:00:00Z").await;
+    fill(&fixture).await;
+    fixture.set_now("2026-06-15T12:00:00Z");
+    fixture.store.close_hours(&RuleBook::default()).await.expect("closed hours");
+    fixture.store.prune(&Retention::default()).await.expect("pruned");
+    fixture.store.checkpoint().await.expect("a checkpoint");
     let before = size(&file);
     assert!(before > 12 * MIB, "{before}");
-    let given = book.store.give_back_space().await.expect("given back");
-    book.store.checkpoint().await.expect("a checkpoint");
+    let given = fixture.store.give_back_space().await.expect("given back");
+    fixture.store.checkpoint().await.expect("a checkpoint");
     assert!(given > 0 && size(&file) < 6 * MIB, "{} of {before}", size(&file));
-    assert_eq!(book.store.give_back_space().await.expect("nothing more"), 0);
-    book.close().await;
+    assert_eq!(fixture.store.give_back_space().await.expect("nothing more"), 0);
+    fixture.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -186,7 +186,7 @@ async fn database_as_before(database: &Database) {
 }
 
 /// Runs with long error texts: 16 MB.
-async fn fill(book: &TimedStore) {
+async fn fill(fixture: &TimedStore) {
     let error = "an error of a source that fails ".repeat(125);
     for hour in 0..4 {
         let failed = |second: i64| {
@@ -195,6 +195,6 @@ async fn fill(book: &TimedStore) {
                 + chrono::TimeDelta::seconds(second);
             with(run("a"), json!({"timestamp": timestamp.to_rfc3339(), "outcome": "failed", "error": error}))
         };
-        book.runs(&(0..1_000).map(failed).collect::<Vec<_>>()).await;
+        fixture.runs(&(0..1_000).map(failed).collect::<Vec<_>>()).await;
     }
 }

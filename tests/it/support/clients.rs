@@ -10,14 +10,14 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use crate::support::server::{Process, client};
 use crate::support::{Server, in_time};
 
-/// Both kinds of WebSocket.
+/// A plain or graphql-transport-ws WebSocket.
 pub(crate) struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
-/// Why a socket or stream ended: the close code, if one was said.
+/// The close code of an ended socket, or `None` without a close frame.
 pub(crate) type Ending = Option<u16>;
 
 impl Socket {
-    /// Opens a WebSocket, offering a subprotocol or none; an error is the HTTP status of the refusal.
+    /// Opens a WebSocket, with or without a subprotocol. The error is the HTTP status of a refused handshake.
     pub(crate) async fn open(server: &Server, path: &str, protocol: Option<&str>) -> Result<Self, u16> {
         Self::open_at(&server.url, path, protocol).await
     }
@@ -42,12 +42,12 @@ impl Socket {
         Self::open(server, &path, None).await.expect("an open socket")
     }
 
-    /// graphql-transport-ws, initialised.
+    /// graphql-transport-ws, acknowledged.
     pub(crate) async fn graphql(server: &Server) -> Self {
         Self::graphql_at(&server.url).await
     }
 
-    /// The same of a server at this URL.
+    /// graphql-transport-ws at this URL, acknowledged.
     pub(crate) async fn graphql_at(url: &str) -> Self {
         let mut socket = Self::graphql_unacknowledged(url).await;
         socket.send(json!({"type": "connection_init"})).await;
@@ -55,12 +55,11 @@ impl Socket {
         socket
     }
 
-    /// graphql-transport-ws, not yet initialised.
+    /// graphql-transport-ws before `connection_init`.
     pub(crate) async fn graphql_unacknowledged(url: &str) -> Self {
         Self::open_at(url, "/graphql", Some("graphql-transport-ws")).await.expect("an open socket")
     }
 
-    /// Begins an operation.
     pub(crate) async fn subscribe(&mut self, id: &str, query: &str) {
         self.send(json!({"type": "subscribe", "id": id, "payload": {"query": query}})).await;
     }
@@ -73,7 +72,6 @@ impl Socket {
         self.0.send(message).await.expect("sent");
     }
 
-    /// The next message.
     pub(crate) async fn next(&mut self) -> Value {
         match self.message().await {
             Ok(message) => message,
@@ -81,7 +79,7 @@ impl Socket {
         }
     }
 
-    /// How the socket ends, whatever comes before.
+    /// Skips messages and returns how the socket ends.
     pub(crate) async fn end(&mut self) -> Ending {
         loop {
             if let Err(ending) = self.message().await {
@@ -108,7 +106,7 @@ pub(crate) struct Events {
     text: String,
 }
 
-/// One event, its fields by the names that they have on the wire.
+/// One event. The fields have their names on the wire.
 #[allow(clippy::struct_field_names)]
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Event {
@@ -127,24 +125,24 @@ impl Event {
 impl Events {
     pub(crate) async fn open(server: &Server, query: &str) -> Self {
         let path = format!("/api/v1/monitoring/pipeline-status/stream{query}");
-        let response = in_time("an answer", server.get(&path).send()).await.expect("an answer");
+        let response = in_time("a response", server.get(&path).send()).await.expect("a response");
         Self { response, text: String::new() }
     }
 
-    /// Opens one as a client does that has seen events before.
+    /// Opens a stream with `Last-Event-ID`.
     pub(crate) async fn resume(server: &Server, query: &str, last_event_id: &str) -> Self {
         let path = format!("/api/v1/monitoring/pipeline-status/stream{query}");
         let request = server.get(&path).header("last-event-id", last_event_id);
-        Self { response: in_time("an answer", request.send()).await.expect("an answer"), text: String::new() }
+        Self { response: in_time("a response", request.send()).await.expect("a response"), text: String::new() }
     }
 
-    /// The default pipeline's events, of a server in a process of its own.
+    /// The default pipeline's events from a server in a separate process.
     pub(crate) async fn of_process(server: &Process) -> Self {
         let request = client().get(format!("{}/api/v1/monitoring/pipeline-status/stream", server.url));
-        Self { response: in_time("an answer", request.send()).await.expect("an answer"), text: String::new() }
+        Self { response: in_time("a response", request.send()).await.expect("a response"), text: String::new() }
     }
 
-    /// The next event; `None` when the stream has ended in good order.
+    /// The next event; `None` when the stream ended normally.
     pub(crate) async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {

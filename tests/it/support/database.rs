@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait as _, DatabaseConnection};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-/// A database of one test's own.
+/// A database for a single test.
 pub(crate) struct Database {
     pub(crate) url: String,
     _folder: Option<TempDir>,
@@ -29,7 +29,7 @@ impl Database {
         Self { url: server.replace("/postgres?", &format!("/{name}?")), _folder: None }
     }
 
-    /// One that another server uses already.
+    /// A database that another server already uses.
     pub(crate) fn existing(url: String) -> Self {
         Self { url, _folder: None }
     }
@@ -38,23 +38,23 @@ impl Database {
         self.url.starts_with("postgres")
     }
 
-    /// A connection from outside of the server.
+    /// A connection that bypasses the server.
     pub(crate) async fn connect(&self) -> DatabaseConnection {
         sea_orm::Database::connect(&self.url).await.expect("a connection")
     }
 
-    /// Runs SQL on the PostgreSQL that it is a part of.
-    pub(crate) async fn administer(&self, sql: &str) {
+    /// Runs SQL on the administrative database of the PostgreSQL server.
+    pub(crate) async fn execute_as_admin(&self, sql: &str) {
         Self::existing(postgres_server().await.to_owned()).execute(sql).await;
     }
 
-    /// The name of a PostgreSQL's database.
+    /// The name of a PostgreSQL database.
     pub(crate) fn name(&self) -> &str {
         let path = self.url.split('?').next().unwrap_or_default();
         path.rsplit('/').next().unwrap_or_default()
     }
 
-    /// Runs SQL from outside of the server, as others write to its tables.
+    /// Runs SQL that bypasses the server, as other programs do.
     pub(crate) async fn execute(&self, sql: &str) {
         let connection = self.connect().await;
         connection.execute_unprepared(sql).await.expect("good SQL");
@@ -62,7 +62,8 @@ impl Database {
     }
 }
 
-/// The URL of the PostgreSQL that all tests share. It ends with this process, whose end closes its standard input.
+/// The URL of the PostgreSQL server shared by all tests. It stops when this process ends, which closes its standard
+/// input.
 async fn postgres_server() -> &'static str {
     static URL: OnceCell<String> = OnceCell::const_new();
     static SERVER: Mutex<Option<Child>> = Mutex::new(None);

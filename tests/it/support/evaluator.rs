@@ -20,13 +20,13 @@ use serde_json::Value;
 
 use crate::support::Database;
 
-/// Well before the lease runs out, by the machine's time.
+/// Well before the lease expires in real time.
 const RENEW_AFTER: Duration = Duration::from_secs(1);
 
-/// How often it is to evaluate.
+/// The evaluation interval.
 const EVERY: Duration = Duration::from_secs(30);
 
-/// An evaluator with a time of its own, and the lease.
+/// An evaluator that holds the lease and has a clock set by the test.
 pub(crate) struct EvaluatorFixture {
     pub(crate) store: Arc<Store>,
     pub(crate) upkeep: Arc<Upkeep>,
@@ -63,7 +63,7 @@ impl EvaluatorFixture {
         *self.now.lock().expect("no panic") = at;
     }
 
-    /// Sets the clock wrong: this far ahead of its time.
+    /// Makes the clock wrong: this far ahead of real time.
     pub(crate) fn set_clock_wrong(&self, ahead: TimeDelta) {
         *self.ahead.lock().expect("no panic") = ahead;
     }
@@ -77,7 +77,7 @@ impl EvaluatorFixture {
         self.renew().await
     }
 
-    /// The lease, seen to be held at this instant.
+    /// Takes or renews the lease.
     pub(crate) async fn renew(&mut self) -> Lease {
         let lease = self.store.take_lease("evaluation", "test").await.expect("a database").expect("the lease");
         self.lease = Some((Instant::now(), lease.clone()));
@@ -95,19 +95,19 @@ impl EvaluatorFixture {
         self.evaluate_under(&lease, at).await;
     }
 
-    /// The same under a lease that may be lost.
+    /// Evaluates with a lease that may have been lost.
     pub(crate) async fn evaluate_under(&mut self, lease: &Lease, at: DateTime<Utc>) {
         self.set_now(at);
         self.evaluator.evaluate(lease, at).await.expect("evaluated");
     }
 
-    /// Evaluates as often as something has to be found, or to be found well, before its alert changes.
+    /// Evaluates twice: a condition must hold for two evaluations before its alert changes.
     pub(crate) async fn evaluate_twice(&mut self, at: DateTime<Utc>) {
         self.evaluate(at).await;
         self.evaluate(at + TimeDelta::seconds(30)).await;
     }
 
-    /// Stores runs that are received at an instant.
+    /// Stores runs received at this time.
     pub(crate) async fn runs(&self, at: DateTime<Utc>, runs: &[Value]) {
         self.set_now(at);
         let arrival = Arrival { received_at: at, pipeline: Ok(PipelineKey::default()) };

@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::Database;
 
-/// A file system of its own with little room, which the test fills up and empties.
+/// A small file system that the test can fill and free.
 pub(crate) struct SmallDisk {
     folder: TempDir,
 }
 
 impl SmallDisk {
-    /// Mounts it; `None`, and a line on the standard error, where that is not allowed.
+    /// Mounts it. Without the permission to mount, prints a line on standard error and returns `None`.
     pub(crate) fn mount(megabytes: u32) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder");
         let size = format!("size={megabytes}m");
@@ -26,10 +26,10 @@ impl SmallDisk {
             Ok(Output { status, .. }) if status.success() => Some(Self { folder }),
             failed => {
                 let reason = failed.map(|output| String::from_utf8_lossy(&output.stderr).into_owned());
-                // Not captured as the output of a test is.
+                // Written directly, because the output of a passing test is captured.
                 drop(writeln!(
                     std::io::stderr(),
-                    "LEFT OUT: a full disk is not tested on a tmpfs, which cannot be mounted here: {reason:?}"
+                    "SKIPPED: the full-disk test needs permission to mount a tmpfs: {reason:?}"
                 ));
                 None
             }
@@ -44,7 +44,7 @@ impl SmallDisk {
         self.folder.path().join("filler")
     }
 
-    /// Writes until nothing more fits.
+    /// Writes until the file system is full.
     pub(crate) fn fill(&self) {
         let mut file = File::options().create(true).append(true).open(self.filler()).expect("a file");
         for size in [1024 * 1024, 4096, 1] {
@@ -53,24 +53,24 @@ impl SmallDisk {
         }
     }
 
-    /// Makes room again.
+    /// Frees the space.
     pub(crate) fn free(&self) {
-        std::fs::remove_file(self.filler()).expect("it is full");
+        std::fs::remove_file(self.filler()).expect("the filler file");
     }
 }
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily: a server that a failed test leaves behind may still have files open.
+        // Lazily, because a server left behind by a failed test may still have files open.
         drop(Command::new("umount").arg("-l").arg(self.folder.path()).status());
     }
 }
 
-/// Between a server and its PostgreSQL: it forwards until it falls silent. Then no byte comes through any more, and no
-/// connection is closed, as when a router drops what it does not know any more.
+/// A proxy between a server and PostgreSQL that forwards until it falls silent. Then it forwards no byte and closes no
+/// connection, like a router that drops an expired NAT entry.
 pub(crate) struct SilentProxy {
     pub(crate) url: String,
-    /// Cancelled when the connections that are made until then fall silent.
+    /// Cancelled when the connections made so far fall silent.
     silence: Arc<Mutex<CancellationToken>>,
     accepting: JoinHandle<()>,
 }
@@ -95,12 +95,12 @@ impl SilentProxy {
         Self { url, silence, accepting }
     }
 
-    /// Nothing comes through, on the connections that there are and on new ones.
+    /// Stops forwarding, on existing and on new connections.
     pub(crate) fn fall_silent(&self) {
         self.silence.lock().expect("no panic").cancel();
     }
 
-    /// New connections come through again; those that fell silent stay so.
+    /// Forwards new connections again; silent ones stay silent.
     pub(crate) fn forward_new(&self) {
         *self.silence.lock().expect("no panic") = CancellationToken::new();
     }
@@ -117,7 +117,7 @@ async fn forward(mut client: TcpStream, socket: String, silence: CancellationTok
     tokio::select! {
         biased;
         () = silence.cancelled() => std::future::pending().await,
-        // Either side has closed; the other is told when both are dropped.
+        // One side has closed; dropping both closes the other.
         _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
     }
 }

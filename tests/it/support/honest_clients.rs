@@ -9,32 +9,32 @@ use tokio_util::sync::CancellationToken;
 use crate::support::server::{Process, client};
 use crate::support::{DEADLINE, revision, run, with};
 
-/// The longest that an honest client waits in `make test`; `make soak` has the figures of the promise.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The maximum delay of an honest client in `make test`; `make soak` checks the promised figures.
+const MAX_DELAY: Duration = Duration::from_secs(5);
 /// The pause between two reports, and between two probes.
 const PAUSE: Duration = Duration::from_millis(50);
-/// What `make soak` wants: the 99th percentile of delivery, and the growth of the resident memory in KiB.
+/// The limits of `make soak`: the 99th percentile of delivery, and the growth of resident memory in KiB.
 const SOAK_P99: Duration = Duration::from_millis(500);
 const SOAK_GROWTH: u64 = 200 * 1024;
 
-/// A reporter, a subscriber and a health probe that work beside an attack. They have a thread of their own, so that the
-/// attack in the test's runtime cannot delay them; what they measure is the server.
+/// A reporter, a subscriber and a health probe during an attack. They have a thread of their own, so that the attack in
+/// the test's runtime cannot delay them: they measure only the server.
 pub(crate) struct HonestClients {
     stop: CancellationToken,
-    running: JoinHandle<Experience>,
+    running: JoinHandle<Measurements>,
     resident: u64,
 }
 
 /// What the honest clients measured.
 #[derive(Debug, Default)]
-struct Experience {
-    /// From sending a report to its status at the subscriber.
+struct Measurements {
+    /// From sending a report to receiving its status.
     deliveries: Vec<Duration>,
-    /// Answers to `GET /api/health/live`.
+    /// Response times of `GET /api/health/live`.
     probes: Vec<Duration>,
 }
 
-/// How long an attack goes on: a short time, unless `make soak` asks for more.
+/// Duration of an attack: short, unless `make soak` sets it.
 pub(crate) fn attack_length() -> Duration {
     let seconds = std::env::var("SOAK_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
     Duration::from_secs(seconds.map_or(2, |seconds: u64| (seconds / 10).max(2)))
@@ -45,7 +45,7 @@ fn is_soak() -> bool {
 }
 
 impl HonestClients {
-    /// Starts them on a pipeline of their own, and waits until the first report has been delivered.
+    /// Starts the clients on a separate pipeline and waits until the first report is delivered.
     pub(crate) async fn start(server: &Process, token: Option<&str>) -> Self {
         let (url, token) = (server.url.clone(), token.map(str::to_owned));
         let stop = CancellationToken::new();
@@ -59,26 +59,26 @@ impl HonestClients {
         Self { stop, running, resident: server.resident() }
     }
 
-    /// Ends them. Every report was stored and delivered, and every probe answered, in time; and the server's memory has not
-    /// grown by more than it may.
+    /// Stops the clients. Checks that every report was stored and delivered in time, that every probe was answered in
+    /// time, and that the server's memory stayed within its limit.
     pub(crate) async fn finish(self, server: &Process) {
         self.stop.cancel();
         let running = self.running;
-        let experience = tokio::task::spawn_blocking(move || running.join()).await.expect("no panic");
-        let mut experience = experience.expect("the honest clients were served throughout");
-        experience.deliveries.sort_unstable();
-        experience.probes.sort_unstable();
+        let measurements = tokio::task::spawn_blocking(move || running.join()).await.expect("no panic");
+        let mut measurements = measurements.expect("the honest clients were served throughout");
+        measurements.deliveries.sort_unstable();
+        measurements.probes.sort_unstable();
         let growth = server.resident().saturating_sub(self.resident);
-        println!("{experience}, {growth} KiB more");
-        assert!(!experience.deliveries.is_empty() && !experience.probes.is_empty());
+        println!("{measurements}, {growth} KiB more");
+        assert!(!measurements.deliveries.is_empty() && !measurements.probes.is_empty());
         if is_soak() {
-            assert!(percentile(&experience.deliveries, 99) < SOAK_P99, "{experience}");
+            assert!(percentile(&measurements.deliveries, 99) < SOAK_P99, "{measurements}");
             assert!(growth < SOAK_GROWTH, "{growth} KiB more");
         }
     }
 }
 
-impl std::fmt::Display for Experience {
+impl std::fmt::Display for Measurements {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let line = |times: &[Duration]| format!("p50 {:?}, p99 {:?}", percentile(times, 50), percentile(times, 99));
         write!(f, "{} deliveries: {}; ", self.deliveries.len(), line(&self.deliveries))?;
@@ -90,14 +90,14 @@ fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     sorted.get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
 }
 
-async fn work(url: &str, token: Option<&str>, ready: oneshot::Sender<()>, stopped: CancellationToken) -> Experience {
+async fn work(url: &str, token: Option<&str>, ready: oneshot::Sender<()>, stopped: CancellationToken) -> Measurements {
     let client = client();
     let with_token = |request: RequestBuilder| match token {
         Some(token) => request.bearer_auth(token),
         None => request,
     };
     let reporting = || with_token(client.post(format!("{url}/api/v1/source-runs?pipeline=honest")));
-    let mut experience = Experience::default();
+    let mut measurements = Measurements::default();
     let mut ready = Some(ready);
     report(&reporting(), 0).await;
     let stream = format!("{url}/api/v1/monitoring/pipeline-status/stream?pipeline=honest&sources=none");
@@ -106,38 +106,38 @@ async fn work(url: &str, token: Option<&str>, ready: oneshot::Sender<()>, stoppe
         let begun = Instant::now();
         let stored = report(&reporting(), number).await;
         stream.until(stored).await;
-        experience.deliveries.push(begun.elapsed());
-        experience.probes.push(probe(&client, url).await);
+        measurements.deliveries.push(begun.elapsed());
+        measurements.probes.push(probe(&client, url).await);
         if let Some(ready) = ready.take() {
-            ready.send(()).expect("the test waits");
-            experience = Experience::default();
+            ready.send(()).expect("the receiver of the test");
+            measurements = Measurements::default();
         }
-        if !experience.deliveries.is_empty() && tokio::time::timeout(PAUSE, stopped.cancelled()).await.is_ok() {
+        if !measurements.deliveries.is_empty() && tokio::time::timeout(PAUSE, stopped.cancelled()).await.is_ok() {
             break;
         }
     }
-    experience
+    measurements
 }
 
-/// Sends a report, and gives the revision that it was stored with.
+/// Sends a report and returns the revision of its commit.
 async fn report(request: &RequestBuilder, number: u64) -> u64 {
     let item = with(run("a"), json!({"articles_collected": number}));
-    let request = request.try_clone().expect("no stream").json(&item).timeout(PATIENCE);
+    let request = request.try_clone().expect("no stream").json(&item).timeout(MAX_DELAY);
     let response = request.send().await.expect("a report is answered in time");
     let status = response.status();
-    let answer: serde_json::Value = response.json().await.expect("an answer in JSON");
+    let answer: serde_json::Value = response.json().await.expect("a JSON response");
     assert_eq!(status, 201, "an honest report is stored: {answer}");
     revision(&answer["revisions"]["honest"])
 }
 
 async fn probe(client: &Client, url: &str) -> Duration {
     let begun = Instant::now();
-    let response = client.get(format!("{url}/api/health/live")).timeout(PATIENCE).send().await;
+    let response = client.get(format!("{url}/api/health/live")).timeout(MAX_DELAY).send().await;
     assert_eq!(response.expect("a probe is answered in time").status(), 200);
     begun.elapsed()
 }
 
-/// Server-Sent Events, of which only the revisions are read.
+/// Server-Sent Events; only revisions are read.
 struct Subscriber {
     response: reqwest::Response,
     text: String,
@@ -162,10 +162,10 @@ impl Subscriber {
                         return;
                     }
                 }
-                let chunk = self.response.chunk().await.expect("an unbroken stream").expect("a stream that goes on");
+                let chunk = self.response.chunk().await.expect("an unbroken stream").expect("a stream that stays open");
                 self.text.push_str(&String::from_utf8_lossy(&chunk));
             }
         };
-        tokio::time::timeout(PATIENCE, seen).await.expect("a report is delivered in time");
+        tokio::time::timeout(MAX_DELAY, seen).await.expect("a report is delivered in time");
     }
 }

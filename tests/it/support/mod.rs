@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 pub(crate) use database::Database;
 pub(crate) use server::Server;
 
-/// How long a condition may take to come true. Long, for a busy machine; nothing waits longer than it must.
+/// Deadline for a condition. Long, for a busy machine; no test waits longer than it needs to.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Declares each `async fn name(database: Database)` as two tests, one on SQLite and one on PostgreSQL.
@@ -50,9 +50,9 @@ macro_rules! on_both_databases {
     };
 }
 
-/// Waits until the condition gives something.
+/// Polls until the condition returns a value.
 pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut condition: impl FnMut() -> F) -> T {
-    let look = async {
+    let poll = async {
         let mut tick = tokio::time::interval(Duration::from_millis(10));
         loop {
             tick.tick().await;
@@ -61,33 +61,33 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut
             }
         }
     };
-    tokio::time::timeout(DEADLINE, look).await.unwrap_or_else(|_| panic!("in time: {what}"))
+    tokio::time::timeout(DEADLINE, poll).await.unwrap_or_else(|_| panic!("timed out: {what}"))
 }
 
-/// What must come before the deadline.
+/// Awaits a future, with a deadline.
 pub(crate) async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("in time: {what}"))
+    tokio::time::timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("timed out: {what}"))
 }
 
-/// A good source run that finished now.
+/// A successful source run that ended now.
 pub(crate) fn run(source: &str) -> Value {
     json!({"source": source, "timestamp": now(), "articles_collected": 3, "events_extracted": 2,
         "geocoding_attempts": 20, "geocoding_successes": 18, "validation_attempts": 20, "validation_passes": 19})
 }
 
-/// The fields of `change` in place of those of `item`.
+/// `item` with the fields of `change` added or replaced.
 pub(crate) fn with(mut item: Value, change: Value) -> Value {
     let (Value::Object(fields), Value::Object(change)) = (&mut item, change) else { panic!("two objects") };
     fields.extend(change);
     item
 }
 
-/// The present instant, as reports have it.
+/// The current time in the format of reports.
 pub(crate) fn now() -> String {
     ago(chrono::TimeDelta::zero())
 }
 
-/// An instant of the past, written as the server writes it: to the microsecond, without zeros at the end.
+/// A past time in the server's format: microseconds without trailing zeros.
 pub(crate) fn ago(span: chrono::TimeDelta) -> String {
     use pipewatch::domain::time::{rfc3339, to_micros};
     rfc3339(to_micros(chrono::Utc::now() - span))

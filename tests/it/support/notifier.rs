@@ -15,12 +15,12 @@ use uuid::Uuid;
 
 use crate::support::Database;
 
-/// The lease of who tells.
+/// The lease of the notifying server.
 pub(crate) const LEASE: &str = "evaluation";
-/// A finding of something bad.
+/// A firing condition.
 pub(crate) const BAD: Verdict = Verdict::Known { bad: Some(Severity::Medium), held: Some(Severity::Medium) };
 
-/// A server's part in notices, with a time of its own.
+/// A notifier with a clock set by the test.
 pub(crate) struct NotifierFixture {
     pub(crate) store: Arc<Store>,
     ahead: Arc<AtomicI64>,
@@ -60,12 +60,12 @@ impl NotifierFixture {
         start() + TimeDelta::seconds(self.ahead.load(Ordering::Relaxed))
     }
 
-    /// Its lease, renewed or taken.
+    /// Takes or renews the lease.
     pub(crate) async fn lease(&self) -> Lease {
         self.store.take_lease(LEASE, self.name).await.expect("a database").expect("the lease")
     }
 
-    /// What an evaluation finds of sources, in half a minute.
+    /// Evaluates 30 seconds later, with these verdicts for sources.
     pub(crate) async fn evaluate(&self, verdicts: &[(&str, Verdict)]) {
         self.advance(TimeDelta::seconds(30));
         let (now, pipeline) = (self.now(), PipelineKey::default());
@@ -77,7 +77,7 @@ impl NotifierFixture {
         change.await.expect("a database").expect("the lease");
     }
 
-    /// Lets these fire: an evaluation finds them, and the next again.
+    /// Makes alerts of these sources fire, which takes two evaluations.
     pub(crate) async fn fire(&self, sources: &[&str]) {
         let bad: Vec<_> = sources.iter().map(|source| (*source, BAD)).collect();
         self.evaluate(&bad).await;
@@ -97,7 +97,7 @@ impl NotifierFixture {
         self.store.stuck_deliveries(self.now()).await.expect("a database").count
     }
 
-    /// The alert of a source.
+    /// The id of a source's alert.
     pub(crate) async fn alert_of(&self, source: &str) -> Uuid {
         let request = pipewatch::store::alerts::read::AlertRequest { first: 10, ..Default::default() };
         let alerts = self.store.alerts(&request).await.expect("alerts").rows;

@@ -10,28 +10,28 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// What a receiver makes of the next request.
+/// The response to the next request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Reply {
     Status(u16),
-    /// It never answers.
+    /// No response at all.
     Hang,
 }
 
-/// A request that came.
+/// A received request.
 #[derive(Debug, Clone)]
-pub(crate) struct Taken {
+pub(crate) struct Received {
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
 }
 
 #[derive(Clone, Default)]
 struct Memory {
-    taken: Arc<Mutex<Vec<Taken>>>,
+    taken: Arc<Mutex<Vec<Received>>>,
     replies: Arc<Mutex<VecDeque<Reply>>>,
 }
 
-/// Takes webhooks: answers 200 unless it is told otherwise.
+/// Receives webhooks and answers 200 by default.
 pub(crate) struct Receiver {
     pub(crate) address: SocketAddr,
     memory: Memory,
@@ -51,7 +51,7 @@ impl Receiver {
         let router = Router::new().fallback(take).with_state(memory.clone());
         let stopped = stop.clone().cancelled_owned();
         let running = tokio::spawn(async move {
-            axum::serve(listener, router).with_graceful_shutdown(stopped).await.expect("a good end");
+            axum::serve(listener, router).with_graceful_shutdown(stopped).await.expect("a successful exit");
         });
         Self { address, memory, stop, running }
     }
@@ -64,12 +64,12 @@ impl Receiver {
         self.memory.replies.lock().expect("no panic").extend(replies);
     }
 
-    /// What came since this was asked last.
-    pub(crate) fn taken(&self) -> Vec<Taken> {
+    /// The requests since the last call.
+    pub(crate) fn take_received(&self) -> Vec<Received> {
         std::mem::take(&mut self.memory.taken.lock().expect("no panic"))
     }
 
-    /// Ends, its idle connections too; then nobody listens there.
+    /// Stops, closing idle connections and the port.
     pub(crate) async fn stop(self) -> SocketAddr {
         self.stop.cancel();
         super::in_time("the receiver ends", self.running).await.expect("no panic");
@@ -78,7 +78,7 @@ impl Receiver {
 }
 
 async fn take(State(memory): State<Memory>, headers: HeaderMap, body: String) -> StatusCode {
-    memory.taken.lock().expect("no panic").push(Taken { headers, body });
+    memory.taken.lock().expect("no panic").push(Received { headers, body });
     let reply = memory.replies.lock().expect("no panic").pop_front();
     match reply {
         None => StatusCode::OK,
@@ -87,7 +87,7 @@ async fn take(State(memory): State<Memory>, headers: HeaderMap, body: String) ->
     }
 }
 
-/// Takes mail, without encryption, and refuses recipients that it does not like.
+/// Receives mail without encryption and rejects configured recipients.
 pub(crate) struct MailServer {
     pub(crate) address: SocketAddr,
     mails: Arc<Mutex<Vec<String>>>,
@@ -108,7 +108,7 @@ impl MailServer {
         Self { address, mails, running }
     }
 
-    /// The mails that came since this was asked last, with the recipient on the first line.
+    /// The mails since the last call, each with the recipient on its first line.
     pub(crate) fn mails(&self) -> Vec<String> {
         std::mem::take(&mut self.mails.lock().expect("no panic"))
     }
@@ -120,20 +120,20 @@ impl Drop for MailServer {
     }
 }
 
-/// As much of RFC 5321 as a mail needs.
+/// The part of RFC 5321 that sending a mail needs.
 async fn talk(socket: TcpStream, mails: Arc<Mutex<Vec<String>>>, refused: &str) -> std::io::Result<()> {
     let mut socket = BufReader::new(socket);
     socket.write_all(b"220 test ESMTP\r\n").await?;
     let (mut recipient, mut line) = (String::new(), String::new());
     while socket.read_line(&mut line).await? > 0 {
         let answer = match line.trim_end().split_once(':').map_or(line.trim_end(), |(word, _)| word) {
-            "RCPT TO" if line.contains(refused) => "550 nobody of that name",
+            "RCPT TO" if line.contains(refused) => "550 no such user",
             "RCPT TO" => {
                 recipient = line.trim_end().to_owned();
                 "250 yes"
             }
             "DATA" => {
-                socket.write_all(b"354 go on\r\n").await?;
+                socket.write_all(b"354 start mail input\r\n").await?;
                 let mut mail = format!("{recipient}\n");
                 while !mail.ends_with("\r\n.\r\n") && socket.read_line(&mut mail).await? > 0 {}
                 mails.lock().expect("no panic").push(mail);

@@ -10,20 +10,20 @@ use uuid::Uuid;
 use crate::support::server::client;
 use crate::support::{eventually, run, with};
 
-/// The longest that a report may go without an answer: the promise, and what a busy machine adds.
+/// The maximum response time of a report: the promise, and an allowance for a busy machine.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(8);
 const ALLOWANCE: Duration = Duration::from_secs(2);
-/// The pause after a refusal. An honest reporter waits as long as it was asked to; this one is in a hurry.
+/// The pause after a refusal. An honest reporter waits for `Retry-After`; this one does not.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Reporters that send reports, each with an id of its own, and note which ones were acknowledged.
+/// Reporters that give each report an id and record which ones were acknowledged.
 pub(crate) struct Reporters {
     account: Arc<Mutex<Account>>,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
 }
 
-/// What became of the reports.
+/// The results of the reports.
 #[derive(Debug, Default)]
 struct Account {
     acknowledged: BTreeSet<Uuid>,
@@ -33,7 +33,7 @@ struct Account {
 }
 
 impl Reporters {
-    /// Starts reporters to the default pipeline, each of which sends so many reports at a time.
+    /// Starts `number` reporters to the default pipeline, each of which sends `at_a_time` reports per request.
     pub(crate) fn start(url: &str, number: usize, at_a_time: usize) -> Self {
         Self::start_on(url, "default", number, at_a_time)
     }
@@ -53,10 +53,10 @@ impl Reporters {
         Self { account, stop, tasks }
     }
 
-    /// Waits until reports are acknowledged from now on.
+    /// Waits until new reports are acknowledged.
     pub(crate) async fn are_acknowledged(&self, within: Duration) -> Duration {
         let (begun, before) = (Instant::now(), self.account().acknowledgements);
-        // What was sent before may be answered now.
+        // Responses to earlier requests may still arrive.
         let enough = before + self.tasks.len() as u64 + 1;
         eventually("acknowledgements", || async { (self.account().acknowledgements >= enough).then_some(()) }).await;
         let took = begun.elapsed();
@@ -64,21 +64,21 @@ impl Reporters {
         took
     }
 
-    /// Waits until reports are refused from now on.
+    /// Waits until new reports are refused.
     pub(crate) async fn are_refused(&self) {
         let before = self.account().refusals;
         let enough = before + self.tasks.len() as u64 + 1;
         eventually("refusals", || async { (self.account().refusals >= enough).then_some(()) }).await;
     }
 
-    /// Ends them, whatever they wait for.
+    /// Aborts the reporters, even within a request.
     pub(crate) fn abandon(self) {
         for task in self.tasks {
             task.abort();
         }
     }
 
-    /// Ends them, and gives the ids of all reports that were acknowledged. Every answer came in time.
+    /// Stops the reporters and returns the ids of all acknowledged reports. Every response must have come in time.
     pub(crate) async fn finish(self) -> BTreeSet<Uuid> {
         self.stop.cancel();
         for task in self.tasks {
@@ -98,7 +98,7 @@ impl Reporters {
     }
 }
 
-/// Sends a request, and notes its answer. Whether the server is there.
+/// Sends a request and records its response. Returns whether the server is reachable.
 async fn report(client: &reqwest::Client, url: &str, at_a_time: usize, account: &Mutex<Account>) -> bool {
     let ids: Vec<Uuid> = (0..at_a_time).map(|_| Uuid::now_v7()).collect();
     let reports: Vec<Value> = ids.iter().map(|id| with(run("a"), json!({"id": id}))).collect();

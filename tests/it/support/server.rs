@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{Database, in_time};
 
-/// A server in this process, with a time of its own.
+/// A server in this process, with a clock set by the test.
 pub(crate) struct Server {
     pub(crate) url: String,
     pub(crate) client: Client,
@@ -37,20 +37,20 @@ impl Server {
         Self::start_at(database, flags, Utc::now()).await
     }
 
-    /// At another time than the machine's, from the beginning.
+    /// Starts at a time other than the machine's.
     pub(crate) async fn start_at(database: Database, flags: Flags, now: DateTime<Utc>) -> Self {
         Self::start_skewed(database, flags, now, TimeDelta::zero()).await
     }
 
-    /// With a clock that is wrong from the beginning, this far ahead.
+    /// Starts with a wrong clock, this far ahead.
     pub(crate) async fn start_skewed(database: Database, flags: Flags, now: DateTime<Utc>, skew: TimeDelta) -> Self {
         let (server, is_serving) = Self::begin(database, flags, now, skew).await;
-        // A server that cannot start says why when it is stopped.
-        let _ = in_time("the server serves", is_serving).await;
+        // A server that fails to start reports why when it is stopped.
+        let _ = in_time("the server starts", is_serving).await;
         server
     }
 
-    /// Without waiting until it serves, which the second part tells.
+    /// Returns before the server listens; the receiver resolves when it does.
     pub(crate) async fn begin(
         database: Database,
         flags: Flags,
@@ -81,25 +81,25 @@ impl Server {
         (Self { url, client: client(), database, ahead, skew, shutdown, running }, is_serving)
     }
 
-    /// Puts the server's time ahead: it passes, and no clock is wrong.
+    /// Advances time: it passes, and the clock is right.
     pub(crate) fn advance(&self, span: TimeDelta) {
         self.ahead.fetch_add(span.num_microseconds().expect("a short time"), Ordering::Relaxed);
     }
 
-    /// Sets the server's clock wrong: this far ahead of its time, which passes as before.
+    /// Makes the server's clock wrong: this far ahead of real time, which passes as before.
     pub(crate) fn set_clock_wrong(&self, ahead: TimeDelta) {
         self.skew.store(ahead.num_microseconds().expect("a short time"), Ordering::Relaxed);
     }
 
-    /// Tells the server to stop, without waiting for it.
+    /// Requests the shutdown without waiting for it.
     pub(crate) fn begin_stop(&self) {
         self.shutdown.cancel();
     }
 
-    /// Stops the server, and gives its database back.
+    /// Stops the server and returns its database.
     pub(crate) async fn stop(self) -> Database {
         self.shutdown.cancel();
-        in_time("the server ends", self.running).await.expect("no panic").expect("a good end");
+        in_time("the server ends", self.running).await.expect("no panic").expect("a successful exit");
         self.database
     }
 
@@ -111,12 +111,12 @@ impl Server {
         self.client.post(format!("{}{path}", self.url))
     }
 
-    /// Reports by REST: the status and the answer.
+    /// Reports by REST; returns the status and the body.
     pub(crate) async fn report(&self, path: &str, body: &Value) -> (u16, Value) {
         answer(self.post(path).json(body)).await
     }
 
-    /// Reports source runs that are all stored.
+    /// Reports source runs that must all be stored.
     pub(crate) async fn store_runs(&self, path: &str, runs: &[Value]) -> Value {
         let (status, answer) = self.report(path, &json!(runs)).await;
         assert_eq!(status, 201, "{answer}");
@@ -130,7 +130,7 @@ impl Server {
         body
     }
 
-    /// A GraphQL operation's whole answer.
+    /// The complete response of a GraphQL operation.
     pub(crate) async fn graphql(&self, query: &str, variables: Value) -> Value {
         let body = json!({"query": query, "variables": variables});
         let (status, answer) = answer(self.post("/graphql").json(&body)).await;
@@ -152,36 +152,36 @@ impl Server {
     }
 }
 
-/// An HTTP client of one test's own.
+/// An HTTP client for a single test.
 pub(crate) fn client() -> Client {
-    // An error means that there is a provider already.
+    // An error means that a provider is already installed.
     drop(rustls::crypto::ring::default_provider().install_default());
     Client::new()
 }
 
-/// The status and the JSON of an answer.
+/// The status and the JSON body of a response.
 pub(crate) async fn answer(request: RequestBuilder) -> (u16, Value) {
-    let response: Response = in_time("an answer", request.send()).await.expect("an answer");
+    let response: Response = in_time("a response", request.send()).await.expect("a response");
     let status = response.status().as_u16();
     (status, in_time("a body", response.json()).await.expect("JSON"))
 }
 
-/// The program in a process of its own.
+/// The program in a separate process.
 pub(crate) struct Process {
     pub(crate) url: String,
     child: Child,
 }
 
 impl Process {
-    /// Serves on a port of its own; waits until it does.
+    /// Starts the program on a free port and waits until it listens.
     pub(crate) fn serve(folder: &Path, database_url: &str, arguments: &[&str]) -> Self {
         let mut command = program(folder);
         command.args(["serve", "--listen", "127.0.0.1:0", "--database-url", database_url]).args(arguments);
         Self::start(command)
     }
 
-    /// Serves with a limit on the size of every file, that of its log too, which [`Process::limit_files`] changes. Writing
-    /// beyond it is an error.
+    /// Starts the program with a limit on the size of every file it writes, its log included. [`Process::limit_files`]
+    /// changes the limit; writing beyond it is an error.
     pub(crate) fn serve_with_limited_files(folder: &Path, database_url: &str, arguments: &[&str]) -> Self {
         let server = program(folder);
         let mut command = Command::new("sh");
@@ -196,14 +196,14 @@ impl Process {
         Self::start(command)
     }
 
-    /// The size beyond which this process may write no file.
+    /// The size beyond which this process can write no file.
     pub(crate) fn limit_files(&self, bytes: &str) {
         let (pid, limit) = (self.child.id().to_string(), format!("--fsize={bytes}:unlimited"));
         let limited = Command::new("prlimit").args(["--pid", &pid, &limit]).status().expect("prlimit of util-linux");
         assert!(limited.success());
     }
 
-    /// The same of a command that comes to serving.
+    /// Starts this command, which must start a server.
     pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the program");
         let mut line = String::new();
@@ -212,36 +212,37 @@ impl Process {
         Self { url, child }
     }
 
-    /// The value of a metric, all its labels summed.
+    /// The value of a metric, summed over all labels.
     pub(crate) async fn metric(&self, name: &str) -> f64 {
-        let text = in_time("an answer", client().get(format!("{}/metrics", self.url)).send()).await.expect("an answer");
+        let text =
+            in_time("a response", client().get(format!("{}/metrics", self.url)).send()).await.expect("a response");
         assert_eq!(text.headers()["content-type"], "text/plain; version=0.0.4");
         let text = text.text().await.expect("text");
         let is_it = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
         text.lines().filter(is_it).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
-    /// Its resident memory, in KiB.
+    /// Resident memory in KiB.
     pub(crate) fn resident(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a running process");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
         line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
-    /// Sends a signal by its name, and goes on.
+    /// Sends a signal by its name and returns.
     pub(crate) fn send(&self, signal: &str) {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args([&format!("-{signal}"), &pid]).status().expect("kill");
         assert!(sent.success());
     }
 
-    /// SIGKILL: it has no chance to say anything.
+    /// Sends SIGKILL.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("killed");
         self.child.wait().expect("ended");
     }
 
-    /// Sends a signal by its name, and waits for the end.
+    /// Sends a signal by its name and waits for the exit.
     pub(crate) fn signal(mut self, signal: &str) -> ExitStatus {
         self.send(signal);
         self.child.wait().expect("ended")
@@ -250,13 +251,13 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // After a failed test; otherwise it has ended.
+        // Only after a failed test; otherwise the process has exited.
         drop(self.child.kill());
         drop(self.child.wait());
     }
 }
 
-/// The program, in a folder of its own and without the settings of this environment.
+/// The program, in a given folder and without the settings of this environment.
 pub(crate) fn program(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pipewatch"));
     command.current_dir(folder).env_remove("DATABASE_URL").env_remove("PORT");

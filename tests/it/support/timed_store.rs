@@ -11,13 +11,13 @@ use serde_json::Value;
 
 use crate::support::Database;
 
-/// A store without a server, with a time of its own.
+/// A store without a server, with a clock set by the test.
 pub(crate) struct TimedStore {
     pub(crate) store: Store,
     now: Arc<Mutex<DateTime<Utc>>>,
 }
 
-/// An instant that is written in a test.
+/// A time written in a test.
 pub(crate) fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
 }
@@ -39,7 +39,7 @@ impl TimedStore {
         *self.now.lock().expect("no panic") = at(now);
     }
 
-    /// Stores reports together.
+    /// Stores reports in one batch.
     pub(crate) async fn record(&self, items: &[(ReportKind, Value)]) {
         let pipeline = Ok(PipelineKey::default());
         let arrival = Arrival { received_at: *self.now.lock().expect("no panic"), pipeline };
@@ -66,7 +66,7 @@ impl TimedStore {
     }
 }
 
-/// Rows as lines, read from outside; each column must be cast to a text.
+/// Rows as lines, read outside the server; each column must be cast to text.
 pub(crate) async fn lines(database: &Database, sql: &str) -> Vec<String> {
     let connection = database.connect().await;
     let statement = Statement::from_string(connection.get_database_backend(), sql);
@@ -76,7 +76,7 @@ pub(crate) async fn lines(database: &Database, sql: &str) -> Vec<String> {
     lines
 }
 
-/// All roll-ups of a pipeline, as lines in an order of their own.
+/// All roll-ups of a pipeline, as sorted lines.
 pub(crate) async fn rollups(database: &Database, pipeline: &str) -> Vec<String> {
     let start = if database.is_postgres() {
         "to_char(bucket_start AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS')"

@@ -2,6 +2,7 @@
 
 RUST_NEEDED := 1.94
 NODE_NEEDED := 20.19
+PYTHON_NEEDED := 3.11
 # The source files of the dashboard and GraphiQL pages.
 PAGES := client/package.json $(wildcard client/vite.*.ts client/tsconfig*.json) \
 	$(shell find client/src client/dashboard client/graphiql client/scripts -type f 2>/dev/null)
@@ -62,7 +63,9 @@ fuzz: ## Fuzz every parser that reads network input, for ten minutes
 			-timeout=1 -rss_limit_mb=512 -max_total_time=$(FUZZ_SHARE) -verbosity=0 -print_final_stats=1; \
 	done
 
-check: versions ## Check formatting, lints and doc comments; warnings are errors
+check: versions ## Check language, formatting, lints and doc comments; warnings are errors
+	python3 scripts/test_check_language.py --quiet
+	python3 scripts/check_language.py
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --document-private-items --quiet
@@ -94,3 +97,4 @@ chromium:
 versions:
 	@scripts/versions.sh rustc $(RUST_NEEDED) "Rust, by rustup"
 	@scripts/versions.sh node $(NODE_NEEDED) "Node.js"
+	@scripts/versions.sh python3 $(PYTHON_NEEDED) "Python"

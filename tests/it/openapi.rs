@@ -23,7 +23,7 @@ fn openapi_json_is_current() {
     assert!(committed == openapi::json(), "run `make schema` and commit openapi.json");
 }
 
-/// The OpenAPI description with `additionalProperties: false`: an undocumented field is an error.
+/// The API description with `additionalProperties: false`: an undocumented field is an error.
 struct Description(Value);
 
 impl Description {

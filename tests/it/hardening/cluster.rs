@@ -78,7 +78,7 @@ impl Pooler {
     fn start(postgres: &PrivatePostgres) -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/pgbouncer.sh");
         let found = Command::new(script).stderr(Stdio::inherit()).output().expect("scripts/pgbouncer.sh");
-        assert!(found.status.success(), "scripts/pgbouncer.sh has said above what is missing");
+        assert!(found.status.success(), "scripts/pgbouncer.sh has printed the reason above");
         let program = String::from_utf8(found.stdout).expect("a path");
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().display();

@@ -86,7 +86,7 @@ async fn start_postgres(tcp_port: Option<u16>) -> (String, Child) {
         let mut url = String::new();
         let stdout = script.stdout.take().expect("its output");
         BufReader::new(stdout).read_line(&mut url).expect("its output");
-        assert!(url.starts_with("postgres://"), "scripts/postgres.sh has said above what is missing");
+        assert!(url.starts_with("postgres://"), "scripts/postgres.sh has printed the reason above");
         (url.trim().to_owned(), script)
     };
     tokio::task::spawn_blocking(start).await.expect("PostgreSQL started")

@@ -76,7 +76,7 @@ async fn large_notifications_are_split_and_cut(database: Database) {
     let delivery = async {
         while alerts.iter().sum::<u64>() < 2_500 {
             teller.run().await;
-            for notification in receiver.taken() {
+            for notification in receiver.take_received() {
                 assert!(notification.body.len() <= 256 * 1024, "{} bytes", notification.body.len());
                 let body: Value = serde_json::from_str(&notification.body).expect("JSON");
                 let listed = body["data"]["alerts"].as_array().expect("alerts").len() as u64;

@@ -4,7 +4,7 @@ import { defineConfig } from 'vite';
 const SERVER = process.env.PIPEWATCH_URL ?? 'http://127.0.0.1:8000';
 const routes = ['/graphql', '/api', '/badge', '/metrics'];
 
-/** The dashboard, as the server embeds it: index.html, and hashed files below /assets/ that never change. */
+/** The dashboard that the server embeds: index.html, and immutable hashed files below /assets/. */
 export default defineConfig({
   root: 'dashboard',
   plugins: [react()],
@@ -12,9 +12,9 @@ export default defineConfig({
     outDir: '../dist/dashboard',
     emptyOutDir: true,
     target: 'es2022',
-    // The content security policy knows only files: no data: addresses.
+    // The content security policy forbids data: URLs.
     assetsInlineLimit: 0,
-    // One style sheet: Vite does not fetch one again that failed, as it does with code (dashboard/code.ts).
+    // A single style sheet, since a failed one is not retried as chunks are (dashboard/load-chunk.ts).
     cssCodeSplit: false,
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 600,

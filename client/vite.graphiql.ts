@@ -1,7 +1,7 @@
 import react from '@vitejs/plugin-react';
 import { defineConfig, type Plugin } from 'vite';
 
-/** GraphiQL's style sheets carry their fonts within; the policy of the pages knows only files. */
+/** Moves the inline fonts of GraphiQL's style sheets to files, since the content security policy forbids data: URLs. */
 function fontsAsFiles(): Plugin {
   return {
     name: 'fonts-as-files',
@@ -22,7 +22,7 @@ function fontsAsFiles(): Plugin {
   };
 }
 
-/** GraphiQL, at /graphiql: everything that it needs is below /graphiql/assets/, its workers too. */
+/** GraphiQL at /graphiql. All of its files, including the workers, are below /graphiql/assets/. */
 export default defineConfig({
   root: 'graphiql',
   plugins: [react(), fontsAsFiles()],
@@ -33,10 +33,10 @@ export default defineConfig({
     target: 'es2022',
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    // Monaco is large, and its page is for few.
+    // Monaco is large.
     chunkSizeWarningLimit: 5_000,
     rolldownOptions: {
-      // Directives for React on servers, and for its compiler: nothing that is lost here.
+      // "use client" and similar directives have no effect in a browser bundle.
       onLog: (level, log, handle) => log.code !== 'MODULE_LEVEL_DIRECTIVE' && handle(level, log),
     },
   },

@@ -1,6 +1,6 @@
 import { defineConfig } from 'vite';
 
-/** The package's entry points. What an application has itself, it is not given twice. */
+/** The entry points of the package. Peer dependencies are not bundled. */
 export default defineConfig({
   publicDir: false,
   build: {

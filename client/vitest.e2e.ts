@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-/** In a real browser, against the real server: see e2e/support. `npm run screenshots` runs e2e/screenshots.ts. */
+/** Tests in a real browser against the real server. `npm run screenshots` runs e2e/screenshots.ts. */
 export default defineConfig({
   test: {
     include: process.env.SCREENSHOTS ? ['e2e/screenshots.ts'] : ['e2e/**/*.test.ts'],

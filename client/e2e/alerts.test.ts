@@ -164,7 +164,7 @@ it('GraphiQL sends the token from its headers, with subscriptions too', async ()
   }
 });
 
-it('a server with tokens asks for one', async () => {
+it('a server with tokens shows the sign-in form', async () => {
   const locked = await PipewatchServer.start({ PIPEWATCH_TOKENS: TOKEN });
   const lockedProxy = await FaultProxy.start(locked);
   try {

@@ -92,7 +92,7 @@ describe('a pipeline', () => {
     await page.getByText('Real-time updates', { exact: true }).waitFor();
   });
 
-  it('that was removed says so', async () => {
+  it('that was removed shows that it was removed', async () => {
     const pipeline = newPipeline();
     await server.report(pipeline, GOOD);
     const page = await openPipeline(pipeline);

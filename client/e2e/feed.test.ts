@@ -7,6 +7,7 @@ import {
   type PipelineStatus,
   type StatusFeedOptions,
 } from '../src/feed';
+import { FaultProxy } from './support/proxy';
 import { PipewatchServer } from './support/server';
 
 let server: PipewatchServer;
@@ -86,6 +87,48 @@ it.each(['websocket', 'sse'] as const)('alert events share the connection (%s)',
   await server.report(pipeline, { geocoding_attempts: 40, geocoding_successes: 1 });
   await until(() => expect(events).toContain(`${pipeline} FIRING`));
   expect(activity.at(-1)).toBe(true);
+});
+
+it('never shows an older status after reconnecting to a server that is behind', async () => {
+  const behind = await PipewatchServer.start({ PIPEWATCH_INTERVAL: '500ms' });
+  await behind.report('news', { articles_collected: 1 });
+  await server.report('news', { source: 'd', articles_collected: 1 });
+  const proxy = await FaultProxy.start(server);
+  const subscriptions: { sinceRevision: string | null }[] = [];
+  class RecordingWebSocket extends WebSocket {
+    override send(data: string) {
+      const { type, payload } = JSON.parse(data);
+      if (type === 'subscribe') subscriptions.push(payload.variables);
+      super.send(data);
+    }
+  }
+  try {
+    const feed = start({ url: proxy.url, transports: ['websocket'], webSocketImpl: RecordingWebSocket });
+    const revisions: bigint[] = [];
+    feed.subscribe(() => {
+      const { value } = feed.getSnapshot();
+      if (value) revisions.push(BigInt(value.revision));
+    });
+    await until(() => expect(feed.getSnapshot().connection.state).toBe('websocket'));
+    await server.report('news', { source: 'e', articles_collected: 1 });
+    await until(() => expect(new Set(revisions).size).toBeGreaterThan(1));
+    expect(subscriptions.map((it) => it.sinceRevision)).toEqual([null]);
+    const newest = feed.getSnapshot().value?.revision;
+
+    proxy.switchTo(behind);
+    await until(() => expect(subscriptions).toHaveLength(2));
+    expect(subscriptions.at(-1)?.sinceRevision).toBe(newest);
+    await until(() => expect(feed.getSnapshot().connection.state).toBe('websocket'));
+    expect(feed.getSnapshot().value?.revision).toBe(newest);
+
+    await behind.report('news', { source: 'f', articles_collected: 1 });
+    await until(() => expect(revisions.at(-1)).toBeGreaterThan(BigInt(newest ?? 0)));
+    expect(revisions).toEqual([...revisions].sort((a, b) => (a < b ? -1 : Number(a > b))));
+    expect(subscriptions).toHaveLength(2);
+  } finally {
+    await proxy.stop();
+    await behind.stop();
+  }
 });
 
 it('lists all sources on request', async () => {

@@ -1,7 +1,7 @@
-/** The tabs of a first visit. A test checks them against the schema. */
+/** The default tabs. */
 export const EXAMPLES = [
   {
-    query: `# The newest status, then every new one.
+    query: `# The current status, then every update.
 subscription Live($pipeline: String! = "default") {
   pipelineStatusUpdates(pipeline: $pipeline) {
     revision
@@ -32,7 +32,7 @@ query Pipelines {
 `,
   },
   {
-    query: `# The runs that failed, the last first.
+    query: `# Failed runs, the newest first.
 query Failures($pipeline: String! = "default") {
   sourceRuns(pipeline: $pipeline, outcome: FAILED, first: 20) {
     nodes {

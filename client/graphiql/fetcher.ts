@@ -3,16 +3,16 @@ import { type DocumentNode, Kind, parse } from 'graphql';
 
 const send = createGraphiQLFetcher({
   url: '/graphql',
-  // Over graphql-transport-ws; a header that is set on the page goes along when the connection begins.
+  // Over graphql-transport-ws. Headers set on the page are sent in connection_init.
   subscriptionUrl: `${window.location.origin.replace(/^http/, 'ws')}/graphql`,
 });
 
 /**
- * GraphiQL reads the text of another tab a moment after it shows it: who runs it at once would run it under the name of the
- * last tab's operation, and a query over a WebSocket. What is sent is of the text that is there.
+ * After switching tabs, GraphiQL updates its operation name and document with a delay, so an operation that is run at once would
+ * be sent with those of the previous tab. This derives both from the query text.
  */
 export const fetcher: Fetcher = (params, options) => {
-  const document = parsed(params.query);
+  const document = tryParse(params.query);
   if (!document) return send(params, options);
   const names = document.definitions.flatMap((it) =>
     it.kind === Kind.OPERATION_DEFINITION ? (it.name?.value ?? []) : [],
@@ -22,8 +22,8 @@ export const fetcher: Fetcher = (params, options) => {
   return send({ ...rest, ...(operationName && { operationName }) }, { ...options, documentAST: document });
 };
 
-/** Nothing for what the server will refuse. */
-function parsed(query: string): DocumentNode | undefined {
+/** Undefined for a syntax error, which the server reports. */
+function tryParse(query: string): DocumentNode | undefined {
   try {
     return parse(query);
   } catch {

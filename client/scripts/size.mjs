@@ -1,14 +1,14 @@
-// What is loaded, minified and gzipped with the libraries beneath it, against its budget.
+// Compares bundle sizes, minified and gzipped with their dependencies, with their budgets.
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { build } from 'vite';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const gzipped = (text) => gzipSync(text, { level: 9 }).length;
+const gzippedSize = (text) => gzipSync(text, { level: 9 }).length;
 
-/** An entry as an application would bundle it. */
-async function feed() {
+/** The feed as an application would bundle it. */
+async function feedSize() {
   const [{ output }] = await build({
     root,
     configFile: false,
@@ -22,26 +22,26 @@ async function feed() {
   });
   const code = output.map((chunk) => chunk.code).join('');
   for (const word of ['apollo', 'useSyncExternalStore']) {
-    if (code.toLowerCase().includes(word.toLowerCase())) throw new Error(`${word} is in the feed's bundle`);
+    if (code.toLowerCase().includes(word.toLowerCase())) throw new Error(`the feed's bundle contains ${word}`);
   }
-  return gzipped(code);
+  return gzippedSize(code);
 }
 
-/** The scripts that the dashboard's page loads before anything is shown. */
-async function firstView() {
+/** The scripts that the dashboard loads before its first render. */
+async function firstViewSize() {
   const folder = `${root}dist/dashboard`;
   const page = await readFile(`${folder}/index.html`, 'utf8');
   const scripts = [...page.matchAll(/(?:src|href)="(\/assets\/[^"]+\.js)"/g)];
-  if (scripts.length === 0) throw new Error('the page loads no script: npm run build:dashboard');
-  const sizes = await Promise.all(scripts.map(async ([, path]) => gzipped(await readFile(folder + path))));
+  if (scripts.length === 0) throw new Error('the dashboard is not built: run npm run build:dashboard');
+  const sizes = await Promise.all(scripts.map(async ([, path]) => gzippedSize(await readFile(folder + path))));
   return sizes.reduce((sum, bytes) => sum + bytes, 0);
 }
 
-for (const [what, measure, budget] of [
-  ['the feed with its three transports', feed, 12 * 1024],
-  ["the dashboard's first view", firstView, 160 * 1024],
+for (const [name, measure, budget] of [
+  ['the feed with its three transports', feedSize, 12 * 1024],
+  ["the dashboard's first view", firstViewSize, 160 * 1024],
 ]) {
   const bytes = await measure();
-  console.log(`${what}: ${bytes} bytes gzipped of ${budget}`);
+  console.log(`${name}: ${bytes} of ${budget} bytes, gzipped`);
   if (bytes > budget) process.exitCode = 1;
 }

@@ -150,7 +150,7 @@ it('a long list is collapsed to the newest anomalies', () => {
   expect(screen.getByRole('button', { name: 'Show fewer', expanded: true })).toBeTruthy();
 });
 
-it('other sources are linked, and a truncated list says so', () => {
+it('other sources are linked, and a truncated list is announced', () => {
   const { otherSources } = anomalyMarkers([anomaly({ source: 'a b' }), anomaly({ source: 'c' })], null, RANGE);
   render(<OtherSources pipeline="news" sources={otherSources} isTruncated />);
   expect(screen.getByRole('link', { name: 'a b' }).getAttribute('href')).toBe('#/pipelines/news/sources/a%20b');

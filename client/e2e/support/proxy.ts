@@ -51,6 +51,12 @@ export class FaultProxy {
     for (const socket of this.#sockets) socket.destroy();
   }
 
+  /** Forwards to another server from now on. */
+  switchTo(backend: Backend) {
+    this.#backend = backend;
+    this.block({});
+  }
+
   async stop() {
     for (const socket of this.#sockets) socket.destroy();
     this.#server.closeAllConnections();

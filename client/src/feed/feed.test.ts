@@ -177,7 +177,7 @@ describe('the value', () => {
     await vi.advanceTimersByTimeAsync(9_000);
     expect(poll.mock.calls.length).toBe(polls);
   });
-  it('tells every new link and poll the newest revision, without reopening links for it', async () => {
+  it('is sent as the newest revision with every new link and poll, and changing it reopens nothing', async () => {
     const { socket, poll, feed, listen } = setUp();
     listen();
     await settle();

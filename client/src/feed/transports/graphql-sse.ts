@@ -5,7 +5,7 @@ import { readEvents } from './sse-reader';
 /** Subscriptions over Server-Sent Events. */
 export interface SseClient {
   subscribe(request: SubscriptionRequest, sink: Sink<Record<string, unknown>>): Link;
-  /** Closes what is left of the connection. */
+  /** Closes the connection. */
   dispose(): void;
 }
 

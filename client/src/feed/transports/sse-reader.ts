@@ -2,7 +2,7 @@ import { FeedError, pipelineNotFound, problemFromStatus, streamEnded } from '../
 
 /**
  * Reads Server-Sent Events until the stream ends, which is an error. It uses fetch because EventSource cannot send a token,
- * hides comments, and reconnects without being asked.
+ * hides comments, and always reconnects.
  *
  * @param onActivity called for every chunk, including the comments that keep the stream alive
  */

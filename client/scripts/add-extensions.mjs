@@ -1,4 +1,4 @@
-// Node resolves no import without an extension, and the declarations are emitted as they are written: this adds them.
+// Adds file extensions to the imports of the emitted declarations: Node.js requires them and tsc does not add them.
 import { existsSync } from 'node:fs';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -6,12 +6,12 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../dist/lib/types/', import.meta.url));
 
-/** The file that a relative import means. */
+/** The path of a relative import with its extension. */
 function resolve(from, path) {
   const target = join(dirname(from), path);
   if (existsSync(`${target}.d.ts`)) return `${path}.js`;
   if (existsSync(join(target, 'index.d.ts'))) return `${path.replace(/\/$/, '')}/index.js`;
-  throw new Error(`${from} imports ${path}, which is not there`);
+  throw new Error(`${from} imports ${path}, which does not exist`);
 }
 
 for (const name of await readdir(root, { recursive: true })) {

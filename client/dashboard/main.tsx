@@ -1,6 +1,7 @@
 import './mantine.css';
 import './style.css';
 import './components/components.css';
+import './components/charts.css';
 import './responsive.css';
 import { createTheme, MantineProvider } from '@mantine/core';
 import { StrictMode } from 'react';

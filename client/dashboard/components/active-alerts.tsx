@@ -1,7 +1,14 @@
 import { Alert } from '@mantine/core';
-import type { PipelineStatus } from '../../src/feed';
+import type { AlertState, PipelineStatus } from '../../src/feed';
 import { pluralize } from '../../src/react/format';
 import { hrefs } from '../router';
+
+const STATE_LABELS: Record<AlertState, string> = {
+  PENDING: 'Pending',
+  FIRING: 'Firing',
+  ACKNOWLEDGED: 'Acknowledged',
+  RESOLVED: 'Resolved',
+};
 
 const COLORS = { HIGH: 'red', MEDIUM: 'orange', LOW: 'gray' } as const;
 
@@ -13,11 +20,11 @@ export function ActiveAlerts({ status }: { status: PipelineStatus }) {
     <section aria-label="Alerts and anomalies" className="stack">
       {alerts.map((it) => (
         <Alert key={it.id} color={COLORS[it.severity]} variant="outline" title={it.title}>
-          {it.message}{' '}
-          <span className="muted">
-            {it.state.toLowerCase()}
-            {it.source && `, ${it.source}`}
-          </span>
+          {it.message}
+          <div className="muted">
+            {STATE_LABELS[it.state]}
+            {it.source && ` · ${it.source}`}
+          </div>
         </Alert>
       ))}
       {anomalies.map((it) => (
@@ -27,7 +34,8 @@ export function ActiveAlerts({ status }: { status: PipelineStatus }) {
           variant="outline"
           title={it.type === 'VOLUME' ? 'Unusual volume' : 'Unusual rate'}
         >
-          {it.description} {it.source && <span className="muted">{it.source}</span>}
+          {it.description}
+          {it.source && <div className="muted">{it.source}</div>}
         </Alert>
       ))}
       {alertsOmitted > 0 && <p className="muted">{pluralize(alertsOmitted, 'more alert')} not shown.</p>}

@@ -4,7 +4,7 @@ import { formatTime } from '../model/format-time';
 
 const COLLAPSED_LENGTH = 3;
 
-export interface AnomalyListProps {
+interface AnomalyListProps {
   markers: readonly Marker[];
   label: string;
   /** Called with the id of the anomaly under the pointer or the focus, and with null when it leaves. */

@@ -7,7 +7,7 @@ import { formatTime } from '../model/format-time';
 import { markerPlugin, type PlacedMarker } from '../model/marker-plugin';
 import { AnomalyList } from './anomaly-list';
 
-export interface ChartProps {
+interface ChartProps {
   title: string;
   /** The start of each bucket, in seconds since 1970. */
   from: readonly number[];
@@ -87,7 +87,7 @@ export function Chart({ title, from, lines, unit, hasGaps = false }: ChartProps)
         ],
         series: [
           {
-            label: 'From',
+            label: 'Time',
             value: (plot, _, __, index) => {
               const from = plot.data[0][shownIndex(plot, index)];
               return from === undefined ? '–' : formatTime(from * 1_000, precision);

@@ -7,7 +7,7 @@ import type { Marker } from '../model/anomaly-markers';
 import { type BucketRange, bucketStarts, bucketValues, rangeVariables } from '../model/time-ranges';
 import { Chart } from './chart';
 
-export interface CheckHistoryProps {
+interface CheckHistoryProps {
   pipeline: string;
   source: string | null;
   check: string;

@@ -10,7 +10,7 @@ import { Sparkline } from './sparkline';
 /** Hourly rates change slowly, so this many milliseconds between two requests are enough. */
 const MIN_INTERVAL = 30_000;
 
-export interface CheckTrendProps {
+interface CheckTrendProps {
   pipeline: string;
   check: string;
   revision: string;

@@ -4,7 +4,7 @@ import { type Connection, FeedError } from '../../src/feed';
 import { useAge } from '../../src/react';
 import { formatDuration } from '../../src/react/format';
 
-export interface ConnectionStatusProps {
+interface ConnectionStatusProps {
   connection: Connection;
   receivedAt: number | null;
   refresh?: (() => Promise<unknown>) | undefined;

@@ -9,7 +9,7 @@ import { CheckHistory } from './check-history';
 import { OtherSources } from './other-sources';
 import { TrendCharts } from './trend-charts';
 
-export interface HistoryProps {
+interface HistoryProps {
   pipeline: string;
   source?: string;
   timeRange: TimeRange;

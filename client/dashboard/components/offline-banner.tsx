@@ -3,7 +3,7 @@ import type { Connection } from '../../src/feed';
 import { useAge } from '../../src/react';
 import { formatDuration } from '../../src/react/format';
 
-export interface OfflineBannerProps {
+interface OfflineBannerProps {
   connection: Connection;
   receivedAt: number | null;
   hasData: boolean;
@@ -25,7 +25,7 @@ export function OfflineBanner({ connection, receivedAt, hasData, retry }: Offlin
           ? `Showing data from ${formatDuration(age)} ago. Reconnecting automatically.`
           : 'No data yet. Reconnecting automatically.'}
       </p>
-      {connection.error && <p className="muted">{connection.error.message}</p>}
+      {connection.error && <p className="muted">Last error: {connection.error.message}</p>}
       {retry && (
         <Button size="xs" variant="default" onClick={() => void retry().catch(() => {})}>
           Retry now

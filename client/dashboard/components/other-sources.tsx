@@ -3,7 +3,7 @@ import { hrefs } from '../router';
 
 const MAX_LINKS = 10;
 
-export interface OtherSourcesProps {
+interface OtherSourcesProps {
   pipeline: string;
   sources: AnomalyMarkers['otherSources'];
   /** Whether the server has more anomalies than it returned. */

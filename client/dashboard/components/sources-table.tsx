@@ -33,7 +33,7 @@ const INITIAL_ROWS = 50;
 /** The last runs of each source, the newest first, as far as they are loaded. */
 export type RunsBySource = ReadonlyMap<string, readonly { readonly articlesCollected: number | null }[]>;
 
-export interface SourcesTableProps {
+interface SourcesTableProps {
   runs: RunsBySource;
   pipeline: string;
   health: PipelineStatus['scrapingHealth'];

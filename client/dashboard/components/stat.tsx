@@ -1,6 +1,6 @@
 import type { ReactNode } from 'react';
 
-export interface StatProps {
+interface StatProps {
   name: string;
   children: ReactNode;
   /** Smaller text after the value, such as the total. */

@@ -3,7 +3,7 @@ import type { AnomalyMarkers } from '../model/anomaly-markers';
 import type { Buckets } from '../model/run-buckets';
 import { Chart } from './chart';
 
-export interface TrendChartsProps {
+interface TrendChartsProps {
   buckets: Buckets;
   markers?: AnomalyMarkers;
   hasGaps?: boolean;

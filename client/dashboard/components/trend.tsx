@@ -18,7 +18,7 @@ const OPTIONS = [LAST_RUNS, '24 h', '7 d', '90 d'] as const satisfies readonly (
 
 type Run = RecentRunsQuery['sourceRuns']['nodes'][number];
 
-export interface TrendProps {
+interface TrendProps {
   pipeline: string;
   revision: string;
   timestamp: string;

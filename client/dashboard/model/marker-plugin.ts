@@ -6,7 +6,7 @@ export interface PlacedMarker extends Marker {
   readonly line: number;
 }
 
-export interface MarkerPluginOptions {
+interface MarkerPluginOptions {
   markers(): readonly PlacedMarker[];
   /** The id of the anomaly to highlight. */
   highlighted(): string | null;

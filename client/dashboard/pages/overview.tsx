@@ -82,8 +82,8 @@ function describeProblems(it: PipelineSummary): string {
   const quality = it.dataQualityStatus;
   const problems = [
     it.openAlerts > 0 && pluralize(it.openAlerts, 'alert'),
-    it.failedSources > 0 && `${formatCount(it.failedSources)} failed`,
-    it.staleSources > 0 && `${formatCount(it.staleSources)} stale`,
+    it.failedSources > 0 && pluralize(it.failedSources, 'failed source'),
+    it.staleSources > 0 && pluralize(it.staleSources, 'stale source'),
     (quality === 'WARNING' || quality === 'ERROR') && `data quality: ${HEALTH_LABELS[quality].toLowerCase()}`,
   ].filter(Boolean);
   return problems.join(', ') || (it.totalSources > 0 ? 'No problems' : 'No sources yet');

@@ -4,7 +4,7 @@ import { type SharedOperation, shareAcrossTabs } from './cross-tab';
 import type { SseClient } from './graphql-sse';
 
 /** The server sends a comment after 15 s without an event. */
-export const HEARTBEAT_TIMEOUT = 20_000;
+const HEARTBEAT_TIMEOUT = 20_000;
 
 /**
  * Server-Sent Events. In a browser over HTTP/1.1 the tabs share one stream.
@@ -45,7 +45,7 @@ export function eventStream<T>(
 }
 
 /** Whether connections to the URL carry many streams (HTTP/2 and later), as far as the browser reveals it. */
-export function usesHttp2(url: string): boolean {
+function usesHttp2(url: string): boolean {
   const { origin } = new URL(url);
   const entries = [...performance.getEntriesByType('resource'), ...performance.getEntriesByType('navigation')];
   const sameOrigin = entries.filter((entry) => entry.name.startsWith(`${origin}/`)) as PerformanceResourceTiming[];

@@ -1,4 +1,4 @@
-import { PATIENCE, within } from './within.js';
+import { DEADLINE, within } from './within.js';
 
 /** Keeps what arrives, in order, until the test takes it, so that nothing is missed between two awaits. */
 export class Mailbox {
@@ -18,7 +18,7 @@ export class Mailbox {
   }
 
   /** The next item; an error when there will be none. */
-  async take(what, milliseconds = PATIENCE) {
+  async take(what, milliseconds = DEADLINE) {
     await within(this.#arrival(), what, milliseconds);
     if (this.#items.length === 0) throw new Error(`${what}: the other side ended: ${this.#end.reason}`);
     return this.#items.shift();
@@ -38,7 +38,7 @@ export class Mailbox {
   }
 
   /** Everything up to the end, which must come. */
-  async takeAll(what, milliseconds = PATIENCE) {
+  async takeAll(what, milliseconds = DEADLINE) {
     const all = [];
     await within(
       (async () => {

@@ -7,15 +7,21 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-import { within } from './within.js';
+import { eventually, within } from './within.js';
 
-const BINARY = process.env.PIPEWATCH_BIN
+/** The path of the program. */
+export const BINARY = process.env.PIPEWATCH_BIN
   ? resolve(process.env.PIPEWATCH_BIN)
   : fileURLToPath(new URL('../../../target/debug/pipewatch', import.meta.url));
 
 const RUNS = '/api/v1/source-runs';
 
-/** The program in a process, a folder and a database of its own. */
+/** Variables without the settings of Pipewatch: those of the caller must not reach the server. */
+export function withoutSettings(variables) {
+  return Object.fromEntries(Object.entries(variables).filter(([name]) => !/^(PIPEWATCH_.*|DATABASE_URL|PORT)$/.test(name)));
+}
+
+/** The program in a separate process, with a folder and a database. */
 export class Server {
   url;
   #child;
@@ -27,7 +33,7 @@ export class Server {
   #pipelines = 0;
 
   /**
-   * Starts one. The interval is so long by default that whatever comes after the first status comes because of a change.
+   * Starts a server. By default the interval is longer than any test, so every status after the first is due to a change.
    */
   static async start({ interval = '10m', drain = '2s', ...settings } = {}) {
     const server = new Server();
@@ -37,19 +43,18 @@ export class Server {
     return server;
   }
 
-  /** One of the test `t` alone, which ends with it. */
+  /** A server for the test `t`, stopped at its end. */
   static async startFor(t, settings) {
     const server = await Server.start(settings);
     t.after(() => server.stop());
     return server;
   }
 
-  /** For WebSockets. */
   socketUrl(path) {
     return this.url.replace('http:', 'ws:') + path;
   }
 
-  /** Reports a run that is stored; the pipeline's revision with it. */
+  /** Reports a run that must be stored; returns the pipeline's revision. */
   async report(pipeline, run = {}) {
     const answer = await this.post(`${RUNS}?pipeline=${pipeline}`, {
       source: 'punch',
@@ -62,7 +67,7 @@ export class Server {
     return body.revisions[pipeline];
   }
 
-  /** The key of a new pipeline: each test has one, so that tests can share a server and know nothing of each other. */
+  /** Creates a pipeline and returns its key. Tests share a server; each has a pipeline. */
   async pipeline() {
     const key = `p${(this.#pipelines += 1)}`;
     await this.report(key);
@@ -86,20 +91,33 @@ export class Server {
     return within(fetch(this.url + path, init), `an answer to POST ${path}`);
   }
 
-  /** SIGTERM, after which it must end well; starts again at the same address with the same database. */
+  /** The pipeline's revision. */
+  async revision(pipeline) {
+    const { pipelineStatus } = await this.graphql('query ($key: String!) { pipelineStatus(pipeline: $key) { revision } }', {
+      key: pipeline,
+    });
+    return pipelineStatus.revision;
+  }
+
+  /** Waits until the pipeline's revision has changed. */
+  async changed(pipeline, revision) {
+    await eventually('a change', () => this.revision(pipeline), (now) => now !== revision);
+  }
+
+  /** Stops with SIGTERM, and starts again at the same address with the same database. */
   async restart() {
     await this.#terminate();
     await this.#spawn(new URL(this.url).host);
   }
 
-  /** SIGTERM, without waiting for the end, for tests that watch how it takes its leave. */
+  /** Sends SIGTERM and does not wait, for tests of the shutdown. */
   beginStop() {
-    // Once only: a second signal means that somebody has lost patience, and the server ends otherwise then.
+    // Only once: a second signal makes the server exit immediately.
     if (!this.#isStopping) this.#child.kill('SIGTERM');
     this.#isStopping = true;
   }
 
-  /** SIGTERM, after which it must end well; nothing the second time. */
+  /** Stops with SIGTERM; it must exit successfully. A second call does nothing. */
   async stop() {
     if (!this.#child) return;
     try {
@@ -110,27 +128,25 @@ export class Server {
   }
 
   async #spawn(listen) {
-    // The settings of whoever runs the tests must not reach the server.
-    const inherited = Object.entries(process.env).filter(([name]) => !/^(PIPEWATCH_.*|DATABASE_URL|PORT)$/.test(name));
     const own = Object.entries(this.#settings).map(([name, value]) => [`PIPEWATCH_${name}`, value]);
     const child = spawn(BINARY, ['serve', '--listen', listen, '--database-url', 'sqlite://pipewatch.db'], {
       cwd: this.#folder,
-      env: Object.fromEntries([...inherited, ...own]),
+      env: { ...withoutSettings(process.env), ...Object.fromEntries(own) },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child = child;
     this.#isStopping = false;
     this.#exit = once(child, 'exit');
     child.stderr.setEncoding('utf8').on('data', (text) => (this.#log += text));
-    // A test process that dies early must not leave servers behind.
+    // A test process that ends early must not leave servers behind.
     const kill = () => child.kill('SIGKILL');
     process.once('exit', kill);
     child.once('exit', () => process.off('exit', kill));
 
     const lines = createInterface({ input: child.stdout });
-    const [line] = await within(Promise.race([once(lines, 'line'), this.#exit]), `${BINARY} serves`, 20_000);
-    const address = /^pipewatch serves at (http:\/\/\S+)$/.exec(line);
-    assert.ok(address, `${BINARY} said ${JSON.stringify(line)}\n${this.#log}`);
+    const [line] = await within(Promise.race([once(lines, 'line'), this.#exit]), `the start of ${BINARY}`, 20_000);
+    const address = /^pipewatch (?:serves at|listening on) (http:\/\/\S+)$/.exec(line);
+    assert.ok(address, `${BINARY} printed ${JSON.stringify(line)}\n${this.#log}`);
     this.url = address[1];
   }
 

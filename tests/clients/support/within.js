@@ -1,11 +1,11 @@
-/** How long anything may take. Generous, since a debug build on a busy machine is slow; nothing waits so long when all is well. */
-export const PATIENCE = 5_000;
+/** The deadline of every wait, in milliseconds. Generous, because a debug build on a busy machine is slow. */
+export const DEADLINE = 5_000;
 
-/** What the promise gives, or an error that names what did not come in time: nothing in this suite waits without a deadline. */
-export async function within(promise, what, milliseconds = PATIENCE) {
+/** The value of the promise, or an error that names what timed out. No test waits without a deadline. */
+export async function within(promise, what, milliseconds = DEADLINE) {
   let timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what}: not within ${milliseconds} ms`)), milliseconds);
+    timer = setTimeout(() => reject(new Error(`${what}: timed out after ${milliseconds} ms`)), milliseconds);
   });
   try {
     return await Promise.race([promise, late]);
@@ -14,12 +14,12 @@ export async function within(promise, what, milliseconds = PATIENCE) {
   }
 }
 
-/** Asks again, as fast as the answers come, until one satisfies; for changes that the server announces to nobody. */
+/** Asks repeatedly until an answer satisfies; for changes without a notification. */
 export async function eventually(what, ask, satisfies) {
-  const deadline = Date.now() + PATIENCE;
+  const deadline = Date.now() + DEADLINE;
   for (;;) {
     const answer = await within(ask(), what);
     if (satisfies(answer)) return answer;
-    if (Date.now() > deadline) throw new Error(`${what}: not within ${PATIENCE} ms`);
+    if (Date.now() > deadline) throw new Error(`${what}: timed out after ${DEADLINE} ms`);
   }
 }

@@ -1,4 +1,4 @@
-// Generated from schema.graphql and the operations beside this file: npm run codegen.
+// Generated from schema.graphql and operations.graphql by npm run codegen.
 /** Internal type. DO NOT USE DIRECTLY. */
 type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
 /** Internal type. DO NOT USE DIRECTLY. */

@@ -10,7 +10,7 @@ import { parse, print, stripIgnoredCharacters, visit } from 'graphql';
 const root = new URL('../', import.meta.url);
 const read = (path) => readFile(new URL(path, root), 'utf8');
 
-const HEADER = '// Generated from schema.graphql and the operations beside this file: npm run codegen.\n';
+const HEADER = '// Generated from schema.graphql and operations.graphql by npm run codegen.\n';
 const CONFIG = {
   useTypeImports: true,
   enumsAsTypes: true,

@@ -157,7 +157,7 @@ it('other sources are linked, and a truncated list is announced', () => {
   expect(screen.getByText(/newest 500/)).toBeTruthy();
 });
 
-it('there is no list without anomalies', () => {
+it('no list is rendered without anomalies', () => {
   renderCharts(anomalyMarkers([], 'punch', RANGE));
   expect(screen.queryByRole('list')).toBeNull();
 });

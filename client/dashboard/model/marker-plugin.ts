@@ -79,7 +79,7 @@ function draw(
     if (index < 0) continue;
     const x = plot.valToPos(at, 'x', true);
     const value = plot.data[line]?.[index];
-    // Without a value there is no line, so the marker is on the axis.
+    // The line has a gap where the value is missing, so the marker is on the axis.
     const y = value == null ? bbox.top + bbox.height : plot.valToPos(value, 'y', true);
     const isHighlighted = anomaly.id === highlighted;
     ctx.globalAlpha = isHighSeverity(anomaly) || isHighlighted ? 1 : 0.5;

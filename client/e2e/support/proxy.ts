@@ -45,7 +45,7 @@ export class FaultProxy {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
-  /** Changes what is blocked and closes all open connections. */
+  /** Updates the blocked paths and transports, and closes all open connections. */
   block(changes: Partial<FaultProxy['blocked']>) {
     Object.assign(this.blocked, changes);
     for (const socket of this.#sockets) socket.destroy();

@@ -25,7 +25,7 @@ export interface ServerOptions extends FeedOptions {
    * @default ['websocket', 'sse']
    */
   transports?: readonly TransportName[] | undefined;
-  /** The `WebSocket` class of npm `ws`, where there is no global one (Node.js before 22). */
+  /** The `WebSocket` class of npm `ws`, for environments without one (Node.js before 22). */
   webSocketImpl?: unknown;
 }
 

@@ -121,7 +121,7 @@ export function step(
   const setTimer = (name: string, delay: number) => effects.push({ type: 'setTimer', name, delay });
   const clearTimers = (...names: string[]) =>
     effects.push(...names.map((name) => ({ type: 'clearTimer' as const, name })));
-  /** The first enabled stream from `from` on, or `to` if there is none before it. */
+  /** The first enabled stream from `from` on, or `to` if all before it are disabled. */
   const nextEnabled = (from: number, to: number) => {
     let rank = from;
     while (rank < to && s.disabled[rank]) rank += 1;

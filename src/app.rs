@@ -21,6 +21,7 @@ use crate::http::startup::Startup;
 use crate::http::streams::Streams;
 use crate::http::{self, AuthFailures, Bodies, InitWait, Reservations, router};
 use crate::ingest::Ingest;
+use crate::maintenance::Maintenance;
 use crate::notify::Notifier;
 use crate::push::broker::Groups;
 use crate::push::keep_alive::Registry;
@@ -29,8 +30,7 @@ use crate::push::pending::Lobby;
 use crate::push::timeouts::Patience;
 use crate::self_check::SelfCheck;
 use crate::status::monitor::{Monitor, Schedule};
-use crate::store::{Conversion, Direction, Store};
-use crate::upkeep::Upkeep;
+use crate::store::{Conversion, MigrateTo, Store};
 
 /// A comment goes out on an event stream after so many seconds without an event.
 const HEARTBEAT: u16 = 15;
@@ -47,7 +47,7 @@ async fn open(url: &str, clock: &Clock, limits: Cardinality, migrate: bool, star
         if store.needs_migration().await? {
             startup.migrating();
         }
-        store.migrate(Direction::Up(None)).await?;
+        store.migrate(MigrateTo::Up(None)).await?;
     } else {
         store.check_schema().await?;
     }
@@ -114,9 +114,9 @@ pub async fn run(
     let judged = (clock.clone(), Arc::clone(&self_check));
     let monitor = Monitor::new(Arc::clone(&store), rules, schedule, judged, background.clone(), halt.clone());
     let rules = Arc::new(config.rules.clone());
-    let upkeep = Upkeep::new(Arc::clone(&store), Arc::clone(&rules), config.retention, clock.clone());
-    let upkeep = Arc::new(upkeep);
-    let keeping_up = Arc::clone(&upkeep);
+    let maintenance = Maintenance::new(Arc::clone(&store), Arc::clone(&rules), config.retention, clock.clone());
+    let maintenance = Arc::new(maintenance);
+    let keeping_up = Arc::clone(&maintenance);
     background.spawn(halt.clone().run_until_cancelled_owned(async move { Box::pin(keeping_up.run()).await }));
     let ingest = Ingest::new(Arc::clone(&store), rules, clock.clone());
     let services = graphql::Services {
@@ -148,7 +148,7 @@ pub async fn run(
         Arc::clone(&store),
         config.rules.clone(),
         (Policy::default(), config.anomaly_budget),
-        (notifier, upkeep, Arc::clone(&self_check)),
+        (notifier, maintenance, Arc::clone(&self_check)),
         clock.clone(),
         config.evaluation_interval,
     );

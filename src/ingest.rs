@@ -18,7 +18,7 @@ use crate::domain::status::RuleBook;
 use crate::error::{Error, Result};
 pub use crate::ingest::items::MAX_ITEMS;
 use crate::ingest::items::TooLarge;
-use crate::store::{Entry, Recorded, Store};
+use crate::store::{NewReport, RecordOutcome, Store};
 
 /// Faults that the answer to one request lists in full. Beyond it each refused item has its first fault only.
 const MAX_FAULTS: usize = 1_000;
@@ -39,7 +39,7 @@ pub struct Batch {
     rules: Arc<RuleBook>,
     /// One for each item: its refusal, or nothing where the next of the entries is its report.
     results: Vec<Option<ItemResult>>,
-    entries: Vec<Entry>,
+    entries: Vec<NewReport>,
     /// Faults of all refused items.
     faults: usize,
 }
@@ -156,7 +156,7 @@ impl Batch {
         };
         let refused = match report {
             Ok(report) => {
-                self.entries.push(Entry { status: self.judge(&report), report });
+                self.entries.push(NewReport { status: self.judge(&report), report });
                 None
             }
             Err(mut faults) => {
@@ -203,7 +203,7 @@ impl ItemResult {
         Self { index, id, status: ItemStatus::Refused, errors, is_conflict: false, is_temporary: false }
     }
 
-    fn of(index: usize, recorded: Recorded) -> Self {
+    fn of(index: usize, recorded: RecordOutcome) -> Self {
         let taken = |id: Uuid, message: &str, expected: &str| Self {
             is_conflict: true,
             ..Self::refused(
@@ -225,7 +225,7 @@ impl ItemResult {
             )
         };
         match recorded {
-            Recorded::Stored(id) => Self {
+            RecordOutcome::Stored(id) => Self {
                 index,
                 id: Some(id),
                 status: ItemStatus::Stored,
@@ -233,7 +233,7 @@ impl ItemResult {
                 is_conflict: false,
                 is_temporary: false,
             },
-            Recorded::Duplicate(id) => Self {
+            RecordOutcome::Duplicate(id) => Self {
                 index,
                 id: Some(id),
                 status: ItemStatus::Duplicate,
@@ -241,12 +241,12 @@ impl ItemResult {
                 is_conflict: false,
                 is_temporary: false,
             },
-            Recorded::Conflict(id) => {
+            RecordOutcome::Conflict(id) => {
                 taken(id, "another body was stored under this id", "the same body again, or a new id")
             }
-            Recorded::PipelineBeingRemoved(id) => being_removed(id, "pipeline"),
-            Recorded::SourceBeingRemoved(id) => being_removed(id, "source"),
-            Recorded::OverLimit(id, exceeded) => Self::refused(
+            RecordOutcome::PipelineBeingRemoved(id) => being_removed(id, "pipeline"),
+            RecordOutcome::SourceBeingRemoved(id) => being_removed(id, "source"),
+            RecordOutcome::OverLimit(id, exceeded) => Self::refused(
                 index,
                 id,
                 vec![Fault {
@@ -255,7 +255,7 @@ impl ItemResult {
                     expected: exceeded.expected(),
                 }],
             ),
-            Recorded::OtherPipeline(id) => taken(id, "this id is taken by another pipeline", "a new id"),
+            RecordOutcome::OtherPipeline(id) => taken(id, "this id is taken by another pipeline", "a new id"),
         }
     }
 }

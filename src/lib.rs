@@ -1,6 +1,6 @@
 //! Pipewatch: data pipelines report their runs and quality counts, and everyone who watches sees the one true status.
 //!
-//! Dependencies run one way: `domain` ← `api` ← `push`; `domain` ← `store`; then `ingest`, `status`, `notify`, `upkeep` and
+//! Dependencies run one way: `domain` ← `api` ← `push`; `domain` ← `store`; then `ingest`, `status`, `notify`, `maintenance` and
 //! `alerting`; then `graphql`; then `http`; then `app`.
 
 /// What finds trouble that no report tells of.
@@ -27,6 +27,8 @@ pub mod graphql;
 pub mod http;
 /// The one way in for reports.
 pub mod ingest;
+/// What the server does by itself.
+pub mod maintenance;
 /// Who is told of alerts.
 pub mod notify;
 /// Connections and fan-out.
@@ -39,5 +41,3 @@ pub mod self_check;
 pub mod status;
 /// The only place that speaks SQL.
 pub mod store;
-/// What the server does by itself.
-pub mod upkeep;

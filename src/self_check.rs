@@ -14,12 +14,12 @@ use crate::domain::alert::Trouble;
 use crate::domain::load::LoadHistory;
 use crate::domain::time::seconds;
 use crate::store::Store;
-use crate::store::leases::{LENGTH, RENEWAL};
+use crate::store::leases::{LEASE_DURATION, RENEWAL_INTERVAL};
 
 /// How often the gauges are set and the load is sampled.
 const EVERY: Duration = Duration::from_secs(1);
 /// The lease may take this long to change hands, whatever the interval is.
-const MIN_LATE: Duration = LENGTH.saturating_add(RENEWAL);
+const MIN_LATE: Duration = LEASE_DURATION.saturating_add(RENEWAL_INTERVAL);
 
 /// Checks this server, without a query.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use pipewatch::domain::pipeline::PipelineKey;
 use pipewatch::domain::rollup::{Bucket, Range, Series};
 use pipewatch::domain::source::SourceKey;
 use pipewatch::domain::time::Timestamp;
-use pipewatch::store::{Direction, Store};
+use pipewatch::store::{MigrateTo, Store};
 use tokio::time::timeout;
 
 use crate::database::{Database, Databases, Kind};
@@ -106,7 +106,7 @@ impl Question {
                 }
             }
             Self::Since { hours } => {
-                let all = store.series_since(&pipeline, now - TimeDelta::hours(hours)).await?;
+                let all = store.hourly_series(&pipeline, now - TimeDelta::hours(hours)).await?;
                 points += all.iter().map(|series| series.hours.len()).sum::<usize>();
             }
         }
@@ -117,7 +117,7 @@ impl Question {
 /// Two years of each source and of the whole, in the order in which a server would have written them.
 async fn filled(database: Database, now: DateTime<Utc>) -> Result<Store> {
     let store = Store::open(&database.url, Clock::system()).await?;
-    store.migrate(Direction::Up(None)).await?;
+    store.migrate(MigrateTo::Up(None)).await?;
     store.prepare().await?;
     let begin = Instant::now();
     let connection = database.connect().await?;

@@ -6,7 +6,7 @@ use pipewatch::clock::Clock;
 use pipewatch::domain::pipeline::PipelineKey;
 use pipewatch::domain::status::{PipelineStatus, Rules, evaluate};
 use pipewatch::domain::time::Timestamp;
-use pipewatch::store::{Direction, Store};
+use pipewatch::store::{MigrateTo, Store};
 use tokio::time::timeout;
 
 use crate::database::{Databases, Kind};
@@ -86,7 +86,7 @@ pub(crate) async fn measure(extent: &Extent, databases: &mut Databases) -> Resul
 async fn filled(kind: Kind, rows: u32, question: &Question, databases: &mut Databases) -> Result<Store> {
     let database = databases.fresh(kind).await?;
     let store = Store::open(&database.url, Clock::system()).await?;
-    store.migrate(Direction::Up(None)).await?;
+    store.migrate(MigrateTo::Up(None)).await?;
     store.prepare().await?;
     let begin = Instant::now();
     history::fill(&database, rows, question.now).await?;

@@ -1,4 +1,4 @@
-//! The steps that make Pipewatch's tables, one file a step. Each goes up and down, on SQLite and on PostgreSQL.
+//! The database migrations, one file each. Each can be applied and rolled back, on SQLite and PostgreSQL.
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -22,8 +22,9 @@ mod m0016_index_of_check_windows;
 mod m0017_trusted_time;
 mod m0018_cardinality;
 mod m0019_write_probes;
+mod m0020_field_names;
 
-/// All steps, in order.
+/// All migrations, in order.
 #[derive(Debug)]
 pub struct Migrator;
 
@@ -50,17 +51,18 @@ impl MigratorTrait for Migrator {
             Box::new(m0017_trusted_time::Migration),
             Box::new(m0018_cardinality::Migration),
             Box::new(m0019_write_probes::Migration),
+            Box::new(m0020_field_names::Migration),
         ]
     }
 }
 
-/// Rows that must be changed before a migration is applied: in batches, each a transaction of its own, so that the reporters
-/// of other servers do not wait for all of them. Batches may be repeated.
+/// Rows that must be changed before a migration is applied: in batches, each in its own transaction, so that the
+/// reporters of other servers do not wait for all of them. Batches can be repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DataMove {
     /// The name of the migration.
     pub migration: &'static str,
-    /// Selects the last key of a batch: `$1` is the last key of the batch before, `$2` the size less one.
+    /// Selects the last key of a batch: `$1` is the last key of the previous batch, `$2` the batch size less one.
     pub last_key: &'static str,
     /// Changes the rows after the key `$1`, up to the key `$2`.
     pub change: &'static str,
@@ -88,7 +90,7 @@ pub const DATA_MOVES: [DataMove; 1] = [DataMove {
     change_rest: fill_check_windows!("metric_checks.metric_id > $1"),
 }];
 
-/// An index named after its table and columns: keyset pages and windows read it from its end.
+/// Builds an index named after its table and columns. Keyset pages and time windows read it backwards.
 fn index(table: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
     let mut index = Index::create().name(format!("idx_{table}_{}", columns.join("_"))).table(table).to_owned();
     for column in columns {

@@ -14,8 +14,7 @@ impl MigrationTrait for Migration {
             .to_owned();
         manager.create_table(pipelines).await?;
 
-        // What is known of the last run stands here, and not only among the runs: it is asked for at every snapshot,
-        // and must outlive the runs, which are pruned one day.
+        // The last run is stored here too: every snapshot reads it, and it outlives the runs, which are pruned.
         let sources = Table::create()
             .table("sources")
             .col(string_len("pipeline", 64))

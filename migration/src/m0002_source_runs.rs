@@ -15,7 +15,7 @@ impl MigrationTrait for Migration {
             .col(pk_uuid("id"))
             .col(string_len("pipeline", 64))
             .col(string_len("source", 255))
-            // All states that there will be: SQLite cannot alter a CHECK.
+            // All future states too: SQLite cannot alter a CHECK.
             .col(
                 string_len("state", 16).check(Expr::col("state").is_in(["running", "ok", "failed", "aborted", "lost"])),
             )
@@ -40,7 +40,7 @@ impl MigrationTrait for Migration {
             )
             .to_owned();
         manager.create_table(runs).await?;
-        // The window of a status and the whole history; one source's; those that ended in one way.
+        // For the window of a status and the whole history, for one source, and for one outcome.
         for columns in [
             &["pipeline", "finished_at", "id"][..],
             &["pipeline", "source", "finished_at", "id"],

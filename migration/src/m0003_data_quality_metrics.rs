@@ -37,7 +37,7 @@ impl MigrationTrait for Migration {
             )
             .to_owned();
         manager.create_table(metrics).await?;
-        // The whole history; one source's; the window of a status and one type's history.
+        // For the whole history, for one source, and for the window of a status and one type's history.
         for columns in [
             &["pipeline", "timestamp", "id"][..],
             &["pipeline", "source", "timestamp", "id"],

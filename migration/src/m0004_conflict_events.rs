@@ -8,8 +8,8 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // Written from outside, by SQL, and perhaps before the pipeline is known here: hence the defaults, and no
-        // foreign key.
+        // Other programs write this table by SQL, possibly before the pipeline exists here: hence the defaults, and
+        // no foreign key.
         let events = Table::create()
             .table("conflict_events")
             .col(pk_auto("id").big_integer())
@@ -25,8 +25,8 @@ impl MigrationTrait for Migration {
             .col(ColumnDef::new("created_at").timestamp_with_time_zone().not_null().default(Expr::current_timestamp()))
             .to_owned();
         manager.create_table(events).await?;
-        // Who writes SQLite from outside may write a time in any of its forms ("2026-01-28 15:30:45" is its own): they
-        // compare as julian days, not as texts.
+        // Other programs may write times in any of SQLite's formats ("2026-01-28 15:30:45" is its default), so they
+        // are compared as Julian days and not as text.
         let created_at = match manager.get_database_backend() {
             DbBackend::Sqlite => "julianday(created_at)",
             _ => "created_at",

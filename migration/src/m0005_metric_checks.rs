@@ -7,7 +7,7 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // The checks beyond the two that have columns of their own.
+        // The checks that have no columns in data_quality_metrics.
         let checks = Table::create()
             .table("metric_checks")
             .col(uuid("metric_id"))

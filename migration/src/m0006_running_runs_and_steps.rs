@@ -9,11 +9,10 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // A run may be reported at its start and at its end: each report has a digest of its own. SQLite adds one column
-        // at a time.
+        // A run may be reported at its start and at its end, each with a digest. SQLite adds one column at a time.
         let start_digest = Table::alter().table("source_runs").add_column(binary_null("start_digest")).to_owned();
         manager.alter_table(start_digest).await?;
-        // Those that run are looked through again and again, and are few.
+        // Running runs are read often, and are few.
         manager
             .get_connection()
             .execute_unprepared(
@@ -44,7 +43,7 @@ impl MigrationTrait for Migration {
             )
             .to_owned();
         manager.create_table(steps).await?;
-        // The newest run of a source that told of its steps, for it is asked for at every snapshot.
+        // The latest run of a source with steps. Every snapshot reads it.
         for column in [uuid_null("steps_run"), timestamp_with_time_zone_null("steps_at")] {
             manager.alter_table(Table::alter().table("sources").add_column(column).to_owned()).await?;
         }

@@ -5,8 +5,8 @@ use sea_orm_migration::sea_orm::DbBackend;
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-/// What identifies a roll-up, in the order that serves: a batch of reports writes neighbours, and a history reads one
-/// stretch. It is read by range of time, whatever the series, because the basis depends on all of them.
+/// The key of a roll-up, in the order that serves best: a batch of reports writes neighbours, and a history reads one
+/// range. It is read by time range for all series, because the basis depends on all of them.
 const KEY: [&str; 6] = ["pipeline", "source", "bucket", "basis", "bucket_start", "series"];
 
 #[async_trait::async_trait]
@@ -16,7 +16,7 @@ impl MigrationTrait for Migration {
         rollups
             .table("quality_rollups")
             .col(string_len("pipeline", 64))
-            // '' for the whole pipeline: a column that may be null cannot be part of a key.
+            // '' for the whole pipeline: a key column cannot be null.
             .col(string_len("source", 255))
             .col(string_len("bucket", 4).check(Expr::col("bucket").is_in(["hour", "day"])))
             .col(string_len("basis", 17).check(Expr::col("basis").is_in([
@@ -32,18 +32,18 @@ impl MigrationTrait for Migration {
             .col(big_integer("passes"))
             .primary_key(&mut key(&KEY))
             .foreign_key(&mut of_pipeline("quality_rollups"));
-        // The rows themselves in the order of the key, which would otherwise be a second tree beside them.
+        // The rows are stored in key order, which would otherwise need a second B-tree.
         if manager.get_database_backend() == DbBackend::Sqlite {
             rollups.extra("WITHOUT ROWID");
         }
         manager.create_table(rollups.clone()).await?;
-        // Nearly every report updates rows: with room beside them PostgreSQL needs no new entry in the key.
+        // Nearly every report updates rows. With free space on the page, PostgreSQL needs no new index entry.
         if manager.get_database_backend() == DbBackend::Postgres {
             let room = "ALTER TABLE quality_rollups SET (fillfactor = 60)";
             manager.get_connection().execute_unprepared(room).await?;
         }
 
-        // Hours in which something was reported since their `hourly` row was last written.
+        // Hours with reports since their `hourly` metric was last written.
         let hours = Table::create()
             .table("hours_to_close")
             .col(string_len("pipeline", 64))
@@ -53,7 +53,7 @@ impl MigrationTrait for Migration {
             .to_owned();
         manager.create_table(hours).await?;
 
-        // Roll-ups of buckets before this instant can no longer be made anew: their raw rows are gone.
+        // Roll-ups of buckets before this instant cannot be rebuilt: their raw rows are pruned.
         let pruned = Table::create()
             .table("pruned_rows")
             .col(string_len("pipeline", 64).primary_key())

@@ -12,9 +12,9 @@ impl MigrationTrait for Migration {
             .col(string_len("name", 64).primary_key())
             .col(string_len("holder", 64))
             .col(big_integer("term"))
-            // Milliseconds since 1970 by the database's clock: servers' clocks differ.
+            // Milliseconds since 1970 by the database's clock, since servers' clocks differ.
             .col(big_integer("expires_at"))
-            // The same moment by the clock that data is judged by: from it follows when no server ran.
+            // The same moment by the clock that reports are compared with. Outages are derived from it.
             .col(timestamp_with_time_zone("seen_at"))
             .to_owned();
         manager.create_table(leases).await?;
@@ -24,7 +24,7 @@ impl MigrationTrait for Migration {
             .col(timestamp_with_time_zone("ended_at"))
             .to_owned();
         manager.create_table(outages).await?;
-        // Numbers that are handed out in order: whoever takes one holds the row until the commit.
+        // Sequential numbers: a transaction that takes one locks the row until its commit.
         let counters = Table::create()
             .table("counters")
             .col(string_len("name", 64).primary_key())

@@ -8,11 +8,11 @@ pub(crate) struct Migration;
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         for column in [
-            // Seconds, a duration, or cron with its time zone.
+            // Seconds, a duration, or a cron expression with its time zone.
             text_null("expected_every"),
             // Seconds.
             big_integer_null("grace"),
-            // Since when something is expected of the source; null for those that were there before.
+            // When the expectation began; null for sources that existed before.
             timestamp_with_time_zone_null("expected_since"),
             // A JSON object of texts.
             text_null("labels"),

@@ -17,7 +17,7 @@ impl MigrationTrait for Migration {
         };
         let anomalies = Table::create()
             .table("anomalies")
-            // Made of series, method and bucket: what is found twice is one row.
+            // Derived from series, method and bucket, so that an anomaly found twice is one row.
             .col(pk_uuid("id"))
             .col(string_len("pipeline", 64))
             // Empty for the whole pipeline.
@@ -42,7 +42,7 @@ impl MigrationTrait for Migration {
         for columns in [&["pipeline", "bucket_start", "id"][..], &["pipeline", "source", "bucket_start", "id"]] {
             manager.create_index(crate::index("anomalies", columns)).await?;
         }
-        // Up to which hour a pipeline's series have been judged.
+        // The hour up to which a pipeline's series are evaluated.
         let judged = Table::create()
             .table("judgements")
             .col(string_len("pipeline", 64).primary_key())

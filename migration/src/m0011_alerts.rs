@@ -15,7 +15,7 @@ fn one_of<const N: usize>(name: &'static str, words: [&'static str; N]) -> Colum
     string_len(name, 16).check(Expr::col(name).is_in(words)).take()
 }
 
-/// The pipeline of a row; none for what is about the server itself.
+/// The pipeline of a row; null for the server itself.
 fn of_pipeline(name: &str, table: &'static str) -> ForeignKeyCreateStatement {
     ForeignKey::create()
         .name(name)
@@ -49,13 +49,13 @@ impl MigrationTrait for Migration {
             .col(string_len_null("acknowledged_by", 255))
             .col(text_null("acknowledged_note"))
             .col(timestamp_with_time_zone_null("acknowledged_at"))
-            // What was last told of it.
+            // The last notification.
             .col(timestamp_with_time_zone_null("announced_at"))
             .col(string_len_null("announced_severity", 16))
             .foreign_key(&mut of_pipeline("fk_alerts_pipeline", "alerts"))
             .to_owned();
         manager.create_table(alerts).await?;
-        // One open alert a fingerprint, whoever evaluates.
+        // At most one open alert per fingerprint, whichever server evaluates.
         manager
             .get_connection()
             .execute_unprepared("CREATE UNIQUE INDEX idx_alerts_open ON alerts (fingerprint) WHERE state <> 'resolved'")
@@ -66,7 +66,7 @@ impl MigrationTrait for Migration {
 
         let events = Table::create()
             .table("alert_events")
-            // Handed out under a lock that is held to the commit: none becomes visible behind a higher one.
+            // Numbered under a lock that is held to the commit: no number becomes visible after a higher one.
             .col(big_integer("id").primary_key())
             .col(uuid("alert_id"))
             .col(string_len_null("pipeline", 64))
@@ -77,9 +77,9 @@ impl MigrationTrait for Migration {
             .col(text("title"))
             .col(text("message"))
             .col(timestamp_with_time_zone("at"))
-            // The pipeline's revision with it.
+            // The pipeline's revision of the same commit.
             .col(big_integer_null("revision"))
-            // Whether it is decided what is told of it.
+            // Whether notifications have been planned for it.
             .col(boolean("settled").default(false))
             .foreign_key(
                 ForeignKey::create()
@@ -115,8 +115,8 @@ impl MigrationTrait for Migration {
         manager.create_table(mutes).await?;
         manager.create_index(crate::index("alert_silences", &["ends_at"])).await?;
 
-        // What is to be delivered: a row a notice and channel. It belongs to no alert, so that what was to be told outlives
-        // a pipeline that is removed.
+        // Messages to deliver: a row per notification and channel, without a foreign key to alerts, so that
+        // notifications outlive a removed pipeline.
         let outbox = Table::create()
             .table("outbox")
             .col(uuid("notice"))
@@ -126,14 +126,14 @@ impl MigrationTrait for Migration {
             .col(timestamp_with_time_zone("created_at"))
             .col(integer("attempts"))
             .col(timestamp_with_time_zone("next_attempt_at"))
-            // Who delivers it just now: the term of the lease, and since when.
+            // The claim of a delivery: the term of the lease, and when it began.
             .col(big_integer_null("claimed_term"))
             .col(timestamp_with_time_zone_null("claimed_at"))
             // When it was delivered or given up.
             .col(timestamp_with_time_zone_null("ended_at"))
             .col(boolean("delivered").default(false))
             .col(text_null("last_error"))
-            // A notice that is planned twice is one.
+            // A notification that is planned twice is one row.
             .primary_key(Index::create().col("notice").col("channel"))
             .to_owned();
         manager.create_table(outbox).await?;

@@ -3,13 +3,14 @@ use sea_orm_migration::prelude::*;
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-/// By table and columns: the page of all alerts, and the steps of a pipeline's alerts since one of them.
+/// By table and columns: pages of all alerts, and the events of a pipeline since one of them.
 const INDEXES: [(&str, &[&str]); 2] = [("alerts", &["changed_at", "id"]), ("alert_events", &["pipeline", "id"])];
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // The open alerts of a pipeline are asked for at each snapshot and evaluation, and those that are over are many more.
+        // The open alerts of a pipeline are read at each snapshot and evaluation. Resolved ones are far more
+        // numerous.
         let open = "CREATE INDEX idx_alerts_open_pipeline ON alerts (pipeline) WHERE state <> 'resolved'";
         manager.get_connection().execute_unprepared(open).await?;
         for (table, columns) in INDEXES {

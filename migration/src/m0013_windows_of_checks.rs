@@ -4,8 +4,8 @@ use sea_orm_migration::schema::{boolean_null, string_len_null, timestamp_with_ti
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-/// The columns of a check's metric that a status needs, so that it reads the checks of its window without a join. They are
-/// null in the hours that the server sums up itself. [`crate::DataMove`] fills them.
+/// Columns of a check's metric that status queries need, so that they need no join. Null for the hourly rows that the
+/// server writes. [`crate::DataMove`] fills them.
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {

@@ -8,7 +8,7 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // Rebuilds of roll-ups that are not finished: whoever finds one continues it.
+        // Unfinished rebuilds of roll-ups. Any server can continue one.
         let rebuilds = Table::create()
             .table("rollup_rebuilds")
             .col(string_len("pipeline", 64).primary_key())
@@ -23,8 +23,8 @@ impl MigrationTrait for Migration {
             )
             .to_owned();
         manager.create_table(rebuilds).await?;
-        // Pipelines with rows before the first roll-up: their roll-ups were never made, or the process that made them was
-        // killed.
+        // Pipelines with rows before their first roll-up: their roll-ups were never built, or the process that built
+        // them was killed.
         let instant = match manager.get_database_backend() {
             DbBackend::Postgres => |text: &str| format!("CAST('{text}' AS timestamptz)"),
             _ => |text: &str| format!("'{text}'"),

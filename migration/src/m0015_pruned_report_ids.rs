@@ -8,7 +8,7 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // What ids are unique in. A pipeline or source that is removed and made again gets another id here.
+        // The scope of ids. A pipeline or source that is removed and created again gets a new id here.
         let scopes = Table::create()
             .table("report_scopes")
             .col(pk_uuid("id"))
@@ -25,7 +25,8 @@ impl MigrationTrait for Migration {
             )
             .to_owned();
         manager.create_table(scopes).await?;
-        // The ids of reports whose rows were pruned. There are many: a row is its key, and no foreign key is checked.
+        // The ids of reports whose rows were pruned. They are many, so the row is the key, and there is no foreign
+        // key.
         let mut ids = Table::create();
         ids.table("pruned_report_ids")
             .col(integer("half_year"))

@@ -10,11 +10,11 @@ pub(crate) struct Migration;
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let columns = [
-            // The holder's clock is skewed: it gives way to any server whose clock is right.
+            // The holder's clock is skewed: it yields to any server whose clock is right.
             boolean("yields").default(false).take(),
-            // The last successful evaluation: milliseconds since 1970 by the database's clock.
+            // The last successful evaluation, in milliseconds since 1970 by the database's clock.
             big_integer_null("evaluated_at"),
-            // The newest instant that no clock has jumped to: what is removed by its age is removed by this.
+            // The newest confirmed time, which no clock has jumped to. Rows are pruned by it.
             timestamp_with_time_zone_null("confirmed_at"),
         ];
         for column in columns {
@@ -22,7 +22,7 @@ impl MigrationTrait for Migration {
         }
         let connection = manager.get_connection();
         connection.execute_unprepared("UPDATE leases SET confirmed_at = seen_at").await?;
-        // What servers say is wrong with themselves, for the one of them that evaluates.
+        // Problems that servers report about themselves, for the server that evaluates.
         let troubles = Table::create()
             .table("server_troubles")
             .col(string_len("server", 64))

@@ -11,7 +11,7 @@ const ANOMALIES: &[&str] = &["pipeline", "severity", "bucket_start", "id"];
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let connection = manager.get_connection();
-        // The checks of a pipeline beyond the two, which no other table lists without reading all that was counted.
+        // The custom checks of a pipeline. No other table lists them without scanning all reports.
         let mut of_pipeline = ForeignKey::create();
         of_pipeline
             .name("fk_pipeline_checks_pipeline")
@@ -23,10 +23,10 @@ impl MigrationTrait for Migration {
             .table("pipeline_checks")
             .col(string_len("pipeline", 64))
             .col(string_len("name", 64))
-            // The day of its newest report, or a later instant of that day.
+            // The day of its latest report, or a later instant of that day.
             .col(timestamp_with_time_zone("seen_at"))
             .primary_key(Index::create().col("pipeline").col("name"));
-        // A foreign key locks the pipelines, for which reporters would wait from here on. SQLite cannot add it later.
+        // A foreign key locks the pipelines, and reporters would wait from here on. SQLite cannot add it later.
         let is_postgres = manager.get_database_backend() == DbBackend::Postgres;
         if !is_postgres {
             checks.foreign_key(&mut of_pipeline);
@@ -43,7 +43,7 @@ impl MigrationTrait for Migration {
         connection.execute_unprepared(worst).await?;
         manager.create_index(crate::index("anomalies", ANOMALIES)).await?;
 
-        // Since when it is being removed, in batches.
+        // When its removal began. Rows are removed in batches.
         for table in ["pipelines", "sources"] {
             let column = timestamp_with_time_zone_null("removing_at");
             manager.alter_table(Table::alter().table(table).add_column(column).to_owned()).await?;

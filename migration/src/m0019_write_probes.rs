@@ -7,7 +7,7 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // A row of each server that it writes to see whether the database can be written to.
+        // A row per server, written to check that the database is writable.
         let probes = Table::create()
             .table("write_probes")
             .col(string_len("server", 64).primary_key())

@@ -11,7 +11,7 @@ use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::store::leases::Lease;
-use crate::store::{DaysSums, SeriesHours};
+use crate::store::{DailyTotals, HourlySeries};
 
 /// Of a pipeline that was never judged only what is younger than this can be news.
 const FIRST_LOOK: TimeDelta = TimeDelta::hours(24);
@@ -39,7 +39,7 @@ impl Memory {
 #[derive(Debug, Default)]
 struct Known {
     /// As they were when the series were read: a day that has changed since is read again, however long ago it was.
-    days: DaysSums,
+    days: DailyTotals,
     series: BTreeMap<(Option<SourceKey>, rollup::Series), Series>,
     /// The oldest first.
     grave: Vec<Anomaly>,
@@ -100,7 +100,7 @@ impl Evaluator {
             tokio::task::yield_now().await;
         }
         let judged_to = last_closed.start() + TimeDelta::hours(1);
-        if !self.store.keep_anomalies(lease, pipeline, &findings, judged_to).await? {
+        if !self.store.save_anomalies(lease, pipeline, &findings, judged_to).await? {
             return Ok(false);
         }
         known.judged = Some(last_closed);
@@ -115,19 +115,19 @@ impl Evaluator {
         let oldest = now - HISTORY;
         let first_day = rollup::Bucket::Day.start_of(oldest);
         // Before the hours: what comes in between is a change the next time.
-        let days = self.store.days_since(pipeline, first_day).await?;
+        let days = self.store.daily_totals(pipeline, first_day).await?;
         let known = self.memory.0.entry(pipeline.clone()).or_default();
         let judged = if let Some(judged) = known.judged {
             judged
         } else {
-            known.grave = self.store.grave_anomalies(pipeline, oldest).await?;
-            let judged_to = self.store.judged_to(pipeline).await?;
+            known.grave = self.store.high_severity_anomalies(pipeline, oldest).await?;
+            let judged_to = self.store.anomalies_evaluated_until(pipeline).await?;
             Hour::of(judged_to.unwrap_or(now - FIRST_LOOK)).minus(1).min(last_closed)
         };
         known.grave.retain(|anomaly| anomaly.timestamp >= oldest);
         known.days.forget_before(first_day);
         let Some(since) = days.first_change(&known.days).map(|day| day.max(oldest)) else { return Ok(()) };
-        let all = self.store.series_since(pipeline, since).await?;
+        let all = self.store.hourly_series(pipeline, since).await?;
         // An hour may be gone, with its source or by a correction.
         known.series.values_mut().for_each(|series| series.forget_since(Hour::of(since)));
         for read in all.into_iter().filter(is_judged) {
@@ -192,7 +192,7 @@ impl Evaluator {
 }
 
 /// The whole pipeline is judged by what was reported of it; the sums of its sources are judged by source.
-fn is_judged(read: &SeriesHours) -> bool {
+fn is_judged(read: &HourlySeries) -> bool {
     let is_of_sources = read.source.is_none() && read.basis != RollupBasis::Aggregate;
     !is_of_sources && read.basis != RollupBasis::Hourly
 }

@@ -21,7 +21,7 @@ impl Evaluator {
         }
         for (pipeline, runs) in lost {
             for part in runs.chunks(PART) {
-                match self.store.give_up(lease, &pipeline, part, now).await {
+                match self.store.mark_lost(lease, &pipeline, part, now).await {
                     // It was removed meanwhile.
                     Ok(true) | Err(Error::PipelineNotFound(_)) => {}
                     Ok(false) => return Ok(false),

@@ -29,11 +29,11 @@ use crate::domain::revision::Revision;
 use crate::domain::status::{Facts, RuleBook, evaluate};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
+use crate::maintenance::Maintenance;
 use crate::notify::Notifier;
 use crate::self_check::SelfCheck;
 use crate::store::Store;
-use crate::store::leases::{Lease, RENEWAL};
-use crate::upkeep::Upkeep;
+use crate::store::leases::{Lease, RENEWAL_INTERVAL};
 
 /// The lease of who evaluates.
 const LEASE: &str = "evaluation";
@@ -45,7 +45,7 @@ pub struct Evaluator {
     policy: Policy,
     budget: Budget,
     notifier: Arc<Notifier>,
-    upkeep: Arc<Upkeep>,
+    maintenance: Arc<Maintenance>,
     self_check: Arc<SelfCheck>,
     /// Whether the other servers are told that something is wrong with this one.
     is_reported: bool,
@@ -75,7 +75,7 @@ impl Evaluator {
         store: Arc<Store>,
         rules: RuleBook,
         (policy, budget): (Policy, Budget),
-        (notifier, upkeep, self_check): (Arc<Notifier>, Arc<Upkeep>, Arc<SelfCheck>),
+        (notifier, maintenance, self_check): (Arc<Notifier>, Arc<Maintenance>, Arc<SelfCheck>),
         clock: Clock,
         every: Duration,
     ) -> Self {
@@ -85,7 +85,7 @@ impl Evaluator {
             policy,
             budget,
             notifier,
-            upkeep,
+            maintenance,
             self_check,
             is_reported: false,
             clock,
@@ -118,7 +118,7 @@ impl Evaluator {
 
     async fn hold(&mut self, holds: &watch::Sender<Option<Lease>>, stop: CancellationToken) -> Option<Lease> {
         let mut changes = self.store.any_change();
-        let mut tick = interval(RENEWAL.min(self.every));
+        let mut tick = interval(RENEWAL_INTERVAL.min(self.every));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut lease: Option<Lease> = None;
         let mut due = Instant::now();
@@ -146,7 +146,7 @@ impl Evaluator {
 
     async fn turn(&mut self, lease: &mut Option<Lease>, due: &mut Instant) -> Result<()> {
         *lease = self.store.take_lease(LEASE, &self.name).await?;
-        self.report_troubles().await?;
+        self.report_server_problems().await?;
         let Some(held) = lease else { return Ok(()) };
         if *due <= Instant::now() {
             *due = Instant::now() + self.every;
@@ -159,11 +159,11 @@ impl Evaluator {
     }
 
     /// Tells the server that evaluates what is wrong with this one, and that it is over.
-    async fn report_troubles(&mut self) -> Result<()> {
+    async fn report_server_problems(&mut self) -> Result<()> {
         let troubles = self.self_check.troubles();
         let is_wrong = troubles.iter().any(|trouble| trouble.wrong.is_some());
         if is_wrong || self.is_reported {
-            self.store.report_troubles(&self.name, &troubles).await?;
+            self.store.report_server_problems(&self.name, &troubles).await?;
             self.is_reported = is_wrong;
         }
         Ok(())
@@ -225,7 +225,7 @@ impl Evaluator {
         if self.stop.is_cancelled() {
             return Ok(false);
         }
-        if self.renewed.elapsed() <= RENEWAL {
+        if self.renewed.elapsed() <= RENEWAL_INTERVAL {
             return Ok(true);
         }
         self.renewed = Instant::now();
@@ -263,11 +263,11 @@ impl Evaluator {
 
     /// What is wrong with this server itself, whose evaluation of the pipelines took so long.
     async fn look_at_the_server(&self, lease: &Lease, took: Duration, now: Timestamp) -> Result<()> {
-        let stuck = self.store.stuck_deliveries(now).await?;
+        let stuck = self.store.overdue_deliveries(now).await?;
         let outages = self.outages(now).await?;
         let span = |span| TimeDelta::from_std(span).unwrap_or(TimeDelta::MAX);
-        let [closing, pruning] = self.upkeep.troubles(now);
-        let reports = self.store.reported_troubles(&self.name).await?;
+        let [closing, pruning] = self.maintenance.troubles(now);
+        let reports = self.store.server_problems(&self.name).await?;
         let [clock, commits, queue, connections] =
             self.self_check.troubles().map(|trouble| trouble.with_reports(&reports));
         let troubles = [

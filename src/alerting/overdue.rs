@@ -40,7 +40,7 @@ impl Evaluator {
         outages: &Outages,
         now: Timestamp,
     ) -> Result<Vec<Finding>> {
-        let paces = self.store.paces(pipeline).await?;
+        let paces = self.store.source_schedules(pipeline).await?;
         let mut findings = Vec::with_capacity(paces.len());
         for (source, mut pace) in paces {
             if pace.expectation.is_none() {
@@ -48,7 +48,7 @@ impl Evaluator {
                 pace.learned = match self.paces.0.get(&key) {
                     Some((last_run, learned)) if *last_run == pace.last_run => *learned,
                     _ => {
-                        let learned = learn(&self.store.last_finishes(pipeline, &source).await?);
+                        let learned = learn(&self.store.recent_finish_times(pipeline, &source).await?);
                         self.paces.0.insert(key, (pace.last_run, learned));
                         learned
                     }

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use pipewatch::clock::Clock;
 use pipewatch::config::{self, DatabaseFlags};
 use pipewatch::domain::cardinality::Cardinality;
-use pipewatch::store::{Conversion, Direction, Step, Store};
+use pipewatch::store::{Conversion, MigrateTo, MigrationStatus, Store};
 
 use crate::command::rollups::Progress;
 use crate::{chain, fail, print, refuse, start_logging};
@@ -60,7 +60,7 @@ async fn act(url: &str, action: &Action) -> pipewatch::error::Result<String> {
     match action {
         Action::Up { steps } => {
             store.enable_incremental_vacuum(Conversion::Full).await?;
-            store.migrate(Direction::Up(*steps)).await?;
+            store.migrate(MigrateTo::Up(*steps)).await?;
             if !store.needs_migration().await? {
                 for rebuild in store.pending_rebuilds().await? {
                     let progress = Progress::of(&rebuild.pipeline);
@@ -68,12 +68,12 @@ async fn act(url: &str, action: &Action) -> pipewatch::error::Result<String> {
                 }
             }
         }
-        Action::Down { steps } => store.migrate(Direction::Down(*steps)).await?,
+        Action::Down { steps } => store.migrate(MigrateTo::Down(*steps)).await?,
         Action::Status => {}
     }
-    let steps = store.steps().await?;
+    let steps = store.migrations().await?;
     store.close().await?;
-    let line = |step: &Step| {
+    let line = |step: &MigrationStatus| {
         let state = match (step.known, step.applied) {
             (false, _) => "unknown",
             (true, true) => "applied",

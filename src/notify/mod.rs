@@ -29,7 +29,7 @@ use crate::error::Result;
 pub use crate::notify::channel::{BadChannel, Channel, Channels};
 use crate::store::Store;
 use crate::store::leases::Lease;
-use crate::store::outbox::{Delivery, Outgoing, Parcel};
+use crate::store::outbox::{Delivery, NotificationPlan, OutboxMessage};
 
 /// Deliveries that are under way at a time, by channel: one that hangs holds no other up.
 const AT_A_TIME: usize = 4;
@@ -112,27 +112,29 @@ impl Notifier {
     }
 
     /// What each transaction writes: a notification for all channels, or that some events are told to nobody.
-    fn decide(&self, entries: &[Entry], silences: &[Silence], now: Timestamp) -> Vec<Outgoing> {
+    fn decide(&self, entries: &[Entry], silences: &[Silence], now: Timestamp) -> Vec<NotificationPlan> {
         let plan = notification::plan(entries, silences, &self.timing, now);
-        let untold =
-            plan.untold.chunks(UNTOLD).map(|settled| Outgoing { settled: settled.into(), ..Outgoing::default() });
-        let mut parts: Vec<Outgoing> = untold.collect();
+        let untold = plan
+            .untold
+            .chunks(UNTOLD)
+            .map(|settled| NotificationPlan { settled: settled.into(), ..NotificationPlan::default() });
+        let mut parts: Vec<NotificationPlan> = untold.collect();
         for Told { notification, settled, announced } in plan.told {
             if self.channels.is_empty() {
-                parts.push(Outgoing { settled, ..Outgoing::default() });
+                parts.push(NotificationPlan { settled, ..NotificationPlan::default() });
                 continue;
             }
-            let mut parcels = Vec::new();
+            let mut messages = Vec::new();
             for channel in self.channels.as_slice() {
                 let body = channel.body(&notification);
-                parcels.extend(channel.names().iter().map(|name| Parcel {
+                messages.extend(channel.names().iter().map(|name| OutboxMessage {
                     notification: notification.id,
                     pipeline: notification.pipeline.clone(),
                     channel: name.clone(),
                     body: body.clone(),
                 }));
             }
-            parts.push(Outgoing { settled, announced, parcels });
+            parts.push(NotificationPlan { settled, announced, messages });
         }
         parts
     }

@@ -89,7 +89,7 @@ impl Ear {
     async fn hear_until_it_ends(&self) -> Result<Infallible> {
         let mut listener = self.store.listen().await?;
         {
-            let mut greeting = pin!(self.store.hear(&mut listener));
+            let mut greeting = pin!(self.store.next_notification(&mut listener));
             if let Ok(heard) = timeout(GREETING, &mut greeting).await {
                 heard?;
             } else {
@@ -102,7 +102,7 @@ impl Ear {
         tracing::info!("changes by other servers are heard of at once");
         loop {
             self.is_owed.store(false, Ordering::Relaxed);
-            self.store.hear(&mut listener).await?;
+            self.store.next_notification(&mut listener).await?;
         }
     }
 }

@@ -161,7 +161,7 @@ impl Monitor {
             let _turn = self.shared.looking.lock().await;
             // The one before may have found it.
             if self.is_behind(pipeline, seen) {
-                self.shared.store.refresh_these(std::slice::from_ref(pipeline)).await
+                self.shared.store.refresh_pipelines(std::slice::from_ref(pipeline)).await
             } else {
                 Ok(())
             }

@@ -1,4 +1,4 @@
-//! What the statistics found, and up to where they have looked.
+//! Anomalies, and the time up to which they have been evaluated.
 
 use std::time::Instant;
 
@@ -16,25 +16,25 @@ use crate::domain::source::SourceKey;
 use crate::domain::status::{Excerpt, LISTED};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::store::entity::{anomaly, judgement};
+use crate::store::entity::{anomaly, anomaly_watermark};
 use crate::store::history::{Page, PageRequest, page};
 use crate::store::leases::{Lease, is_held};
-use crate::store::registry::raise;
-use crate::store::{Store, stored};
+use crate::store::registry::bump_revision;
+use crate::store::{Store, parse_column};
 
-/// Anomalies of one transaction, for which reporters wait.
+/// The number of anomalies in one transaction, while reporters wait.
 const PART: usize = 200;
 
 impl Store {
-    /// Keeps what was found in a pipeline, and then that its hours before `judged_to` are judged. What was found before is
-    /// kept once, so that it may go in parts, between which reporters write. Whether the lease still holds; if not, nothing
-    /// more is kept.
-    pub async fn keep_anomalies(
+    /// Saves the anomalies of a pipeline, and then the time up to which its hours are evaluated. An anomaly is stored
+    /// once, so they can be written in parts, between which reporters write. Returns whether the lease still holds;
+    /// if not, nothing more is saved.
+    pub async fn save_anomalies(
         &self,
         lease: &Lease,
         pipeline: &PipelineKey,
         findings: &[Finding],
-        judged_to: Timestamp,
+        evaluated_until: Timestamp,
     ) -> Result<bool> {
         let now = self.clock.now();
         let rows = findings.iter().map(|finding| row(finding, now)).collect::<Result<Vec<_>>>()?;
@@ -44,15 +44,15 @@ impl Store {
             if !is_held(&transaction, lease).await? {
                 return Ok(false);
             }
-            // Something that is found is something new to see.
-            let revision = raise(&transaction, pipeline, self).await?;
+            // A new anomaly changes the status.
+            let revision = bump_revision(&transaction, pipeline, self).await?;
             anomaly::Entity::insert_many(part.iter().cloned())
                 .on_conflict(OnConflict::column(anomaly::Column::Id).do_nothing().to_owned())
                 .exec_without_returning(&transaction)
                 .await
                 .map_err(Error::database)?;
             transaction.commit().await.map_err(Error::database)?;
-            self.changes.committed(pipeline, revision);
+            self.revisions.committed(pipeline, revision);
             if rows.len() > PART {
                 tokio::time::sleep(begin.elapsed()).await;
             }
@@ -61,10 +61,15 @@ impl Store {
         if !is_held(&transaction, lease).await? {
             return Ok(false);
         }
-        let judged = judgement::ActiveModel { pipeline: Set(pipeline.as_str().to_owned()), judged_to: Set(judged_to) };
-        judgement::Entity::insert_many([judged])
+        let judged = anomaly_watermark::ActiveModel {
+            pipeline: Set(pipeline.as_str().to_owned()),
+            evaluated_until: Set(evaluated_until),
+        };
+        anomaly_watermark::Entity::insert_many([judged])
             .on_conflict(
-                OnConflict::column(judgement::Column::Pipeline).update_column(judgement::Column::JudgedTo).to_owned(),
+                OnConflict::column(anomaly_watermark::Column::Pipeline)
+                    .update_column(anomaly_watermark::Column::EvaluatedUntil)
+                    .to_owned(),
             )
             .exec_without_returning(&transaction)
             .await
@@ -73,14 +78,14 @@ impl Store {
         Ok(true)
     }
 
-    /// The instant before which all hours of a pipeline are judged; `None` when none ever was.
-    pub async fn judged_to(&self, pipeline: &PipelineKey) -> Result<Option<Timestamp>> {
-        let found = judgement::Entity::find_by_id(pipeline.as_str()).one(self.connections.reader()).await;
-        Ok(found.map_err(Error::database)?.map(|row| row.judged_to))
+    /// Returns the time up to which the hours of a pipeline are evaluated; `None` before the first evaluation.
+    pub async fn anomalies_evaluated_until(&self, pipeline: &PipelineKey) -> Result<Option<Timestamp>> {
+        let found = anomaly_watermark::Entity::find_by_id(pipeline.as_str()).one(self.connections.reader()).await;
+        Ok(found.map_err(Error::database)?.map(|row| row.evaluated_until))
     }
 
-    /// What alerts of a pipeline are about: its grave anomalies since an instant, the oldest first.
-    pub async fn grave_anomalies(&self, pipeline: &PipelineKey, since: Timestamp) -> Result<Vec<Anomaly>> {
+    /// Returns the anomalies of high severity since an instant, oldest first. Alerts are raised for them.
+    pub async fn high_severity_anomalies(&self, pipeline: &PipelineKey, since: Timestamp) -> Result<Vec<Anomaly>> {
         let rows = anomaly::Entity::find()
             .filter(anomaly::Column::Pipeline.eq(pipeline.as_str()))
             .filter(anomaly::Column::Severity.eq(Severity::High.as_str()))
@@ -93,7 +98,7 @@ impl Store {
         rows.into_iter().map(found).collect()
     }
 
-    /// A page of anomalies, the newest hours first.
+    /// Returns a page of anomalies, newest hours first.
     pub async fn anomalies(&self, request: &PageRequest) -> Result<Page<Anomaly>> {
         use anomaly::Column;
         let mut select = anomaly::Entity::find().filter(Column::Pipeline.eq(request.pipeline.as_str()));
@@ -121,8 +126,8 @@ impl Store {
     }
 }
 
-/// What is unusual in a pipeline since an instant: the most severe first, then the newest. All are counted by an index, and
-/// only those that are listed are read.
+/// Returns the anomalies of a pipeline since an instant: by severity, newest first. An index counts them, and only
+/// the listed ones are read.
 pub(super) async fn worst_anomalies(
     connection: &impl ConnectionTrait,
     pipeline: &PipelineKey,
@@ -145,25 +150,25 @@ pub(super) async fn worst_anomalies(
     Ok(worst)
 }
 
-/// How many there are of each severity.
+/// Counts anomalies by severity.
 pub(super) fn select_counts(pipeline: &PipelineKey, since: Timestamp) -> Select<anomaly::Entity> {
     anomaly::Entity::find()
         .select_only()
         .column(anomaly::Column::Severity)
         .column_as(anomaly::Column::Id.count(), "anomalies")
         .filter(anomaly::Column::Pipeline.eq(pipeline.as_str()))
-        // All there are, so that the index which begins with them serves.
+        // All severities are listed so that the index, which begins with the severity, is used.
         .filter(anomaly::Column::Severity.is_in(Severity::WORST_FIRST.map(Severity::as_str)))
         .filter(anomaly::Column::BucketStart.gt(since))
         .group_by(anomaly::Column::Severity)
 }
 
-/// The newest of a severity.
+/// Selects the newest anomalies of a severity.
 pub(super) fn select_worst(
     pipeline: &PipelineKey,
     severity: Severity,
     since: Timestamp,
-    most: usize,
+    limit: usize,
 ) -> Select<anomaly::Entity> {
     anomaly::Entity::find()
         .filter(anomaly::Column::Pipeline.eq(pipeline.as_str()))
@@ -171,13 +176,13 @@ pub(super) fn select_worst(
         .filter(anomaly::Column::BucketStart.gt(since))
         .order_by_desc(anomaly::Column::BucketStart)
         .order_by_desc(anomaly::Column::Id)
-        .limit(most as u64)
+        .limit(limit as u64)
 }
 
 fn row(finding: &Finding, now: Timestamp) -> Result<anomaly::ActiveModel> {
     let anomaly = &finding.anomaly;
     Ok(anomaly::ActiveModel {
-        id: Set(stored("the id of an anomaly", &anomaly.id)?),
+        id: Set(parse_column("anomaly id", &anomaly.id)?),
         pipeline: Set(finding.pipeline.as_str().to_owned()),
         source: Set(anomaly.source.as_ref().map(SourceKey::to_string).unwrap_or_default()),
         series: Set(anomaly.subject.to_string()),
@@ -205,17 +210,17 @@ fn found(row: anomaly::Model) -> Result<Anomaly> {
     };
     Ok(Anomaly {
         id: Uuid::to_string(&row.id),
-        kind: stored("the type of an anomaly", &row.kind)?,
-        severity: stored("the severity", &row.severity)?,
+        kind: parse_column("anomaly type", &row.kind)?,
+        severity: parse_column("severity", &row.severity)?,
         description: row.description,
         timestamp: row.bucket_start,
-        source: if row.source.is_empty() { None } else { Some(stored("the source", &row.source)?) },
+        source: if row.source.is_empty() { None } else { Some(parse_column("source", &row.source)?) },
         check: match &subject {
             Subject::Check(name) => Some(name.to_string()),
             Subject::Articles | Subject::Events => None,
         },
         subject,
-        method: stored("the method of an anomaly", &row.method)?,
+        method: parse_column("anomaly method", &row.method)?,
         observed: row.observed,
         expected: row.expected,
         lower: row.lower,

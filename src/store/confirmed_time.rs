@@ -7,19 +7,19 @@ use crate::store::Store;
 use crate::store::entity::{lease, source};
 
 impl Store {
-    /// Compares this server's clock for the first time: with the database's, or with the newest row where no other server
-    /// can be asked.
+    /// Initialises the clock: from the database's clock, or from the newest row when no other server uses the
+    /// database.
     pub(super) async fn check_clock(&self) -> Result<()> {
         if self.is_shared() {
-            self.ask_time(self.connections.reader()).await.map_err(Error::database)?;
+            self.query_time(self.connections.reader()).await.map_err(Error::database)?;
         } else {
             self.clock.follow_steady_clock(self.newest_row().await.map_err(Error::database)?);
         }
         Ok(())
     }
 
-    /// No row was written before this: a server that evaluates marks each renewal of its lease, and no run ends later than
-    /// reporters' clocks may be ahead.
+    /// Returns an instant that has certainly passed: the evaluating server records each renewal of its lease, and a
+    /// run's timestamp exceeds the time by at most the tolerance for reporters' clocks.
     async fn newest_row(&self) -> Result<Option<Timestamp>, DbErr> {
         let reader = self.connections.reader();
         let seen: Option<Option<Timestamp>> = lease::Entity::find()
@@ -37,8 +37,7 @@ impl Store {
         Ok(seen.flatten().max(ended.flatten().map(|ended| ended - MAX_AHEAD)))
     }
 
-    /// The newest instant that is confirmed, by this server or by the holder of the lease: what is removed by its age is
-    /// removed by this.
+    /// Returns the newest time confirmed by this server or by the lease holder. Rows are pruned by this time.
     pub(super) async fn confirmed_now(&self) -> Result<Timestamp> {
         if self.clock.is_confirmed() {
             return Ok(self.clock.now());

@@ -17,10 +17,10 @@ use crate::error::{Error, Result};
 use crate::store::alerts::read::worst_alerts;
 use crate::store::anomalies::worst_anomalies;
 use crate::store::entity::{conflict_event, data_quality_metric, metric_check, pipeline, source, source_run};
-use crate::store::started_runs::running;
+use crate::store::run_lifecycle::running;
 use crate::store::steps::last_cycle;
 use crate::store::transaction::Transaction;
-use crate::store::{Store, stored};
+use crate::store::{Store, parse_column};
 
 #[derive(FromQueryResult)]
 struct RunSums {
@@ -61,15 +61,15 @@ struct EventSums {
 }
 
 impl Store {
-    /// What the status of a pipeline is worked out from, all of it seen in one read transaction; rows count that are
-    /// newer than `since`. `None` when there is no such pipeline.
+    /// Reads the facts that a pipeline's status is computed from, in one read transaction. Rows newer than `since`
+    /// count. Returns `None` when the pipeline does not exist.
     pub async fn facts(&self, pipeline: &PipelineKey, since: Timestamp) -> Result<Option<Facts>> {
-        let known = self.changes.newest(pipeline);
+        let known = self.revisions.newest(pipeline);
         let transaction = self.read().await?;
         let facts = facts(&transaction, pipeline, since, self.connections.backend()).await?;
         transaction.commit().await.map_err(Error::database)?;
         if facts.is_none() {
-            self.changes.vanished(pipeline, known);
+            self.revisions.observe_removal(pipeline, known);
         }
         Ok(facts)
     }
@@ -134,21 +134,20 @@ async fn source_facts(transaction: &Transaction, key: &PipelineKey, runs: Vec<Ru
                 runs: sum(|sums| Some(sums.runs)),
                 succeeded: sum(|sums| sums.succeeded),
                 succeeded_fresh: sum(|sums| sums.succeeded_fresh),
-                key: stored("the source", &row.key)?,
+                key: parse_column("source", &row.key)?,
             })
         })
         .collect()
 }
 
-/// What a source's row says of its newest run.
 pub(super) fn last_run(row: &source::Model) -> Result<Option<LastRun>> {
     match (row.last_run_at, &row.last_run_state) {
-        (Some(finished_at), Some(state)) => Ok(Some(LastRun { state: stored("the run state", state)?, finished_at })),
+        (Some(finished_at), Some(state)) => Ok(Some(LastRun { state: parse_column("run state", state)?, finished_at })),
         _ => Ok(None),
     }
 }
 
-/// How many runs of each source have begun and not ended.
+/// Counts the running runs of each source.
 async fn running_runs(transaction: &Transaction, key: &PipelineKey) -> Result<HashMap<String, i64>> {
     let running: Vec<(String, i64)> =
         select_running(key).into_tuple().all(transaction).await.map_err(Error::database)?;
@@ -193,7 +192,7 @@ async fn metric_sums(transaction: &Transaction, key: &PipelineKey, since: Timest
                 check.metric_type == row.metric_type && check.of_sources == (row.of_sources == 1)
             };
             let of_others = others.extract_if(.., of_this).map(|check| {
-                let name = stored("the check", &check.name)?;
+                let name = parse_column("check", &check.name)?;
                 Ok((name, counts(check.attempts, check.passes)))
             });
             let quality = of_others.collect::<Result<_>>().map(|others| Quality {
@@ -202,7 +201,7 @@ async fn metric_sums(transaction: &Transaction, key: &PipelineKey, since: Timest
                 others,
             });
             let (last_updated, of_sources) = (row.last_updated?, row.of_sources == 1);
-            let metric_type = stored("the metric type", &row.metric_type);
+            let metric_type = parse_column("metric type", &row.metric_type);
             Some(quality.and_then(|quality| {
                 Ok(MetricSums { metric_type: metric_type?, of_sources, sums: QualitySums { quality, last_updated } })
             }))
@@ -223,13 +222,13 @@ pub(super) fn select_metric_sums(key: &PipelineKey, since: Timestamp) -> Select<
         .expr_as(Expr::col(Column::Timestamp).max(), "last_updated")
         .filter(Column::Pipeline.eq(key.as_str()))
         .filter(Column::Timestamp.gt(since))
-        // Not the hours that the server has summed up itself.
+        // Without the hourly metrics that the server writes.
         .filter(Column::MetricType.ne(MetricType::Hourly.as_str()).or(Column::Digest.is_not_null()))
         .group_by(Column::MetricType)
         .group_by(Expr::col("of_sources"))
 }
 
-/// The sums of the checks beyond the two, in the same groups.
+/// Sums the custom checks in the same groups.
 async fn check_sums(transaction: &Transaction, key: &PipelineKey, since: Timestamp) -> Result<Vec<CheckRow>> {
     select_check_sums(key, since).into_model().all(transaction).await.map_err(Error::database)
 }
@@ -248,7 +247,7 @@ pub(super) fn select_check_sums(key: &PipelineKey, since: Timestamp) -> Select<m
         .group_by(Column::Name)
 }
 
-/// 1 for rows about single sources, else 0.
+/// 1 for rows of single sources, else 0.
 fn of_sources() -> Expr {
     Expr::Case(Box::new(Expr::case(data_quality_metric::Column::Source.is_null(), 0).finally(1)))
 }
@@ -261,7 +260,7 @@ async fn event_sums(
 ) -> Result<Option<QualitySums>> {
     use conflict_event::Column;
     let geocoded = Column::Latitude.is_not_null().and(Column::Longitude.is_not_null());
-    // As the migration's index has it: on SQLite others may have written a time in any form.
+    // As in the index: other programs may write times in any of SQLite's formats.
     let in_window = match backend {
         DbBackend::Sqlite => julianday(Expr::col(Column::CreatedAt)).gt(julianday(Expr::value(since))),
         _ => Column::CreatedAt.gt(since),

@@ -2,18 +2,18 @@ use std::time::Duration;
 
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
-/// What an error of the database is about, and so what helps.
+/// The cause of a database error, which decides how to recover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// The connection: broken, silent, or ended by the server. Another one may work.
+    /// The connection is broken, silent, or was closed by the server. Another connection may work.
     Connection,
-    /// The session may only read, as after a failover: another one may write.
+    /// The session is read-only, for example after a failover. Another session may write.
     ReadOnlySession,
-    /// The disk has no room.
+    /// The disk is full.
     DiskFull,
-    /// The database as a whole: locked, read-only, overloaded, or without a table. Every transaction fails.
+    /// The database is locked, read-only, overloaded, or lacks a table. Every transaction fails.
     Database,
-    /// What this transaction wrote. Another transaction may succeed.
+    /// The data of this transaction. Another transaction may succeed.
     Content,
 }
 
@@ -21,7 +21,7 @@ impl Cause {
     pub(super) fn of(error: &DbErr) -> Self {
         match error {
             DbErr::Conn(RuntimeErr::Internal(_)) => Self::Connection,
-            // The last is the store's own, of a file that is gone and the like.
+            // `Custom` errors are the store's own, for example of a deleted file.
             DbErr::ConnectionAcquire(_) | DbErr::Custom(_) => Self::Database,
             DbErr::Conn(RuntimeErr::SqlxError(error))
             | DbErr::Exec(RuntimeErr::SqlxError(error))
@@ -34,7 +34,7 @@ impl Cause {
         match error {
             sqlx::Error::Database(error) => {
                 let code = error.code().unwrap_or_default();
-                // SQLite's codes are numbers, and PostgreSQL's have five characters.
+                // SQLite's codes are numbers, PostgreSQL's have five characters.
                 match code.parse::<u32>() {
                     Ok(number) if code.len() < 5 => Self::of_sqlite(number),
                     _ => Self::of_postgres(&code),
@@ -50,7 +50,7 @@ impl Cause {
         }
     }
 
-    /// By SQLite's extended result code, the lower byte of which is the primary one.
+    /// Maps SQLite's extended result code, whose lower byte is the primary code.
     fn of_sqlite(code: u32) -> Self {
         match code & 0xff {
             // ERROR, TOOBIG, CONSTRAINT, MISMATCH, RANGE
@@ -61,16 +61,16 @@ impl Cause {
         }
     }
 
-    /// By PostgreSQL's SQLSTATE.
+    /// Maps PostgreSQL's SQLSTATE.
     fn of_postgres(code: &str) -> Self {
         match code {
             "25006" => Self::ReadOnlySession,
             "53100" => Self::DiskFull,
-            // The server shuts down or has ended this session.
+            // The server is shutting down or has terminated the session.
             "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => Self::Connection,
             _ => match code.get(..2) {
                 Some("08") => Self::Connection,
-                // Cardinality, data, constraints, limits of the program.
+                // Cardinality, data, constraints, program limits.
                 Some("21" | "22" | "23" | "54") => Self::Content,
                 _ => Self::Database,
             },
@@ -78,7 +78,8 @@ impl Cause {
     }
 }
 
-/// Whether the database undid a transaction that may succeed when it is tried again: a deadlock or a serialisation failure.
+/// Whether the database rolled back a transaction that may succeed when retried: a deadlock or a serialisation
+/// failure.
 pub(super) fn is_conflict(error: &DbErr) -> bool {
     let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
         return false;

@@ -1,4 +1,4 @@
-//! Whether the database can be read and written to, as far as this server has seen.
+//! Health of the database as observed by this server: whether it can be read and written.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,46 +15,47 @@ use crate::clock::Clock;
 use crate::domain::load::LoadSample;
 use crate::domain::time::Timestamp;
 use crate::store::Store;
-use crate::store::connect::Connections;
+use crate::store::connections::Connections;
 use crate::store::entity::write_probe;
 use crate::store::failure::Cause;
-use crate::store::writer::QUEUE;
+use crate::store::writer::QUEUE_CAPACITY;
 
-/// How often the state is looked at.
+/// How often the state is checked.
 const TICK: Duration = Duration::from_millis(500);
-/// The database is read, and written to unless something else was committed, after so much time.
+/// How often the database is read, and written if nothing else was committed.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
-/// How long a probe may take.
+/// Timeout of a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
-/// A group of reports that is under way for longer means that the writer is stuck.
+/// The writer is stuck when a batch of reports takes longer than this.
 const STUCK: Duration = Duration::from_secs(3);
-/// How long a group of reports that failed counts when no other follows. It is longer than reporters wait before they try
-/// again: a probe may succeed where a report does not.
-const FAILURE_COUNTS: Duration = Duration::from_secs(10);
-/// What a probe writes after the disk was full: as much as reports may need, where a single page may still find room.
+/// How long a failed batch counts when no other follows. Longer than the retry delay of reporters: a probe may
+/// succeed where a report fails.
+const FAILURE_EXPIRY: Duration = Duration::from_secs(10);
+/// Bytes that a probe writes after the disk was full: as much as reports may need. A single page may still fit where
+/// they do not.
 const FULL_PROBE: usize = 256 * 1024;
-/// Rows of probes by servers that are gone are removed after this time.
-const PROBES_KEPT: chrono::TimeDelta = chrono::TimeDelta::days(1);
+/// How long the probe rows of other servers are kept.
+const PROBE_RETENTION: chrono::TimeDelta = chrono::TimeDelta::days(1);
 
 /// What is wrong with the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DatabaseProblem {
-    /// Queries fail or are not answered.
+    /// Queries fail or time out.
     Unreadable,
-    /// Nothing can be committed.
+    /// Commits fail.
     NotWritable,
-    /// A group of reports is under way for too long.
+    /// A batch of reports has been in progress for too long.
     WriterStuck,
 }
 
-/// What the server knows of its database and of the way there.
+/// The health of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreHealth {
-    /// What is wrong, and since when.
+    /// The problem, and when it began.
     pub problem: Option<(DatabaseProblem, Timestamp)>,
 }
 
-/// Collects what becomes of reading and writing.
+/// Collects the outcomes of reads and writes.
 #[derive(Debug)]
 pub(super) struct HealthMonitor {
     clock: Clock,
@@ -67,29 +68,28 @@ pub(super) struct HealthMonitor {
 #[derive(Debug)]
 struct State {
     is_unreadable: bool,
-    /// Whether the last probe failed.
     probe_failed: bool,
-    /// When a group of reports failed, unless writing has been shown to work since.
-    group_failed: Option<Instant>,
-    /// Whether the disk was full when something was written last.
+    /// When a batch of reports failed, unless a write has succeeded since.
+    batch_failed: Option<Instant>,
+    /// Whether the disk was full at the last write.
     was_full: bool,
     since: Option<Timestamp>,
     last_commit: Instant,
-    /// Since when a group of reports is under way.
+    /// When the batch in progress began.
     writing_since: Option<Instant>,
-    /// The longest time that a group took since it was last asked for.
+    /// The longest commit since it was last read.
     longest_commit: Duration,
 }
 
 impl State {
     fn writing_works(&mut self) {
-        (self.probe_failed, self.group_failed, self.was_full) = (false, None, false);
+        (self.probe_failed, self.batch_failed, self.was_full) = (false, None, false);
     }
 
     fn problem(&self) -> Option<DatabaseProblem> {
         if self.is_unreadable {
             Some(DatabaseProblem::Unreadable)
-        } else if self.probe_failed || self.group_failed.is_some_and(|at| at.elapsed() < FAILURE_COUNTS) {
+        } else if self.probe_failed || self.batch_failed.is_some_and(|at| at.elapsed() < FAILURE_EXPIRY) {
             Some(DatabaseProblem::NotWritable)
         } else {
             let is_stuck = self.writing_since.is_some_and(|since| since.elapsed() > STUCK);
@@ -98,7 +98,7 @@ impl State {
     }
 }
 
-/// A request that waits for the writer; dropped when it is answered or has gone.
+/// A request in the writer's queue. Dropping it removes it from the count.
 #[derive(Debug)]
 pub(super) struct Queued<'a>(&'a HealthMonitor);
 
@@ -113,7 +113,7 @@ impl HealthMonitor {
         let state = State {
             is_unreadable: false,
             probe_failed: false,
-            group_failed: None,
+            batch_failed: None,
             was_full: false,
             since: None,
             last_commit: Instant::now(),
@@ -123,24 +123,24 @@ impl HealthMonitor {
         Self { clock, state: Mutex::new(state), queued: AtomicUsize::new(0), problem: watch::Sender::new(None) }
     }
 
-    /// Counts a request while it waits for the writer.
+    /// Counts a request in the writer's queue.
     pub(super) fn enqueue(&self) -> Queued<'_> {
         self.queued.fetch_add(1, Ordering::Relaxed);
         Queued(self)
     }
 
-    /// Something was committed.
+    /// Records a commit of any transaction.
     pub(super) fn committed(&self) {
         self.state().last_commit = Instant::now();
     }
 
-    /// A group of reports begins.
-    pub(super) fn group_begins(&self) {
+    /// Records the start of a batch of reports.
+    pub(super) fn batch_begins(&self) {
         self.state().writing_since = Some(Instant::now());
     }
 
-    /// A group of reports is committed, or has failed. That one has bad content says nothing of the database.
-    pub(super) fn group_ends(&self, failure: Option<Cause>) {
+    /// Records the end of a batch of reports. A batch that fails for its content says nothing about the database.
+    pub(super) fn batch_ends(&self, failure: Option<Cause>) {
         let mut state = self.state();
         if let Some(since) = state.writing_since.take() {
             let commit = since.elapsed();
@@ -151,19 +151,19 @@ impl HealthMonitor {
             None => state.writing_works(),
             Some(Cause::Content) => {}
             Some(cause) => {
-                state.group_failed = Some(Instant::now());
+                state.batch_failed = Some(Instant::now());
                 state.was_full |= cause == Cause::DiskFull;
             }
         }
         self.publish(state);
     }
 
-    /// A probe is committed, or has failed.
+    /// Records the outcome of a write probe.
     fn probed(&self, failure: Option<Cause>) {
         let mut state = self.state();
         state.probe_failed = failure.is_some();
         match failure {
-            // It has written as much as reports need.
+            // The probe wrote as much as reports need.
             None if state.was_full => state.writing_works(),
             None => {}
             Some(cause) => state.was_full |= cause == Cause::DiskFull,
@@ -171,14 +171,14 @@ impl HealthMonitor {
         self.publish(state);
     }
 
-    /// What came of reading.
+    /// Records the outcome of a read probe.
     fn read(&self, done: bool) {
         let mut state = self.state();
         state.is_unreadable = !done;
         self.publish(state);
     }
 
-    /// Makes known what the state amounts to.
+    /// Publishes the problem, if any.
     fn publish(&self, mut state: MutexGuard<'_, State>) {
         let problem = state.problem();
         if problem.is_none() {
@@ -186,7 +186,7 @@ impl HealthMonitor {
         } else if state.since.is_none() {
             state.since = Some(self.clock.now());
         }
-        // Within the lock, so that the last word is the newest.
+        // Inside the lock, so that the last published value is the newest.
         self.problem.send_if_modified(|known| {
             let is_news = *known != problem;
             *known = problem;
@@ -194,7 +194,7 @@ impl HealthMonitor {
         });
     }
 
-    /// The longest commit since this was last asked for, one that is under way included.
+    /// Returns and resets the longest commit, including one in progress.
     fn take_longest_commit(&self) -> Duration {
         let mut state = self.state();
         let longest = std::mem::take(&mut state.longest_commit);
@@ -206,7 +206,7 @@ impl HealthMonitor {
         state.problem().map(|problem| (problem, state.since.unwrap_or_else(|| self.clock.now())))
     }
 
-    /// How much a probe should write now; `None` when a commit has shown that writing works.
+    /// Returns how many bytes a probe should write now; `None` after a recent commit.
     fn due(&self) -> Option<usize> {
         let state = self.state();
         let is_due = state.probe_failed || state.last_commit.elapsed() >= PROBE_INTERVAL;
@@ -219,30 +219,30 @@ impl HealthMonitor {
 }
 
 impl Store {
-    /// What is known of the database, without asking it.
+    /// Returns the health of the database without querying it.
     pub fn health(&self) -> StoreHealth {
         StoreHealth { problem: self.health.problem() }
     }
 
-    /// How busy the way to the database has been since this was last called.
+    /// Returns the load of the writer and the pool since the last call.
     pub fn sample_load(&self) -> LoadSample {
         let commit = self.health.take_longest_commit();
         let (busy_connections, max_connections) = self.connections.queries();
         LoadSample {
             commit: TimeDelta::from_std(commit).unwrap_or(TimeDelta::MAX),
             queued: self.health.queued.load(Ordering::Relaxed),
-            queue_capacity: QUEUE,
+            queue_capacity: QUEUE_CAPACITY,
             busy_connections,
             max_connections,
         }
     }
 
-    /// Woken when something goes wrong with the database, and when it is over.
+    /// Subscribes to the database problem.
     pub fn database_problems(&self) -> watch::Receiver<Option<DatabaseProblem>> {
         self.health.problem.subscribe()
     }
 
-    /// Looks again and again whether the database can be read and written to, and keeps the gauges; until it is dropped.
+    /// Probes the database and updates the gauges, until dropped.
     pub async fn probe_database(&self) {
         let probe = Probe { connections: &self.connections, health: &self.health, server: Uuid::new_v4() };
         let mut tick = interval(TICK);
@@ -262,7 +262,7 @@ impl Store {
                 self.health.read(is_readable);
             }
             is_first &= !written;
-            // A group may have become stuck meanwhile, or a stuck one may have ended.
+            // A batch may have become stuck or unstuck in the meantime.
             self.health.publish(self.health.state());
         }
     }
@@ -283,7 +283,7 @@ impl Store {
 struct Probe<'a> {
     connections: &'a Connections,
     health: &'a Arc<HealthMonitor>,
-    /// Each server writes a row of its own, and waits for no other.
+    /// Each server writes its own row, so that servers do not wait for each other.
     server: Uuid,
 }
 
@@ -296,18 +296,18 @@ impl Probe<'_> {
         match self.connections.within(PROBE_TIMEOUT, query).await {
             Ok(_) => true,
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the database cannot be read");
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot read from the database");
                 false
             }
         }
     }
 
-    /// Whether it was due, and succeeded.
+    /// Returns whether a probe was due and succeeded.
     async fn write_when_due(&self, is_first: bool) -> bool {
         let Some(size) = self.health.due() else { return false };
         let done = self.connections.within(PROBE_TIMEOUT, self.write(size, is_first)).await;
         if let Err(error) = &done {
-            tracing::warn!(error = error as &dyn std::error::Error, "the database cannot be written to");
+            tracing::warn!(error = error as &dyn std::error::Error, "cannot write to the database");
         }
         self.health.probed(done.as_ref().err().map(Cause::of));
         done.is_ok()
@@ -318,7 +318,7 @@ impl Probe<'_> {
         if is_first {
             let transaction = self.connections.write().await?;
             write_probe::Entity::delete_many()
-                .filter(write_probe::Column::WrittenAt.lt(now - PROBES_KEPT))
+                .filter(write_probe::Column::WrittenAt.lt(now - PROBE_RETENTION))
                 .exec(&transaction)
                 .await?;
             transaction.commit().await?;
@@ -331,7 +331,7 @@ impl Probe<'_> {
     }
 
     async fn write_row(&self, size: usize, now: Timestamp) -> Result<(), DbErr> {
-        // Bytes that cannot be compressed need the room that they claim.
+        // Random bytes, since the file system may compress others.
         let payload = std::iter::repeat_with(|| fastrand::u8(..)).take(size).collect();
         let row = write_probe::ActiveModel {
             server: Set(self.server.to_string()),
@@ -360,46 +360,46 @@ mod tests {
     }
 
     #[test]
-    fn failures_count_until_writing_has_been_shown_to_work() {
+    fn failures_count_until_a_write_succeeds() {
         let health = HealthMonitor::new(Clock::system());
-        let group = |failure| {
-            health.group_begins();
-            health.group_ends(failure);
+        let batch = |failure| {
+            health.batch_begins();
+            health.batch_ends(failure);
             problem(&health)
         };
         let unwritable = Some(DatabaseProblem::NotWritable);
-        assert_eq!(group(Some(Cause::Content)), None, "one request's fault");
-        assert_eq!(group(Some(Cause::Database)), unwritable);
+        assert_eq!(batch(Some(Cause::Content)), None, "one request's fault");
+        assert_eq!(batch(Some(Cause::Database)), unwritable);
         health.probed(None);
-        assert_eq!(problem(&health), unwritable, "a probe may succeed where reports do not");
-        assert_eq!(group(None), None);
+        assert_eq!(problem(&health), unwritable, "a probe may succeed where reports fail");
+        assert_eq!(batch(None), None);
 
-        assert_eq!(group(Some(Cause::Database)), unwritable);
-        health.state().group_failed = Some(ago(FAILURE_COUNTS));
-        assert_eq!(problem(&health), None, "no other has failed for long");
+        assert_eq!(batch(Some(Cause::Database)), unwritable);
+        health.state().batch_failed = Some(ago(FAILURE_EXPIRY));
+        assert_eq!(problem(&health), None, "the failure has expired");
 
-        assert_eq!(group(Some(Cause::DiskFull)), unwritable);
+        assert_eq!(batch(Some(Cause::DiskFull)), unwritable);
         health.state().last_commit = ago(PROBE_INTERVAL);
         assert_eq!(health.due(), Some(FULL_PROBE));
         health.probed(None);
-        assert_eq!((problem(&health), health.due()), (None, Some(0)), "there is room again");
+        assert_eq!((problem(&health), health.due()), (None, Some(0)), "the disk has space again");
 
         health.probed(Some(Cause::Connection));
         assert_eq!(problem(&health), unwritable);
         health.probed(None);
         assert_eq!(problem(&health), None);
         health.committed();
-        assert_eq!(health.due(), None, "a commit is as good as a probe");
+        assert_eq!(health.due(), None, "a commit makes the probe unnecessary");
     }
 
     #[test]
-    fn group_that_takes_long_means_that_the_writer_is_stuck() {
+    fn long_batch_means_a_stuck_writer() {
         let health = HealthMonitor::new(Clock::system());
-        health.group_begins();
+        health.batch_begins();
         assert_eq!(problem(&health), None);
         health.state().writing_since = Some(ago(STUCK + Duration::from_millis(1)));
         assert_eq!(problem(&health), Some(DatabaseProblem::WriterStuck));
         health.read(false);
-        assert_eq!(problem(&health), Some(DatabaseProblem::Unreadable), "the worst comes first");
+        assert_eq!(problem(&health), Some(DatabaseProblem::Unreadable), "the worst problem takes precedence");
     }
 }

@@ -1,5 +1,5 @@
-//! Pages of what was reported, newest first. A page begins after a position, not at a number, so that what comes in
-//! meanwhile neither repeats nor hides a row.
+//! Pages of stored reports, newest first. A page begins after a position and not at an offset, so that new rows
+//! neither repeat nor hide others.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,45 +17,45 @@ use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::entity::{data_quality_metric, metric_check, source_run};
 use crate::store::steps::steps_of;
-use crate::store::{Store, stored};
+use crate::store::{Store, parse_column};
 
-/// Which rows of a pipeline's history, and how many.
+/// A request for a page of a pipeline's history.
 #[derive(Debug, Clone)]
 pub struct PageRequest {
     /// The pipeline.
     pub pipeline: PipelineKey,
-    /// Only this source's.
+    /// Only rows of this source.
     pub source: Option<SourceKey>,
-    /// Only from this instant on.
+    /// Only rows at or after this instant.
     pub from: Option<Timestamp>,
-    /// Only before this instant.
+    /// Only rows before this instant.
     pub to: Option<Timestamp>,
-    /// Only older than this position.
+    /// Only rows older than this position.
     pub after: Option<Position>,
-    /// At most so many.
+    /// The maximum number of rows.
     pub first: u64,
 }
 
-/// A place in a history: instants are not unique, so the id decides.
+/// A position in a history. The id distinguishes rows of the same instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
-    /// The row's instant.
+    /// The row's timestamp.
     pub at: Timestamp,
     /// The row's id.
     pub id: Uuid,
 }
 
-/// Rows, newest first.
+/// A page of rows, newest first.
 #[derive(Debug, Clone)]
 pub struct Page<T> {
     /// The rows.
     pub rows: Vec<T>,
-    /// Whether there are older ones.
+    /// Whether there are older rows.
     pub has_more: bool,
 }
 
 impl Store {
-    /// A page of data quality metrics.
+    /// Returns a page of data quality metrics.
     pub async fn data_quality_metrics(
         &self,
         request: &PageRequest,
@@ -75,21 +75,21 @@ impl Store {
         page(rows, request.first, |row| {
             Ok(DataQualityMetric {
                 id: row.id,
-                pipeline: stored("the pipeline", &row.pipeline)?,
+                pipeline: parse_column("pipeline", &row.pipeline)?,
                 timestamp: row.timestamp,
-                metric_type: stored("the metric type", &row.metric_type)?,
-                source: row.source.as_deref().map(|source| stored("the source", source)).transpose()?,
+                metric_type: parse_column("metric type", &row.metric_type)?,
+                source: row.source.as_deref().map(|source| parse_column("source", source)).transpose()?,
                 quality: Quality {
                     geocoding: counts(row.geocoding_attempts, row.geocoding_successes),
                     validation: counts(row.validation_attempts, row.validation_passes),
                     others: others.remove(&row.id).unwrap_or_default(),
                 },
-                status: stored("the status", &row.status)?,
+                status: parse_column("status", &row.status)?,
             })
         })
     }
 
-    /// The further checks of these metrics, by their ids.
+    /// Returns the custom checks of metrics, by metric id.
     async fn further_checks(&self, metrics: impl Iterator<Item = Uuid>) -> Result<HashMap<Uuid, Checks>> {
         let rows = metric_check::Entity::find()
             .filter(metric_check::Column::MetricId.is_in(metrics))
@@ -98,14 +98,13 @@ impl Store {
             .map_err(Error::database)?;
         let mut checks: HashMap<Uuid, Checks> = HashMap::new();
         for row in rows {
-            let name = stored("the check", &row.name)?;
+            let name = parse_column("check", &row.name)?;
             checks.entry(row.metric_id).or_default().insert(name, counts(row.attempts, row.passes));
         }
         Ok(checks)
     }
 
-    /// A page of source runs: of finished ones, in the order in which they ended, or of running ones, in the order in which
-    /// they began.
+    /// Returns a page of source runs: finished ones by their end, or running ones by their start.
     pub async fn source_runs(&self, request: &PageRequest, state: Option<RunState>) -> Result<Page<SourceRun>> {
         use source_run::Column;
         let at = if state == Some(RunState::Running) { Column::StartedAt } else { Column::FinishedAt };
@@ -123,9 +122,9 @@ impl Store {
         page(rows, request.first, |row| {
             Ok(SourceRun {
                 id: row.id,
-                pipeline: stored("the pipeline", &row.pipeline)?,
-                source: stored("the source", &row.source)?,
-                state: stored("the run state", &row.state)?,
+                pipeline: parse_column("pipeline", &row.pipeline)?,
+                source: parse_column("source", &row.source)?,
+                state: parse_column("run state", &row.state)?,
                 started_at: row.started_at,
                 finished_at: row.finished_at,
                 received_at: row.received_at,
@@ -143,7 +142,7 @@ impl Store {
 
 type Checks = BTreeMap<CheckName, Counts>;
 
-/// One row more than asked for was read: it says whether there are older ones.
+/// Reads one row more than requested, which shows whether there are older rows.
 pub(super) fn page<R, T>(mut rows: Vec<R>, first: u64, read: impl FnMut(R) -> Result<T>) -> Result<Page<T>> {
     let first = usize::try_from(first).unwrap_or(usize::MAX);
     let has_more = rows.len() > first;

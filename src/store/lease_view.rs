@@ -2,9 +2,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::domain::time::Timestamp;
-use crate::store::leases::LENGTH;
+use crate::store::leases::LEASE_DURATION;
 
-/// What this server saw of the lease of the evaluation when it last looked. It needs no database to be asked.
+/// The state of the evaluation lease as last seen by this server, available without a query.
 #[derive(Debug)]
 pub(super) struct LeaseView {
     opened: Instant,
@@ -15,16 +15,17 @@ pub(super) struct LeaseView {
 #[derive(Debug, Default)]
 struct Seen {
     held_since: Option<Instant>,
-    /// The last evaluation and, at the instant it was read, the time, both in milliseconds by the database's clock.
+    /// The last evaluation and the time of the query, in milliseconds of the database's clock, and when this server
+    /// ran the query.
     evaluated: Option<(i64, i64, Instant)>,
 }
 
-/// The last successful evaluation, of any server.
+/// The last successful evaluation of any server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LastEvaluation {
-    /// When it was, by the database's clock; `None` when this server knows of none.
+    /// When it ended, by the database's clock; `None` when this server has not seen one.
     pub at: Option<Timestamp>,
-    /// How long ago it was; without one, how long this server has waited for it.
+    /// Its age. Without one, how long this server has been running.
     pub age: Duration,
 }
 
@@ -33,7 +34,7 @@ impl LeaseView {
         Self { opened: Instant::now(), seen: Mutex::default() }
     }
 
-    pub(super) fn look(&self, database_now: i64, evaluated_at: Option<i64>) {
+    pub(super) fn observe(&self, database_now: i64, evaluated_at: Option<i64>) {
         self.seen().evaluated = evaluated_at.map(|at| (at, database_now, Instant::now()));
     }
 
@@ -42,11 +43,11 @@ impl LeaseView {
     }
 
     pub(super) fn is_held(&self) -> bool {
-        self.seen().held_since.is_some_and(|renewed| renewed.elapsed() < LENGTH)
+        self.seen().held_since.is_some_and(|renewed| renewed.elapsed() < LEASE_DURATION)
     }
 
     pub(super) fn last_evaluation(&self) -> LastEvaluation {
-        // What happened before this server ran is no fault of those that run now.
+        // Servers do not count the time before their own start.
         let running = self.opened.elapsed();
         let Some((at, database_now, read)) = self.seen().evaluated else {
             return LastEvaluation { at: None, age: running };

@@ -1,4 +1,5 @@
-//! Work that must be done by one server at a time: a row says which one, in the database's time.
+//! Leases elect one server for work that must not run twice. A row names the holder, and expires by the database's
+//! clock.
 
 use std::time::Duration;
 
@@ -15,18 +16,18 @@ use crate::store::Store;
 use crate::store::entity::{lease, outage};
 use crate::store::transaction::Transaction;
 
-/// How long a lease holds without being renewed.
-pub const LENGTH: Duration = Duration::from_secs(9);
-/// How often its holder renews it.
-pub const RENEWAL: Duration = Duration::from_secs(3);
-/// How long taking it may take: a holder must learn well before its end that it cannot renew it.
-const LIMIT: Duration = Duration::from_secs(4);
-/// What is left to the jitter of the database's clock, in milliseconds.
-const SLACK: i64 = 1_000;
-/// A shorter time without a holder is a restart or a change of hands, and no outage.
-const OUTAGE: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
+/// How long a lease holds without renewal.
+pub const LEASE_DURATION: Duration = Duration::from_secs(9);
+/// How often the holder renews its lease.
+pub const RENEWAL_INTERVAL: Duration = Duration::from_secs(3);
+/// Timeout of an attempt to acquire or renew. A holder must notice well before the end that it cannot renew.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
+/// Tolerated jitter of the database's clock, in milliseconds.
+const CLOCK_JITTER: i64 = 1_000;
+/// A shorter time without a holder is a restart or a handover and not an outage.
+const MIN_OUTAGE: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
 
-/// A lease that was held when it was looked at. What is written in its name checks it again, in the same transaction.
+/// A lease that was held when it was acquired. Writers check it again in their own transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
     name: &'static str,
@@ -35,18 +36,18 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// The number of this holder among all: each has a higher one than those before it.
+    /// The number of this term of office. It rises with each new holder.
     pub fn term(&self) -> i64 {
         self.term
     }
 }
 
 impl Store {
-    /// Takes a lease that nobody holds, or renews it. `None` while another holds it. When nobody held it for a while, no
-    /// server ran: that is remembered as an outage.
+    /// Acquires a free lease, or renews the own one. Returns `None` while another server holds it. A long time
+    /// without a holder is recorded as an outage.
     ///
-    /// Here a server compares its clock with the database's. While its clock is skewed, it gives way to any server whose
-    /// clock is right.
+    /// Each call compares this server's clock with the database's. A server with a skewed clock yields to any server
+    /// whose clock is right.
     pub async fn take_lease(&self, name: &'static str, holder: &str) -> Result<Option<Lease>> {
         let taken = async {
             let transaction = self.connections.write().await?;
@@ -54,12 +55,12 @@ impl Store {
             transaction.commit().await?;
             Ok(taken)
         };
-        let taken = self.connections.within(LIMIT, taken).await.map_err(Error::database)?;
+        let taken = self.connections.within(ACQUIRE_TIMEOUT, taken).await.map_err(Error::database)?;
         self.lease_view.note_held(taken.is_some());
         Ok(taken)
     }
 
-    /// An evaluation succeeded under this lease.
+    /// Records a successful evaluation under this lease.
     pub async fn mark_evaluated(&self, lease: &Lease) -> Result<()> {
         let transaction = self.write().await?;
         let mark = async {
@@ -72,18 +73,18 @@ impl Store {
                 .exec(&transaction)
                 .await?;
             transaction.commit().await?;
-            self.lease_view.look(now, Some(now));
+            self.lease_view.observe(now, Some(now));
             Ok::<(), DbErr>(())
         };
         mark.await.map_err(Error::database)
     }
 
-    /// Renews a lease that is held. Whether it still is.
+    /// Renews a lease. Returns whether it still holds.
     pub async fn renew_lease(&self, lease: &Lease) -> Result<bool> {
         Ok(self.take_lease(lease.name, &lease.holder).await?.as_ref() == Some(lease))
     }
 
-    /// Gives a lease back, so that the next need not wait for its end.
+    /// Releases a lease, so that the next holder does not wait for it to expire.
     pub async fn release_lease(&self, lease: &Lease) -> Result<()> {
         let released = async {
             let transaction = self.connections.write().await?;
@@ -96,12 +97,12 @@ impl Store {
                 .await?;
             transaction.commit().await
         };
-        self.connections.within(LIMIT, released).await.map_err(Error::database)?;
+        self.connections.within(ACQUIRE_TIMEOUT, released).await.map_err(Error::database)?;
         self.lease_view.note_held(false);
         Ok(())
     }
 
-    /// The times in which no server ran: from, to.
+    /// Returns the outages, each from when to when no server was running.
     pub async fn outages(&self, since: Timestamp) -> Result<Vec<(Timestamp, Timestamp)>> {
         let rows = outage::Entity::find()
             .filter(outage::Column::EndedAt.gt(since))
@@ -112,7 +113,7 @@ impl Store {
     }
 }
 
-/// Whether the lease still holds; it then does to the end of this transaction.
+/// Returns whether the lease holds. If so, it holds to the end of the transaction.
 pub(super) async fn is_held(transaction: &Transaction, lease: &Lease) -> Result<bool> {
     let now = database_now(transaction).await.map_err(Error::database)?;
     let held = lease::Entity::find_by_id(lease.name)
@@ -129,15 +130,15 @@ pub(super) async fn is_held(transaction: &Transaction, lease: &Lease) -> Result<
 impl Store {
     async fn take(&self, transaction: &Transaction, name: &'static str, holder: &str) -> Result<Option<Lease>, DbErr> {
         let found = locked(transaction, name).await?;
-        // Only now, with the row locked: what others did before is over.
-        let database_now = self.ask_time(transaction).await?;
-        self.lease_view.look(database_now, found.evaluated_at);
+        // With the row locked, since another server may have changed it in the meantime.
+        let database_now = self.query_time(transaction).await?;
+        self.lease_view.observe(database_now, found.evaluated_at);
         let skew = self.clock.skew();
 
-        let length = i64::try_from(LENGTH.as_millis()).unwrap_or(i64::MAX);
+        let length = i64::try_from(LEASE_DURATION.as_millis()).unwrap_or(i64::MAX);
         let is_mine = found.holder == holder;
-        // No holder writes a later end: the database's clock was set back since.
-        let is_of_the_future = found.expires_at > database_now + length + SLACK;
+        // No holder writes an end that far ahead: the database's clock was set back.
+        let is_of_the_future = found.expires_at > database_now + length + CLOCK_JITTER;
         let is_free = found.expires_at <= database_now || (is_of_the_future && !is_mine);
         let gives_way = found.yields && skew.is_none();
         if !is_free && !is_mine && !gives_way {
@@ -154,23 +155,25 @@ impl Store {
             let now = self.clock.now();
             let is_first = found.seen_at == Timestamp::UNIX_EPOCH;
             let confirmed = self.clock.confirmed(found.confirmed_at.filter(|_| !is_first));
-            // A clock that is set back a little makes no outage later; what a wrong clock wrote does not last.
+            // A clock that is set back a little must not cause an outage later. A value written by a wrong clock is
+            // replaced.
             let is_plausible = found.seen_at - now <= TOLERATED;
             let seen_at = if is_plausible { now.max(found.seen_at) } else { now };
             update = update
                 .col_expr(lease::Column::SeenAt, Expr::value(seen_at))
                 .col_expr(lease::Column::ConfirmedAt, Expr::value(Some(confirmed)));
-            // While the holder's clock was skewed, no report was taken either.
-            if (is_free || found.yields) && now - found.seen_at > OUTAGE {
-                note_outage(transaction, found.seen_at, now).await?;
+            // The holder refused reports while its clock was skewed.
+            if (is_free || found.yields) && now - found.seen_at > MIN_OUTAGE {
+                record_outage(transaction, found.seen_at, now).await?;
             }
         }
         update.exec(transaction).await?;
         Ok(Some(Lease { name, holder: holder.to_owned(), term }))
     }
 
-    /// The database's time, with which this server's clock is compared where servers share the database.
-    pub(super) async fn ask_time<C: ConnectionTrait>(&self, connection: &C) -> Result<i64, DbErr> {
+    /// Returns the database's time in milliseconds, and compares this server's clock with it where the database is
+    /// shared.
+    pub(super) async fn query_time<C: ConnectionTrait>(&self, connection: &C) -> Result<i64, DbErr> {
         let asked = self.clock.sample();
         let now = database_now(connection).await?;
         if self.is_shared()
@@ -182,7 +185,7 @@ impl Store {
     }
 }
 
-/// The lease's row, locked to the end of the transaction. It is made when there is none.
+/// Returns the lease's row, locked to the end of the transaction. Creates it if missing.
 async fn locked(transaction: &Transaction, name: &'static str) -> Result<lease::Model, DbErr> {
     let unheld = lease::ActiveModel {
         name: Set(name.to_owned()),
@@ -202,7 +205,7 @@ async fn locked(transaction: &Transaction, name: &'static str) -> Result<lease::
     found.ok_or_else(|| DbErr::RecordNotFound(name.to_owned()))
 }
 
-async fn note_outage(transaction: &Transaction, began_at: Timestamp, ended_at: Timestamp) -> Result<(), DbErr> {
+async fn record_outage(transaction: &Transaction, began_at: Timestamp, ended_at: Timestamp) -> Result<(), DbErr> {
     let outage = outage::ActiveModel { began_at: Set(began_at), ended_at: Set(ended_at) };
     outage::Entity::insert_many([outage])
         .on_conflict(OnConflict::column(outage::Column::BeganAt).update_column(outage::Column::EndedAt).to_owned())
@@ -211,7 +214,7 @@ async fn note_outage(transaction: &Transaction, began_at: Timestamp, ended_at: T
     Ok(())
 }
 
-/// Milliseconds since 1970 by the database's clock, not that of the transaction's beginning.
+/// Milliseconds since 1970 by the database's clock, now and not at the start of the transaction.
 async fn database_now<C: ConnectionTrait>(connection: &C) -> Result<i64, DbErr> {
     let backend = connection.get_database_backend();
     let sql = match backend {

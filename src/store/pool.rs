@@ -10,56 +10,56 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
 use crate::store::failure::{Cause, no_answer};
-use crate::store::sqlite_upkeep::WAL_KEPT;
+use crate::store::sqlite_maintenance::WAL_KEEP_SIZE;
 
-/// How long a request waits for a connection of the pool, and for a new one to be made.
+/// How long a request waits for a connection, including opening one.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
-/// How long a SQLite connection waits for another's lock.
+/// How long a SQLite connection waits for a lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
-/// SQLite readers: a snapshot and a few pages of history at once. Each is a thread with a page cache of its own.
+/// SQLite readers: for a snapshot and a few history pages at once. Each is a thread with its own page cache.
 const SQLITE_READERS: u32 = 4;
-/// PostgreSQL connections of one server; the writer takes one of them.
+/// PostgreSQL connections per server, including the writer's.
 const POSTGRES_CONNECTIONS: u32 = 10;
-/// A connection that was idle for longer is asked whether it is alive before it is used, and has so much time to answer.
-const IDLE_UNCHECKED: Duration = Duration::from_secs(2);
+/// A connection that was idle for longer is pinged before use, with a timeout.
+const MAX_UNCHECKED_IDLE: Duration = Duration::from_secs(2);
 const PING_TIMEOUT: Duration = Duration::from_millis(1500);
-/// How long the client waits for a statement on PostgreSQL: a little longer than the server's own `statement_timeout`.
-pub(super) const STATEMENT_LIMIT: Duration = Duration::from_secs(9);
-/// A pool that is newer than this is not replaced: it has not had the time to prove itself.
-const SETTLING: Duration = Duration::from_secs(2);
-/// How long the connections of a pool that was replaced may take to end what they do.
-const RETIREMENT: Duration = Duration::from_mins(1);
+/// Client-side statement timeout on PostgreSQL: a little longer than the server's `statement_timeout`.
+pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(9);
+/// A pool younger than this is not replaced.
+const MIN_POOL_AGE: Duration = Duration::from_secs(2);
+/// How long the busy connections of a replaced pool may live.
+const RETIREMENT_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What every session on PostgreSQL sets, as far as the server's version knows it. One round trip, and no startup
-/// parameters, which `PgBouncer` would refuse.
+/// Settings of every PostgreSQL session, as far as the server knows them. One round trip, and no startup parameters,
+/// which `PgBouncer` would refuse.
 ///
-/// A server that freezes in mid-transaction must not hold its locks for long; a statement must not wait for ever; and a
-/// backend must notice that its client is gone.
+/// A server that freezes in mid-transaction must not hold its locks for long, statements must not wait without limit,
+/// and a backend must notice that its client is gone.
 const SESSION: &str = "SELECT set_config(name, value, false) FROM (VALUES \
     ('idle_in_transaction_session_timeout', '5s'), ('lock_timeout', '3s'), ('statement_timeout', '8s'), \
     ('client_connection_check_interval', '2s'), ('tcp_user_timeout', '10s'), \
     ('tcp_keepalives_idle', '10'), ('tcp_keepalives_interval', '5'), ('tcp_keepalives_count', '3') \
     ) AS wanted (name, value) JOIN pg_catalog.pg_settings USING (name)";
 
-/// Whether the connection that SQLite is written on must be closed when it comes back to its pool. A transaction holds
-/// this from its beginning to the end of its bookkeeping, so that no later one begins on a connection that is unfit.
-pub(super) type Unfit = Arc<Mutex<bool>>;
+/// Whether SQLite's write connection must be closed on return to its pool. A transaction holds this from its start to
+/// the end of its bookkeeping, so that no other transaction begins on a broken connection.
+pub(super) type CloseFlag = Arc<Mutex<bool>>;
 
-/// Connections to the database.
+/// A pool of connections to the database.
 ///
-/// A pool of PostgreSQL connections can be replaced as a whole: the driver waits without a limit when it gives back a
-/// connection whose other end is silent, which would use up the places of the pool for good.
+/// A PostgreSQL pool can be replaced as a whole: the driver waits without a limit when it returns a connection whose
+/// peer is silent, which would use up the pool's places for good.
 pub(super) struct Pool {
     // A std lock: never held across an await.
     current: RwLock<Generation>,
-    /// Makes a new pool; `None` where connections are never silent.
+    /// Creates a new pool; `None` for SQLite, whose connections are never silent.
     renew: Option<Box<dyn Fn() -> DatabaseConnection + Send + Sync>>,
     limit: Option<Duration>,
-    /// The number of the newest pool.
+    /// The number of the current pool.
     replaced: watch::Sender<u64>,
 }
 
-/// One pool of those that followed each other.
+/// One of successive pools.
 #[derive(Clone)]
 struct Generation {
     number: u64,
@@ -74,28 +74,28 @@ impl Generation {
 }
 
 impl Pool {
-    /// The one connection that SQLite is written on. It creates the file and puts it into WAL mode.
-    pub(super) async fn sqlite_writer(url: &str, unfit: &Unfit) -> Result<Self, DbErr> {
+    /// The write connection of SQLite. It creates the file and switches it to WAL mode.
+    pub(super) async fn sqlite_writer(url: &str, must_close: &CloseFlag) -> Result<Self, DbErr> {
         let mut options = sqlite(url, 1, |options| options);
-        let unfit = Arc::clone(unfit);
+        let must_close = Arc::clone(must_close);
         options.map_sqlx_sqlite_pool_opts(move |options| {
-            let (before, after) = (Arc::clone(&unfit), Arc::clone(&unfit));
+            let (before, after) = (Arc::clone(&must_close), Arc::clone(&must_close));
             options
                 .before_acquire(move |connection, _| {
-                    let unfit = Arc::clone(&before);
-                    // SQLite may have rolled back by itself, which the driver does not notice: its next BEGIN would be a
+                    let must_close = Arc::clone(&before);
+                    // SQLite may have rolled back, which the driver does not notice: its next BEGIN would be a
                     // SAVEPOINT in a transaction that is never committed.
-                    Box::pin(async move { Ok(is_fit(&unfit).await && !connection.is_in_transaction()) })
+                    Box::pin(async move { Ok(is_usable(&must_close).await && !connection.is_in_transaction()) })
                 })
                 .after_release(move |_, _| {
-                    let unfit = Arc::clone(&after);
-                    Box::pin(async move { Ok(is_fit(&unfit).await) })
+                    let must_close = Arc::clone(&after);
+                    Box::pin(async move { Ok(is_usable(&must_close).await) })
                 })
         });
         Ok(Self::fixed(Database::connect(options).await?))
     }
 
-    /// The connections that SQLite is read on.
+    /// The read connections of SQLite.
     pub(super) async fn sqlite_readers(url: &str) -> Result<Self, DbErr> {
         let mut options = sqlite(url, SQLITE_READERS, |options| options.pragma("query_only", "on"));
         options.map_sqlx_sqlite_pool_opts(|options| {
@@ -106,7 +106,7 @@ impl Pool {
 
     fn fixed(connection: DatabaseConnection) -> Self {
         let pool = connection.get_sqlite_connection_pool();
-        // A connection that replaces another must not make a new file when the old one is gone.
+        // A replacement connection must not create a new file when the old one is gone.
         pool.set_connect_options((*pool.connect_options()).clone().create_if_missing(false));
         Self {
             current: RwLock::new(Generation::new(0, connection)),
@@ -116,7 +116,7 @@ impl Pool {
         }
     }
 
-    /// The connections to a PostgreSQL. Fails when there is no connection to be had.
+    /// The connections to PostgreSQL. Fails when none can be opened.
     pub(super) async fn postgres(url: &str) -> Result<Arc<Self>, DbErr> {
         let options: PgConnectOptions = url.parse().map_err(|error: sqlx::Error| connection_error(error))?;
         let options = options.application_name("pipewatch").disable_statement_logging();
@@ -125,7 +125,7 @@ impl Pool {
             let renew = move || SqlxPostgresConnector::from_sqlx_postgres_pool(postgres_pool(&options, &pool));
             let current = RwLock::new(Generation::new(0, renew()));
             let replaced = watch::Sender::new(0);
-            Self { current, renew: Some(Box::new(renew)), limit: Some(STATEMENT_LIMIT), replaced }
+            Self { current, renew: Some(Box::new(renew)), limit: Some(STATEMENT_TIMEOUT), replaced }
         });
         pool.current().connection.get_postgres_connection_pool().acquire().await.map_err(connection_error)?;
         Ok(pool)
@@ -135,24 +135,24 @@ impl Pool {
         self.current().connection.get_database_backend()
     }
 
-    /// How long a statement may take; `None` where the database cannot be silent.
+    /// The statement timeout; `None` for SQLite.
     pub(super) fn limit(&self) -> Option<Duration> {
         self.limit
     }
 
-    /// The newest pool.
+    /// The current pool.
     pub(super) fn connection(&self) -> DatabaseConnection {
         self.current().connection
     }
 
-    /// Does something on the pool, once more when the pool was replaced before it came to a connection.
+    /// Runs an action on the pool, and once more when the pool was replaced before a connection was available.
     pub(super) async fn run<T, F>(&self, action: impl Fn(DatabaseConnection) -> F) -> Result<T, DbErr>
     where
         F: Future<Output = Result<T, DbErr>>,
     {
         loop {
             let generation = self.current();
-            match self.limited(self.limit, action(generation.connection)).await {
+            match self.with_timeout(self.limit, action(generation.connection)).await {
                 Err(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))
                     if self.current().number != generation.number => {}
                 done => return done,
@@ -160,8 +160,8 @@ impl Pool {
         }
     }
 
-    /// What comes of a statement within the limit. Whatever is wrong with its connection befalls the others as well.
-    pub(super) async fn limited<T>(
+    /// Runs a statement with a timeout. Replaces the pool when its connection is broken: the others share the cause.
+    pub(super) async fn with_timeout<T>(
         &self,
         limit: Option<Duration>,
         statement: impl Future<Output = Result<T, DbErr>>,
@@ -178,12 +178,12 @@ impl Pool {
         done
     }
 
-    /// Replaces the pool: connections that are in use go on, and are closed when they come back.
+    /// Replaces the pool. Busy connections continue, and are closed on return.
     pub(super) fn replace(&self, reason: &dyn std::fmt::Display) {
         let Some(renew) = &self.renew else { return };
         let (old, number) = {
             let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-            if current.began.elapsed() < SETTLING {
+            if current.began.elapsed() < MIN_POOL_AGE {
                 return;
             }
             let next = Generation::new(current.number + 1, renew());
@@ -191,17 +191,17 @@ impl Pool {
             (std::mem::replace(&mut *current, next), number)
         };
         self.replaced.send_replace(number);
-        tracing::warn!(%reason, "the connections to the database are replaced");
+        tracing::warn!(%reason, "replacing the connections to the database");
         metrics::counter!("pipewatch_pool_replacements_total").increment(1);
-        tokio::spawn(async move { drop(timeout(RETIREMENT, old.connection.close()).await) });
+        tokio::spawn(async move { drop(timeout(RETIREMENT_TIMEOUT, old.connection.close()).await) });
     }
 
-    /// Changes when the pool is replaced: connections outside of it are likely as bad as those in it.
+    /// Changes when the pool is replaced. Connections outside of the pool are likely broken too.
     pub(super) fn replacements(&self) -> watch::Receiver<u64> {
         self.replaced.subscribe()
     }
 
-    /// The connections that there are, and how many of them are idle.
+    /// Returns the number of connections, and of idle ones.
     pub(super) fn usage(&self) -> (u32, usize) {
         let connection = self.connection();
         if self.backend() == DbBackend::Postgres {
@@ -213,7 +213,7 @@ impl Pool {
         }
     }
 
-    /// How many connections there may be.
+    /// Returns the maximum number of connections.
     pub(super) fn max_connections(&self) -> u32 {
         if self.backend() == DbBackend::Postgres { POSTGRES_CONNECTIONS } else { SQLITE_READERS }
     }
@@ -229,7 +229,7 @@ impl std::fmt::Debug for Pool {
     }
 }
 
-/// The options of connections to a PostgreSQL that set what every session sets.
+/// Pool options that apply the settings of every PostgreSQL session.
 pub(super) fn postgres_sessions() -> PgPoolOptions {
     PgPoolOptions::new()
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -237,7 +237,7 @@ pub(super) fn postgres_sessions() -> PgPoolOptions {
         .after_connect(|connection, _| Box::pin(async move { connection.execute(SESSION).await.map(drop) }))
 }
 
-/// A pool that makes its connections when they are needed. Should one be silent, all of them are replaced.
+/// A pool that opens connections when needed. A silent connection replaces the pool.
 fn postgres_pool(options: &PgConnectOptions, pool: &Weak<Pool>) -> PgPool {
     let pool = Weak::clone(pool);
     postgres_sessions()
@@ -255,12 +255,12 @@ fn postgres_pool(options: &PgConnectOptions, pool: &Weak<Pool>) -> PgPool {
         .connect_lazy_with(options.clone())
 }
 
-/// Whether a connection that was idle can be used.
+/// Whether an idle connection can be used.
 async fn check_idle(connection: &mut PgConnection, meta: PoolConnectionMetadata) -> Result<bool, sqlx::Error> {
     if connection.is_in_transaction() {
         return Ok(false);
     }
-    if meta.idle_for >= IDLE_UNCHECKED {
+    if meta.idle_for >= MAX_UNCHECKED_IDLE {
         let silent = |_| Err(sqlx::Error::Protocol("an idle connection does not answer".into()));
         timeout(PING_TIMEOUT, connection.ping()).await.unwrap_or_else(silent)?;
     }
@@ -271,9 +271,9 @@ fn connection_error(error: sqlx::Error) -> DbErr {
     DbErr::Conn(sea_orm::RuntimeErr::SqlxError(Arc::new(error)))
 }
 
-/// Whether the connection may be used again. One that may not is closed, and its successor starts with a clean slate.
-async fn is_fit(unfit: &Unfit) -> bool {
-    !std::mem::take(&mut *unfit.lock().await)
+/// Whether the connection may be used again. Resets the flag for the connection that replaces it.
+async fn is_usable(must_close: &CloseFlag) -> bool {
+    !std::mem::take(&mut *must_close.lock().await)
 }
 
 fn sqlite(
@@ -294,10 +294,10 @@ fn sqlite(
                 options
                     .create_if_missing(true)
                     .journal_mode(SqliteJournalMode::Wal)
-                    // What is acknowledged survives a power cut too; group commit makes that cheap.
+                    // Acknowledged data survives a power failure; group commit keeps that cheap.
                     .synchronous(SqliteSynchronous::Full)
                     .foreign_keys(true)
-                    .pragma("journal_size_limit", WAL_KEPT.to_string())
+                    .pragma("journal_size_limit", WAL_KEEP_SIZE.to_string())
                     .busy_timeout(BUSY_TIMEOUT),
             )
         });

@@ -1,5 +1,5 @@
-//! The ids of reports whose rows were pruned. A report that is sent again afterwards is recognised by a 16-byte digest of
-//! its id, which is kept for two years; its body can no longer be compared.
+//! Ids of pruned reports. A report that is sent again after pruning is recognised by a 16-byte digest of its id, kept
+//! for two years. Its body can no longer be compared.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -17,32 +17,32 @@ use crate::domain::report::{Phase, Report, ReportKind};
 use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
 use crate::store::entity::{data_quality_metric, pruned_report_id, report_scope, source_run};
-use crate::store::record::{Entry, ROWS};
+use crate::store::record::{MAX_ROWS_PER_INSERT, NewReport};
 use crate::store::transaction::Transaction;
 
-/// A younger report cannot have been pruned: the retention is at least as long.
+/// Younger reports cannot have been pruned: the retention is at least this long.
 const RECENT: TimeDelta = TimeDelta::days(1);
-/// Digests are kept for this many whole half-years, and for the one that is under way.
+/// Digests are kept for the current half-year and this many before it.
 const KEPT_HALF_YEARS: i32 = 4;
 
-/// A report by its kind, id and phase.
+/// A report by kind, id and phase.
 pub(super) type ReportId = (ReportKind, Uuid, Phase);
 /// The first 16 bytes of a SHA-256.
 type IdDigest = [u8; 16];
 
-/// The half-year in which digests are written now. It is part of their key, so that whole half-years are removed without
-/// an index of their age.
+/// The half-year in which digests are written now. It begins their key, so that whole half-years are deleted without
+/// an index on age.
 pub(super) fn half_year(now: Timestamp) -> i32 {
     now.year() * 2 + i32::from(now.month() > 6)
 }
 
-/// The digests of earlier half-years are no longer needed.
+/// Digests of earlier half-years are no longer needed.
 pub(super) fn oldest_half_year(now: Timestamp) -> i32 {
     half_year(now) - KEPT_HALF_YEARS
 }
 
-/// A scope is a pipeline's source, or the pipeline itself. It gets another id when it is removed and made again, so that a
-/// history that was removed on purpose can be imported again.
+/// Digests an id within its scope: a source, or the pipeline itself. A scope gets a new id when it is removed and
+/// created again, so that a history that was removed on purpose can be imported again.
 fn digest(scope: Uuid, (kind, id, phase): ReportId) -> IdDigest {
     let kind = match kind {
         ReportKind::SourceRun => b'r',
@@ -58,14 +58,14 @@ fn digest(scope: Uuid, (kind, id, phase): ReportId) -> IdDigest {
     digest
 }
 
-/// Of the reports of a group, those whose rows were pruned. Call it after looking for their rows: another server moves an
+/// Returns the reports of a batch whose rows were pruned. Call it after the look-up of rows: another server moves an
 /// id from there to here in one transaction.
 pub(super) async fn pruned_ids(
     transaction: &Transaction,
-    group: &[Vec<Entry>],
+    batch: &[Vec<NewReport>],
     now: Timestamp,
 ) -> Result<HashSet<ReportId>, DbErr> {
-    let old: Vec<(&Report, Uuid)> = group
+    let old: Vec<(&Report, Uuid)> = batch
         .iter()
         .flatten()
         .map(|entry| &entry.report)
@@ -88,12 +88,12 @@ pub(super) async fn pruned_ids(
     }
     let mut pruned = HashSet::new();
     let digests: Vec<IdDigest> = looked_for.keys().copied().collect();
-    for digests in digests.chunks(ROWS) {
+    for digests in digests.chunks(MAX_ROWS_PER_INSERT) {
         for found in stored_digests(transaction, digests, now).await? {
             let Some(&(kind, id, phase)) = looked_for.get(&found) else { continue };
             pruned.insert((kind, id, phase));
             if phase == Phase::End {
-                // A run that has ended does not start.
+                // A finished run cannot start.
                 pruned.insert((kind, id, Phase::Start));
             }
         }
@@ -117,7 +117,7 @@ async fn scopes_of(
     let sources: BTreeSet<&str> = reports.map(|report| report.source().map_or("", SourceKey::as_str)).collect();
     let sources: Vec<&str> = sources.into_iter().collect();
     let mut scopes = HashMap::new();
-    for sources in sources.chunks(ROWS) {
+    for sources in sources.chunks(MAX_ROWS_PER_INSERT) {
         let found = report_scope::Entity::find()
             .filter(Pipeline.is_in(pipelines.iter().copied()))
             .filter(Source.is_in(sources.iter().copied()))
@@ -136,7 +136,7 @@ async fn stored_digests(
     let (first, last) = (oldest_half_year(now), half_year(now));
     let backend = transaction.get_database_backend();
     let rows = if backend == DbBackend::Postgres {
-        // A look-up for each digest, whatever the statistics say of the table.
+        // One index look-up per digest, whatever the statistics say.
         let sql = "SELECT found.digest FROM (SELECT decode(unnest(string_to_array($1, ',')), 'hex') AS digest) AS given \
                    CROSS JOIN generate_series($2::int, $3::int) AS half(year) CROSS JOIN LATERAL \
                    (SELECT digest FROM pruned_report_ids WHERE half_year = half.year AND digest = given.digest LIMIT 1) \
@@ -161,17 +161,17 @@ async fn stored_digests(
 fn hex(digest: &IdDigest) -> String {
     use std::fmt::Write as _;
     digest.iter().fold(String::with_capacity(32), |mut text, byte| {
-        // Writing to a string does not fail.
+        // Writing to a String cannot fail.
         let _ = write!(text, "{byte:02x}");
         text
     })
 }
 
-/// The id of a run, its source, and the digests of what was said of its start and its end.
+/// Id, source, digest of the start report, digest of the end report.
 type RunRow = (Uuid, String, Option<Vec<u8>>, Option<Vec<u8>>);
 
-/// Deletes rows of reports and keeps the digests of their ids. What the server wrote by itself has no digest of a body, and
-/// is only deleted.
+/// Deletes rows of reports and keeps digests of their ids. Rows that the server wrote have no body digest and are
+/// only deleted.
 pub(super) async fn prune_rows(
     transaction: &Transaction,
     kind: ReportKind,
@@ -239,7 +239,7 @@ async fn keep(
         if is_last || missing.is_empty() {
             break;
         }
-        // Another server may insert the same at once: which of the two stays is read afterwards.
+        // Another server may insert the same scope; the second read finds the one that was stored.
         let missing = missing.into_iter().map(|source| report_scope::ActiveModel {
             id: Set(Uuid::now_v7()),
             pipeline: Set(pipeline.as_str().to_owned()),
@@ -261,7 +261,7 @@ async fn keep(
         .map(drop)
 }
 
-/// Deletes a batch of digests that are no longer needed. Gives their number.
+/// Deletes a batch of digests that are no longer needed. Returns their number.
 pub(super) async fn remove_old(transaction: &Transaction, now: Timestamp, limit: u64) -> Result<u64, DbErr> {
     let sql = "DELETE FROM pruned_report_ids WHERE (half_year, digest) IN \
                (SELECT half_year, digest FROM pruned_report_ids WHERE half_year < $1 ORDER BY half_year, digest LIMIT $2)";
@@ -270,7 +270,7 @@ pub(super) async fn remove_old(transaction: &Transaction, now: Timestamp, limit:
     Ok(transaction.execute_raw(delete).await?.rows_affected())
 }
 
-/// A source is removed: what is reported of another source of its name is new.
+/// Forgets the digests of a removed source, so that its reports can be stored again.
 pub(super) async fn forget_source(
     transaction: &Transaction,
     pipeline: &PipelineKey,

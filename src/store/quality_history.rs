@@ -1,4 +1,4 @@
-//! What is read from roll-ups. Raw rows are never asked.
+//! Reads roll-ups. Never reads raw rows.
 
 use std::collections::BTreeMap;
 
@@ -16,51 +16,51 @@ use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::entity::quality_rollup::{Column, Entity};
 use crate::store::transaction::Transaction;
-use crate::store::{Store, stored};
+use crate::store::{Store, parse_column};
 
-/// One series over a range of time.
+/// One series over a time range.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeriesHistory {
-    /// What was summed; `None` when nothing was counted in the range.
+    /// The kind of rows summed; `None` when nothing was counted in the range.
     pub basis: Option<RollupBasis>,
-    /// The sums, in the order of time; a bucket without any is missing.
+    /// The sums, oldest first. Buckets without a sum are missing.
     pub points: Vec<BucketSums>,
 }
 
 /// The hours of one series.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SeriesHours {
+pub struct HourlySeries {
     /// The source; `None` for the whole pipeline.
     pub source: Option<SourceKey>,
-    /// What is summed.
+    /// The series.
     pub series: Series,
-    /// Rows of which kind were summed.
+    /// The kind of rows summed.
     pub basis: RollupBasis,
-    /// The sums, in the order of time; an hour without any is missing.
+    /// The sums, oldest first. Hours without a sum are missing.
     pub hours: Vec<BucketSums>,
 }
 
-/// The sums of a pipeline's days, all series together. Nothing can be reported, imported or removed without a change in
-/// those of its day, and they are few beside the hours of all series.
+/// The daily sums of all series of a pipeline. Any report, import or removal changes the sums of its day, and they
+/// are far fewer than the hours of all series.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DaysSums(BTreeMap<Timestamp, Vec<(RollupBasis, Series, BucketSums)>>);
+pub struct DailyTotals(BTreeMap<Timestamp, Vec<(RollupBasis, Series, BucketSums)>>);
 
-impl DaysSums {
-    /// The first day whose sums are others than they were.
+impl DailyTotals {
+    /// Returns the first day whose sums differ.
     pub fn first_change(&self, before: &Self) -> Option<Timestamp> {
         let days = self.0.keys().chain(before.0.keys());
         days.filter(|day| self.0.get(day) != before.0.get(day)).min().copied()
     }
 
-    /// Forgets the days before this one.
+    /// Drops the days before this one.
     pub fn forget_before(&mut self, day: Timestamp) {
         self.0 = self.0.split_off(&day);
     }
 }
 
 impl Store {
-    /// The sums of one series, of a source or of the whole pipeline: of the first basis that has an attempt in the
-    /// range, for all checks together. Volumes are those of source runs.
+    /// Returns the sums of one series of a source or of the whole pipeline, from the first basis with an attempt in
+    /// the range, which is the same for all checks. Volumes are those of source runs.
     pub async fn quality_history(
         &self,
         pipeline: &PipelineKey,
@@ -74,9 +74,9 @@ impl Store {
         Ok(history)
     }
 
-    /// The sums of a pipeline's days that begin at or after an instant.
-    pub async fn days_since(&self, pipeline: &PipelineKey, since: Timestamp) -> Result<DaysSums> {
-        // Those of the whole pipeline, in which those of its sources are.
+    /// Returns the daily sums of a pipeline from an instant on.
+    pub async fn daily_totals(&self, pipeline: &PipelineKey, since: Timestamp) -> Result<DailyTotals> {
+        // Sums of the whole pipeline, which include those of its sources.
         let rows: Vec<(String, String, Timestamp, i64, i64, i64)> = Entity::find()
             .select_only()
             .columns([Column::Basis, Column::Series, Column::BucketStart, Column::Runs, Column::Total, Column::Passes])
@@ -92,18 +92,18 @@ impl Store {
             .all(self.connections.reader())
             .await
             .map_err(Error::database)?;
-        let mut days = DaysSums::default();
+        let mut days = DailyTotals::default();
         for (basis, series, start, runs, total, passes) in rows {
-            let (basis, series) = (stored("the basis", &basis)?, stored("the series", &series)?);
+            let (basis, series) = (parse_column("basis", &basis)?, parse_column("series", &series)?);
             days.0.entry(start).or_default().push((basis, series, bucket(start, runs, total, passes)));
         }
         Ok(days)
     }
 
-    /// All hours at or after an instant, of every series of a pipeline; in the order of sources (the whole pipeline
-    /// first), series and bases.
-    pub async fn series_since(&self, pipeline: &PipelineKey, since: Timestamp) -> Result<Vec<SeriesHours>> {
-        // The sources come first, so that each of their stretches of time is looked up by the key.
+    /// Returns the hours of every series of a pipeline from an instant on, ordered by source (the whole pipeline
+    /// first), series and basis.
+    pub async fn hourly_series(&self, pipeline: &PipelineKey, since: Timestamp) -> Result<Vec<HourlySeries>> {
+        // Sources first, so that the time range of each is an index look-up.
         let sql = "SELECT r.source, r.series, r.basis, r.bucket_start, r.runs, r.total, r.passes \
                    FROM (SELECT '' AS key UNION ALL SELECT key FROM sources WHERE pipeline = $1 AND removing_at IS NULL) AS s \
                    CROSS JOIN quality_rollups AS r \
@@ -113,17 +113,17 @@ impl Store {
         let reader = self.connections.reader();
         let values = [pipeline.as_str().into(), since.into()];
         let statement = Statement::from_sql_and_values(reader.get_database_backend(), sql, values);
-        let mut all: Vec<SeriesHours> = Vec::new();
+        let mut all: Vec<HourlySeries> = Vec::new();
         let (mut source, mut series, mut basis) = (String::new(), String::new(), String::new());
         for row in reader.query_all_raw(statement).await.map_err(Error::database)? {
             let text = |index| row.try_get_by_index::<String>(index).map_err(Error::database);
             let key = (text(0)?, text(1)?, text(2)?);
             if all.is_empty() || (&key.0, &key.1, &key.2) != (&source, &series, &basis) {
                 (source, series, basis) = key;
-                all.push(SeriesHours {
-                    source: if source.is_empty() { None } else { Some(stored("the source", &source)?) },
-                    series: stored("the series", &series)?,
-                    basis: stored("the basis", &basis)?,
+                all.push(HourlySeries {
+                    source: if source.is_empty() { None } else { Some(parse_column("source", &source)?) },
+                    series: parse_column("series", &series)?,
+                    basis: parse_column("basis", &basis)?,
                     hours: Vec::new(),
                 });
             }
@@ -131,7 +131,7 @@ impl Store {
                 last.hours.push(sums(&row, 3).map_err(Error::database)?);
             }
         }
-        // As texts compare here; databases have rules of their own.
+        // Rust's string order: databases collate differently.
         all.sort_unstable();
         Ok(all)
     }
@@ -163,7 +163,7 @@ async fn history(
     Ok(SeriesHistory { basis: Some(basis), points })
 }
 
-/// The first basis with an attempt; checks are stored only with one.
+/// Returns the first basis with an attempt. Checks are stored only with attempts.
 async fn first_basis(
     transaction: &Transaction,
     pipeline: &PipelineKey,

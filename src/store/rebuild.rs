@@ -1,4 +1,4 @@
-//! Roll-ups rebuilt from the rows they sum, in short transactions, and without a source that is removed.
+//! Rebuilds roll-ups from raw rows in short transactions, and removes a source from them.
 
 use std::time::{Duration, Instant};
 
@@ -14,49 +14,48 @@ use crate::domain::rollup::Bucket;
 use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::store::entity::{pruned_rows, quality_rollup, rollup_rebuild};
-use crate::store::registry::hold;
+use crate::store::entity::{quality_rollup, retention_watermark, rollup_rebuild};
+use crate::store::registry::lock_pipeline;
 use crate::store::transaction::Transaction;
-use crate::store::{Store, stored};
+use crate::store::{Store, parse_column};
 
 const COLUMNS: &str = "(pipeline, source, bucket, basis, bucket_start, series, runs, total, passes)";
 const BASES: &str = "('aggregate', 'source-specific', 'hourly', 'hourly-of-sources')";
-/// A transaction ends after this time; the pipeline's reporters wait as long.
+/// Maximum time of a transaction, while the pipeline's reporters wait.
 const BATCH_TIME: Duration = Duration::from_millis(100);
-/// How long a statement of a rebuild may take.
+/// Statement timeout of a rebuild.
 const BATCH_LIMIT: Duration = Duration::from_mins(1);
 /// A day with at most this many rows is rebuilt as a whole, a larger one hour by hour.
 const ROWS_AT_ONCE: i64 = 1_000;
 
-/// A rebuild that is not finished.
+/// An unfinished rebuild.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PendingRebuild {
     /// The pipeline.
     pub pipeline: PipelineKey,
-    /// Hours before this instant are rebuilt, and so are the days that ended by then.
+    /// Hours before this instant are rebuilt, and the days that ended by then.
     pub next_hour: Timestamp,
 }
 
 impl Store {
-    /// Rebuilds a pipeline's roll-ups from its raw rows. Those of days whose raw rows were pruned stay as they are.
-    /// Gives the number of roll-ups made.
+    /// Rebuilds a pipeline's roll-ups from its raw rows. Days with pruned raw rows stay as they are. Returns the
+    /// number of roll-ups written.
     pub async fn rebuild_rollups(&self, pipeline: &PipelineKey) -> Result<u64> {
         self.request_rebuild(pipeline).await?;
         self.resume_rebuild(pipeline, |_| {}).await
     }
 
-    /// Notes that a pipeline's roll-ups are to be rebuilt from the beginning. From then on the rebuild is finished
-    /// whatever happens to this process.
+    /// Requests a rebuild of a pipeline's roll-ups. It is finished even if this process crashes.
     pub async fn request_rebuild(&self, pipeline: &PipelineKey) -> Result<()> {
         let transaction = self.write().await?;
-        if !hold(&transaction, pipeline).await.map_err(Error::database)? {
+        if !lock_pipeline(&transaction, pipeline).await.map_err(Error::database)? {
             return Err(Error::PipelineNotFound(pipeline.clone()));
         }
         note(&transaction, pipeline, Timestamp::UNIX_EPOCH).await.map_err(Error::database)?;
         transaction.commit().await.map_err(Error::database)
     }
 
-    /// The rebuilds that are not finished.
+    /// Returns the unfinished rebuilds.
     pub async fn pending_rebuilds(&self) -> Result<Vec<PendingRebuild>> {
         let rows = rollup_rebuild::Entity::find()
             .order_by_asc(rollup_rebuild::Column::Pipeline)
@@ -64,13 +63,13 @@ impl Store {
             .await
             .map_err(Error::database)?;
         let pending = |row: rollup_rebuild::Model| {
-            Ok(PendingRebuild { pipeline: stored("the pipeline", &row.pipeline)?, next_hour: row.next_hour })
+            Ok(PendingRebuild { pipeline: parse_column("pipeline", &row.pipeline)?, next_hour: row.next_hour })
         };
         rows.into_iter().map(pending).collect()
     }
 
-    /// Finishes a rebuild in short transactions, between which reporters write, and reports how far it is. Another process
-    /// may work at the same rebuild. Gives the number of roll-ups that this one made.
+    /// Finishes a rebuild in short transactions, between which reporters write, and reports its progress. Several
+    /// processes may work on the same rebuild. Returns the number of roll-ups that this one wrote.
     pub async fn resume_rebuild(&self, pipeline: &PipelineKey, progress: impl Fn(Timestamp)) -> Result<u64> {
         let mut made = 0;
         loop {
@@ -81,7 +80,7 @@ impl Store {
             let Some(batch) = batch else { return Ok(made) };
             made += batch.made;
             progress(batch.next_hour);
-            // Reporters have at least half of the time.
+            // Reporters get at least half of the time.
             sleep(begin.elapsed()).await;
         }
     }
@@ -97,7 +96,7 @@ async fn note(transaction: &Transaction, pipeline: &PipelineKey, next_hour: Time
         .map(drop)
 }
 
-/// Whether a pipeline's roll-ups are being rebuilt, so that its raw rows are still needed.
+/// Whether a rebuild still needs the pipeline's raw rows.
 pub(super) async fn is_rebuilding(transaction: &Transaction, pipeline: &PipelineKey) -> Result<bool, DbErr> {
     Ok(rollup_rebuild::Entity::find_by_id(pipeline.as_str()).one(transaction).await?.is_some())
 }
@@ -107,18 +106,18 @@ struct Batch {
     next_hour: Timestamp,
 }
 
-/// Rebuilds a stretch of hours, and notes in the same transaction how far it is. `None` when nothing is left.
+/// Rebuilds a range of hours, and records the progress in the same transaction. Returns `None` when nothing is left.
 async fn rebuild_batch(transaction: &Transaction, pipeline: &PipelineKey) -> Result<Option<Batch>, DbErr> {
-    // Held to the end: no report may come in between. One that came before is among the raw rows, and one that comes
-    // later adds to the new sums.
-    if !hold(transaction, pipeline).await? {
+    // Locked to the end of the transaction: a report committed before is among the raw rows, and a later one adds to
+    // the new sums.
+    if !lock_pipeline(transaction, pipeline).await? {
         return Ok(None);
     }
     let Some(row) = rollup_rebuild::Entity::find_by_id(pipeline.as_str()).one(transaction).await? else {
         return Ok(None);
     };
     let begun = Instant::now();
-    let since = row.next_hour.max(pruned_before(transaction, pipeline).await?);
+    let since = row.next_hour.max(retained_since(transaction, pipeline).await?);
     let mut batch = Batch { made: 0, next_hour: since };
     let stretch = Stretch { transaction, pipeline };
     while begun.elapsed() < BATCH_TIME {
@@ -138,14 +137,14 @@ struct Stretch<'a> {
 }
 
 impl Stretch<'_> {
-    /// Rebuilds the next hour or day in which there is anything. Gives where the one after begins, and the number of
-    /// roll-ups made; `None` when nothing is left.
+    /// Rebuilds the next non-empty hour or day. Returns where the next one begins and the number of roll-ups written;
+    /// `None` when nothing is left.
     async fn step(&self, since: Timestamp) -> Result<Option<(Timestamp, u64)>, DbErr> {
         let found = self.first_since(since).await?;
         let day = Bucket::Day.start_of(since);
         let tomorrow = day + Bucket::Day.length();
         if since > day && found.is_none_or(|found| found >= tomorrow) {
-            // The last hours of a day that was begun have nothing more.
+            // The rest of a partly rebuilt day is empty.
             return Ok(Some((tomorrow, self.hours(since, tomorrow).await? + self.day(day).await?)));
         }
         let Some(found) = found else { return Ok(None) };
@@ -160,10 +159,10 @@ impl Stretch<'_> {
         Ok(Some((to, made)))
     }
 
-    /// The first instant of a raw row or of a day's roll-up.
+    /// Returns the first instant of a raw row or of a daily roll-up.
     async fn first_since(&self, since: Timestamp) -> Result<Option<Timestamp>, DbErr> {
         let days = ["aggregate", "source-specific", "hourly", "hourly-of-sources"].map(|basis| {
-            // The sums of every source are part of those of the whole.
+            // The pipeline's sums include those of its sources.
             format!(
                 "SELECT MIN(bucket_start) FROM quality_rollups WHERE pipeline = $1 AND source = '' AND bucket = 'day' \
                  AND basis = '{basis}' AND bucket_start >= $2"
@@ -180,7 +179,7 @@ impl Stretch<'_> {
         row.map_or(Ok(None), |row| row.try_get_by_index(0))
     }
 
-    /// The number of raw rows of a stretch, up to what is rebuilt at once.
+    /// Counts the raw rows of a time range, up to the limit for rebuilding a whole day.
     async fn rows(&self, from: Timestamp, to: Timestamp) -> Result<i64, DbErr> {
         let some = |table: &str, column: &str| {
             let limit = ROWS_AT_ONCE + 1;
@@ -195,13 +194,13 @@ impl Stretch<'_> {
         row.map_or(Ok(0), |row| row.try_get_by_index(0))
     }
 
-    /// Rebuilds the hours of a stretch.
+    /// Rebuilds the hours of a time range.
     async fn hours(&self, from: Timestamp, to: Timestamp) -> Result<u64, DbErr> {
         let backend = self.transaction.get_database_backend();
         self.execute(delete_rollups("hour", backend), from, to).await?;
         let made = self.execute(hours_of_rows(backend), from, to).await?;
         let closing = format!(
-            "INSERT INTO hours_to_close (pipeline, bucket_start) SELECT DISTINCT pipeline, bucket_start \
+            "INSERT INTO dirty_hours (pipeline, bucket_start) SELECT DISTINCT pipeline, bucket_start \
              FROM quality_rollups WHERE pipeline = $1 AND source = '' AND bucket = 'hour' AND basis IN {BASES} \
              AND bucket_start >= $2 AND bucket_start < $3 AND series NOT IN ('articles', 'events') ON CONFLICT DO NOTHING"
         );
@@ -209,7 +208,7 @@ impl Stretch<'_> {
         Ok(made)
     }
 
-    /// Rebuilds a day, all of whose hours are rebuilt.
+    /// Rebuilds a day whose hours are rebuilt.
     async fn day(&self, day: Timestamp) -> Result<u64, DbErr> {
         let (backend, tomorrow) = (self.transaction.get_database_backend(), day + Bucket::Day.length());
         self.execute(delete_rollups("day", backend), day, tomorrow).await?;
@@ -238,15 +237,15 @@ impl Stretch<'_> {
     }
 }
 
-/// From this instant on all raw rows of a pipeline are there; its days are whole.
-pub(super) async fn pruned_before(transaction: &Transaction, pipeline: &PipelineKey) -> Result<Timestamp, DbErr> {
-    let pruned = pruned_rows::Entity::find_by_id(pipeline.as_str()).one(transaction).await?;
-    // No report is from before 1970.
-    Ok(pruned.map_or(Timestamp::UNIX_EPOCH, |pruned| pruned.before))
+/// Returns the instant from which on all raw rows of a pipeline are retained. It is the start of a day.
+pub(super) async fn retained_since(transaction: &Transaction, pipeline: &PipelineKey) -> Result<Timestamp, DbErr> {
+    let pruned = retention_watermark::Entity::find_by_id(pipeline.as_str()).one(transaction).await?;
+    // Reports from before 1970 are refused.
+    Ok(pruned.map_or(Timestamp::UNIX_EPOCH, |pruned| pruned.retained_since))
 }
 
-/// `FROM` the roll-ups of a stretch of time, which are looked up by the key, source by source: what lies before and behind
-/// them costs nothing.
+/// `FROM` the roll-ups of a time range, found by index source by source, so that roll-ups outside of the range cost
+/// nothing.
 fn from_rollups(bucket: &str, backend: DbBackend) -> String {
     let sources = "(SELECT '' AS key UNION ALL SELECT key FROM sources WHERE pipeline = $1) AS s";
     let of_source = format!(
@@ -254,7 +253,7 @@ fn from_rollups(bucket: &str, backend: DbBackend) -> String {
          AND r.bucket_start >= $2 AND r.bucket_start < $3"
     );
     match backend {
-        // Without OFFSET the planner may choose to read all roll-ups of the pipeline.
+        // OFFSET keeps the planner from reading all roll-ups of the pipeline.
         DbBackend::Postgres => format!(
             "FROM {sources} CROSS JOIN LATERAL \
              (SELECT r.ctid AS place, r.* FROM quality_rollups AS r WHERE {of_source} OFFSET 0) AS r"
@@ -276,7 +275,7 @@ fn delete_rollups(bucket: &str, backend: DbBackend) -> String {
     }
 }
 
-/// The hours of each source, and of the pipeline: its own rows, and the sums of its sources.
+/// The hours of each source and of the pipeline: its own rows, and the sums of its sources.
 fn hours_of_rows(backend: DbBackend) -> String {
     let check = |name: &str, attempts: &str, passes: &str| {
         format!(
@@ -313,23 +312,23 @@ fn hours_of_rows(backend: DbBackend) -> String {
     let sums = "hour, series, COUNT(*), SUM(total), SUM(passes) FROM counted";
     format!(
         "INSERT INTO quality_rollups {COLUMNS} WITH counted AS MATERIALIZED ({rows}) \
-         SELECT CAST($1 AS varchar), source, 'hour', basis, {sums} GROUP BY source, basis, hour, series UNION ALL \
-         SELECT CAST($1 AS varchar), '', 'hour', basis, {sums} WHERE source <> '' GROUP BY basis, hour, series"
+         SELECT CAST($1 AS varchar), source, 'hour', basis, {sums} MAX_BATCH BY source, basis, hour, series UNION ALL \
+         SELECT CAST($1 AS varchar), '', 'hour', basis, {sums} WHERE source <> '' MAX_BATCH BY basis, hour, series"
     )
 }
 
-/// The days of hours, of each source and of the whole.
+/// The days of each source and of the pipeline, from their hours.
 fn days_of_hours(backend: DbBackend) -> String {
     let day = start_of("day", "r.bucket_start", backend);
     format!(
         "INSERT INTO quality_rollups {COLUMNS} \
          SELECT r.pipeline, r.source, 'day', r.basis, {day}, r.series, SUM(r.runs), SUM(r.total), SUM(r.passes) \
-         {} GROUP BY r.pipeline, r.source, r.basis, {day}, r.series",
+         {} MAX_BATCH BY r.pipeline, r.source, r.basis, {day}, r.series",
         from_rollups("hour", backend)
     )
 }
 
-/// Where the hour or day of a column's instant begins, as the server would write it.
+/// The start of the hour or day of a timestamp, in the server's format.
 fn start_of(bucket: &str, column: &str, backend: DbBackend) -> String {
     match (backend, bucket) {
         (DbBackend::Postgres, _) => format!("date_trunc('{bucket}', {column}, 'UTC')"),
@@ -373,7 +372,7 @@ pub(super) async fn remove_source_rollups(
          AND quality_rollups.pipeline = $1 AND quality_rollups.source = '' \
          AND quality_rollups.bucket = own.bucket AND quality_rollups.basis = own.basis \
          AND quality_rollups.bucket_start = own.bucket_start AND quality_rollups.series = own.series",
-        "INSERT INTO hours_to_close (pipeline, bucket_start) SELECT DISTINCT pipeline, bucket_start \
+        "INSERT INTO dirty_hours (pipeline, bucket_start) SELECT DISTINCT pipeline, bucket_start \
          FROM quality_rollups WHERE pipeline = $1 AND source = $2 AND bucket = $3 AND bucket = 'hour' \
          AND basis = $4 AND bucket_start <= $5 AND series NOT IN ('articles', 'events') ON CONFLICT DO NOTHING",
         // Sums to which no other source contributes.

@@ -13,68 +13,67 @@ use crate::domain::health::Health;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::report::Report;
 use crate::domain::revision::Revision;
-use crate::store::connect::Connections;
+use crate::store::batch::ReportBatch;
+use crate::store::connections::Connections;
 use crate::store::entity::pipeline;
 use crate::store::failure::is_conflict;
-use crate::store::known_ids::{known_ids, parsed};
+use crate::store::idempotency::{existing_reports, parse_text};
 use crate::store::pruned_ids::{ReportId, pruned_ids};
-use crate::store::room::Room;
-use crate::store::rows::Rows;
+use crate::store::quotas::Quotas;
 use crate::store::transaction::Transaction;
 
-/// Rows of one INSERT: 18 columns × 1,000 stay below SQLite's 32,766 parameters.
-pub(super) const ROWS: usize = 1_000;
-/// How often a group is begun anew when another server stored one of its ids in the meantime.
+/// Rows per INSERT: 18 columns × 1,000 rows stay below SQLite's limit of 32,766 parameters.
+pub(super) const MAX_ROWS_PER_INSERT: usize = 1_000;
+/// Maximum number of attempts when another server stores one of the ids first.
 const ATTEMPTS: usize = 3;
 
-/// A report to be stored, and what its quality counts come to.
+/// A report to store.
 #[derive(Debug, Clone)]
-pub struct Entry {
-    /// The report.
+pub struct NewReport {
     pub report: Report,
-    /// The status of its metric.
+    /// The status of its quality metric.
     pub status: Health,
 }
 
-/// What became of a request's reports.
+/// The outcome of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Receipt {
-    /// One for each report, in their order.
-    pub results: Vec<Recorded>,
-    /// The revisions of the pipelines they went to.
+    /// One outcome per report, in the same order.
+    pub results: Vec<RecordOutcome>,
+    /// The new revisions of the pipelines.
     pub revisions: BTreeMap<PipelineKey, Revision>,
 }
 
-/// What became of one report.
+/// The outcome of one report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Recorded {
-    /// It is committed under this id.
+pub enum RecordOutcome {
+    /// Committed under this id.
     Stored(Uuid),
-    /// The same was committed before.
+    /// The same report was committed before.
     Duplicate(Uuid),
-    /// Something else was committed under this id before.
+    /// Another body was committed under this id before.
     Conflict(Uuid),
-    /// The id is taken by another pipeline.
+    /// Another pipeline uses the id.
     OtherPipeline(Uuid),
-    /// Its pipeline is being removed, and can be reported to afterwards. The id is the reporter's.
+    /// The pipeline is being removed; the report can be sent again later. With the reporter's id.
     PipelineBeingRemoved(Option<Uuid>),
-    /// Its source is being removed, and can be reported to afterwards. The id is the reporter's.
+    /// The source is being removed; the report can be sent again later. With the reporter's id.
     SourceBeingRemoved(Option<Uuid>),
-    /// It names something new, of which there may be no more. The id is the reporter's.
+    /// It would exceed a cardinality limit. With the reporter's id.
     OverLimit(Option<Uuid>, Exceeded),
 }
 
-/// Writes a group of requests in one transaction: rows, sources and revisions.
+/// Writes the reports of several requests in one transaction: rows, sources and revisions.
 pub(super) async fn record(
     connections: &Connections,
     clock: &Clock,
     limits: Cardinality,
-    group: &[Vec<Entry>],
+    batch: &[Vec<NewReport>],
 ) -> Result<Vec<Receipt>, DbErr> {
     let mut attempt = 1;
     loop {
-        match attempt_record(connections, clock, limits, group).await {
-            Err(error) if attempt < ATTEMPTS && is_raced(&error) => {
+        match attempt_record(connections, clock, limits, batch).await {
+            Err(error) if attempt < ATTEMPTS && is_write_conflict(&error) => {
                 attempt += 1;
             }
             done => return done,
@@ -82,8 +81,8 @@ pub(super) async fn record(
     }
 }
 
-/// Whether another server stored or ended what this one was about to.
-fn is_raced(error: &DbErr) -> bool {
+/// Whether another server stored or finished the same reports first.
+fn is_write_conflict(error: &DbErr) -> bool {
     matches!(error, DbErr::RecordNotUpdated)
         || matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
         || is_conflict(error)
@@ -93,38 +92,39 @@ async fn attempt_record(
     connections: &Connections,
     clock: &Clock,
     limits: Cardinality,
-    group: &[Vec<Entry>],
+    batch: &[Vec<NewReport>],
 ) -> Result<Vec<Receipt>, DbErr> {
     let transaction = connections.write().await?;
-    let mut known = known_ids(&transaction, group).await?;
-    let pruned = pruned_ids(&transaction, group, clock.now()).await?;
-    // The pipelines' rows are locked in the order of their keys, before anything is written: servers that write to the
-    // same ones take turns and cannot deadlock, and revisions rise in the order of the commits.
-    let (mut revisions, removing) = lock_pipelines(&transaction, group).await?;
+    let mut known = existing_reports(&transaction, batch).await?;
+    let pruned = pruned_ids(&transaction, batch, clock.now()).await?;
+    // The pipelines' rows are locked in the order of their keys before anything is written: servers that write to the
+    // same pipelines take turns without deadlocks, and revisions rise in commit order.
+    let (mut revisions, removing) = lock_pipelines(&transaction, batch).await?;
     let now = clock.now();
-    let mut room = Room::read(&transaction, group, &revisions, limits, now).await?;
-    room.removing = removing;
-    let mut rows = Rows::default();
-    let results: Vec<Vec<Recorded>> = group
+    let mut quotas = Quotas::read(&transaction, batch, &revisions, limits, now).await?;
+    quotas.removing = removing;
+    let mut rows = ReportBatch::default();
+    let results: Vec<Vec<RecordOutcome>> = batch
         .iter()
         .map(|entries| {
-            let sort_in = |entry: &Entry| match pruned_id(entry, &pruned) {
-                Some(id) => Recorded::Duplicate(id),
-                None => rows.sort_in(entry, &mut known, &mut room),
+            let add = |entry: &NewReport| match pruned_id(entry, &pruned) {
+                Some(id) => RecordOutcome::Duplicate(id),
+                None => rows.add(entry, &mut known, &mut quotas),
             };
-            entries.iter().map(sort_in).collect()
+            entries.iter().map(add).collect()
         })
         .collect();
-    // Should another server have made one of them in the meantime, all is tried anew.
-    let new = rows.pipelines.iter().filter(|key| !revisions.contains_key(*key)).map(|key| pipeline::ActiveModel {
-        key: Set(key.as_str().to_owned()),
-        revision: Set(Revision::after(None, now).get() - 1),
-        ..Default::default()
-    });
+    // If another server has created one of them in the meantime, the whole batch is retried.
+    let new =
+        rows.affected_pipelines.iter().filter(|key| !revisions.contains_key(*key)).map(|key| pipeline::ActiveModel {
+            key: Set(key.as_str().to_owned()),
+            revision: Set(Revision::after(None, now).get() - 1),
+            ..Default::default()
+        });
     pipeline::Entity::insert_many(new).exec_without_returning(&transaction).await?;
     rows.write(&transaction, now).await?;
-    room.write(&transaction, now).await?;
-    for key in &rows.pipelines {
+    quotas.write(&transaction, now).await?;
+    for key in &rows.affected_pipelines {
         let revision = Revision::after(revisions.get(key).copied(), now);
         pipeline::Entity::update_many()
             .col_expr(pipeline::Column::Revision, Expr::value(revision.get()))
@@ -134,23 +134,22 @@ async fn attempt_record(
         revisions.insert(key.clone(), revision);
     }
     transaction.commit().await?;
-    // A commit to a file that was deleted meanwhile is lost with this process.
+    // A commit to a file that has been deleted is lost when this process ends.
     connections.check_file()?;
 
-    Ok(group.iter().zip(results).map(|(entries, results)| receipt(entries, results, &revisions)).collect())
+    Ok(batch.iter().zip(results).map(|(entries, results)| receipt(entries, results, &revisions)).collect())
 }
 
-/// The id of a report whose row was pruned.
-fn pruned_id(entry: &Entry, pruned: &HashSet<ReportId>) -> Option<Uuid> {
+fn pruned_id(entry: &NewReport, pruned: &HashSet<ReportId>) -> Option<Uuid> {
     let (report, id) = (&entry.report, entry.report.id()?);
     pruned.contains(&(report.kind(), id, report.phase())).then_some(id)
 }
 
-fn receipt(entries: &[Entry], results: Vec<Recorded>, revisions: &BTreeMap<PipelineKey, Revision>) -> Receipt {
+fn receipt(entries: &[NewReport], results: Vec<RecordOutcome>, revisions: &BTreeMap<PipelineKey, Revision>) -> Receipt {
     let accepted = entries
         .iter()
         .zip(&results)
-        .filter(|(_, result)| matches!(result, Recorded::Stored(_) | Recorded::Duplicate(_)))
+        .filter(|(_, result)| matches!(result, RecordOutcome::Stored(_) | RecordOutcome::Duplicate(_)))
         .filter_map(|(entry, _)| {
             let key = entry.report.pipeline();
             revisions.get(key).map(|revision| (key.clone(), *revision))
@@ -159,12 +158,12 @@ fn receipt(entries: &[Entry], results: Vec<Recorded>, revisions: &BTreeMap<Pipel
     Receipt { results, revisions: accepted }
 }
 
-/// Locks those of the reports' pipelines that are there. The second are those that are being removed.
+/// Locks the existing pipelines of the reports. Returns their revisions, and which of them are being removed.
 async fn lock_pipelines(
     transaction: &Transaction,
-    group: &[Vec<Entry>],
+    batch: &[Vec<NewReport>],
 ) -> Result<(BTreeMap<PipelineKey, Revision>, HashSet<PipelineKey>), DbErr> {
-    let keys: BTreeSet<&str> = group.iter().flatten().map(|entry| entry.report.pipeline().as_str()).collect();
+    let keys: BTreeSet<&str> = batch.iter().flatten().map(|entry| entry.report.pipeline().as_str()).collect();
     let rows = pipeline::Entity::find()
         .filter(pipeline::Column::Key.is_in(keys))
         .order_by_asc(pipeline::Column::Key)
@@ -173,7 +172,7 @@ async fn lock_pipelines(
         .await?;
     let (mut revisions, mut removing) = (BTreeMap::new(), HashSet::new());
     for row in rows {
-        let key: PipelineKey = parsed(&row.key)?;
+        let key: PipelineKey = parse_text(&row.key)?;
         if row.removing_at.is_some() {
             removing.insert(key.clone());
         }

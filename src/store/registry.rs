@@ -13,13 +13,13 @@ use crate::domain::revision::Revision;
 use crate::domain::source::{Source, SourceChange, SourceKey};
 use crate::error::{Error, Result};
 use crate::store::entity::{pipeline, source};
-use crate::store::expectations::{expectation, grace};
 use crate::store::facts::last_run;
+use crate::store::schedules::{expectation, grace};
 use crate::store::transaction::Transaction;
-use crate::store::{Store, room, stored};
+use crate::store::{Store, parse_column, quotas};
 
 impl Store {
-    /// All pipelines, by their keys.
+    /// Returns all pipelines, ordered by key.
     pub async fn pipelines(&self) -> Result<Vec<(PipelineKey, Revision)>> {
         self.revisions_of(pipeline::Entity::find()).await
     }
@@ -32,58 +32,59 @@ impl Store {
             .await
             .map_err(Error::database)?;
         rows.into_iter()
-            .map(|row| Ok((stored("the pipeline", &row.key)?, Revision::from_stored(row.revision))))
+            .map(|row| Ok((parse_column("pipeline", &row.key)?, Revision::from_stored(row.revision))))
             .collect()
     }
 
-    /// Learns what other servers have changed: pipelines, and steps of alerts. Whether a pipeline is newer than was known.
+    /// Loads changes made by other servers: pipelines and alert events. Returns whether a pipeline was newer than
+    /// known.
     pub async fn refresh(&self) -> Result<bool> {
-        let known = self.changes.known();
+        let known = self.revisions.known();
         let found = self.pipelines().await?;
         let step = self.last_alert_event().await?;
-        let is_news = self.learn(known, found);
-        self.changes.learned_step(step);
-        Ok(is_news)
+        let has_changed = self.observe(known, found);
+        self.revisions.observe_event(step);
+        Ok(has_changed)
     }
 
-    /// Learns what other servers have changed of these pipelines.
-    pub async fn refresh_these(&self, pipelines: &[PipelineKey]) -> Result<()> {
-        let known = pipelines.iter().filter_map(|key| Some((key.clone(), self.changes.newest(key)?))).collect();
+    /// Loads changes of some pipelines made by other servers.
+    pub async fn refresh_pipelines(&self, pipelines: &[PipelineKey]) -> Result<()> {
+        let known = pipelines.iter().filter_map(|key| Some((key.clone(), self.revisions.newest(key)?))).collect();
         let keys = pipelines.iter().map(PipelineKey::as_str);
         let found = self.revisions_of(pipeline::Entity::find().filter(pipeline::Column::Key.is_in(keys))).await?;
-        self.learn(known, found);
+        self.observe(known, found);
         Ok(())
     }
 
-    /// Of what was known before and is not found, another server has removed it.
-    fn learn(&self, mut known: HashMap<PipelineKey, Revision>, found: Vec<(PipelineKey, Revision)>) -> bool {
-        let mut is_news = false;
+    /// Known pipelines that are not found were removed by another server.
+    fn observe(&self, mut known: HashMap<PipelineKey, Revision>, found: Vec<(PipelineKey, Revision)>) -> bool {
+        let mut has_changed = false;
         for (pipeline, revision) in found {
-            is_news |= self.changes.learned(&pipeline, revision);
+            has_changed |= self.revisions.observe_revision(&pipeline, revision);
             known.remove(&pipeline);
         }
         for (pipeline, revision) in known {
-            self.changes.vanished(&pipeline, Some(revision));
+            self.revisions.observe_removal(&pipeline, Some(revision));
         }
-        is_news
+        has_changed
     }
 
-    /// Makes a pipeline exist, whatever the limit.
+    /// Creates a pipeline, regardless of the limit.
     pub async fn register_pipeline(&self, key: &PipelineKey) -> Result<()> {
         let transaction = self.write().await?;
         self.insert_pipeline(&transaction, key).await?;
         transaction.commit().await.map_err(Error::database)
     }
 
-    /// Makes a pipeline exist, unless there are too many.
-    async fn make_room_for(&self, transaction: &Transaction, key: &PipelineKey) -> Result<()> {
+    /// Creates a pipeline, unless the limit is reached.
+    async fn require_pipeline(&self, transaction: &Transaction, key: &PipelineKey) -> Result<()> {
         let found = pipeline::Entity::find_by_id(key.as_str()).one(transaction).await.map_err(Error::database)?;
         if let Some(found) = found {
             let is_there = found.removing_at.is_none();
             return if is_there { Ok(()) } else { Err(Error::PipelineBeingRemoved(key.clone())) };
         }
         let limit = self.limits.pipelines;
-        if room::pipelines(transaction, limit).await.map_err(Error::database)? >= limit {
+        if quotas::pipelines(transaction, limit).await.map_err(Error::database)? >= limit {
             return Err(Exceeded::Pipelines(limit).into());
         }
         self.insert_pipeline(transaction, key).await
@@ -103,8 +104,8 @@ impl Store {
             .map_err(Error::database)
     }
 
-    /// The sources of a pipeline behind a key, by their keys, at most so many.
-    pub async fn sources(&self, pipeline: &PipelineKey, after: Option<&SourceKey>, most: u64) -> Result<Vec<Source>> {
+    /// Returns the sources of a pipeline after a key, ordered by key.
+    pub async fn sources(&self, pipeline: &PipelineKey, after: Option<&SourceKey>, limit: u64) -> Result<Vec<Source>> {
         let mut sources = source::Entity::find()
             .filter(source::Column::Pipeline.eq(pipeline.as_str()))
             .filter(source::Column::RemovingAt.is_null());
@@ -113,14 +114,14 @@ impl Store {
         }
         let rows = sources
             .order_by_asc(source::Column::Key)
-            .limit(most)
+            .limit(limit)
             .all(self.connections.reader())
             .await
             .map_err(Error::database)?;
         rows.into_iter().map(|row| source_of(&row)).collect()
     }
 
-    /// Registers a source (and its pipeline), or changes it.
+    /// Creates a source (and its pipeline), or changes it.
     pub async fn upsert_source(
         &self,
         pipeline: &PipelineKey,
@@ -133,8 +134,8 @@ impl Store {
             self.limits.check_labels(labels)?;
         }
         let transaction = self.write().await?;
-        self.make_room_for(&transaction, pipeline).await?;
-        let revision = raise(&transaction, pipeline, self).await?;
+        self.require_pipeline(&transaction, pipeline).await?;
+        let revision = bump_revision(&transaction, pipeline, self).await?;
         let found = source::Entity::find_by_id((pipeline.as_str().to_owned(), key.as_str().to_owned()))
             .one(&transaction)
             .await
@@ -143,12 +144,12 @@ impl Store {
             return Err(Error::SourceBeingRemoved { pipeline: pipeline.clone(), source_key: key.clone() });
         }
         let limit = self.limits.sources;
-        if found.is_none() && room::sources(&transaction, pipeline, limit).await.map_err(Error::database)? >= limit {
+        if found.is_none() && quotas::sources(&transaction, pipeline, limit).await.map_err(Error::database)? >= limit {
             return Err(Exceeded::Sources(limit).into());
         }
         let expectation = change.expectation.as_ref().map(|every| every.as_ref().map(ToString::to_string));
-        // What is expected anew is expected from now on.
-        let is_anew = found.as_ref().is_none_or(|found| {
+        // A new expectation counts from now on.
+        let restarts_expectation = found.as_ref().is_none_or(|found| {
             change.enabled == Some(true) && !found.enabled
                 || expectation.as_ref().is_some_and(|every| *every != found.expected_every)
         });
@@ -167,8 +168,8 @@ impl Store {
             (change.expectation.is_some(), ExpectedEvery),
             (change.grace.is_some(), Grace),
             (change.labels.is_some(), Labels),
-            (is_anew, ExpectedSince),
-            // Something must be set for the row to come back.
+            (restarts_expectation, ExpectedSince),
+            // At least one column must be set for the row to be returned.
             (true, Key),
         ];
         let columns = changed.into_iter().filter(|(is_changed, _)| *is_changed).map(|(_, column)| column);
@@ -178,19 +179,19 @@ impl Store {
             .await
             .map_err(Error::database)?;
         transaction.commit().await.map_err(Error::database)?;
-        self.changes.committed(pipeline, revision);
+        self.revisions.committed(pipeline, revision);
         source_of(&row)
     }
 }
 
-/// Holds a pipeline's row to the end of the transaction, without a new revision. `false` when there is none.
-pub(super) async fn hold(transaction: &Transaction, key: &PipelineKey) -> Result<bool, DbErr> {
+/// Locks a pipeline's row to the end of the transaction. Returns whether the pipeline exists.
+pub(super) async fn lock_pipeline(transaction: &Transaction, key: &PipelineKey) -> Result<bool, DbErr> {
     let found = pipeline::Entity::find_by_id(key.as_str()).filter(pipeline::Column::RemovingAt.is_null());
     Ok(found.lock_exclusive().one(transaction).await?.is_some())
 }
 
-/// Raises the revision of a pipeline, and holds its row to the end of the transaction.
-pub(super) async fn raise(transaction: &Transaction, key: &PipelineKey, store: &Store) -> Result<Revision> {
+/// Locks a pipeline's row to the end of the transaction and increases its revision.
+pub(super) async fn bump_revision(transaction: &Transaction, key: &PipelineKey, store: &Store) -> Result<Revision> {
     let found = pipeline::Entity::find_by_id(key.as_str())
         .filter(pipeline::Column::RemovingAt.is_null())
         .lock_exclusive()
@@ -210,8 +211,8 @@ pub(super) async fn raise(transaction: &Transaction, key: &PipelineKey, store: &
 
 fn source_of(row: &source::Model) -> Result<Source> {
     Ok(Source {
-        pipeline: stored("the pipeline", &row.pipeline)?,
-        key: stored("the source", &row.key)?,
+        pipeline: parse_column("pipeline", &row.pipeline)?,
+        key: parse_column("source", &row.key)?,
         enabled: row.enabled,
         last_run: last_run(row)?,
         expectation: expectation(row)?,
@@ -224,7 +225,6 @@ fn labels_text(labels: &Labels) -> String {
     serde_json::to_string(labels).expect("texts always serialise")
 }
 
-/// What the column of labels says.
 pub(super) fn labels(column: Option<&str>) -> Labels {
     column.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
 }

@@ -17,13 +17,13 @@ use crate::error::{Error, Result};
 use crate::store::entity::{pipeline, source};
 use crate::store::pruned_ids::forget_source;
 use crate::store::rebuild::remove_source_rollups;
-use crate::store::registry::{hold, raise};
-use crate::store::{Store, stored};
+use crate::store::registry::{bump_revision, lock_pipeline};
+use crate::store::{Store, parse_column};
 
 /// Bounds for the rows of one transaction. A row may bring many others along: steps, checks, events.
 const MIN_BATCH: u64 = 20;
 const MAX_BATCH: u64 = 500;
-const FIRST_BATCH: u64 = 100;
+const INITIAL_BATCH: u64 = 100;
 /// A transaction that takes longer halves the next batch.
 const BATCH_TIME: Duration = Duration::from_millis(50);
 /// How long a caller waits for the rows to be removed. Small pipelines and sources are gone by then.
@@ -53,7 +53,7 @@ const PIPELINE_PARTS: [Part; 8] = [
     of_pipeline("data_quality_metrics", "id"),
     of_pipeline("source_runs", "id"),
     of_pipeline("quality_rollups", "pipeline, source, bucket, basis, bucket_start, series"),
-    of_pipeline("hours_to_close", "pipeline, bucket_start"),
+    of_pipeline("dirty_hours", "pipeline, bucket_start"),
     of_pipeline("sources", "pipeline, key"),
 ];
 
@@ -76,7 +76,7 @@ impl Store {
             .await
             .map_err(Error::database)?;
         transaction.commit().await.map_err(Error::database)?;
-        self.changes.removed(key);
+        self.revisions.removed(key);
         if marked.rows_affected == 0 {
             return Err(Error::PipelineNotFound(key.clone()));
         }
@@ -92,7 +92,7 @@ impl Store {
     pub async fn remove_source(&self, pipeline: &PipelineKey, key: &SourceKey) -> Result<()> {
         self.require_correct_clock()?;
         let transaction = self.write().await?;
-        let revision = raise(&transaction, pipeline, self).await?;
+        let revision = bump_revision(&transaction, pipeline, self).await?;
         let marked = source::Entity::update_many()
             .col_expr(source::Column::RemovingAt, Expr::value(self.clock.now()))
             .filter(source::Column::Pipeline.eq(pipeline.as_str()))
@@ -106,7 +106,7 @@ impl Store {
             return Err(Error::SourceNotFound { pipeline: pipeline.clone(), source_key: key.clone() });
         }
         transaction.commit().await.map_err(Error::database)?;
-        self.changes.committed(pipeline, revision);
+        self.revisions.committed(pipeline, revision);
         if let Err(error) = self.remove_rows_of_source(pipeline, key, Some(Instant::now() + FOREGROUND_TIME)).await {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(%pipeline, source_key = %key, error, "cannot remove the rows of a removed source; will retry");
@@ -125,7 +125,7 @@ impl Store {
             .await
             .map_err(Error::database)?;
         for row in &pipelines {
-            self.remove_rows_of_pipeline(&stored("the pipeline", &row.key)?, None).await?;
+            self.remove_rows_of_pipeline(&parse_column("pipeline", &row.key)?, None).await?;
         }
         // The sources of those pipelines are gone.
         let sources = source::Entity::find()
@@ -136,7 +136,7 @@ impl Store {
             .await
             .map_err(Error::database)?;
         for row in &sources {
-            let (pipeline, key) = (stored("the pipeline", &row.pipeline)?, stored("the source", &row.key)?);
+            let (pipeline, key) = (parse_column("pipeline", &row.pipeline)?, parse_column("source", &row.key)?);
             self.remove_rows_of_source(&pipeline, &key, None).await?;
         }
         Ok((pipelines.len() + sources.len()) as u64)
@@ -173,11 +173,11 @@ impl Store {
             return Ok(());
         }
         let transaction = self.write().await?;
-        if !hold(&transaction, pipeline).await.map_err(Error::database)? {
+        if !lock_pipeline(&transaction, pipeline).await.map_err(Error::database)? {
             // The pipeline was removed in the meantime, and its sources with it.
             return Ok(());
         }
-        let revision = raise(&transaction, pipeline, self).await?;
+        let revision = bump_revision(&transaction, pipeline, self).await?;
         let is_removing = Condition::all()
             .add(source::Column::Pipeline.eq(pipeline.as_str()))
             .add(source::Column::Key.eq(key.as_str()))
@@ -192,7 +192,7 @@ impl Store {
         // Otherwise another server has removed it, and the new revision is rolled back.
         if remove.await.map_err(Error::database)? {
             transaction.commit().await.map_err(Error::database)?;
-            self.changes.committed(pipeline, revision);
+            self.revisions.committed(pipeline, revision);
         }
         Ok(())
     }
@@ -210,7 +210,7 @@ impl Store {
             let transaction = self.write().await?;
             let remove = async {
                 // Reports and rebuilds change the same sums.
-                hold(&transaction, pipeline).await?;
+                lock_pipeline(&transaction, pipeline).await?;
                 remove_source_rollups(&transaction, pipeline, key, batch.size).await
             };
             let has_more = remove.await.map_err(Error::database)?;
@@ -269,7 +269,7 @@ struct Batch {
 
 impl Batch {
     fn new() -> Self {
-        Self { size: FIRST_BATCH }
+        Self { size: INITIAL_BATCH }
     }
 
     /// Adapts the size to how long the last transaction took, and leaves reporters at least half of the time.

@@ -1,4 +1,4 @@
-//! What is kept for how long. Whole days go, in UTC, and in small batches, between which reporters write.
+//! Retention: removes rows by whole UTC days, in small batches, between which reporters write.
 
 use std::time::Instant;
 
@@ -17,20 +17,19 @@ use crate::domain::rollup::Bucket;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::Store;
-use crate::store::entity::{alert, pruned_report_id, pruned_rows};
+use crate::store::entity::{alert, pruned_report_id, retention_watermark};
 use crate::store::pruned_ids::{oldest_half_year, prune_rows, remove_old};
-use crate::store::rebuild::{is_rebuilding, pruned_before};
-use crate::store::registry::hold;
+use crate::store::rebuild::{is_rebuilding, retained_since};
+use crate::store::registry::lock_pipeline;
 
-/// Rows of one transaction: a few milliseconds.
+/// Rows per transaction: a few milliseconds.
 const BATCH: u64 = 500;
 
-/// What is kept for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// Source runs and data quality metrics. What is known of a source's last run stays.
+    /// Source runs and data quality metrics. The last run of each source is kept separately.
     pub raw: TimeDelta,
-    /// The roll-ups of hours, the anomalies found in them, and alerts that are over; the roll-ups of days stay.
+    /// Hourly roll-ups, their anomalies, and resolved alerts. Daily roll-ups are kept.
     pub hourly: TimeDelta,
 }
 
@@ -40,31 +39,31 @@ impl Default for Retention {
     }
 }
 
-/// Rows of one kind that are older than an instant: `$1` is the pipeline, `$2` the instant and `$3` how many.
+/// Rows to prune: `$1` is the pipeline, `$2` the instant and `$3` the maximum number.
 #[derive(Debug, Clone, Copy)]
-struct Old {
-    /// Of what kind of report they are. Its ids are kept.
+struct PruneTarget {
+    /// The kind of report; digests of its ids are kept.
     reports: Option<ReportKind>,
     table: &'static str,
     key: &'static str,
     select: &'static str,
 }
 
-const OLD_ROWS: [Old; 3] = [
-    Old {
+const RAW_TARGETS: [PruneTarget; 3] = [
+    PruneTarget {
         reports: Some(ReportKind::SourceRun),
         table: "source_runs",
         key: "id",
         select: "SELECT id FROM source_runs WHERE pipeline = $1 AND finished_at < $2 ORDER BY finished_at LIMIT $3",
     },
-    // Runs that never ended.
-    Old {
+    // Runs without an end.
+    PruneTarget {
         reports: Some(ReportKind::SourceRun),
         table: "source_runs",
         key: "id",
         select: "SELECT id FROM source_runs WHERE pipeline = $1 AND finished_at IS NULL AND received_at < $2 LIMIT $3",
     },
-    Old {
+    PruneTarget {
         reports: Some(ReportKind::DataQuality),
         table: "data_quality_metrics",
         key: "id",
@@ -72,11 +71,11 @@ const OLD_ROWS: [Old; 3] = [
     },
 ];
 
-const OLD_HOURS: Old = Old {
+const HOURLY_TARGET: PruneTarget = PruneTarget {
     reports: None,
     table: "quality_rollups",
     key: "(pipeline, source, bucket, basis, bucket_start, series)",
-    // By source, so that each stretch of time is looked up by the key.
+    // By source, so that each time range is an index look-up.
     select: "SELECT r.pipeline, r.source, r.bucket, r.basis, r.bucket_start, r.series \
              FROM (SELECT '' AS key UNION ALL SELECT key FROM sources WHERE pipeline = $1) AS s \
              CROSS JOIN quality_rollups AS r \
@@ -84,15 +83,15 @@ const OLD_HOURS: Old = Old {
              ('aggregate', 'source-specific', 'hourly', 'hourly-of-sources') AND r.bucket_start < $2 LIMIT $3",
 };
 
-/// Checks that are not reported any more: they free their place.
-const OLD_CHECKS: Old = Old {
+/// Checks that are no longer reported do not count towards the limit.
+const CHECK_TARGET: PruneTarget = PruneTarget {
     reports: None,
     table: "pipeline_checks",
     key: "(pipeline, name)",
     select: "SELECT pipeline, name FROM pipeline_checks WHERE pipeline = $1 AND seen_at < $2 LIMIT $3",
 };
 
-const OLD_ANOMALIES: Old = Old {
+const ANOMALY_TARGET: PruneTarget = PruneTarget {
     reports: None,
     table: "anomalies",
     key: "id",
@@ -100,35 +99,36 @@ const OLD_ANOMALIES: Old = Old {
 };
 
 impl Store {
-    /// Removes what is older than is kept, by a time that is confirmed. Gives the number of rows. Nothing that a status shows may be that old.
+    /// Removes rows older than the retention, by the confirmed time. Returns their number. Statuses never include
+    /// rows of that age.
     pub async fn prune(&self, retention: &Retention) -> Result<u64> {
         let now = self.confirmed_now().await?;
         let (raw, hourly) = (Bucket::Day.start_of(now - retention.raw), Bucket::Day.start_of(now - retention.hourly));
         let mut removed = 0;
         for (pipeline, _) in self.pipelines().await? {
-            for old in OLD_ROWS {
-                if self.has(old, &pipeline, raw).await? {
-                    if !self.note_pruned(&pipeline, raw).await? {
+            for target in RAW_TARGETS {
+                if self.has(target, &pipeline, raw).await? {
+                    if !self.set_watermark(&pipeline, raw).await? {
                         break;
                     }
-                    removed += self.remove(old, &pipeline, raw).await?;
+                    removed += self.remove(target, &pipeline, raw).await?;
                 }
             }
-            for (old, before) in [(OLD_CHECKS, raw), (OLD_HOURS, hourly), (OLD_ANOMALIES, hourly)] {
-                if self.has(old, &pipeline, before).await? {
-                    removed += self.remove(old, &pipeline, before).await?;
+            for (target, before) in [(CHECK_TARGET, raw), (HOURLY_TARGET, hourly), (ANOMALY_TARGET, hourly)] {
+                if self.has(target, &pipeline, before).await? {
+                    removed += self.remove(target, &pipeline, before).await?;
                 }
             }
         }
         Ok(removed + self.remove_ended_alerts(hourly).await? + self.remove_old_ids(now).await?)
     }
 
-    /// Digests of ids that are kept no longer.
+    /// Removes digests of ids that are no longer needed.
     async fn remove_old_ids(&self, now: Timestamp) -> Result<u64> {
         let oldest = oldest_half_year(now);
-        let old = pruned_report_id::Entity::find().filter(pruned_report_id::Column::HalfYear.lt(oldest));
+        let target = pruned_report_id::Entity::find().filter(pruned_report_id::Column::HalfYear.lt(oldest));
         let mut removed = 0;
-        while old.clone().one(self.connections.reader()).await.map_err(Error::database)?.is_some() {
+        while target.clone().one(self.connections.reader()).await.map_err(Error::database)?.is_some() {
             let begin = Instant::now();
             let transaction = self.write().await?;
             removed += remove_old(&transaction, now, BATCH).await.map_err(Error::database)?;
@@ -138,29 +138,32 @@ impl Store {
         Ok(removed)
     }
 
-    /// Whether there is any such row. Asked of a reader: there mostly is none, and then nobody has to wait.
-    async fn has(&self, old: Old, pipeline: &PipelineKey, before: Timestamp) -> Result<bool> {
+    /// Whether a row has to be pruned. Runs on a reader: mostly there is none, and then no writer waits.
+    async fn has(&self, target: PruneTarget, pipeline: &PipelineKey, before: Timestamp) -> Result<bool> {
         let reader = self.connections.reader();
         let values = [pipeline.as_str().into(), before.into(), 1_i64.into()];
-        let statement = Statement::from_sql_and_values(reader.get_database_backend(), old.select, values);
+        let statement = Statement::from_sql_and_values(reader.get_database_backend(), target.select, values);
         Ok(reader.query_one_raw(statement).await.map_err(Error::database)?.is_some())
     }
 
-    /// Roll-ups of these days can no longer be made anew. Said before the first row goes, and while nobody makes any:
-    /// `false` when a rebuild still needs the rows.
-    async fn note_pruned(&self, pipeline: &PipelineKey, before: Timestamp) -> Result<bool> {
+    /// Records that roll-ups of these days can no longer be rebuilt, before the first row is removed. Returns `false`
+    /// when a rebuild still needs the rows.
+    async fn set_watermark(&self, pipeline: &PipelineKey, before: Timestamp) -> Result<bool> {
         let transaction = self.write().await?;
-        let note = async {
-            let is_held = hold(&transaction, pipeline).await?;
+        let watermark = async {
+            let is_held = lock_pipeline(&transaction, pipeline).await?;
             if is_rebuilding(&transaction, pipeline).await? {
                 return Ok::<_, DbErr>(false);
             }
-            if is_held && pruned_before(&transaction, pipeline).await? < before {
-                let row = pruned_rows::ActiveModel { pipeline: Set(pipeline.as_str().to_owned()), before: Set(before) };
-                pruned_rows::Entity::insert_many([row])
+            if is_held && retained_since(&transaction, pipeline).await? < before {
+                let row = retention_watermark::ActiveModel {
+                    pipeline: Set(pipeline.as_str().to_owned()),
+                    retained_since: Set(before),
+                };
+                retention_watermark::Entity::insert_many([row])
                     .on_conflict(
-                        OnConflict::column(pruned_rows::Column::Pipeline)
-                            .update_column(pruned_rows::Column::Before)
+                        OnConflict::column(retention_watermark::Column::Pipeline)
+                            .update_column(retention_watermark::Column::RetainedSince)
                             .to_owned(),
                     )
                     .exec_without_returning(&transaction)
@@ -169,18 +172,18 @@ impl Store {
             transaction.commit().await?;
             Ok(true)
         };
-        note.await.map_err(Error::database)
+        watermark.await.map_err(Error::database)
     }
 
-    async fn remove(&self, old: Old, pipeline: &PipelineKey, before: Timestamp) -> Result<u64> {
+    async fn remove(&self, target: PruneTarget, pipeline: &PipelineKey, before: Timestamp) -> Result<u64> {
         let backend = self.connections.backend();
-        // Two servers take different rows, and do not wait for each other.
-        let lock = match (backend, old.table) {
+        // Two servers prune different rows without waiting for each other.
+        let lock = match (backend, target.table) {
             (DbBackend::Postgres, "quality_rollups") => " FOR UPDATE OF r SKIP LOCKED",
             (DbBackend::Postgres, _) => " FOR UPDATE SKIP LOCKED",
             _ => "",
         };
-        let sql = format!("DELETE FROM {} WHERE {} IN ({}{lock})", old.table, old.key, old.select);
+        let sql = format!("DELETE FROM {} WHERE {} IN ({}{lock})", target.table, target.key, target.select);
         let mut removed = 0;
         loop {
             let begin = Instant::now();
@@ -188,11 +191,11 @@ impl Store {
             let values = [pipeline.as_str().into(), before.into(), batch.into()];
             let transaction = self.write().await?;
             let delete = async {
-                let Some(kind) = old.reports else {
+                let Some(kind) = target.reports else {
                     let delete = Statement::from_sql_and_values(backend, &sql, values);
                     return Ok(transaction.execute_raw(delete).await?.rows_affected());
                 };
-                let select = Statement::from_sql_and_values(backend, format!("{}{lock}", old.select), values);
+                let select = Statement::from_sql_and_values(backend, format!("{}{lock}", target.select), values);
                 let ids = transaction.query_all_raw(select).await?;
                 let ids = ids.iter().map(|row| row.try_get_by_index(0)).collect::<Result<Vec<Uuid>, _>>()?;
                 prune_rows(&transaction, kind, pipeline, &ids, self.clock.now()).await
@@ -203,12 +206,13 @@ impl Store {
             if rows < BATCH {
                 return Ok(removed);
             }
-            // Reporters have at least half of the time.
+            // Reporters get at least half of the time.
             tokio::time::sleep(begin.elapsed()).await;
         }
     }
 
-    /// Alerts that were over before this, of all pipelines and of the server itself, and their steps with them.
+    /// Removes alerts that were resolved before an instant, of all pipelines and of the server itself, with their
+    /// events.
     async fn remove_ended_alerts(&self, before: Timestamp) -> Result<u64> {
         let mut removed = 0;
         loop {
@@ -228,7 +232,7 @@ impl Store {
                 return Ok(removed);
             }
             let transaction = self.write().await?;
-            // What is over does not begin again.
+            // A resolved alert never fires again.
             let delete = alert::Entity::delete_many().filter(alert::Column::Id.is_in(ended));
             removed += delete.exec(&transaction).await.map_err(Error::database)?.rows_affected;
             transaction.commit().await.map_err(Error::database)?;

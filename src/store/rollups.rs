@@ -1,4 +1,4 @@
-//! Roll-ups, written in the transaction of the reports that they sum.
+//! Updates roll-ups in the transaction of the reports that they sum.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -13,19 +13,19 @@ use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
 use crate::store::transaction::Transaction;
 
-/// Rows of one statement: a text of a few hundred kilobytes.
-const ROWS: usize = 5_000;
+/// Rows per statement: a JSON text of a few hundred kilobytes.
+const MAX_ROWS_PER_STATEMENT: usize = 5_000;
 
 /// What a report's numbers are added to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Cell {
+pub(super) struct RollupKey {
     pipeline: PipelineKey,
     source: Option<SourceKey>,
     basis: RollupBasis,
     hour: Timestamp,
 }
 
-impl Cell {
+impl RollupKey {
     pub(super) fn new(
         pipeline: &PipelineKey,
         source: Option<&SourceKey>,
@@ -36,10 +36,10 @@ impl Cell {
     }
 }
 
-/// Sums of what a group of reports brings. Many reports are of few hours and sources, so that they come to few rows.
+/// The sums of a batch of reports. Many reports share few hours and sources, so they result in few rows.
 #[derive(Debug, Default)]
 pub(super) struct RollupSums {
-    cells: HashMap<Cell, Vec<(String, Sums)>>,
+    by_key: HashMap<RollupKey, Vec<(String, Sums)>>,
     /// Hours in which a check was reported.
     reported: BTreeSet<(PipelineKey, Timestamp)>,
 }
@@ -59,17 +59,16 @@ impl Sums {
     }
 }
 
-/// What identifies a row: pipeline, source, bucket, basis, start and series, in the order of the table's key.
+/// A row's key: pipeline, source, bucket, basis, start and series, in the order of the table's primary key.
 type RowKey<'a> = (&'a str, &'a str, &'static str, &'static str, Timestamp, &'a str);
 
 impl RollupSums {
-    /// Adds a report: its checks by their names, and its volumes by theirs. A check without an attempt says nothing;
-    /// a volume of 0 does.
-    pub(super) fn add(&mut self, cell: Cell, quality: Option<&Quality>, volumes: &[(&str, Option<u32>)]) {
+    /// Adds a report's checks and volumes, by name. Checks without attempts are left out; a volume of 0 counts.
+    pub(super) fn add(&mut self, key: RollupKey, quality: Option<&Quality>, volumes: &[(&str, Option<u32>)]) {
         if quality.is_some() {
-            self.reported.insert((cell.pipeline.clone(), cell.hour));
+            self.reported.insert((key.pipeline.clone(), key.hour));
         }
-        let series = self.cells.entry(cell).or_default();
+        let series = self.by_key.entry(key).or_default();
         let mut add = |name: &str, sums| match series.iter_mut().find(|(known, _)| known == name) {
             Some((_, known)) => known.add(sums),
             None => series.push((name.to_owned(), sums)),
@@ -86,8 +85,8 @@ impl RollupSums {
         }
     }
 
-    /// Adds the sums to those that are stored. The pipelines' rows must be held, so that the order of the
-    /// rows is no matter.
+    /// Adds the sums to the stored ones. The pipelines' rows must be locked, so that the order of rows cannot cause a
+    /// deadlock.
     pub(super) async fn write(&self, transaction: &Transaction) -> Result<(), DbErr> {
         let rows: Vec<_> = self
             .rows()
@@ -96,27 +95,27 @@ impl RollupSums {
                 (pipeline, source, bucket, basis, text(start), series, sums.runs, sums.total, sums.passes)
             })
             .collect();
-        for rows in rows.chunks(ROWS) {
+        for rows in rows.chunks(MAX_ROWS_PER_STATEMENT) {
             execute(transaction, add_rows(transaction.get_database_backend()), rows).await?;
         }
         let hours: Vec<_> = self.reported.iter().map(|(pipeline, hour)| (pipeline, text(*hour))).collect();
-        for hours in hours.chunks(ROWS) {
+        for hours in hours.chunks(MAX_ROWS_PER_STATEMENT) {
             execute(transaction, add_hours(transaction.get_database_backend()), hours).await?;
         }
         Ok(())
     }
 
-    /// Each hour's sums by themselves, those of the whole pipeline where sources are summed, and both by days.
+    /// Returns the sums by hour and day, of each source and of the whole pipeline.
     fn rows(&self) -> BTreeMap<RowKey<'_>, Sums> {
         let mut rows: BTreeMap<RowKey<'_>, Sums> = BTreeMap::new();
-        for (cell, series) in &self.cells {
-            let source = cell.source.as_ref().map_or("", SourceKey::as_str);
-            let whole = cell.basis.is_of_sources().then_some("");
+        for (key, series) in &self.by_key {
+            let source = key.source.as_ref().map_or("", SourceKey::as_str);
+            let whole = key.basis.is_of_sources().then_some("");
             for (name, sums) in series {
                 for source in [source].into_iter().chain(whole) {
                     for bucket in [Bucket::Hour, Bucket::Day] {
-                        let (pipeline, start) = (cell.pipeline.as_str(), bucket.start_of(cell.hour));
-                        let key = (pipeline, source, bucket.as_str(), cell.basis.as_str(), start, name.as_str());
+                        let (pipeline, start) = (key.pipeline.as_str(), bucket.start_of(key.hour));
+                        let key = (pipeline, source, bucket.as_str(), key.basis.as_str(), start, name.as_str());
                         rows.entry(key).or_default().add(*sums);
                     }
                 }
@@ -126,8 +125,8 @@ impl RollupSums {
     }
 }
 
-/// The statements are the same for however many rows: they come as one text of JSON, so that a database reads and plans
-/// each statement once, and PostgreSQL's limit of parameters is no matter.
+/// Rows are passed as one JSON text, so that each statement is parsed and planned once whatever the number of rows,
+/// and PostgreSQL's limit of parameters does not apply.
 fn add_rows(backend: DbBackend) -> &'static str {
     match backend {
         DbBackend::Postgres => {
@@ -140,7 +139,7 @@ fn add_rows(backend: DbBackend) -> &'static str {
              runs = quality_rollups.runs + excluded.runs, total = quality_rollups.total + excluded.total, \
              passes = quality_rollups.passes + excluded.passes"
         }
-        // Without WHERE, SQLite would read ON as the condition of a join.
+        // Without WHERE, SQLite would parse ON as a join condition.
         _ => {
             "INSERT INTO quality_rollups \
              (pipeline, source, bucket, basis, bucket_start, series, runs, total, passes) \
@@ -156,12 +155,12 @@ fn add_rows(backend: DbBackend) -> &'static str {
 fn add_hours(backend: DbBackend) -> &'static str {
     match backend {
         DbBackend::Postgres => {
-            "INSERT INTO hours_to_close (pipeline, bucket_start) \
+            "INSERT INTO dirty_hours (pipeline, bucket_start) \
              SELECT item ->> 0, (item ->> 1)::timestamptz FROM jsonb_array_elements($1::jsonb) AS items(item) \
              ON CONFLICT DO NOTHING"
         }
         _ => {
-            "INSERT INTO hours_to_close (pipeline, bucket_start) \
+            "INSERT INTO dirty_hours (pipeline, bucket_start) \
              SELECT value ->> 0, value ->> 1 FROM json_each($1) WHERE true ON CONFLICT DO NOTHING"
         }
     }
@@ -178,7 +177,7 @@ pub(super) async fn execute(
     Ok(())
 }
 
-/// An instant as SQLite has it in its rows, where texts are compared.
+/// A timestamp in the format of SQLite's rows, which are compared as text.
 pub(super) fn text(instant: Timestamp) -> String {
     instant.to_rfc3339_opts(SecondsFormat::AutoSi, false)
 }

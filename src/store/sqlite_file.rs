@@ -1,4 +1,4 @@
-//! The file of a SQLite database: one server at a time serves it, and a file that is deleted or replaced is noticed.
+//! The SQLite file: one server at a time serves it, and a deleted or replaced file is detected.
 
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
@@ -12,25 +12,25 @@ use tokio::time::sleep;
 
 use crate::error::{Error, Result};
 
-/// How long a server waits for its predecessor to release the lock.
+/// How long a server waits for another one to release the lock.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 const LOCK_RETRY: Duration = Duration::from_millis(100);
 
-/// The path of a SQLite URL, without symbolic links; `None` for a database in memory, and for PostgreSQL.
+/// Returns the path of a SQLite URL, without symbolic links; `None` for an in-memory database and for PostgreSQL.
 pub(super) fn path(url: &str) -> Result<Option<PathBuf>> {
     if !url.starts_with("sqlite:") {
         return Ok(None);
     }
     let options: SqliteConnectOptions = url.parse().map_err(Error::database)?;
     let path = options.get_filename();
-    // The driver names databases in memory so.
+    // The driver's names of in-memory databases.
     if path.to_string_lossy().starts_with("file:") || url.contains("mode=memory") {
         return Ok(None);
     }
     Ok(Some(canonical(path)))
 }
 
-/// Two ways to write one path become the same, also for a file that does not exist yet.
+/// Resolves different spellings of a path, also for a file that does not exist yet.
 fn canonical(path: &Path) -> PathBuf {
     if let Ok(path) = path.canonicalize() {
         return path;
@@ -38,32 +38,31 @@ fn canonical(path: &Path) -> PathBuf {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match (folder.canonicalize(), path.file_name()) {
         (Ok(folder), Some(name)) => folder.join(name),
-        // Opening the database says what is wrong with the path.
+        // Opening the database reports what is wrong with the path.
         _ => path.to_owned(),
     }
 }
 
-/// The path with a suffix, as SQLite names the files that belong to a database.
+/// Returns the path of a file that belongs to the database, such as its WAL.
 pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
 }
 
-/// Held by the process that serves a file. The kernel releases it when the process ends, however it ends. The lock is on
-/// a file of its own, which is never deleted: a lock on a deleted file excludes no one.
+/// The lock of the process that serves a file. The kernel releases it when the process ends, however it ends. The
+/// lock file is never deleted: a lock on a deleted file excludes no other process.
 #[derive(Debug)]
 pub(super) struct FileLock {
     _file: File,
 }
 
 impl FileLock {
-    /// Takes the lock of this database file.
+    /// Acquires the lock of a database file.
     pub(super) async fn take(database: &Path) -> Result<Self> {
         let path = with_suffix(database, ".lock");
-        let unusable = |error: std::io::Error| {
-            Error::Unusable(format!("the lock file {} cannot be used: {error}", path.display()))
-        };
+        let unusable =
+            |error: std::io::Error| Error::Unusable(format!("cannot use the lock file {}: {error}", path.display()));
         let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = opened.map_err(unusable)?;
         let begun = Instant::now();
@@ -82,10 +81,10 @@ impl FileLock {
                 Err(TryLockError::Error(error)) => return Err(unusable(error)),
             }
         }
-        // For the error message of others; the lock is what counts.
+        // Only for the error message of other processes.
         let noted = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
         if let Err(error) = noted {
-            tracing::debug!(%error, "the process id could not be written to the lock file");
+            tracing::debug!(%error, "cannot write the process id to the lock file");
         }
         Ok(Self { _file: file })
     }
@@ -100,7 +99,7 @@ fn holder(file: &mut File) -> String {
     }
 }
 
-/// A database file as it was when it was opened.
+/// The identity of a database file when it was opened.
 #[derive(Debug)]
 pub(super) struct SqliteFile {
     path: PathBuf,
@@ -115,7 +114,7 @@ fn identity(metadata: &Metadata) -> Identity {
 }
 
 impl SqliteFile {
-    /// Of a database that has just been opened.
+    /// The identity of a database that has just been opened.
     pub(super) fn opened(path: PathBuf) -> Result<Self, DbErr> {
         let metadata = path.metadata().map_err(|error| DbErr::Custom(format!("{}: {error}", path.display())))?;
         Ok(Self { identity: identity(&metadata), path })
@@ -125,8 +124,7 @@ impl SqliteFile {
         &self.path
     }
 
-    /// Whether the file is still where it was. A process that has a deleted file open can write to it without an error,
-    /// and all of it is lost when the process ends.
+    /// Fails unless the file is still in place. Writes to a deleted file succeed, and are lost when the process ends.
     pub(super) fn check(&self) -> Result<(), DbErr> {
         let what = match self.path.metadata() {
             Ok(metadata) if identity(&metadata) == self.identity => return Ok(()),

@@ -10,15 +10,15 @@ use crate::domain::step::{PipelineStep, Step, cycle};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::entity::{run_step, source};
-use crate::store::record::ROWS;
-use crate::store::stored;
+use crate::store::parse_column;
+use crate::store::record::MAX_ROWS_PER_INSERT;
 use crate::store::transaction::Transaction;
 
-/// The steps of these runs, in their order.
+/// Returns the steps of runs, in order.
 pub(super) async fn steps_of(connection: &impl ConnectionTrait, runs: Vec<Uuid>) -> Result<HashMap<Uuid, Vec<Step>>> {
     let mut steps: HashMap<Uuid, Vec<Step>> = HashMap::new();
     let mut rows = Vec::new();
-    for runs in runs.chunks(ROWS) {
+    for runs in runs.chunks(MAX_ROWS_PER_INSERT) {
         let some = run_step::Entity::find()
             .filter(run_step::Column::RunId.is_in(runs.iter().copied()))
             .order_by_asc(run_step::Column::Position)
@@ -28,8 +28,8 @@ pub(super) async fn steps_of(connection: &impl ConnectionTrait, runs: Vec<Uuid>)
     }
     for row in rows {
         steps.entry(row.run_id).or_default().push(Step {
-            name: stored("the step", &row.name)?,
-            state: stored("the state of a step", &row.state)?,
+            name: parse_column("step", &row.name)?,
+            state: parse_column("step state", &row.state)?,
             items_in: row.items_in.map(i32::unsigned_abs),
             items_out: row.items_out.map(i32::unsigned_abs),
             started_at: row.started_at,
@@ -39,8 +39,8 @@ pub(super) async fn steps_of(connection: &impl ConnectionTrait, runs: Vec<Uuid>)
     Ok(steps)
 }
 
-/// The steps of a pipeline's last cycle: of the newest runs of its enabled sources, as far as they are newer than
-/// `since`.
+/// Returns the steps of a pipeline's last cycle: of the latest runs of its enabled sources, as far as they are newer
+/// than `since`.
 pub(super) async fn last_cycle(
     transaction: &Transaction,
     key: &PipelineKey,

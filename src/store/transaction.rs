@@ -10,12 +10,12 @@ use sea_orm::{
 use tokio::sync::OwnedMutexGuard;
 
 use crate::store::health::HealthMonitor;
-use crate::store::pool::{Pool, Unfit};
+use crate::store::pool::{CloseFlag, Pool};
 
-/// A transaction each statement of which has a deadline. It is rolled back unless it is committed.
+/// A transaction whose statements have a timeout. Dropping it rolls it back.
 ///
-/// A connection that SQLite is written on is closed after any error, and after a statement that was abandoned: SQLite may
-/// have rolled back by itself, and then the driver and SQLite disagree on whether there is a transaction.
+/// SQLite's write connection is closed after any error and after an abandoned statement: SQLite may have rolled back,
+/// and then the driver and SQLite disagree about whether a transaction is open.
 #[derive(Debug)]
 pub(super) struct Transaction {
     // Taken by the commit.
@@ -24,61 +24,61 @@ pub(super) struct Transaction {
     limit: Option<Duration>,
     /// Whether a statement failed or was abandoned.
     has_failed: AtomicBool,
-    /// Whether the connection must be closed; only of the one that SQLite is written on.
-    unfit: Option<OwnedMutexGuard<bool>>,
-    /// Learns of the commit of a transaction that may write.
+    /// Whether the connection must be closed; only for SQLite's write connection.
+    must_close: Option<OwnedMutexGuard<bool>>,
+    /// Notified of the commit of a write transaction.
     health: Option<Arc<HealthMonitor>>,
 }
 
 impl Transaction {
-    /// Begins a transaction that only reads.
+    /// Begins a read transaction.
     pub(super) async fn begin_read(pool: &Arc<Pool>, options: TransactionOptions) -> Result<Self, DbErr> {
         let begin = |connection: DatabaseConnection| async move { connection.begin_with_options(options).await };
         let inner = Some(pool.run(begin).await?);
         let (pool, limit) = (Arc::clone(pool), pool.limit());
-        Ok(Self { inner, pool, limit, has_failed: AtomicBool::new(false), unfit: None, health: None })
+        Ok(Self { inner, pool, limit, has_failed: AtomicBool::new(false), must_close: None, health: None })
     }
 
-    /// Begins a transaction that may write.
+    /// Begins a write transaction.
     pub(super) async fn begin_write(
         pool: &Arc<Pool>,
         options: TransactionOptions,
-        unfit: Option<&Unfit>,
+        must_close: Option<&CloseFlag>,
         health: Arc<HealthMonitor>,
     ) -> Result<Self, DbErr> {
         let begun = Self::begin_read(pool, options).await;
-        if let (Err(error), Some(unfit)) = (&begun, unfit)
+        if let (Err(error), Some(must_close)) = (&begun, must_close)
             && !matches!(error, DbErr::ConnectionAcquire(_))
         {
-            *unfit.lock().await = true;
+            *must_close.lock().await = true;
         }
         let mut begun = begun?;
         begun.health = Some(health);
-        if let Some(unfit) = unfit {
-            begun.unfit = Some(Arc::clone(unfit).lock_owned().await);
+        if let Some(must_close) = must_close {
+            begun.must_close = Some(Arc::clone(must_close).lock_owned().await);
         }
         Ok(begun)
     }
 
-    /// Makes all that was done lasting. Once this has succeeded it is; after an error it may be or not.
+    /// Commits. After an error, the transaction may have been committed or not.
     pub(super) async fn commit(mut self) -> Result<(), DbErr> {
-        // It is taken here only, and this consumes it.
+        // Only this method takes it, and it consumes the transaction.
         let Some(inner) = self.inner.take() else { unreachable!("a transaction is committed once") };
         if self.has_failed.load(Ordering::Relaxed) {
             // PostgreSQL would answer COMMIT by rolling back, without an error.
             self.inner = Some(inner);
             return Err(DbErr::Custom("a transaction in which a statement failed cannot be committed".to_owned()));
         }
-        let settling = Settling::begin(&self.has_failed);
-        self.pool.limited(self.limit, inner.commit()).await?;
-        settling.succeed();
+        let guard = StatementGuard::begin(&self.has_failed);
+        self.pool.with_timeout(self.limit, inner.commit()).await?;
+        guard.succeed();
         if let Some(health) = &self.health {
             health.committed();
         }
         Ok(())
     }
 
-    /// Gives the statements from here on as much time as maintenance needs, to the end of this transaction.
+    /// Sets the statement timeout for the rest of this transaction.
     pub(super) async fn allow(&mut self, limit: Duration) -> Result<(), DbErr> {
         if self.limit.is_none() {
             return Ok(());
@@ -91,7 +91,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// For what needs the driver's own type. Its statements have only the database's deadlines.
+    /// The driver's own type. Its statements have only the database's timeouts.
     pub(super) fn inner(&self) -> &DatabaseTransaction {
         match &self.inner {
             Some(inner) => inner,
@@ -100,27 +100,27 @@ impl Transaction {
     }
 
     async fn guarded<T>(&self, statement: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
-        let settling = Settling::begin(&self.has_failed);
-        let done = self.pool.limited(self.limit, statement).await?;
-        settling.succeed();
+        let guard = StatementGuard::begin(&self.has_failed);
+        let done = self.pool.with_timeout(self.limit, statement).await?;
+        guard.succeed();
         Ok(done)
     }
 }
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        if let Some(unfit) = &mut self.unfit
+        if let Some(must_close) = &mut self.must_close
             && *self.has_failed.get_mut()
         {
-            **unfit = true;
+            **must_close = true;
         }
     }
 }
 
-/// A statement under way: unless it succeeds, its transaction has failed.
-struct Settling<'a>(Option<&'a AtomicBool>);
+/// A statement in progress. Dropping it marks the transaction as failed, unless the statement has succeeded.
+struct StatementGuard<'a>(Option<&'a AtomicBool>);
 
-impl<'a> Settling<'a> {
+impl<'a> StatementGuard<'a> {
     fn begin(has_failed: &'a AtomicBool) -> Self {
         Self(Some(has_failed))
     }
@@ -130,7 +130,7 @@ impl<'a> Settling<'a> {
     }
 }
 
-impl Drop for Settling<'_> {
+impl Drop for StatementGuard<'_> {
     fn drop(&mut self) {
         if let Some(has_failed) = self.0 {
             has_failed.store(true, Ordering::Relaxed);
@@ -161,7 +161,7 @@ impl ConnectionTrait for Transaction {
     }
 }
 
-/// Runs single queries, each of which sees one state of the data by itself, and has a deadline.
+/// Runs single queries with a timeout, each on its own snapshot.
 #[derive(Debug, Clone)]
 pub(super) struct Reader(pub(super) Arc<Pool>);
 
@@ -205,15 +205,15 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::domain::pipeline::PipelineKey;
-    use crate::store::{Direction, Store};
+    use crate::store::{MigrateTo, Store};
 
-    /// SQLite rolls a transaction back without a word when the disk is full, and the driver does not notice.
+    /// SQLite rolls a transaction back when the disk is full, and the driver does not notice.
     #[tokio::test]
     async fn commit_of_a_transaction_that_sqlite_rolled_back_fails() {
         let folder = tempfile::tempdir().expect("a folder");
         let url = format!("sqlite://{}/pipewatch.db", folder.path().display());
         let store = Store::open(&url, Clock::system()).await.expect("open");
-        store.migrate(Direction::Up(None)).await.expect("up");
+        store.migrate(MigrateTo::Up(None)).await.expect("up");
         let insert = "INSERT INTO pipelines (key, revision) VALUES ('lost', 1)";
         let transaction = store.write().await.expect("a transaction");
         transaction.execute_unprepared(insert).await.expect("inserted");

@@ -9,25 +9,25 @@ use tokio::time::timeout;
 use crate::clock::Clock;
 use crate::domain::cardinality::Cardinality;
 use crate::error::{Error, Result};
-use crate::store::changes::Changes;
-use crate::store::connect::Connections;
+use crate::store::connections::Connections;
 use crate::store::failure::Cause;
 use crate::store::health::HealthMonitor;
-use crate::store::record::{Entry, Receipt, record};
+use crate::store::record::{NewReport, Receipt, record};
+use crate::store::revisions::Revisions;
 
-/// Requests that may wait for the writer; a further one waits for its place.
-pub(super) const QUEUE: usize = 1024;
-/// Reports that are committed together, unless a single request has more. Keeps a transaction short.
-const GROUP: usize = 2_000;
-/// How long a group may take. It is longer than the database's own deadlines, which leave a connection that can be used.
-const GROUP_LIMIT: Duration = Duration::from_secs(5);
-/// How long a request waits until it is committed. Whoever gets no answer sends it again, under the same ids.
-const ANSWER_LIMIT: Duration = Duration::from_secs(7);
+/// Maximum number of requests in the writer's queue. Further requests wait to enter it.
+pub(super) const QUEUE_CAPACITY: usize = 1024;
+/// Maximum number of reports in a batch, unless a single request has more. Keeps transactions short.
+const MAX_BATCH: usize = 2_000;
+/// Timeout of a batch. Longer than the database's own timeouts, which leave the connection usable.
+const BATCH_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a request waits for its commit. A client without a response sends its reports again, under the same ids.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(7);
 
-/// Group commit: while one transaction is being committed, further reports gather, and go together into the next.
+/// Group commit: reports that arrive during a commit are committed together in the next transaction.
 ///
-/// A commit costs the same (a sync of the disk, a round trip) for one report and for hundreds, so many small reports
-/// cost little more than one large one.
+/// A commit costs the same (a disk sync, a round trip) for one report and for hundreds, so many small reports cost
+/// little more than one large one.
 #[derive(Debug)]
 pub(super) struct Writer {
     jobs: mpsc::Sender<Job>,
@@ -35,26 +35,26 @@ pub(super) struct Writer {
 }
 
 struct Job {
-    entries: Vec<Entry>,
+    entries: Vec<NewReport>,
     reply: oneshot::Sender<Result<Receipt>>,
 }
 
 impl Writer {
-    /// Starts the task that writes. It ends when the writer is dropped and all that was handed in is committed.
+    /// Starts the writing task. It ends when the writer is dropped and everything in the queue is committed.
     pub(super) fn start(
         connections: Connections,
         clock: Clock,
         limits: Cardinality,
-        changes: Arc<Changes>,
+        revisions: Arc<Revisions>,
         health: Arc<HealthMonitor>,
     ) -> (Self, JoinHandle<()>) {
-        let (jobs, waiting) = mpsc::channel(QUEUE);
-        let committer = Committer { connections, clock, limits, changes, health: Arc::clone(&health) };
+        let (jobs, waiting) = mpsc::channel(QUEUE_CAPACITY);
+        let committer = Committer { connections, clock, limits, revisions, health: Arc::clone(&health) };
         (Self { jobs, health }, tokio::spawn(async move { committer.run(waiting).await }))
     }
 
-    /// Writes the reports of a request. After an error they may have been committed or not.
-    pub(super) async fn record(&self, entries: Vec<Entry>) -> Result<Receipt> {
+    /// Writes the reports of a request. After an error, they may have been committed or not.
+    pub(super) async fn record(&self, entries: Vec<NewReport>) -> Result<Receipt> {
         if entries.is_empty() {
             return Ok(Receipt::default());
         }
@@ -64,7 +64,7 @@ impl Writer {
             self.jobs.send(Job { entries, reply }).await.map_err(|_| Error::ShuttingDown)?;
             answer.await.map_err(|_| Error::ShuttingDown)?
         };
-        timeout(ANSWER_LIMIT, committed).await.map_err(Error::database)?
+        timeout(RESPONSE_TIMEOUT, committed).await.map_err(Error::database)?
     }
 }
 
@@ -72,7 +72,7 @@ struct Committer {
     connections: Connections,
     clock: Clock,
     limits: Cardinality,
-    changes: Arc<Changes>,
+    revisions: Arc<Revisions>,
     health: Arc<HealthMonitor>,
 }
 
@@ -80,29 +80,29 @@ impl Committer {
     async fn run(self, mut waiting: mpsc::Receiver<Job>) {
         while let Some(first) = waiting.recv().await {
             let mut size = first.entries.len();
-            let mut group = vec![first];
-            while size < GROUP
+            let mut batch = vec![first];
+            while size < MAX_BATCH
                 && let Ok(job) = waiting.try_recv()
             {
                 size += job.entries.len();
-                group.push(job);
+                batch.push(job);
             }
-            // Whoever has waited too long has been answered.
-            group.retain(|job| !job.reply.is_closed());
-            if !group.is_empty() {
-                self.commit(group).await;
+            // The clients of closed replies have timed out.
+            batch.retain(|job| !job.reply.is_closed());
+            if !batch.is_empty() {
+                self.commit(batch).await;
             }
         }
     }
 
-    /// Commits a group. When it fails for the content of one request, each is tried by itself; when it fails for the
-    /// database, all fail with it, for each would wait as long for the same error.
-    async fn commit(&self, group: Vec<Job>) {
-        let (entries, replies): (Vec<_>, Vec<_>) = group.into_iter().map(|job| (job.entries, job.reply)).unzip();
+    /// Commits a batch. When it fails for the content of one request, each request is retried individually. When it
+    /// fails for the database, all requests fail with it, since each would wait as long for the same error.
+    async fn commit(&self, batch: Vec<Job>) {
+        let (entries, replies): (Vec<_>, Vec<_>) = batch.into_iter().map(|job| (job.entries, job.reply)).unzip();
         let (error, of_database) = match self.record(&entries).await {
             Ok(receipts) => {
                 for (reply, receipt) in replies.into_iter().zip(receipts) {
-                    // The one who asked may have gone; what was committed stays.
+                    // The receiver may be gone; the commit stays.
                     drop(reply.send(Ok(receipt)));
                 }
                 return;
@@ -110,10 +110,10 @@ impl Committer {
             Err(error) => error,
         };
         if of_database || replies.len() == 1 {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a group of reports failed");
+            tracing::warn!(error = &error as &dyn std::error::Error, "batch insert failed");
             return fail(replies, &error);
         }
-        tracing::warn!(error = &error as &dyn std::error::Error, "a group of reports failed; each goes alone");
+        tracing::warn!(error = &error as &dyn std::error::Error, "batch insert failed; retrying requests individually");
         let mut jobs = entries.into_iter().zip(replies);
         while let Some((entries, reply)) = jobs.next() {
             match self.record(std::slice::from_ref(&entries)).await {
@@ -128,17 +128,17 @@ impl Committer {
         }
     }
 
-    /// Writes a group. An error comes with whether it is the database's, which every group would meet.
-    async fn record(&self, group: &[Vec<Entry>]) -> Result<Vec<Receipt>, (Error, bool)> {
-        self.health.group_begins();
-        let writing = record(&self.connections, &self.clock, self.limits, group);
-        let done = self.connections.within(GROUP_LIMIT, writing).await;
+    /// Writes a batch. An error comes with whether the database caused it, so that every batch would fail.
+    async fn record(&self, batch: &[Vec<NewReport>]) -> Result<Vec<Receipt>, (Error, bool)> {
+        self.health.batch_begins();
+        let writing = record(&self.connections, &self.clock, self.limits, batch);
+        let done = self.connections.within(BATCH_TIMEOUT, writing).await;
         let cause = done.as_ref().err().map(Cause::of);
-        self.health.group_ends(cause);
+        self.health.batch_ends(cause);
         let receipts = done.map_err(|error: DbErr| (Error::database(error), cause != Some(Cause::Content)))?;
         for receipt in &receipts {
             for (pipeline, revision) in &receipt.revisions {
-                self.changes.committed(pipeline, *revision);
+                self.revisions.committed(pipeline, *revision);
             }
         }
         Ok(receipts)

@@ -305,7 +305,7 @@ async fn evaluator_without_the_lease_writes_nothing(database: Database) {
     let held = evaluator.store.take_lease("evaluation", "another").await.expect("a database").expect("the lease");
     let before = evaluator.store.pipelines().await.expect("a database");
     let written = "SELECT 'run ' || state FROM source_runs WHERE end_digest IS NULL UNION ALL \
-                   SELECT 'alert ' || rule FROM alerts UNION ALL SELECT 'judged ' || pipeline FROM judgements";
+                   SELECT 'alert ' || rule FROM alerts UNION ALL SELECT 'judged ' || pipeline FROM anomaly_watermarks";
 
     evaluator.evaluate_under(&lost, later).await;
     assert_eq!(lines(&database, written).await, ["run running"]);

@@ -52,11 +52,11 @@ async fn store(server: &Server, pipeline: &str, runs: &[Value]) {
 /// Waits until all hours of a pipeline before this one are evaluated.
 async fn wait_until_evaluated(database: &Database, pipeline: &str, hour: i64) {
     let to = if database.is_postgres() {
-        "to_char(judged_to AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')"
+        "to_char(evaluated_until AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')"
     } else {
-        "replace(substr(judged_to, 1, 19), 'T', ' ')"
+        "replace(substr(evaluated_until, 1, 19), 'T', ' ')"
     };
-    let sql = format!("SELECT {to} FROM judgements WHERE pipeline = '{pipeline}'");
+    let sql = format!("SELECT {to} FROM anomaly_watermarks WHERE pipeline = '{pipeline}'");
     let expected = (begin() + TimeDelta::hours(hour)).format("%Y-%m-%d %H:%M:%S").to_string();
     eventually("the hours are evaluated", || async {
         lines(database, &sql).await.first().is_some_and(|judged| *judged >= expected).then_some(())

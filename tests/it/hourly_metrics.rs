@@ -35,7 +35,7 @@ async fn hours(database: &Database) -> Vec<String> {
 }
 
 async fn close(fixture: &TimedStore) -> u64 {
-    fixture.store.close_hours(&RuleBook::default()).await.expect("closed hours")
+    fixture.store.write_hourly_metrics(&RuleBook::default()).await.expect("closed hours")
 }
 
 fn timed(source: &str, time: &str) -> Value {

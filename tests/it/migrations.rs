@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use pipewatch::clock::Clock;
-use pipewatch::store::{Direction, Store};
+use pipewatch::store::{MigrateTo, Store};
 
 use crate::support::timed_store::rollups;
 use crate::support::{Database, Server, run, with};
@@ -19,17 +19,17 @@ async fn migrations_apply_roll_back_and_reapply_with_data(database: Database) {
     let database = server.stop().await;
 
     let store = Store::open(&database.url, Clock::system()).await.expect("open");
-    let applied = async || store.steps().await.expect("steps").iter().filter(|step| step.applied).count();
+    let applied = async || store.migrations().await.expect("steps").iter().filter(|step| step.applied).count();
     let all = applied().await;
-    assert_eq!(store.steps().await.expect("steps").len(), all);
+    assert_eq!(store.migrations().await.expect("steps").len(), all);
     for left in (0..all).rev() {
-        store.migrate(Direction::Down(1)).await.expect("down");
+        store.migrate(MigrateTo::Down(1)).await.expect("down");
         assert_eq!(applied().await, left);
     }
-    store.migrate(Direction::Up(Some(1))).await.expect("up");
+    store.migrate(MigrateTo::Up(Some(1))).await.expect("up");
     assert_eq!(applied().await, 1);
-    store.migrate(Direction::Up(None)).await.expect("up");
-    store.migrate(Direction::Up(None)).await.expect("nothing to do the second time");
+    store.migrate(MigrateTo::Up(None)).await.expect("up");
+    store.migrate(MigrateTo::Up(None)).await.expect("nothing to do the second time");
     assert_eq!(applied().await, all);
     store.close().await.expect("closed");
 
@@ -46,7 +46,7 @@ async fn migrations_apply_roll_back_and_reapply_with_data(database: Database) {
 async fn no_migrate_fails_without_tables(database: Database) {
     let store = Store::open(&database.url, Clock::system()).await.expect("open");
     assert!(store.prepare().await.is_err());
-    assert!(store.steps().await.expect("steps").iter().all(|step| !step.applied));
+    assert!(store.migrations().await.expect("steps").iter().all(|step| !step.applied));
     store.close().await.expect("closed");
 }
 
@@ -77,10 +77,10 @@ async fn window_migration_includes_existing_checks(database: Database) {
 /// Rolls back the migrations down to this one and applies them again.
 async fn down_and_up(database: &Database, step: &str) {
     let store = Store::open(&database.url, Clock::system()).await.expect("open");
-    while store.steps().await.expect("steps").iter().any(|one| one.applied && one.name.contains(step)) {
-        store.migrate(Direction::Down(1)).await.expect("down");
+    while store.migrations().await.expect("steps").iter().any(|one| one.applied && one.name.contains(step)) {
+        store.migrate(MigrateTo::Down(1)).await.expect("down");
     }
-    store.migrate(Direction::Up(None)).await.expect("up");
+    store.migrate(MigrateTo::Up(None)).await.expect("up");
     for rebuild in store.pending_rebuilds().await.expect("read") {
         store.resume_rebuild(&rebuild.pipeline, |_| {}).await.expect("rebuilt");
     }

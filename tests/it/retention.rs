@@ -34,7 +34,7 @@ async fn old_rows_are_pruned_and_their_totals_stay(database: Database) {
     let fixture = TimedStore::open(&database, "2026-03-17T12:00:00Z").await;
     // 90 days before now is noon of March 17; whole days are pruned.
     fixture.runs(&[timed("a", "2026-03-16T23:59:59Z"), timed("a", "2026-03-17T00:00:00Z")]).await;
-    fixture.store.close_hours(&RuleBook::default()).await.expect("closed hours");
+    fixture.store.write_hourly_metrics(&RuleBook::default()).await.expect("closed hours");
     let (before, sources) =
         (rollups(&database, "default").await, fixture.store.sources(&PipelineKey::default(), None, 100).await);
     assert_eq!(fixture.store.prune(&RETENTION).await.expect("pruned"), 0);
@@ -64,10 +64,10 @@ async fn rebuild_keeps_totals_of_pruned_rows(database: Database) {
         fixture.store.prune(&RETENTION).await.expect("pruned");
     }
     // No hourly metric is written for an hour whose raw rows are pruned.
-    fixture.store.close_hours(&RuleBook::default()).await.expect("closed hours");
+    fixture.store.write_hourly_metrics(&RuleBook::default()).await.expect("closed hours");
     let hourly = "data_quality_metrics WHERE metric_type = 'hourly'";
     assert_eq!(count(&database, hourly).await, 1, "the hour of March 17");
-    assert_eq!(count(&database, "hours_to_close").await, 1, "the present hour");
+    assert_eq!(count(&database, "dirty_hours").await, 1, "the present hour");
     fixture.store.remove_source(&pipeline, &"a".parse().expect("a source")).await.expect("removed");
     let left = rollups(&database, "default").await;
     assert!(!left.is_empty() && left.iter().all(|row| row.contains("2026-06-15")), "{left:?}");
@@ -125,7 +125,7 @@ async fn past_alerts_and_anomalies_are_pruned(database: Database) {
     }
     let lease = fixture.store.take_lease("evaluation", "this").await.expect("a lease").expect("free");
     let found = anomaly::Finding { pipeline: pipeline.clone(), anomaly: unusual(at(NOW)) };
-    assert!(fixture.store.keep_anomalies(&lease, &pipeline, &[found], at(NOW)).await.expect("kept"));
+    assert!(fixture.store.save_anomalies(&lease, &pipeline, &[found], at(NOW)).await.expect("kept"));
     let kept = async || {
         [count(&database, "alerts").await, count(&database, "alert_events").await, count(&database, "anomalies").await]
     };

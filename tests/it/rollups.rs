@@ -179,7 +179,7 @@ async fn all_series_are_read_in_one_query(database: Database) {
         ])
         .await;
     let since = at("2026-03-02T00:00:00Z");
-    let all = fixture.store.series_since(&PipelineKey::default(), since).await.expect("read");
+    let all = fixture.store.hourly_series(&PipelineKey::default(), since).await.expect("read");
     let shown: Vec<_> = all
         .iter()
         .map(|hours| {
@@ -199,7 +199,7 @@ async fn all_series_are_read_in_one_query(database: Database) {
     let geocoding = all.iter().find(|hours| hours.series.as_str() == "geocoding").expect("a geocoding series");
     let sums = geocoding.hours[0];
     assert_eq!((sums.runs, sums.total, sums.passes), (1, 20, 18));
-    assert!(fixture.store.series_since(&"none".parse().expect("a key"), since).await.expect("read").is_empty());
+    assert!(fixture.store.hourly_series(&"none".parse().expect("a key"), since).await.expect("read").is_empty());
     fixture.close().await;
 }
 

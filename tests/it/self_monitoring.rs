@@ -33,24 +33,24 @@ async fn failing_maintenance_raises_an_alert(database: Database) {
     let show = |table: &str| format!("ALTER TABLE hidden_{table} RENAME TO {table}");
     let old = json!({"source": "punch", "timestamp": "2025-03-02T00:00:00Z", "articles_collected": 1});
     watch.runs(begin(), &[old]).await;
-    for table in ["hours_to_close", "pruned_rows"] {
+    for table in ["dirty_hours", "retention_watermarks"] {
         database.execute(&hide(table)).await;
     }
-    assert!(!watch.upkeep.close_hours().await && !watch.upkeep.prune().await, "both fail");
+    assert!(!watch.maintenance.write_hourly_metrics().await && !watch.maintenance.prune().await, "both fail");
     watch.evaluate_twice(begin()).await;
     check(&alerts(&database).await, &[]);
 
     let later = begin() + TimeDelta::minutes(5);
     watch.set_now(later);
-    assert!(!watch.upkeep.close_hours().await && !watch.upkeep.prune().await, "both still fail");
+    assert!(!watch.maintenance.write_hourly_metrics().await && !watch.maintenance.prune().await, "both still fail");
     watch.evaluate_twice(later).await;
     let since = "since 2026-03-02T00:00:00Z";
     check(&alerts(&database).await, &[("server hourly rows firing", since), ("server retention firing", since)]);
 
-    for table in ["hours_to_close", "pruned_rows"] {
+    for table in ["dirty_hours", "retention_watermarks"] {
         database.execute(&show(table)).await;
     }
-    assert!(watch.upkeep.close_hours().await && watch.upkeep.prune().await, "both are mended");
+    assert!(watch.maintenance.write_hourly_metrics().await && watch.maintenance.prune().await, "both are mended");
     watch.evaluate_twice(later + TimeDelta::minutes(1)).await;
     check(&alerts(&database).await, &[("server hourly rows resolved", since), ("server retention resolved", since)]);
 }

@@ -1,10 +1,7 @@
-//! Alerts: changed under the lock of their pipeline, together with the log of their steps.
+//! Alerts: changed under the lock of their pipeline, together with the log of their transitions.
 
-/// What is asked for: pages, and the log.
 pub mod read;
-/// Rows as the domain's types.
 pub(super) mod rows;
-/// Alerts that nobody wants to be told of for a while.
 mod silences;
 
 use std::collections::HashMap;
@@ -26,22 +23,22 @@ pub(super) use crate::store::alerts::read::open_alerts;
 use crate::store::alerts::rows::alert_row;
 use crate::store::entity::{alert, alert_event, counter};
 use crate::store::leases::{Lease, is_held};
-use crate::store::registry::raise;
+use crate::store::registry::bump_revision;
 use crate::store::transaction::Transaction;
 
-/// Alerts that an evaluation changes in one transaction, for which reporters wait.
+/// The number of alerts that an evaluation changes in one transaction, while reporters wait.
 const PART: usize = 200;
 
-/// The counter that gives events their numbers.
+/// The counter that numbers alert events.
 const EVENTS: &str = "alert_events";
 
 impl Store {
-    /// What the findings of an evaluation make of the open alerts that it is about, of a pipeline or of the server itself.
-    /// Whether the lease still holds; if not, nothing more is written.
+    /// Applies the findings of an evaluation to the open alerts that it covers, of a pipeline or of the server
+    /// itself. Returns whether the lease still holds; if not, nothing more is written.
     ///
-    /// What changes is looked up without the writer, and then decided and written in parts, each in a transaction of its
-    /// own that sees the alerts as they are then: reporters write between two parts. An alert depends on no other, so each
-    /// part is consistent.
+    /// The changes are computed without the writer first, and then recomputed and written in parts. Each part is a
+    /// transaction that sees the current alerts, and reporters write between two parts. No alert depends on another,
+    /// so each part is consistent.
     pub async fn step_alerts(
         &self,
         lease: &Lease,
@@ -71,16 +68,16 @@ impl Store {
                 return Ok(false);
             }
             if changed.len() > PART {
-                // Reporters have at least half of the time.
+                // Reporters get at least half of the time.
                 tokio::time::sleep(begin.elapsed()).await;
             }
         }
         Ok(true)
     }
 
-    /// Changes open alerts of a pipeline, or of the server itself: all of them, or those with these fingerprints. `decide`
-    /// is given them as they are, under a lock that is held until what it decides is committed. `None` when the lease does
-    /// not hold any more; then nothing is.
+    /// Changes open alerts of a pipeline, or of the server itself: all of them, or those with the given fingerprints.
+    /// `decide` gets the current alerts under a lock that is held until its decision is committed. Returns `None`,
+    /// and changes nothing, when the lease no longer holds.
     pub async fn change_alerts(
         &self,
         lease: Option<&Lease>,
@@ -94,7 +91,7 @@ impl Store {
         {
             return Ok(None);
         }
-        // Without a pipeline's row to hold, the numbers' row is what takes turns.
+        // Server alerts have no pipeline row to lock: the row of the counter takes its place.
         let first = lock(&transaction, pipeline).await?;
         let open = open_alerts(&transaction, pipeline, fingerprints).await?;
         let step = decide(&open);
@@ -102,21 +99,21 @@ impl Store {
             return Ok(Some(step));
         }
         let revision = match pipeline {
-            Some(pipeline) if !step.transitions.is_empty() => Some(raise(&transaction, pipeline, self).await?),
+            Some(pipeline) if !step.transitions.is_empty() => Some(bump_revision(&transaction, pipeline, self).await?),
             _ => None,
         };
         write(&transaction, &step, first, pipeline, revision).await.map_err(Error::database)?;
         transaction.commit().await.map_err(Error::database)?;
         match pipeline.zip(revision) {
-            Some((pipeline, revision)) => self.changes.committed(pipeline, revision),
-            None if !step.transitions.is_empty() => self.changes.stepped(),
-            // The log is as it was.
+            Some((pipeline, revision)) => self.revisions.committed(pipeline, revision),
+            None if !step.transitions.is_empty() => self.revisions.alert_event_committed(),
+            // No event was written.
             None => {}
         }
         Ok(Some(step))
     }
 
-    /// Somebody looks at a firing alert.
+    /// Acknowledges a firing alert.
     pub async fn acknowledge_alert(
         &self,
         id: Uuid,
@@ -149,7 +146,7 @@ impl Store {
     }
 }
 
-/// Holds what the alerts of a pipeline are changed under, and gives the last number of an event when it is held.
+/// Locks the pipeline of the alerts, or the counter of events, and returns its value.
 async fn lock(transaction: &Transaction, pipeline: Option<&PipelineKey>) -> Result<Option<i64>> {
     if let Some(pipeline) = pipeline {
         let found = crate::store::entity::pipeline::Entity::find_by_id(pipeline.as_str())
@@ -163,7 +160,7 @@ async fn lock(transaction: &Transaction, pipeline: Option<&PipelineKey>) -> Resu
     last_number(transaction).await.map(Some).map_err(Error::database)
 }
 
-/// The last number that an event was given; nobody else gives one until this transaction ends.
+/// Returns the last event number. No other transaction assigns one until this transaction ends.
 async fn last_number(transaction: &Transaction) -> Result<i64, DbErr> {
     let none = counter::ActiveModel { name: Set(EVENTS.to_owned()), value: Set(0) };
     counter::Entity::insert_many([none])
@@ -181,7 +178,7 @@ async fn write(
     pipeline: Option<&PipelineKey>,
     revision: Option<Revision>,
 ) -> Result<(), DbErr> {
-    for rows in step.changed.chunks(super::record::ROWS) {
+    for rows in step.changed.chunks(super::record::MAX_ROWS_PER_INSERT) {
         alert::Entity::insert_many(rows.iter().map(alert_row))
             .on_conflict(
                 OnConflict::column(alert::Column::Id)
@@ -219,7 +216,7 @@ async fn write(
         .filter(counter::Column::Name.eq(EVENTS))
         .exec(transaction)
         .await?;
-    for rows in events.chunks(super::record::ROWS) {
+    for rows in events.chunks(super::record::MAX_ROWS_PER_INSERT) {
         alert_event::Entity::insert_many(rows.iter().cloned()).exec_without_returning(transaction).await?;
     }
     Ok(())
@@ -246,6 +243,6 @@ fn event_row(
         message: Set(text(|alert| &alert.message)),
         at: Set(transition.at),
         revision: Set(revision.map(Revision::get)),
-        settled: Set(false),
+        handled: Set(false),
     }
 }

@@ -15,58 +15,57 @@ use crate::store::alerts::rows::{event, tracked};
 use crate::store::entity::{alert, alert_event};
 use crate::store::history::{Page, Position, page};
 
-/// Which alerts, and how many.
+/// A request for a page of alerts.
 #[derive(Debug, Clone, Default)]
 pub struct AlertRequest {
-    /// Only this pipeline's.
+    /// Only alerts of this pipeline.
     pub pipeline: Option<PipelineKey>,
-    /// Only those that stand so.
+    /// Only alerts in one of these states; empty for all.
     pub states: Vec<AlertState>,
-    /// Only older than this position, by their last change.
+    /// Only alerts that changed before this position.
     pub after: Option<Position>,
-    /// At most so many.
+    /// The maximum number of rows.
     pub first: u64,
 }
 
-/// Which steps of alerts.
+/// The start of a range of alert events.
 #[derive(Debug, Clone, Copy)]
 pub enum Since {
-    /// Those with a higher number.
+    /// Events with a higher number.
     Event(i64),
-    /// Those that came with a higher revision of their pipeline.
+    /// Events with a higher revision of their pipeline.
     Revision(Revision),
 }
 
 impl Store {
-    /// A page of alerts, the last to change first.
+    /// Returns a page of alerts, last changed first.
     pub async fn alerts(&self, request: &AlertRequest) -> Result<Page<Tracked>> {
         let rows = select_page(request).all(self.connections.reader()).await.map_err(Error::database)?;
         page(rows, request.first, tracked)
     }
 
-    /// One alert.
     pub async fn alert(&self, id: Uuid) -> Result<Option<Tracked>> {
         let row = alert::Entity::find_by_id(id).one(self.connections.reader()).await.map_err(Error::database)?;
         row.map(tracked).transpose()
     }
 
-    /// The steps of alerts of a pipeline, or of all and the server itself, in their order, at most so many.
+    /// Returns the alert events of a pipeline, or of all pipelines and the server itself, oldest first.
     pub async fn alert_events(
         &self,
         pipeline: Option<&PipelineKey>,
         since: Since,
-        most: u64,
+        limit: u64,
     ) -> Result<Vec<AlertEvent>> {
         let rows = select_events(pipeline, since)
             .find_also_related(alert::Entity)
-            .limit(most)
+            .limit(limit)
             .all(self.connections.reader())
             .await
             .map_err(Error::database)?;
         rows.into_iter().filter_map(|(row, alert)| alert.map(|alert| event(row, &alert))).collect()
     }
 
-    /// The number of the last step that is visible.
+    /// Returns the number of the last visible event.
     pub async fn last_alert_event(&self) -> Result<i64> {
         let last = alert_event::Entity::find()
             .select_only()
@@ -106,8 +105,8 @@ pub(in crate::store) fn select_events(pipeline: Option<&PipelineKey>, since: Sin
     }
 }
 
-/// The active alerts of a pipeline: the most severe first, then those that fire, then the newest. They are counted by an
-/// index, and only those that are listed are read.
+/// Returns the active alerts of a pipeline: by severity, firing before acknowledged, newest first. An index counts
+/// them, and only the listed ones are read.
 pub(in crate::store) async fn worst_alerts(
     connection: &impl ConnectionTrait,
     pipeline: &PipelineKey,
@@ -133,7 +132,7 @@ pub(in crate::store) async fn worst_alerts(
     Ok(worst)
 }
 
-/// How many open alerts there are of each severity and state.
+/// Counts the open alerts by severity and state.
 pub(in crate::store) fn select_counts(pipeline: &PipelineKey) -> Select<alert::Entity> {
     alert::Entity::find()
         .select_only()
@@ -145,12 +144,12 @@ pub(in crate::store) fn select_counts(pipeline: &PipelineKey) -> Select<alert::E
         .group_by(alert::Column::State)
 }
 
-/// The newest open alerts of a severity and a state.
+/// Selects the newest open alerts of a severity and state.
 pub(in crate::store) fn select_worst(
     pipeline: &PipelineKey,
     severity: Severity,
     state: AlertState,
-    most: usize,
+    limit: usize,
 ) -> Select<alert::Entity> {
     alert::Entity::find()
         .filter(alert::Column::Pipeline.eq(pipeline.as_str()))
@@ -159,15 +158,15 @@ pub(in crate::store) fn select_worst(
         .filter(is_open())
         .order_by_desc(alert::Column::ChangedAt)
         .order_by_desc(alert::Column::Id)
-        .limit(most as u64)
+        .limit(limit as u64)
 }
 
-/// The state is a constant, as in the indexes of open alerts: those that are over are many more.
+/// The state is a constant, as in the partial indexes of open alerts. There are far more resolved ones.
 fn is_open() -> Expr {
     Expr::col(alert::Column::State).ne(Expr::Constant(AlertState::Resolved.as_str().into()))
 }
 
-/// The alerts of a pipeline, or of the server itself, that are not over: all, or those with these fingerprints.
+/// Returns the open alerts of a pipeline, or of the server itself: all, or those with the given fingerprints.
 pub(in crate::store) async fn open_alerts(
     connection: &impl ConnectionTrait,
     pipeline: Option<&PipelineKey>,

@@ -6,19 +6,18 @@ use crate::domain::revision::Revision;
 use crate::domain::source::SourceKey;
 use crate::error::Result;
 use crate::store::entity::{alert, alert_event, alert_silence};
-use crate::store::stored;
+use crate::store::parse_column;
 
-/// An alert as its row has it.
 pub(in crate::store) fn tracked(row: alert::Model) -> Result<Tracked> {
     let acknowledged = row.acknowledged_by.zip(row.acknowledged_at);
     Ok(Tracked {
         id: row.id,
         fingerprint: Fingerprint::from_stored(row.fingerprint),
-        rule: stored("the rule", &row.rule)?,
-        kind: stored("the type of an alert", &row.kind)?,
+        rule: parse_column("rule", &row.rule)?,
+        kind: parse_column("alert type", &row.kind)?,
         subject: subject(row.pipeline.as_deref(), row.source.as_deref(), row.check_name)?,
-        state: stored("the state of an alert", &row.state)?,
-        severity: stored("the severity", &row.severity)?,
+        state: parse_column("alert state", &row.state)?,
+        severity: parse_column("severity", &row.severity)?,
         title: row.title,
         message: row.message,
         started_at: row.started_at,
@@ -32,7 +31,7 @@ pub(in crate::store) fn tracked(row: alert::Model) -> Result<Tracked> {
     })
 }
 
-/// The row of an alert. What was told of it is not said here.
+/// Builds the row of an alert, without its notification state.
 pub(in crate::store) fn alert_row(alert: &Tracked) -> alert::ActiveModel {
     let streak = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
     alert::ActiveModel {
@@ -55,40 +54,38 @@ pub(in crate::store) fn alert_row(alert: &Tracked) -> alert::ActiveModel {
         acknowledged_by: Set(alert.acknowledged.as_ref().map(|by| by.author.clone())),
         acknowledged_note: Set(alert.acknowledged.as_ref().and_then(|by| by.note.clone())),
         acknowledged_at: Set(alert.acknowledged.as_ref().map(|by| by.at)),
-        announced_at: NotSet,
-        announced_severity: NotSet,
+        notified_at: NotSet,
+        notified_severity: NotSet,
     }
 }
 
-/// A step of an alert, as its row and that of its alert have it.
 pub(super) fn event(row: alert_event::Model, alert: &alert::Model) -> Result<AlertEvent> {
     Ok(AlertEvent {
         id: row.id,
         alert: row.alert_id,
-        rule: stored("the rule", &alert.rule)?,
-        kind: stored("the type of an alert", &alert.kind)?,
+        rule: parse_column("rule", &alert.rule)?,
+        kind: parse_column("alert type", &alert.kind)?,
         subject: subject(alert.pipeline.as_deref(), alert.source.as_deref(), alert.check_name.clone())?,
-        from: row.from_state.as_deref().map(|state| stored("the state of an alert", state)).transpose()?,
-        to: stored("the state of an alert", &row.to_state)?,
-        severity: stored("the severity", &row.severity)?,
+        from: row.from_state.as_deref().map(|state| parse_column("alert state", state)).transpose()?,
+        to: parse_column("alert state", &row.to_state)?,
+        severity: parse_column("severity", &row.severity)?,
         title: row.title,
         message: row.message,
-        reason: stored("the reason of a step", &row.reason)?,
+        reason: parse_column("alert event reason", &row.reason)?,
         at: row.at,
         revision: row.revision.map(Revision::from_stored),
     })
 }
 
-/// A silence as its row has it.
 pub(in crate::store) fn silence(row: alert_silence::Model) -> Result<Silence> {
     use crate::domain::alert::Matcher;
     Ok(Silence {
         id: row.id,
         matcher: Matcher {
-            rule: row.rule.as_deref().map(|rule| stored("the rule", rule)).transpose()?,
-            pipeline: row.pipeline.as_deref().map(|key| stored("the pipeline", key)).transpose()?,
-            source: row.source.as_deref().map(|key| stored("the source", key)).transpose()?,
-            label: row.label.as_deref().map(|label| stored("the label", label)).transpose()?,
+            rule: row.rule.as_deref().map(|rule| parse_column("rule", rule)).transpose()?,
+            pipeline: row.pipeline.as_deref().map(|key| parse_column("pipeline", key)).transpose()?,
+            source: row.source.as_deref().map(|key| parse_column("source", key)).transpose()?,
+            label: row.label.as_deref().map(|label| parse_column("label", label)).transpose()?,
         },
         from: row.starts_at,
         until: row.ends_at,
@@ -99,8 +96,8 @@ pub(in crate::store) fn silence(row: alert_silence::Model) -> Result<Silence> {
 
 fn subject(pipeline: Option<&str>, source: Option<&str>, check: Option<String>) -> Result<Subject> {
     Ok(Subject {
-        pipeline: pipeline.map(|key| stored("the pipeline", key)).transpose()?,
-        source: source.map(|key| stored("the source", key)).transpose()?,
+        pipeline: pipeline.map(|key| parse_column("pipeline", key)).transpose()?,
+        source: source.map(|key| parse_column("source", key)).transpose()?,
         check,
     })
 }

@@ -11,10 +11,10 @@ use crate::domain::source::SourceKey;
 use crate::error::{Error, Result};
 use crate::store::alerts::rows::silence;
 use crate::store::entity::alert_silence;
-use crate::store::{Store, room};
+use crate::store::{Store, quotas};
 
 impl Store {
-    /// Keeps alerts quiet.
+    /// Adds a silence.
     pub async fn silence_alerts(&self, silence: &Silence) -> Result<()> {
         self.require_correct_clock()?;
         let matcher = &silence.matcher;
@@ -33,10 +33,10 @@ impl Store {
         };
         let transaction = self.write().await?;
         let limit = self.limits.silences;
-        let not_ended = room::count(
+        let not_ended = quotas::count(
             &transaction,
             "SELECT COUNT(*) FROM (SELECT 1 FROM alert_silences WHERE ends_at > $1 LIMIT $2) AS found",
-            [silence.from.into(), room::bigint(limit)],
+            [silence.from.into(), quotas::bigint(limit)],
         );
         if not_ended.await.map_err(Error::database)? >= limit {
             return Err(Exceeded::Silences(limit).into());
@@ -48,20 +48,20 @@ impl Store {
         transaction.commit().await.map_err(Error::database)
     }
 
-    /// What keeps alerts quiet now, or will: the last to end first, at most so many.
-    pub async fn alert_silences(&self, most: u64) -> Result<Vec<Silence>> {
+    /// Returns the active and future silences, the last to end first.
+    pub async fn alert_silences(&self, limit: u64) -> Result<Vec<Silence>> {
         let rows = alert_silence::Entity::find()
             .filter(alert_silence::Column::EndsAt.gt(self.clock.now()))
             .order_by_desc(alert_silence::Column::EndsAt)
             .order_by_asc(alert_silence::Column::Id)
-            .limit(most)
+            .limit(limit)
             .all(self.connections.reader())
             .await
             .map_err(Error::database)?;
         rows.into_iter().map(silence).collect()
     }
 
-    /// Ends a silence now. Whether there was one that had not ended.
+    /// Ends a silence now. Returns whether it was active or still to begin.
     pub async fn end_alert_silence(&self, id: Uuid) -> Result<bool> {
         self.require_correct_clock()?;
         let now = self.clock.now();

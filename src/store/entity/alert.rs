@@ -23,8 +23,8 @@ pub struct Model {
     pub acknowledged_by: Option<String>,
     pub acknowledged_note: Option<String>,
     pub acknowledged_at: Option<DateTimeUtc>,
-    pub announced_at: Option<DateTimeUtc>,
-    pub announced_severity: Option<String>,
+    pub notified_at: Option<DateTimeUtc>,
+    pub notified_severity: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

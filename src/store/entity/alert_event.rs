@@ -15,7 +15,7 @@ pub struct Model {
     pub message: String,
     pub at: DateTimeUtc,
     pub revision: Option<i64>,
-    pub settled: bool,
+    pub handled: bool,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

@@ -16,7 +16,7 @@ pub struct Model {
     pub metric_type: String,
     pub source: Option<String>,
     pub status: String,
-    /// Of the report's body; none where the server wrote the row from a source run.
+    /// Digest of the report's body; null when the server derived the row from a source run.
     pub digest: Option<Vec<u8>>,
 }
 

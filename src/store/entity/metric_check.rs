@@ -9,8 +9,7 @@ pub struct Model {
     pub name: String,
     pub attempts: i32,
     pub passes: i32,
-    /// These are the metric's, so that the window of a status is read without it. Null in the hours that the server sums
-    /// up itself, which have no part in a status.
+    /// Copied from the metric, so that status queries need no join. Null for the hourly rows that the server writes.
     pub pipeline: Option<String>,
     pub timestamp: Option<ChronoDateTimeUtc>,
     pub metric_type: Option<String>,

@@ -4,7 +4,7 @@ use sea_orm::entity::prelude::*;
 #[sea_orm(table_name = "outbox")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
-    pub notice: Uuid,
+    pub notification: Uuid,
     #[sea_orm(primary_key, auto_increment = false)]
     pub channel: String,
     pub pipeline: Option<String>,

@@ -6,7 +6,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub key: String,
     pub revision: i64,
-    /// Since when it is being removed: it is out of sight, and its rows go in batches.
+    /// When its removal began. Queries leave it out, and its rows are removed in batches.
     pub removing_at: Option<DateTimeUtc>,
 }
 

@@ -3,7 +3,7 @@ use sea_orm::entity::prelude::*;
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "pruned_report_ids")]
 pub struct Model {
-    /// When its row was pruned: twice the year, and one more from July on.
+    /// When its row was pruned, in half-years: year × 2, plus 1 from July.
     #[sea_orm(primary_key, auto_increment = false)]
     pub half_year: i32,
     /// 16 bytes.

@@ -3,7 +3,7 @@ use sea_orm::entity::prelude::*;
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "report_scopes")]
 pub struct Model {
-    /// Another one when the pipeline or the source is removed and made again.
+    /// A new value when the pipeline or source is created again after a removal.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     pub pipeline: String,

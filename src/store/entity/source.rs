@@ -16,9 +16,9 @@ pub struct Model {
     /// Seconds.
     pub grace: Option<i64>,
     pub expected_since: Option<DateTimeUtc>,
-    /// A JSON object of texts.
+    /// A JSON object of strings.
     pub labels: Option<String>,
-    /// When its removal began: queries leave it out, and its rows go in batches.
+    /// When its removal began. Queries leave it out, and its rows are removed in batches.
     pub removing_at: Option<DateTimeUtc>,
 }
 

@@ -1,9 +1,8 @@
-//! What is to be told of alerts, until it is delivered.
+//! The outbox: notifications until they are delivered.
 //!
-//! A plan is written in one transaction: which steps of alerts are settled, and a row for each notification and channel. A row
-//! stays due until somebody says that it was delivered, so nothing is lost, whoever dies when.
+//! A plan is written in one transaction: the handled alert events, and a row per notification and channel. A row
+//! stays due until its delivery is confirmed, so a crash loses nothing.
 
-/// What a plan is made of.
 mod planning;
 
 use chrono::TimeDelta;
@@ -19,58 +18,58 @@ use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::store::entity::outbox::{Column, Entity, Model};
 use crate::store::leases::{Lease, is_held};
-pub use crate::store::outbox::planning::{Outgoing, Parcel};
+pub use crate::store::outbox::planning::{NotificationPlan, OutboxMessage};
 
-/// A delivery of this term that nobody has ended for so long is nobody's: whoever had it could not say how it went. Far
-/// longer than any delivery may take.
-const ABANDONED: TimeDelta = TimeDelta::seconds(120);
-/// What was to be delivered before this and was not is stuck.
-const STUCK: TimeDelta = TimeDelta::minutes(5);
-/// How long it can be looked up what was delivered or given up.
-const KEPT: TimeDelta = TimeDelta::days(7);
-/// A channel that is not configured may be so again after a change of the settings is rolled out.
+/// A claim that has not ended after this time is void. Far longer than any delivery may take.
+const CLAIM_TIMEOUT: TimeDelta = TimeDelta::seconds(120);
+/// A message that is older than this and not delivered is overdue.
+const OVERDUE_AFTER: TimeDelta = TimeDelta::minutes(5);
+/// How long finished messages are kept.
+const RETENTION: TimeDelta = TimeDelta::days(7);
+/// How long messages for an unconfigured channel are kept: it may come back when a configuration change is rolled
+/// out.
 const CHANNEL_GONE: TimeDelta = TimeDelta::hours(1);
 
-/// The later notifications of a pipeline wait on each channel for the earlier ones, so that the end of an alert is not told
-/// before its beginning: until those were tried eight times, in ten minutes, so that one which a receiver can never
-/// take does not hold the others up.
-const FIRST_IN_ITS_QUEUE: &str = "NOT EXISTS (SELECT 1 FROM outbox AS earlier WHERE earlier.ended_at IS NULL \
+/// On each channel, later notifications of a pipeline wait for earlier ones, so that an alert's resolution never
+/// arrives first. After eight attempts, in ten minutes, they stop waiting: a message that a receiver never accepts
+/// must not block the others.
+const HEAD_OF_QUEUE_SQL: &str = "NOT EXISTS (SELECT 1 FROM outbox AS earlier WHERE earlier.ended_at IS NULL \
      AND earlier.attempts < 8 AND earlier.channel = outbox.channel \
      AND COALESCE(earlier.pipeline, '') = COALESCE(outbox.pipeline, '') \
      AND (earlier.created_at, earlier.notification) < (outbox.created_at, outbox.notification))";
 
-/// A notification on its way to a channel.
+/// A message claimed for delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
-    /// The notification, by which a receiver knows it again.
+    /// The notification's id, by which a receiver recognises repetitions.
     pub notification: Uuid,
-    /// Where it goes.
+    /// The channel.
     pub channel: String,
-    /// What is sent.
+    /// The body to send.
     pub body: String,
     /// When it was planned.
     pub created_at: Timestamp,
-    /// How often it was tried before.
+    /// The number of earlier attempts.
     pub attempts: u32,
-    /// The term in which it was claimed.
+    /// The term of the lease in which it was claimed.
     term: i64,
 }
 
-/// What should have been delivered and was not.
+/// Messages that should have been delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stuck {
-    /// How much.
+pub struct Backlog {
+    /// Their number.
     pub count: u64,
-    /// Since when the oldest waits.
+    /// The age of the oldest.
     pub since: Option<Timestamp>,
 }
 
 impl Store {
-    /// Claims what is due for these channels, the oldest first, at most so many. Nothing when the lease does not hold any
-    /// more. What an earlier term has claimed is taken over; what this one has is not, while it may be under way.
-    pub async fn due_deliveries(&self, lease: &Lease, channels: &[String], most: u64) -> Result<Vec<Delivery>> {
+    /// Claims the due messages of these channels, oldest first. Returns none when the lease no longer holds. Claims
+    /// of earlier terms are taken over; those of this term may be in progress.
+    pub async fn due_deliveries(&self, lease: &Lease, channels: &[String], limit: u64) -> Result<Vec<Delivery>> {
         let now = self.clock.now();
-        // Mostly there is nothing, and then nobody waits for this.
+        // Mostly nothing is due, and then no writer waits.
         if due(self.connections.reader(), lease, channels, now, 1).await?.is_empty() {
             return Ok(Vec::new());
         }
@@ -78,12 +77,12 @@ impl Store {
         if !is_held(&transaction, lease).await? {
             return Ok(Vec::new());
         }
-        let rows = due(&transaction, lease, channels, now, most).await?;
+        let rows = due(&transaction, lease, channels, now, limit).await?;
         for row in &rows {
             Entity::update_many()
                 .col_expr(Column::ClaimedTerm, Expr::value(lease.term()))
                 .col_expr(Column::ClaimedAt, Expr::value(now))
-                .filter(is(row.notice, &row.channel))
+                .filter(by_key(row.notification, &row.channel))
                 .exec(&transaction)
                 .await
                 .map_err(Error::database)?;
@@ -93,18 +92,18 @@ impl Store {
         Ok(rows.into_iter().map(|row| delivery(row, term)).collect())
     }
 
-    /// It has arrived. That is so whoever holds the lease now.
+    /// Marks a message as delivered, regardless of the current lease holder.
     pub async fn delivered(&self, delivery: &Delivery) -> Result<()> {
         let update = Entity::update_many()
             .col_expr(Column::EndedAt, Expr::value(self.clock.now()))
             .col_expr(Column::Delivered, Expr::value(true))
             .col_expr(Column::LastError, Expr::value(None::<String>))
-            .filter(is(delivery.notification, &delivery.channel).add(Column::EndedAt.is_null()));
+            .filter(by_key(delivery.notification, &delivery.channel).add(Column::EndedAt.is_null()));
         self.end_attempt(update).await
     }
 
-    /// It has not arrived: it is tried again, or given up when there is no next attempt. Says nothing of a delivery that
-    /// another term has taken over.
+    /// Records a failed attempt: the message is retried at `next_attempt_at`, or given up. Changes nothing when
+    /// another term has taken the message over.
     pub async fn delivery_failed(
         &self,
         delivery: &Delivery,
@@ -115,7 +114,7 @@ impl Store {
             Some(next) => Entity::update_many().col_expr(Column::NextAttemptAt, Expr::value(next)),
             None => Entity::update_many().col_expr(Column::EndedAt, Expr::value(self.clock.now())),
         };
-        let this = is(delivery.notification, &delivery.channel)
+        let this = by_key(delivery.notification, &delivery.channel)
             .add(Column::ClaimedTerm.eq(delivery.term))
             .add(Column::EndedAt.is_null());
         self.end_attempt(update.col_expr(Column::LastError, Expr::value(error)).filter(this)).await
@@ -133,7 +132,7 @@ impl Store {
         transaction.commit().await.map_err(Error::database)
     }
 
-    /// When something is to be delivered next; it may be long past, of what is under way.
+    /// Returns when the next message is due. It may be in the past for a message in progress.
     pub async fn next_delivery(&self) -> Result<Option<Timestamp>> {
         Entity::find()
             .select_only()
@@ -146,35 +145,36 @@ impl Store {
             .map_err(Error::database)
     }
 
-    /// What should have been delivered more than five minutes ago and was neither delivered nor given up: trouble of the
-    /// server's own.
-    pub async fn stuck_deliveries(&self, now: Timestamp) -> Result<Stuck> {
+    /// Returns the messages that are more than five minutes old and neither delivered nor given up. They raise an
+    /// alert of the server itself.
+    pub async fn overdue_deliveries(&self, now: Timestamp) -> Result<Backlog> {
         let transaction = self.read().await?;
-        let stuck = Entity::find().filter(Column::EndedAt.is_null()).filter(Column::CreatedAt.lte(now - STUCK));
-        let count = stuck.clone().count(&transaction).await.map_err(Error::database)?;
-        let since = stuck
+        let overdue =
+            Entity::find().filter(Column::EndedAt.is_null()).filter(Column::CreatedAt.lte(now - OVERDUE_AFTER));
+        let count = overdue.clone().count(&transaction).await.map_err(Error::database)?;
+        let since = overdue
             .select_only()
             .column_as(Column::CreatedAt.min(), "since")
             .into_tuple::<Option<Timestamp>>()
             .one(&transaction)
             .await
             .map_err(Error::database)?;
-        Ok(Stuck { count, since: since.flatten() })
+        Ok(Backlog { count, since: since.flatten() })
     }
 
-    /// Forgets what was delivered or given up a week ago, and gives up what goes to channels that were taken out of the
-    /// settings. How many were given up.
+    /// Deletes messages that were finished a week ago, and gives up those of channels that are no longer configured.
+    /// Returns the number given up.
     pub async fn sweep_outbox(&self, channels: &[String]) -> Result<u64> {
         let now = self.clock.now();
         let transaction = self.write().await?;
         Entity::delete_many()
-            .filter(Column::EndedAt.lt(now - KEPT))
+            .filter(Column::EndedAt.lt(now - RETENTION))
             .exec(&transaction)
             .await
             .map_err(Error::database)?;
         let given_up = Entity::update_many()
             .col_expr(Column::EndedAt, Expr::value(now))
-            .col_expr(Column::LastError, Expr::value("the channel is not configured any more"))
+            .col_expr(Column::LastError, Expr::value("the channel is no longer configured"))
             .filter(Column::EndedAt.is_null())
             .filter(Column::CreatedAt.lt(now - CHANNEL_GONE))
             .filter(Column::Channel.is_not_in(channels.iter().map(String::as_str)))
@@ -191,34 +191,34 @@ async fn due(
     lease: &Lease,
     channels: &[String],
     now: Timestamp,
-    most: u64,
+    limit: u64,
 ) -> Result<Vec<Model>> {
     let unclaimed = Condition::any()
         .add(Column::ClaimedTerm.is_null())
         .add(Column::ClaimedTerm.lt(lease.term()))
-        .add(Column::ClaimedAt.lt(now - ABANDONED));
+        .add(Column::ClaimedAt.lt(now - CLAIM_TIMEOUT));
     Entity::find()
         .filter(Column::EndedAt.is_null())
         .filter(Column::NextAttemptAt.lte(now))
         .filter(Column::Channel.is_in(channels.iter().map(String::as_str)))
         .filter(unclaimed)
-        .filter(Expr::cust(FIRST_IN_ITS_QUEUE))
+        .filter(Expr::cust(HEAD_OF_QUEUE_SQL))
         .order_by_asc(Column::CreatedAt)
-        .order_by_asc(Column::Notice)
+        .order_by_asc(Column::Notification)
         .order_by_asc(Column::Channel)
-        .limit(most)
+        .limit(limit)
         .all(connection)
         .await
         .map_err(Error::database)
 }
 
-fn is(notification: Uuid, channel: &str) -> Condition {
-    Condition::all().add(Column::Notice.eq(notification)).add(Column::Channel.eq(channel))
+fn by_key(notification: Uuid, channel: &str) -> Condition {
+    Condition::all().add(Column::Notification.eq(notification)).add(Column::Channel.eq(channel))
 }
 
 fn delivery(row: Model, term: i64) -> Delivery {
     Delivery {
-        notification: row.notice,
+        notification: row.notification,
         channel: row.channel,
         body: row.body,
         created_at: row.created_at,

@@ -16,45 +16,45 @@ use crate::error::{Error, Result};
 use crate::store::alerts::rows::{silence, tracked};
 use crate::store::entity::{alert, alert_event, alert_silence, outbox, source};
 use crate::store::leases::{Lease, is_held};
-use crate::store::record::ROWS;
+use crate::store::record::MAX_ROWS_PER_INSERT;
 use crate::store::transaction::Transaction;
-use crate::store::{Store, stored};
+use crate::store::{Store, parse_column};
 
 /// What a plan writes in one transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Outgoing {
-    /// The steps of alerts of which nothing is to be told any more.
+pub struct NotificationPlan {
+    /// The alert events that need no further notification.
     pub settled: Vec<i64>,
-    /// What was told last, by alert.
+    /// The last notification of each alert.
     pub announced: Vec<(Uuid, Announced)>,
-    /// What is to be delivered.
-    pub parcels: Vec<Parcel>,
+    /// The messages to deliver.
+    pub messages: Vec<OutboxMessage>,
 }
 
 /// A notification for one channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parcel {
-    /// The notification.
+pub struct OutboxMessage {
+    /// The notification's id.
     pub notification: Uuid,
-    /// The pipeline it is about; `None` for the server itself.
+    /// Its pipeline; `None` for the server itself.
     pub pipeline: Option<PipelineKey>,
-    /// Where it goes.
+    /// The channel.
     pub channel: String,
-    /// What is sent.
+    /// The body to send.
     pub body: String,
 }
 
 impl Store {
-    /// Plans what is to be told: `decide` is given the alerts that owe something and what keeps them quiet now, and each
-    /// part that it decides is written in a transaction of its own. How much is to be delivered; `None` when the lease does
-    /// not hold any more, and then the parts that are left are not written.
+    /// Plans notifications: `decide` gets the alerts with unhandled transitions and the active silences, and each
+    /// plan that it returns is written in its own transaction. Returns the number of messages; `None` when the lease
+    /// no longer holds, and then the remaining plans are not written.
     ///
-    /// What was read holds when it is written: only the holder of the lease plans, and a step that an alert takes in between
-    /// is left to the next plan.
+    /// The data read remains valid: only the lease holder plans, and transitions that happen in between are left to
+    /// the next plan.
     pub async fn plan_notifications(
         &self,
         lease: &Lease,
-        decide: impl Fn(&[Entry], &[Silence]) -> Vec<Outgoing> + Send + Sync,
+        decide: impl Fn(&[Entry], &[Silence]) -> Vec<NotificationPlan> + Send + Sync,
     ) -> Result<Option<usize>> {
         let now = self.clock.now();
         let reading = self.read().await?;
@@ -68,13 +68,13 @@ impl Store {
             }
             write(&transaction, &outgoing, now).await.map_err(Error::database)?;
             transaction.commit().await.map_err(Error::database)?;
-            planned += outgoing.parcels.len();
+            planned += outgoing.messages.len();
         }
         Ok(Some(planned))
     }
 }
 
-/// Every open alert, and every resolved one that owes something.
+/// Returns every open alert, and every resolved alert with unhandled transitions.
 async fn entries(connection: &impl ConnectionTrait) -> Result<Vec<Entry>> {
     let open = [AlertState::Pending, AlertState::Firing, AlertState::Acknowledged].map(AlertState::as_str);
     let mut alerts = alert::Entity::find()
@@ -83,8 +83,8 @@ async fn entries(connection: &impl ConnectionTrait) -> Result<Vec<Entry>> {
         .await
         .map_err(Error::database)?;
     let mut events = alert_event::Entity::find()
-        // As the index has it, which SQLite takes for this and not if it is to sort, too.
-        .filter(Expr::col(alert_event::Column::Settled).not())
+        // As in the index, which SQLite uses for this condition, but not together with a sort.
+        .filter(Expr::col(alert_event::Column::Handled).not())
         .all(connection)
         .await
         .map_err(Error::database)?;
@@ -97,11 +97,11 @@ async fn entries(connection: &impl ConnectionTrait) -> Result<Vec<Entry>> {
         let known: std::collections::HashSet<_> = alerts.iter().map(|alert| alert.id).collect();
         owed.keys().filter(|id| !known.contains(id)).copied().collect()
     };
-    for ids in resolved.chunks(ROWS) {
+    for ids in resolved.chunks(MAX_ROWS_PER_INSERT) {
         let found = alert::Entity::find().filter(alert::Column::Id.is_in(ids.iter().copied())).all(connection).await;
         alerts.extend(found.map_err(Error::database)?);
     }
-    // The order of their beginnings is that in which they are told.
+    // Notifications list alerts in the order in which they started.
     alerts.sort_by_key(|alert| (alert.started_at, alert.id));
     let labels = if alerts.is_empty() { BTreeMap::default() } else { labels(connection).await? };
     alerts
@@ -116,8 +116,8 @@ async fn entries(connection: &impl ConnectionTrait) -> Result<Vec<Entry>> {
 }
 
 fn entry(row: alert::Model, owed: &[alert_event::Model], labels: Labels) -> Result<Entry> {
-    let severity = row.announced_severity.as_deref().map(|severity| stored("the severity", severity)).transpose()?;
-    let announced = row.announced_at.zip(severity).map(|(at, severity)| Announced { at, severity });
+    let severity = row.notified_severity.as_deref().map(|severity| parse_column("severity", severity)).transpose()?;
+    let announced = row.notified_at.zip(severity).map(|(at, severity)| Announced { at, severity });
     let alert = tracked(row)?;
     let owed = owed.iter().map(|event| self::owed(event, &alert.fingerprint)).collect::<Result<_>>()?;
     Ok(Entry { alert, labels, announced, owed })
@@ -127,16 +127,16 @@ fn owed(row: &alert_event::Model, fingerprint: &Fingerprint) -> Result<Owed> {
     let transition = Transition {
         id: row.alert_id,
         fingerprint: fingerprint.clone(),
-        from: row.from_state.as_deref().map(|state| stored("the state of an alert", state)).transpose()?,
-        to: stored("the state of an alert", &row.to_state)?,
-        severity: stored("the severity", &row.severity)?,
+        from: row.from_state.as_deref().map(|state| parse_column("alert state", state)).transpose()?,
+        to: parse_column("alert state", &row.to_state)?,
+        severity: parse_column("severity", &row.severity)?,
         at: row.at,
-        reason: stored("the reason of a step", &row.reason)?,
+        reason: parse_column("alert event reason", &row.reason)?,
     };
     Ok(Owed { event: row.id, transition })
 }
 
-/// The labels of the sources that have some, by pipeline and source.
+/// Returns the labels of all sources that have some, by pipeline and source.
 async fn labels(connection: &impl ConnectionTrait) -> Result<BTreeMap<(String, String), Labels>> {
     let rows: Vec<(String, String, Option<String>)> = source::Entity::find()
         .select_only()
@@ -147,13 +147,13 @@ async fn labels(connection: &impl ConnectionTrait) -> Result<BTreeMap<(String, S
         .await
         .map_err(Error::database)?;
     let read = |labels: Option<String>| {
-        // What cannot be read silences nothing: somebody is told rather once too often.
+        // Unreadable labels match no silence: one notification too many is better than one too few.
         labels.and_then(|labels| serde_json::from_str(&labels).ok()).unwrap_or_default()
     };
     Ok(rows.into_iter().map(|(pipeline, source, labels)| ((pipeline, source), read(labels))).collect())
 }
 
-/// What keeps alerts quiet now.
+/// Returns the active silences.
 async fn silences(connection: &impl ConnectionTrait, now: Timestamp) -> Result<Vec<Silence>> {
     let rows = alert_silence::Entity::find()
         .filter(alert_silence::Column::EndsAt.gt(now))
@@ -164,10 +164,10 @@ async fn silences(connection: &impl ConnectionTrait, now: Timestamp) -> Result<V
     rows.into_iter().map(silence).collect()
 }
 
-async fn write(transaction: &Transaction, outgoing: &Outgoing, now: Timestamp) -> Result<(), DbErr> {
-    for events in outgoing.settled.chunks(ROWS) {
+async fn write(transaction: &Transaction, outgoing: &NotificationPlan, now: Timestamp) -> Result<(), DbErr> {
+    for events in outgoing.settled.chunks(MAX_ROWS_PER_INSERT) {
         alert_event::Entity::update_many()
-            .col_expr(alert_event::Column::Settled, Expr::value(true))
+            .col_expr(alert_event::Column::Handled, Expr::value(true))
             .filter(alert_event::Column::Id.is_in(events.iter().copied()))
             .exec(transaction)
             .await?;
@@ -177,18 +177,18 @@ async fn write(transaction: &Transaction, outgoing: &Outgoing, now: Timestamp) -
         announced.entry((*at, *severity)).or_default().push(*alert);
     }
     for ((at, severity), alerts) in announced {
-        for alerts in alerts.chunks(ROWS) {
+        for alerts in alerts.chunks(MAX_ROWS_PER_INSERT) {
             alert::Entity::update_many()
-                .col_expr(alert::Column::AnnouncedAt, Expr::value(at))
-                .col_expr(alert::Column::AnnouncedSeverity, Expr::value(severity.as_str()))
+                .col_expr(alert::Column::NotifiedAt, Expr::value(at))
+                .col_expr(alert::Column::NotifiedSeverity, Expr::value(severity.as_str()))
                 .filter(alert::Column::Id.is_in(alerts.iter().copied()))
                 .exec(transaction)
                 .await?;
         }
     }
-    for parcels in outgoing.parcels.chunks(ROWS) {
-        let same = OnConflict::columns([outbox::Column::Notice, outbox::Column::Channel]).do_nothing().to_owned();
-        outbox::Entity::insert_many(parcels.iter().map(|parcel| parcel_row(parcel, now)))
+    for messages in outgoing.messages.chunks(MAX_ROWS_PER_INSERT) {
+        let same = OnConflict::columns([outbox::Column::Notification, outbox::Column::Channel]).do_nothing().to_owned();
+        outbox::Entity::insert_many(messages.iter().map(|message| message_row(message, now)))
             .on_conflict(same)
             .exec_without_returning(transaction)
             .await?;
@@ -196,12 +196,12 @@ async fn write(transaction: &Transaction, outgoing: &Outgoing, now: Timestamp) -
     Ok(())
 }
 
-fn parcel_row(parcel: &Parcel, now: Timestamp) -> outbox::ActiveModel {
+fn message_row(message: &OutboxMessage, now: Timestamp) -> outbox::ActiveModel {
     outbox::ActiveModel {
-        notice: Set(parcel.notification),
-        channel: Set(parcel.channel.clone()),
-        pipeline: Set(parcel.pipeline.as_ref().map(PipelineKey::to_string)),
-        body: Set(parcel.body.clone()),
+        notification: Set(message.notification),
+        channel: Set(message.channel.clone()),
+        pipeline: Set(message.pipeline.as_ref().map(PipelineKey::to_string)),
+        body: Set(message.body.clone()),
         created_at: Set(now),
         attempts: Set(0),
         next_attempt_at: Set(now),

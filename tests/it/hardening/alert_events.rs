@@ -6,20 +6,20 @@ use crate::support::clients::Socket;
 use crate::support::server::{Process, client};
 use crate::support::{in_time, run, with};
 
-/// Sockets, and subscriptions of each, no two alike.
+/// The number of WebSocket connections, and of distinct subscriptions on each.
 const SOCKETS: usize = 4;
 const SUBSCRIPTIONS: usize = 50;
-/// Commits of reports, each of which could have brought an event.
+/// The number of commits, each of which could have added an event.
 const COMMITS: usize = 5;
 
-/// Reports a run, of whose items some pass.
+/// Reports a run with some passed items.
 async fn report(server: &Process, attempts: u32, passed: u32) {
     let item = with(run("punch"), json!({"geocoding_attempts": attempts, "geocoding_successes": passed}));
     let request = client().post(format!("{}/api/v1/source-runs", server.url)).json(&item);
     assert_eq!(in_time("an answer", request.send()).await.expect("an answer").status(), 201);
 }
 
-/// The next event of each subscription of a socket: all of the same number.
+/// Reads the next event of each subscription of a WebSocket; all have the same number.
 async fn next_of_all(socket: &mut Socket) -> (String, String) {
     let mut numbers = BTreeMap::new();
     for _ in 0..SUBSCRIPTIONS {
@@ -68,6 +68,6 @@ async fn one_query_per_commit_serves_every_subscription_to_alert_events() {
     }
     let queries = server.metric("pipewatch_alert_event_queries_total").await - before;
     println!("{queries} queries for {} subscriptions", SOCKETS * SUBSCRIPTIONS);
-    // Each report and each outcome of an evaluation is a commit.
+    // Each report and each evaluation result is a commit.
     assert!((1.0..100.0).contains(&queries), "{queries}");
 }

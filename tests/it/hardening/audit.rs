@@ -1,4 +1,4 @@
-//! What the server says of those who use it: to its log, to caches, and in its metrics.
+//! What clients leave in the log and in metrics, and what caches may store.
 
 use std::fs::File;
 use std::process::Stdio;
@@ -15,7 +15,7 @@ use crate::support::{eventually, in_time, run, with};
 
 const TOKEN: &str = "a-token-of-these-tests";
 
-/// A server, and the file that its log goes to.
+/// A server, and its log file.
 fn serve(folder: &tempfile::TempDir, tokens: Option<&str>) -> Process {
     let mut command = program(folder.path());
     command.args(["serve", "--listen", "127.0.0.1:0", "--database-url", "sqlite://pipewatch.db"]);
@@ -29,7 +29,7 @@ fn authorized(request: RequestBuilder, token: Option<&str>) -> RequestBuilder {
     token.into_iter().fold(request, RequestBuilder::bearer_auth)
 }
 
-/// The data of a GraphQL operation.
+/// Returns the data of a GraphQL operation.
 async fn data(server: &Process, token: Option<&str>, query: &str) -> Value {
     let request = client().post(format!("{}/graphql", server.url)).json(&json!({"query": query}));
     let (status, answer) = answer(authorized(request, token)).await;
@@ -42,8 +42,8 @@ async fn report(server: &Process, token: Option<&str>, run: &Value) {
     assert_eq!(answer(authorized(request, token)).await.0, 201);
 }
 
-/// Does everything that leaves a line, and gives what each line must say.
-async fn change_everything(server: &Process, token: Option<&str>) -> Vec<(&'static str, String)> {
+/// Runs every operation that is logged, and returns the expected content of each line.
+async fn run_logged_operations(server: &Process, token: Option<&str>) -> Vec<(&'static str, String)> {
     let bad = with(run("punch"), json!({"geocoding_attempts": 100, "geocoding_successes": 5}));
     report(server, token, &bad).await;
     let alert = eventually("a firing alert", || async {
@@ -63,7 +63,7 @@ async fn change_everything(server: &Process, token: Option<&str>) -> Vec<(&'stat
     assert_eq!(data(server, token, &end).await["endAlertSilence"], true);
     assert_eq!(data(server, token, &end).await["endAlertSilence"], false);
     data(server, token, "mutation { removeSource(pipeline: \"news\", source: \"punch\") }").await;
-    // Over a socket, too.
+    // Also over a WebSocket.
     let mut socket = Socket::graphql_unacknowledged(&server.url).await;
     socket.send(json!({"type": "connection_init", "payload": {"token": token}})).await;
     assert_eq!(socket.next().await["type"], "connection_ack");
@@ -82,13 +82,13 @@ async fn change_everything(server: &Process, token: Option<&str>) -> Vec<(&'stat
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn changes_leave_one_line_each_with_who_and_from_where() {
+async fn each_change_is_logged_with_user_and_address() {
     let digest = Sha256::digest(TOKEN.as_bytes());
     let fingerprint = format!("{:02x}{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2], digest[3]);
     for (token, who) in [(None, "anonymous"), (Some(TOKEN), fingerprint.as_str())] {
         let folder = tempfile::tempdir().expect("a folder");
         let server = serve(&folder, token);
-        let expected = change_everything(&server, token).await;
+        let expected = run_logged_operations(&server, token).await;
         if token.is_some() {
             let request = client().get(format!("{}/metrics", server.url)).bearer_auth("a-wrong-token-of-these");
             assert_eq!(in_time("an answer", request.send()).await.expect("an answer").status(), 401);
@@ -112,7 +112,7 @@ async fn changes_leave_one_line_each_with_who_and_from_where() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn answers_to_credentials_are_private() {
+async fn responses_to_credentials_are_private() {
     let routes = [
         "/api/v1/monitoring/pipeline-status",
         "/api/v1/monitoring/pipeline-status?pipeline=unknown",
@@ -161,7 +161,7 @@ async fn answers_to_credentials_are_private() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn close_codes_of_clients_are_no_labels() {
+async fn client_close_codes_are_not_metric_labels() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = serve(&folder, None);
     for code in (3_000..3_050).chain([1000, 1001, 4400, 4999]) {

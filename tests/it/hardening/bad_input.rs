@@ -1,4 +1,4 @@
-//! Bad input is the sender's fault, and its answer says so: never that the database is not available.
+//! Bad input is reported as the client's error, and never as an unavailable database.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,12 +16,12 @@ const INTROSPECTION: &str = "
     fragment Type on __Type { kind name ofType { kind name ofType { kind name ofType { kind name } } } }";
 
 on_both_databases!(
-    every_argument_is_checked_before_the_database,
+    every_argument_is_validated_before_the_database,
     subscriptions_check_their_arguments,
-    every_field_of_a_report_is_checked_before_the_database,
-    the_plain_routes_check_their_parameters,
-    unstorable_texts_are_refused_by_name,
-    a_batch_may_name_ten_thousand_of_everything
+    every_report_field_is_validated_before_the_database,
+    rest_routes_validate_their_parameters,
+    texts_that_cannot_be_stored_are_refused,
+    batch_may_have_ten_thousand_names
 );
 
 fn texts() -> Vec<Value> {
@@ -84,7 +84,7 @@ fn numbers() -> Vec<Value> {
     vec![json!(i32::MIN), json!(-1), json!(0), json!(1), json!(501), json!(i32::MAX)]
 }
 
-/// The types of the schema, from which every argument gets a good value, and bad ones.
+/// The types of the schema, from which every argument gets a valid value and invalid ones.
 struct Schema {
     types: Vec<Value>,
 }
@@ -125,11 +125,11 @@ impl Schema {
             (_, Some("String"), "expectedEvery" | "grace") => json!("1h"),
             (_, Some("String"), "after") => Value::Null,
             (_, Some("String"), _) => json!("a"),
-            _ => panic!("{name} has a type without a good value: {of}"),
+            _ => panic!("{name} has a type without a valid value: {of}"),
         }
     }
 
-    /// The good value with one part of it bad, for each way in which it can be.
+    /// Returns the valid value with one part of it invalid, for each way in which it can be.
     fn bad(&self, name: &str, of: &Value) -> Vec<Value> {
         match (of["kind"].as_str(), of["name"].as_str()) {
             (Some("NON_NULL"), _) => self.bad(name, &of["ofType"]),
@@ -164,7 +164,7 @@ impl Schema {
     }
 }
 
-/// A type as a document writes it.
+/// A type in GraphQL syntax.
 fn written(of: &Value) -> String {
     match of["kind"].as_str() {
         Some("NON_NULL") => format!("{}!", written(&of["ofType"])),
@@ -180,8 +180,8 @@ fn is_composite(of: &Value) -> bool {
     }
 }
 
-/// Sends a request, whose answer may be anything but a failure of the server. Gives the answer.
-async fn blamed_on_the_sender(what: &str, request: RequestBuilder) -> (u16, String) {
+/// Sends a request, whose response may be anything but a server failure, and returns the response.
+async fn assert_client_error(what: &str, request: RequestBuilder) -> (u16, String) {
     let response = in_time("an answer", request.send()).await.unwrap_or_else(|error| panic!("{what}: {error}"));
     let status = response.status().as_u16();
     let text = in_time("a body", response.text()).await.unwrap_or_else(|error| panic!("{what}: {error}"));
@@ -191,7 +191,7 @@ async fn blamed_on_the_sender(what: &str, request: RequestBuilder) -> (u16, Stri
     (status, text)
 }
 
-async fn every_argument_is_checked_before_the_database(database: Database) {
+async fn every_argument_is_validated_before_the_database(database: Database) {
     let server = Server::start(database).await;
     server.store_runs("/api/v1/source-runs", &[run("a")]).await;
     let schema = server.data(INTROSPECTION, json!({})).await["__schema"].take();
@@ -220,7 +220,7 @@ async fn every_argument_is_checked_before_the_database(database: Database) {
                 for bad in types.bad(&name_of(argument), &argument["type"]) {
                     let variables = with(good.clone(), json!({name_of(argument): bad}));
                     let body = json!({"query": document, "variables": variables});
-                    blamed_on_the_sender(&format!("{document} {variables}"), server.post("/graphql").json(&body)).await;
+                    assert_client_error(&format!("{document} {variables}"), server.post("/graphql").json(&body)).await;
                     count += 1;
                 }
             }
@@ -241,14 +241,14 @@ async fn subscriptions_check_their_arguments(database: Database) {
             let query = format!("subscription ($bad: {name}) {{ {field} }}");
             let body = json!({"query": query, "variables": {"bad": bad}});
             let request = server.post("/graphql").header("accept", "text/event-stream").json(&body);
-            let (_, text) = blamed_on_the_sender(&format!("{query} {bad:?}"), request).await;
+            let (_, text) = assert_client_error(&format!("{query} {bad:?}"), request).await;
             assert!(text.contains("\"errors\""), "{query} {bad:?}: {text}");
         }
     }
     server.stop().await;
 }
 
-async fn every_field_of_a_report_is_checked_before_the_database(database: Database) {
+async fn every_report_field_is_validated_before_the_database(database: Database) {
     let server = Server::start(database).await;
     let id = "00000000-0000-4000-8000-000000000000";
     let step =
@@ -290,14 +290,14 @@ async fn every_field_of_a_report_is_checked_before_the_database(database: Databa
                 let body = marked.to_string().replace("\"BAD\"", bad);
                 let request =
                     server.post(&format!("/api/v1/{path}")).header("content-type", "application/json").body(body);
-                blamed_on_the_sender(&format!("{path} {field} {bad}"), request).await;
+                assert_client_error(&format!("{path} {field} {bad}"), request).await;
             }
         }
     }
     server.stop().await;
 }
 
-async fn the_plain_routes_check_their_parameters(database: Database) {
+async fn rest_routes_validate_their_parameters(database: Database) {
     let server = Server::start(database).await;
     let long = "x".repeat(8_000);
     let values = [
@@ -325,10 +325,10 @@ async fn the_plain_routes_check_their_parameters(database: Database) {
             format!("/graphql?query={{__typename}}&variables={value}&operationName={value}&extensions={value}"),
             format!("/api/v1/monitoring/pipeline-status?access_token={value}"),
         ] {
-            blamed_on_the_sender(&path, server.get(&path)).await;
+            assert_client_error(&path, server.get(&path)).await;
         }
         let path = format!("/api/v1/source-runs?pipeline={value}");
-        blamed_on_the_sender(&path, server.post(&path).json(&run("a"))).await;
+        assert_client_error(&path, server.post(&path).json(&run("a"))).await;
     }
     for value in
         ["", "*", "W/", "\"", ",,,,", "W/\"\u{ff}\"", "-1", "9223372036854775808", "18446744073709551616", &long]
@@ -343,15 +343,14 @@ async fn the_plain_routes_check_their_parameters(database: Database) {
         ] {
             for path in ["/api/v1/monitoring/pipeline-status", "/badge/default.svg", "/graphql?query={__typename}"] {
                 let bytes = reqwest::header::HeaderValue::from_bytes(value.as_bytes()).expect("a header");
-                blamed_on_the_sender(&format!("{path} {header}: {value}"), server.get(path).header(header, bytes))
-                    .await;
+                assert_client_error(&format!("{path} {header}: {value}"), server.get(path).header(header, bytes)).await;
             }
         }
     }
     server.stop().await;
 }
 
-async fn unstorable_texts_are_refused_by_name(database: Database) {
+async fn texts_that_cannot_be_stored_are_refused(database: Database) {
     let server = Server::start(database).await;
     let long = "x".repeat(256);
     for (field, what) in [
@@ -378,8 +377,8 @@ async fn unstorable_texts_are_refused_by_name(database: Database) {
     server.stop().await;
 }
 
-/// Statements have limits of parameters: 65,535 on PostgreSQL, and 32,766 on SQLite.
-async fn a_batch_may_name_ten_thousand_of_everything(database: Database) {
+/// Statements have a limit of parameters: 65,535 on PostgreSQL, and 32,766 on SQLite.
+async fn batch_may_have_ten_thousand_names(database: Database) {
     let server = Server::start(database).await;
     let item = |number: u32| {
         let id = format!("00000000-0000-4000-8000-{number:012}");
@@ -388,7 +387,7 @@ async fn a_batch_may_name_ten_thousand_of_everything(database: Database) {
     };
     let body = (0..10_000).map(item).collect::<Vec<_>>().concat();
     let request = server.post("/api/v1/source-runs").header("content-type", "application/x-ndjson").body(body);
-    let (status, answer) = blamed_on_the_sender("10,000 pipelines", request).await;
+    let (status, answer) = assert_client_error("10,000 pipelines", request).await;
     assert!(matches!(status, 201 | 207), "{status}: {}", answer.chars().take(300).collect::<String>());
     server.stop().await;
 }

@@ -1,4 +1,4 @@
-//! Bodies that cost much to inflate and to parse.
+//! Request bodies that are expensive to decompress and parse.
 
 use std::io::Write as _;
 use std::time::Instant;
@@ -14,9 +14,9 @@ use crate::support::{eventually, run};
 
 const RUNS: &str = "/api/v1/source-runs?pipeline=attacked";
 const MIB: usize = 1024 * 1024;
-/// Requests at once.
+/// Concurrent requests.
 const AT_ONCE: usize = 16;
-/// What the server may have grown by when the attack is over, in KiB.
+/// Maximum growth of the server after the attack, in KiB.
 const GROWTH: u64 = 64 * 1024;
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -34,11 +34,11 @@ struct Attack {
     what: &'static str,
     content_type: &'static str,
     body: Vec<u8>,
-    /// The status where there is memory for it.
+    /// The status when memory is available.
     status: u16,
 }
 
-/// Bodies of nearly 8 MiB, each in the form that cost the most.
+/// Bodies of nearly 8 MiB, each in the most expensive form.
 fn attacks() -> Vec<Attack> {
     let json = "application/json";
     let ndjson = "application/x-ndjson";
@@ -81,7 +81,7 @@ fn request(client: &Client, server: &Process, attack: &Attack) -> RequestBuilder
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn compressed_bodies_do_not_delay_others_and_give_their_memory_back() {
+async fn compressed_bodies_neither_delay_others_nor_keep_memory() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &[]);
     let client = client();
@@ -108,7 +108,7 @@ async fn compressed_bodies_do_not_delay_others_and_give_their_memory_back() {
     }
     println!("{rounds} rounds of {AT_ONCE} in {:?}, {refused} refused", begun.elapsed());
     honest.finish(&server).await;
-    eventually("the memory is given back", || async {
+    eventually("the memory is released", || async {
         let growth = server.resident().saturating_sub(before);
         (growth < GROWTH).then_some(())
     })
@@ -121,7 +121,7 @@ async fn bodies_beyond_the_budget_are_refused_and_small_ones_accepted() {
     let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &[]);
     let honest = HonestClients::start(&server, None).await;
     let before = server.resident();
-    // Each sends nearly all of a body of 8 MiB, and then holds it back.
+    // Each sends nearly all of a body of 8 MiB and holds the rest back.
     let mut held = Vec::new();
     for _ in 0..20 {
         held.push(hold(&server, 7 * MIB).await);
@@ -147,7 +147,7 @@ async fn bodies_beyond_the_budget_are_refused_and_small_ones_accepted() {
     honest.finish(&server).await;
 }
 
-/// A connection with a request whose body lacks its end.
+/// Opens a connection and sends a request without the end of its body.
 async fn hold(server: &Process, length: usize) -> tokio::net::TcpStream {
     use tokio::io::AsyncWriteExt as _;
     let address = server.url.trim_start_matches("http://");
@@ -160,7 +160,7 @@ async fn hold(server: &Process, length: usize) -> tokio::net::TcpStream {
         stream.write_all(head.as_bytes()).await?;
         stream.write_all(&vec![b' '; length]).await
     };
-    // A refused body is read to its end, or its connection closed.
+    // A refused body is read to its end, or its connection is closed.
     drop(tokio::time::timeout(crate::support::DEADLINE, sent).await.expect("read in time"));
     stream
 }

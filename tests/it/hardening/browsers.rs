@@ -1,4 +1,4 @@
-//! What pages of other sites try, as raw requests. `client/e2e/cross-site.test.ts` tries the same in Chromium.
+//! Attacks by pages of other sites, as raw requests. `client/e2e/cross-site.test.ts` runs the same in Chromium.
 
 use std::path::Path;
 use std::time::Instant;
@@ -15,7 +15,7 @@ use crate::support::server::{Process, answer, client, program};
 use crate::support::{in_time, run};
 
 const TOKEN: &str = "a-token-of-these-tests";
-/// A pipeline that every attack would remove or change.
+/// The pipeline that every attack tries to remove or change.
 const VICTIM: &str = "victim";
 const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                        Sec-WebSocket-Key: cGlwZXdhdGNoLXJlYWRtZQ==\r\n";
@@ -27,13 +27,13 @@ struct Route {
     path: &'static str,
     headers: &'static str,
     body: String,
-    /// The status where it is allowed.
+    /// The status when it is allowed.
     status: u16,
 }
 
 fn routes() -> Vec<Route> {
     let graphql = |query: &str| json!({"query": query, "variables": null}).to_string();
-    // A simple request: no preflight comes before it.
+    // A simple request, which has no preflight.
     let text = "Content-Type: text/plain\r\n";
     let json = "Content-Type: application/json\r\n";
     let (events, none) = ("Accept: text/event-stream\r\n", String::new);
@@ -64,7 +64,7 @@ fn routes() -> Vec<Route> {
     ]
 }
 
-/// graphql-transport-ws is only allowed with its subprotocol; its own handshake is tried apart.
+/// graphql-transport-ws requires its subprotocol; its handshake is tested separately.
 const SOCKET: Route = Route {
     method: "GET",
     path: "/graphql",
@@ -74,7 +74,7 @@ const SOCKET: Route = Route {
     status: 101,
 };
 
-/// What a request says of where it comes from and where it goes: header lines, in which `HOST` is the server's address.
+/// The header lines that tell where a request comes from and goes to. `HOST` is the server's address.
 const ATTACKS: [(u16, &str); 14] = [
     (403, "Host: HOST\r\nOrigin: https://evil.example\r\n"),
     (403, "Host: HOST\r\nOrigin: http://localhost:1\r\nSec-Fetch-Site: same-origin\r\n"),
@@ -82,7 +82,7 @@ const ATTACKS: [(u16, &str); 14] = [
     (403, "Host: HOST\r\nOrigin: http://HOST\r\nOrigin: http://HOST\r\n"),
     (403, "Host: HOST\r\nOrigin: \r\n"),
     (421, "Host: rebind.example\r\n"),
-    // What a page sends after DNS rebinding: all of one origin.
+    // A page after DNS rebinding: everything has one origin.
     (421, "Host: rebind.example:8000\r\nOrigin: http://rebind.example:8000\r\nSec-Fetch-Site: same-origin\r\n"),
     (421, "Host: localhost.rebind.example\r\n"),
     (421, "Host: rebind.example\r\nAuthorization: Bearer a-token-that-is-wrong\r\n"),
@@ -93,7 +93,7 @@ const ATTACKS: [(u16, &str); 14] = [
     (400, ""),
 ];
 
-/// What programs and the server's own pages send.
+/// The headers of programs and of the server's own pages.
 const HONEST: [&str; 7] = [
     "Host: HOST\r\n",
     "Host: localhost\r\n",
@@ -104,7 +104,7 @@ const HONEST: [&str; 7] = [
     "Host: [2001:db8::1]:99\r\n",
 ];
 
-/// Sends a request and reads the status of the answer.
+/// Sends a request and returns the status of the response.
 async fn ask(server: &Process, route: &Route, context: &str) -> u16 {
     let host = server.url.trim_start_matches("http://");
     let Route { method, path, headers, body, .. } = route;
@@ -113,7 +113,7 @@ async fn ask(server: &Process, route: &Route, context: &str) -> u16 {
     raw(host, &format!("{method} {path} HTTP/1.1\r\n{context}{headers}{length}\r\n{body}")).await
 }
 
-/// The status of the answer to these bytes.
+/// Returns the status of a response.
 async fn raw(address: &str, request: &str) -> u16 {
     let answered = async {
         let mut stream = TcpStream::connect(address).await.expect("a connection");
@@ -137,14 +137,14 @@ fn serve(folder: &Path, tokens: Option<&str>, arguments: &[&str]) -> Process {
     })
 }
 
-/// Reports one run of the pipeline that is attacked.
+/// Reports one run of the attacked pipeline.
 async fn report(server: &Process, token: Option<&str>) {
     let request = client().post(format!("{}/api/v1/source-runs?pipeline={VICTIM}", server.url)).json(&run("a"));
     let request = token.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
     assert_eq!(answer(request).await.0, 201);
 }
 
-/// The pipeline has the one run that was reported.
+/// The pipeline still has exactly the reported run.
 async fn assert_unharmed(server: &Process, token: Option<&str>) {
     let status = client().get(format!("{}/api/v1/monitoring/pipeline-status?pipeline={VICTIM}", server.url));
     let (code, status) = answer(token.into_iter().fold(status, reqwest::RequestBuilder::bearer_auth)).await;
@@ -172,12 +172,12 @@ async fn pages_of_other_sites_read_and_change_nothing() {
                     route.path
                 );
             }
-            // `<img>` and its like send no Origin.
+            // `<img>` and similar elements send no Origin.
             let site = "Host: HOST\r\nSec-Fetch-Site: cross-site\r\n";
             for mode in ["no-cors", "navigate", "websocket"] {
                 let may =
                     route.path.starts_with("/badge/") || mode == "navigate" && ["/", "/graphiql"].contains(&route.path);
-                // A socket is not a page, and browsers open it in a mode of its own.
+                // A WebSocket is not a page; browsers open it with its own mode.
                 let is_page = mode == "navigate" && route.path == "/graphql" && route.method == "GET";
                 if !is_page {
                     let expect = if may { route.status } else { 403 };
@@ -197,7 +197,7 @@ async fn pages_of_other_sites_read_and_change_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn valid_credential_in_a_header_excuses_the_host_only() {
+async fn valid_credential_exempts_only_the_host_check() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = serve(folder.path(), Some(TOKEN), &[]);
     report(&server, Some(TOKEN)).await;
@@ -211,11 +211,11 @@ async fn valid_credential_in_a_header_excuses_the_host_only() {
             403,
             "{what}"
         );
-        // The answers to wrong tokens are slowed, and so left to another test.
+        // Responses to wrong tokens are slowed; another test covers them.
         for (status, attack) in ATTACKS.into_iter().filter(|(_, attack)| !attack.contains("Bearer")) {
             assert_eq!(ask(&server, route, attack).await, status, "{what} {attack}");
         }
-        // In the query anyone can put it into a link.
+        // A token in the query can be part of a link on any page.
         let mark = if route.path.contains('?') { '&' } else { '?' };
         let path: &'static str = format!("{}{mark}access_token={TOKEN}", route.path).leak();
         let in_query = Route { path, body: route.body.clone(), ..*route };
@@ -277,7 +277,7 @@ async fn probes_reach_health_by_any_name() {
             assert_eq!(raw(host, &format!("GET {path} {head}\r\n")).await, 200, "{path} {head}");
         }
     }
-    // Without a host HTTP/1.0 reaches nothing else.
+    // HTTP/1.0 without a host has no other use.
     assert_eq!(raw(host, "GET / HTTP/1.0\r\n\r\n").await, 400);
     assert_eq!(raw(host, "GET / HTTP/1.0\r\nHost: localhost\r\n\r\n").await, 200);
     assert_eq!(raw(host, "GET http://localhost/ HTTP/1.1\r\nHost: localhost\r\n\r\n").await, 200);
@@ -337,13 +337,13 @@ async fn get_changes_nothing() {
         assert_eq!(response.status(), 405, "{accept} {token:?}");
         assert_eq!(response.headers()["allow"], "POST", "{accept} {token:?}");
     }
-    // Queries of the single connection may come by GET, as before.
+    // Queries of the single connection mode may use GET.
     url.query_pairs_mut().clear().append_pair("query", "{ pipelines { key } }");
     url.query_pairs_mut().append_pair("extensions", r#"{"operationId":"2"}"#);
     let request = client.get(url).header("x-graphql-event-stream-token", &token);
     assert_eq!(in_time("an answer", request.send()).await.expect("an answer").status(), 202);
     assert_unharmed(&server, None).await;
-    // Nor does a socket that a page of this server opened lose anything by all of this.
+    // A WebSocket of one of the server's own pages is unaffected by all of this.
     let mut socket = Socket::graphql_at(&server.url).await;
     socket.subscribe("1", "subscription { pipelineStatusUpdates(pipeline: \"victim\") { revision } }").await;
     assert_eq!(socket.next().await["type"], "next");

@@ -1,4 +1,4 @@
-//! Reporters that name more and more, and data of an older server that is beyond the limits.
+//! Reporters that create more and more names, and data of older servers beyond the limits.
 
 use chrono::TimeDelta;
 use pipewatch::config::Flags;
@@ -6,7 +6,7 @@ use pipewatch::domain::health::Health;
 use pipewatch::domain::pipeline::PipelineKey;
 use pipewatch::domain::report::{Arrival, Report, ReportKind};
 use pipewatch::notify::Channel;
-use pipewatch::store::{Entry, Recorded};
+use pipewatch::store::{NewReport, RecordOutcome};
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -23,15 +23,15 @@ const METRICS: &str = "/api/v1/data-quality-metrics";
 
 on_both_databases! {
     large_notifications_are_split_and_cut,
-    what_is_new_beyond_a_limit_is_refused_by_item,
-    a_lowered_limit_stops_only_what_is_new,
+    items_beyond_a_limit_are_refused,
+    lowered_limit_applies_to_new_names_only,
     mutations_beyond_a_limit_are_refused,
-    a_status_lists_the_worst_and_counts_all,
-    lists_go_page_by_page,
-    a_removal_that_was_broken_off_is_finished,
+    status_lists_the_worst_and_counts_all,
+    lists_are_paginated,
+    interrupted_removal_is_finished,
 }
 
-/// Alerts of an older server that an evaluation ends at once: nothing watches for them any more.
+/// Alerts of an older server that an evaluation resolves at once, because no rule covers them any more.
 const FINDINGS: usize = 20_000;
 const ALERT_COLUMNS: &str = "(id, fingerprint, rule, kind, pipeline, source, state, severity, title, message, started_at, changed_at, worse, eased, well)";
 const ALERT: &str = "ID, 'f' || n, 'silence', 'silence', 'default', 's' || n, \
@@ -40,7 +40,7 @@ const ALERT: &str = "ID, 'f' || n, 'silence', 'silence', 'default', 's' || n, \
     '2026-01-01 00:00:00+00:00', '2026-01-01 00:00:00+00:00', 1, 0, 0";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twenty_thousand_findings_leave_reporters_served() {
+async fn reporters_are_served_during_twenty_thousand_findings() {
     let folder = tempfile::tempdir().expect("a folder");
     let flags = ["--evaluation-interval", "500ms"];
     let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &flags);
@@ -49,12 +49,12 @@ async fn twenty_thousand_findings_leave_reporters_served() {
     let alerts = each(&database, FINDINGS, ALERT);
     database.execute(&format!("INSERT INTO alerts {ALERT_COLUMNS} {alerts}")).await;
     let connection = database.connect().await;
-    // Ten parts of many: the others follow while the honest clients work on.
+    // Ten of the parts; the rest follow while the honest clients continue.
     let count = Statement::from_string(
         connection.get_database_backend(),
         "SELECT count(*) FROM alerts WHERE state = 'resolved'",
     );
-    eventually("alerts end in parts", || async {
+    eventually("alerts are resolved in parts", || async {
         let row = connection.query_one_raw(count.clone()).await.ok()??;
         (row.try_get_by_index::<i64>(0).ok()? >= 2_000).then_some(())
     })
@@ -66,7 +66,7 @@ async fn twenty_thousand_findings_leave_reporters_served() {
 
 async fn large_notifications_are_split_and_cut(database: Database) {
     let receiver = Receiver::start().await;
-    let webhook = Channel::webhook(&receiver.url(), None).expect("an URL");
+    let webhook = Channel::webhook(&receiver.url(), None).expect("a URL");
     let teller = NotifierFixture::start(&database, [webhook]).await;
     // Long keys: not even the thousand alerts of one notification fit into its size.
     let sources: Vec<String> = (0..2_500).map(|number| format!("{number:0200}")).collect();
@@ -107,7 +107,7 @@ fn with_checks(item: Value, names: &[&str]) -> Value {
     with(item, json!({"checks": checks}))
 }
 
-/// The field and what is expected of each item, or its status where it is stored.
+/// Returns the field and the expected value of each refused item, and the status of each stored one.
 fn outcomes(answer: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let results = answer["results"].as_array().expect("results");
@@ -118,7 +118,7 @@ fn outcomes(answer: &Value) -> Vec<(String, String)> {
     results.iter().map(outcome).collect()
 }
 
-async fn what_is_new_beyond_a_limit_is_refused_by_item(database: Database) {
+async fn items_beyond_a_limit_are_refused(database: Database) {
     let server = Server::start_with(database, small()).await;
     let id = Uuid::now_v7();
     let of = |pipeline: &str, source: &str| with(run(source), json!({"pipeline": pipeline}));
@@ -128,7 +128,7 @@ async fn what_is_new_beyond_a_limit_is_refused_by_item(database: Database) {
     let sources = ("source", "at most 2 sources per pipeline (setting max_sources_per_pipeline)");
     let checks = ("checks", "at most 2 checks per pipeline (setting max_checks_per_pipeline)");
     for (path, items, status, expect) in [
-        // One of these is beyond the limit of sources, and the others are stored.
+        // One of them exceeds the limit of sources; the others are stored.
         (RUNS, vec![begun, run("b"), run("c"), run("b")], 207, vec![stored, stored, sources, stored]),
         (RUNS, vec![run("c"), run("d")], 422, vec![sources, sources]),
         (
@@ -146,11 +146,11 @@ async fn what_is_new_beyond_a_limit_is_refused_by_item(database: Database) {
         ),
         (RUNS, vec![of("p3", "a")], 422, vec![pipelines]),
         (RUNS, vec![with_checks(run("a"), &["x"]), with_checks(run("a"), &["x", "y", "z"])], 207, vec![stored, checks]),
-        // The refused one took no place.
+        // The refused item did not count.
         (RUNS, vec![with_checks(run("a"), &["y"]), with_checks(run("b"), &["y", "x"])], 201, vec![stored, stored]),
         (RUNS, vec![with_checks(run("a"), &["z"])], 422, vec![checks]),
         (RUNS, vec![with_checks(of("p1", "a"), &["z"])], 201, vec![stored]),
-        // The end of a run that has begun.
+        // The end of a started run.
         (RUNS, vec![with_checks(with(run("a"), json!({"id": id})), &["z"])], 422, vec![checks]),
         (RUNS, vec![with_checks(with(run("a"), json!({"id": id})), &["x"])], 201, vec![stored]),
     ] {
@@ -170,7 +170,7 @@ async fn what_is_new_beyond_a_limit_is_refused_by_item(database: Database) {
     server.stop().await;
 }
 
-async fn a_lowered_limit_stops_only_what_is_new(database: Database) {
+async fn lowered_limit_applies_to_new_names_only(database: Database) {
     let server = Server::start(database).await;
     let ids: Vec<Uuid> = (0..4).map(|_| Uuid::now_v7()).collect();
     let names = ["w", "x", "y", "z"];
@@ -182,7 +182,7 @@ async fn a_lowered_limit_stops_only_what_is_new(database: Database) {
     let server = Server::start_with(server.stop().await, small()).await;
 
     let (status, answer) = server.report(RUNS, &json!(all)).await;
-    assert_eq!(status, 200, "the same reports are duplicates still: {answer}");
+    assert_eq!(status, 200, "the same reports are duplicates: {answer}");
     let again: Vec<Value> = names.iter().map(|name| with_checks(run(name), &names)).collect();
     server.store_runs(RUNS, &again).await;
     server.store_runs(RUNS, &elsewhere).await;
@@ -190,7 +190,7 @@ async fn a_lowered_limit_stops_only_what_is_new(database: Database) {
     assert_eq!(server.report(RUNS, &with_checks(run("w"), &["new"])).await.0, 422);
     assert_eq!(server.report(RUNS, &with(run("a"), json!({"pipeline": "new"}))).await.0, 422);
 
-    // All of it is readable, and removing makes room.
+    // Everything is still readable, and removals free capacity.
     let status = server.status("?sources=all").await;
     assert_eq!(status["scraping_health"]["total_sources"], 4);
     assert_eq!(status["data_quality"]["checks"].as_array().map(Vec::len), Some(6));
@@ -244,7 +244,7 @@ async fn mutations_beyond_a_limit_are_refused(database: Database) {
     server.stop().await;
 }
 
-/// The operation is refused with a message that names this, or succeeds.
+/// Runs an operation that is refused with a message containing `name`, or succeeds without one.
 async fn refused_by(server: &Server, operation: &str, variables: Value, name: Option<&str>) {
     let Some(name) = name else { return drop(server.data(operation, variables).await) };
     let answer = server.graphql(operation, variables.clone()).await;
@@ -253,7 +253,7 @@ async fn refused_by(server: &Server, operation: &str, variables: Value, name: Op
     assert!(error["message"].as_str().is_some_and(|message| message.contains(name)), "{variables}: {answer}");
 }
 
-/// `SELECT` over the numbers below so many, as `n`.
+/// Returns a `SELECT` over the numbers below `numbers`, as `n`.
 fn each(database: &Database, numbers: usize, columns: &str) -> String {
     let id = if database.is_postgres() { "gen_random_uuid()" } else { "randomblob(16)" };
     let columns = columns.replace("ID", id);
@@ -263,7 +263,7 @@ fn each(database: &Database, numbers: usize, columns: &str) -> String {
     )
 }
 
-async fn a_status_lists_the_worst_and_counts_all(database: Database) {
+async fn status_lists_the_worst_and_counts_all(database: Database) {
     let server = Server::start(database).await;
     let quiet = Flags { evaluation_interval: Some("1h".into()), ..Flags::default() };
     let database = server.stop().await;
@@ -297,7 +297,7 @@ async fn a_status_lists_the_worst_and_counts_all(database: Database) {
         let entries = status[list].as_array().expect("a list").iter();
         entries.map(|entry| (text(&entry["severity"]), text(&entry[state]))).collect()
     };
-    // 15,000 of the alerts are active, 60 of these with a high severity: 40 fire.
+    // 15,000 of the alerts are active, 60 of them with high severity, of which 40 fire.
     let class = |severity: &str, state: &str, count: usize| vec![(severity.to_owned(), state.to_owned()); count];
     let mut expect = class("high", "firing", 40);
     expect.extend(class("high", "acknowledged", 20));
@@ -324,7 +324,7 @@ async fn a_status_lists_the_worst_and_counts_all(database: Database) {
     server.stop().await;
 }
 
-/// PostgreSQL takes no text for an instant in a `SELECT`.
+/// PostgreSQL accepts no text as a timestamp in a `SELECT`.
 fn cast(database: &Database, select: String) -> String {
     if !database.is_postgres() {
         return select;
@@ -344,7 +344,7 @@ fn cast(database: &Database, select: String) -> String {
     cast
 }
 
-async fn lists_go_page_by_page(database: Database) {
+async fn lists_are_paginated(database: Database) {
     let server = Server::start(database).await;
     let database = server.stop().await;
     let pipelines = each(&database, 20_000, "'p' || (10000 + n), 1");
@@ -374,7 +374,7 @@ async fn lists_go_page_by_page(database: Database) {
         );
         assert_eq!(data["pipelineCount"], 20_001);
     }
-    // A thousand statuses take a debug build on PostgreSQL too long.
+    // A thousand statuses take too long in a debug build on PostgreSQL.
     let (first, expect) = if server.database.is_postgres() { (json!(100), 100) } else { (Value::Null, 1_000) };
     let query = "query($first: Int) { pipelines(first: $first) { key } sources(pipeline: \"p10000\") { key } }";
     let all = server.data(query, json!({"first": first})).await;
@@ -390,7 +390,7 @@ async fn lists_go_page_by_page(database: Database) {
     server.stop().await;
 }
 
-async fn a_removal_that_was_broken_off_is_finished(database: Database) {
+async fn interrupted_removal_is_finished(database: Database) {
     let server = Server::start(database).await;
     let of_news = |source: &str| with_checks(with(run(source), json!({"pipeline": "news"})), &["x"]);
     server.store_runs(RUNS, &(0..1_000).map(|n| of_news(&format!("s{}", n % 7))).collect::<Vec<_>>()).await;
@@ -399,36 +399,46 @@ async fn a_removal_that_was_broken_off_is_finished(database: Database) {
     let mark = format!("UPDATE pipelines SET removing_at = '{}' WHERE key = 'news'", now());
     database.execute(&mark).await;
 
-    // Without a server nothing is removed meanwhile.
+    // Without a server, no background task removes anything.
     let store = TimedStore::open(&database, &now()).await;
-    assert_eq!(store.store.pipelines().await.expect("pipelines").len(), 1, "it is out of sight");
+    assert_eq!(store.store.pipelines().await.expect("pipelines").len(), 1, "queries leave it out");
     let arrival = Arrival { received_at: chrono::Utc::now(), pipeline: Ok(PipelineKey::default()) };
     let entry = |item: Value| {
         let report = Report::parse(ReportKind::SourceRun, item, &arrival).expect("a report");
-        Entry { report, status: Health::Healthy }
+        NewReport { report, status: Health::Healthy }
     };
     let receipt = store.store.record(vec![entry(of_news("a")), entry(run("a"))]).await.expect("recorded");
-    assert!(matches!(receipt.results[..], [Recorded::PipelineBeingRemoved(None), Recorded::Stored(_)]), "{receipt:?}");
+    assert!(
+        matches!(receipt.results[..], [RecordOutcome::PipelineBeingRemoved(None), RecordOutcome::Stored(_)]),
+        "{receipt:?}"
+    );
     assert_eq!(store.store.finish_removals().await.expect("removed"), 1);
     assert_eq!(store.store.finish_removals().await.expect("removed"), 0);
 
-    // The same of a source.
+    // The same for a source.
     database.execute(&format!("UPDATE sources SET removing_at = '{}' WHERE key = 'a'", now())).await;
     let pipeline = PipelineKey::default();
     assert_eq!(store.store.sources(&pipeline, None, 10).await.expect("sources"), []);
     let receipt = store.store.record(vec![entry(run("a")), entry(run("b"))]).await.expect("recorded");
-    assert!(matches!(receipt.results[..], [Recorded::SourceBeingRemoved(None), Recorded::Stored(_)]), "{receipt:?}");
+    assert!(
+        matches!(receipt.results[..], [RecordOutcome::SourceBeingRemoved(None), RecordOutcome::Stored(_)]),
+        "{receipt:?}"
+    );
     assert_eq!(store.store.finish_removals().await.expect("removed"), 1);
     assert_eq!(store.store.finish_removals().await.expect("removed"), 0);
     let receipt = store.store.record(vec![entry(run("a"))]).await.expect("recorded");
-    assert!(matches!(receipt.results[..], [Recorded::Stored(_)]), "{receipt:?}");
+    assert!(matches!(receipt.results[..], [RecordOutcome::Stored(_)]), "{receipt:?}");
     let receipt = store.store.record(vec![entry(of_news("new"))]).await.expect("recorded");
-    assert!(matches!(receipt.results[..], [Recorded::Stored(_)]), "{receipt:?}");
+    assert!(matches!(receipt.results[..], [RecordOutcome::Stored(_)]), "{receipt:?}");
     store.close().await;
 
     let server = Server::start(database).await;
     let health = &server.status("?pipeline=news").await["scraping_health"];
-    assert_eq!((&health["total_sources"], &health["articles_collected"]), (&json!(1), &json!(3)), "nothing is mixed");
+    assert_eq!(
+        (&health["total_sources"], &health["articles_collected"]),
+        (&json!(1), &json!(3)),
+        "old and new data are separate"
+    );
     server.data("mutation { removePipeline(pipeline: \"news\") }", json!({})).await;
     assert_eq!(
         server.error_code("{ pipelineStatus(pipeline: \"news\") { revision } }", json!({})).await,

@@ -18,8 +18,8 @@ const READY: &str = "/api/health/ready";
 
 on_both_databases! {
     wrong_clock_destroys_nothing,
-    two_hours_ahead_for_ten_seconds_do_not_blind_the_overdue_rule,
-    skewed_server_refuses_reports_and_shows_why,
+    short_clock_jump_does_not_suspend_the_overdue_rule,
+    skewed_server_refuses_changes_and_shows_why,
     server_alone_with_a_wrong_clock_raises_an_alert,
     start_far_ahead_of_the_newest_row_prunes_after_an_hour,
     lease_that_ends_in_the_far_future_is_free,
@@ -31,7 +31,7 @@ fn begin() -> DateTime<Utc> {
     at("2026-03-02T00:00:00Z")
 }
 
-/// How far a clock is ahead, with a name for what fails.
+/// How far a clock is ahead, with a name for failure messages.
 fn skews() -> [(TimeDelta, &'static str); 6] {
     [
         (TimeDelta::hours(-2), "two hours behind"),
@@ -50,7 +50,8 @@ fn timed(source: &str, at: DateTime<Utc>) -> Value {
 /// All that a wrong clock might remove or write.
 async fn rows(database: &Database) -> Vec<String> {
     let mut rows = Vec::new();
-    for table in ["source_runs", "data_quality_metrics", "quality_rollups", "hours_to_close", "pruned_rows", "outages"]
+    for table in
+        ["source_runs", "data_quality_metrics", "quality_rollups", "dirty_hours", "retention_watermarks", "outages"]
     {
         let count = lines(database, &format!("SELECT CAST(count(*) AS varchar) FROM {table}")).await;
         rows.push(format!("{table}: {count:?}"));
@@ -64,10 +65,10 @@ async fn rows(database: &Database) -> Vec<String> {
 
 async fn wrong_clock_destroys_nothing(database: Database) {
     let mut watch = EvaluatorFixture::start(&database, begin()).await;
-    // Of 72 days ago, and of an hour that has just ended.
+    // One from 72 days ago, and one from an hour that has just ended.
     let runs = [timed("old", begin() - TimeDelta::days(72)), timed("new", begin() - TimeDelta::minutes(1))];
     watch.runs(begin(), &runs).await;
-    assert!(watch.upkeep.close_hours().await && watch.upkeep.prune().await);
+    assert!(watch.maintenance.write_hourly_metrics().await && watch.maintenance.prune().await);
     watch.evaluate_twice(begin()).await;
     watch.renew().await;
     let before = rows(&database).await;
@@ -75,7 +76,7 @@ async fn wrong_clock_destroys_nothing(database: Database) {
         watch.set_clock_wrong(ahead);
         watch.release().await;
         watch.renew().await;
-        assert!(watch.upkeep.close_hours().await && watch.upkeep.prune().await, "{why}");
+        assert!(watch.maintenance.write_hourly_metrics().await && watch.maintenance.prune().await, "{why}");
         watch.evaluate_twice(begin()).await;
         assert_eq!(rows(&database).await, before, "{why}");
         watch.set_clock_wrong(TimeDelta::zero());
@@ -83,7 +84,7 @@ async fn wrong_clock_destroys_nothing(database: Database) {
     }
 }
 
-async fn two_hours_ahead_for_ten_seconds_do_not_blind_the_overdue_rule(database: Database) {
+async fn short_clock_jump_does_not_suspend_the_overdue_rule(database: Database) {
     let mut watch = EvaluatorFixture::start(&database, begin()).await;
     let hourly: Vec<Value> = (0..12).map(|hours| timed("punch", begin() - TimeDelta::hours(hours))).collect();
     watch.runs(begin(), &hourly).await;
@@ -110,7 +111,7 @@ fn server_alert(status: &Value) -> Option<&Value> {
     status["alerts"].as_array()?.iter().find(|alert| alert["type"] == "server" || alert["type"] == "SERVER")
 }
 
-/// A report is refused, not for good, and says why; and the server wants no work.
+/// Reports are refused temporarily with the reason, and the server is not ready.
 async fn refuses(server: &Server, why: &str) {
     let response = server.post(RUNS).json(&json!([run("a")])).send().await.expect("an answer");
     assert_eq!(response.status(), 503, "{why}");
@@ -140,7 +141,7 @@ async fn refuses(server: &Server, why: &str) {
     assert_eq!(alert["title"], "Pipewatch itself: clock", "{why}");
 }
 
-async fn skewed_server_refuses_reports_and_shows_why(database: Database) {
+async fn skewed_server_refuses_changes_and_shows_why(database: Database) {
     let server = start(database, TimeDelta::zero()).await;
     server.store_runs(RUNS, &[run("a"), with(run("a"), json!({"pipeline": "other"}))]).await;
     let mut events = Events::open(&server, "").await;
@@ -155,7 +156,7 @@ async fn skewed_server_refuses_reports_and_shows_why(database: Database) {
             }
         };
         while server_alert(&socket.next().await).is_none() {}
-        assert_eq!(event["scraping_health"]["articles_collected"], 3, "what is known is shown: {why}");
+        assert_eq!(event["scraping_health"]["articles_collected"], 3, "the known data is shown: {why}");
 
         server.set_clock_wrong(TimeDelta::zero());
         assert_eq!(answer(server.get(READY)).await.0, 200, "{why}");
@@ -169,7 +170,7 @@ async fn skewed_server_refuses_reports_and_shows_why(database: Database) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn server_120_days_ahead_disturbs_no_other() {
+async fn server_120_days_ahead_affects_no_other() {
     let database = Database::postgres().await;
     let url = database.url.clone();
     let server = start(database, TimeDelta::zero()).await;
@@ -178,9 +179,9 @@ async fn server_120_days_ahead_disturbs_no_other() {
     eventually("the first server evaluates", || async { server_lease(&server).await }).await;
     let wrong = start(Database::existing(url), TimeDelta::days(120)).await;
     refuses(&wrong, "a server 120 days ahead").await;
-    assert_eq!(wrong.status("").await["scraping_health"]["articles_collected"], 3, "it shows what is known");
+    assert_eq!(wrong.status("").await["scraping_health"]["articles_collected"], 3, "it shows the known data");
 
-    // The other one tells people of it, and works as before.
+    // The other server raises an alert about it, and works as before.
     let alert = eventually("the alert", || async {
         let query = "{ alerts { nodes { rule state title message } } }";
         let alerts = server.data(query, json!({})).await;
@@ -193,27 +194,27 @@ async fn server_120_days_ahead_disturbs_no_other() {
     assert!(message.contains(expect), "{alert}");
     server.store_runs(RUNS, &[run("new")]).await;
     assert_eq!(answer(server.get(READY)).await.0, 200);
-    assert_eq!(server_lease(&server).await, Some(()), "the lease has not changed hands");
+    assert_eq!(server_lease(&server).await, Some(()), "the lease has the same holder");
     let counts = "SELECT CAST((SELECT count(*) FROM source_runs) AS varchar) || ' ' || (SELECT count(*) FROM outages)";
     assert_eq!(lines(&server.database, counts).await, ["3 1"], "all runs, and the time before the first start");
 
-    // When the first server ends, the wrong one may tell people of itself, and gives way to the next.
+    // When the first server stops, the skewed one may raise its own alert, and yields to the next server.
     let database = server.stop().await;
     eventually("it holds the lease and yields", || async { (lease(&database).await == "2 yields").then_some(()) })
         .await;
     let right = start(database, TimeDelta::zero()).await;
-    eventually("it gives way", || async { (lease(&right.database).await == "3").then_some(()) }).await;
+    eventually("it yields", || async { (lease(&right.database).await == "3").then_some(()) }).await;
     wrong.stop().await;
     right.stop().await;
 }
 
-/// The term of the lease, and whether its holder gives way.
+/// Returns the term of the lease, and whether its holder yields.
 async fn lease(database: &Database) -> String {
     let sql = "SELECT CAST(term AS varchar) || CASE WHEN yields THEN ' yields' ELSE '' END FROM leases";
     lines(database, sql).await.pop().unwrap_or_default()
 }
 
-/// Whether the first server that took the lease still has it.
+/// Whether the first holder still holds the lease.
 async fn server_lease(server: &Server) -> Option<()> {
     (lease(&server.database).await == "1").then_some(())
 }
@@ -246,12 +247,12 @@ async fn start_far_ahead_of_the_newest_row_prunes_after_an_hour(database: Databa
 
     let runs = "SELECT CAST(count(*) AS varchar) FROM source_runs";
     let back = begin() + TimeDelta::days(120);
-    // Starting again and again confirms nothing.
+    // Repeated restarts confirm nothing.
     for start in 0..3 {
         let mut watch = EvaluatorFixture::start(&database, back + TimeDelta::minutes(start)).await;
         watch.set_now(back + TimeDelta::minutes(start) + TimeDelta::seconds(50));
         watch.renew().await;
-        assert!(watch.upkeep.prune().await);
+        assert!(watch.maintenance.prune().await);
         watch.release().await;
         assert_eq!(lines(&database, runs).await, ["1"], "start {start}");
     }
@@ -259,7 +260,7 @@ async fn start_far_ahead_of_the_newest_row_prunes_after_an_hour(database: Databa
     for (minutes, expect) in [(59, "1"), (60, "0")] {
         watch.set_now(back + TimeDelta::hours(1) + TimeDelta::minutes(minutes));
         watch.renew().await;
-        assert!(watch.upkeep.prune().await);
+        assert!(watch.maintenance.prune().await);
         assert_eq!(lines(&database, runs).await, [expect], "after {minutes} minutes");
     }
 }
@@ -271,12 +272,12 @@ async fn lease_that_ends_in_the_far_future_is_free(database: Database) {
     let right = Store::open(&database.url, right).await.expect("open");
     right.prepare().await.expect("prepared");
     assert!(right.take_lease("evaluation", "right").await.expect("a database").is_none(), "the first holds it");
-    // As a dead holder leaves it when the database's clock was two hours ahead.
+    // Left by a dead holder when the database's clock was two hours ahead.
     database.execute("UPDATE leases SET expires_at = expires_at + 7200000").await;
     let lease = right.take_lease("evaluation", "right").await.expect("a database").expect("the lease");
     assert_eq!(lease.term(), 2);
-    assert!(!watch.store.renew_lease(&lease).await.is_ok_and(|held| !held), "the lease is whole");
-    // A holder that is skewed gives way; one that is not, does not.
+    assert!(!watch.store.renew_lease(&lease).await.is_ok_and(|held| !held), "the lease is consistent");
+    // A skewed holder yields; one that is not skewed does not.
     if database.is_postgres() {
         let wrong = Store::open(&database.url, wrong).await.expect("open");
         wrong.prepare().await.expect("prepared");
@@ -289,9 +290,9 @@ async fn lease_that_ends_in_the_far_future_is_free(database: Database) {
 
 async fn late_evaluation_is_shown_by_a_server_that_does_not_evaluate(database: Database) {
     let other = Store::open(&database.url, Clock::system()).await.expect("open");
-    other.migrate(pipewatch::store::Direction::Up(None)).await.expect("migrated");
+    other.migrate(pipewatch::store::MigrateTo::Up(None)).await.expect("migrated");
     other.prepare().await.expect("prepared");
-    // A server that holds the lease, and hangs.
+    // A server that holds the lease and hangs.
     assert!(other.take_lease("evaluation", "other").await.expect("a database").is_some());
     let hanging = tokio::spawn(async move {
         while other.take_lease("evaluation", "other").await.is_ok() {
@@ -310,7 +311,7 @@ async fn late_evaluation_is_shown_by_a_server_that_does_not_evaluate(database: D
     while server_alert(&events.next().await.expect("the stream stays open").json()).is_none() {}
     let (status, health) = answer(server.get("/api/health")).await;
     assert_eq!((status, &health["evaluation"]["status"]), (200, &json!("error")), "{health}");
-    assert_eq!(answer(server.get(READY)).await.0, 200, "reports can be taken");
+    assert_eq!(answer(server.get(READY)).await.0, 200, "reports are accepted");
 
     hanging.abort();
     eventually("another server evaluates", || async { server_alert(&server.status("").await).is_none().then_some(()) })
@@ -327,13 +328,13 @@ async fn slow_commits_raise_an_alert(database: Database) {
     transaction.execute_unprepared(lock).await.expect("a lock");
     let report = server.post(RUNS).json(&json!([run("a")]));
     let reported = tokio::spawn(async move { answer(report).await.0 });
-    // How long the other program's transaction takes.
+    // The duration of the other program's transaction.
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     transaction.commit().await.expect("released");
     assert_eq!(reported.await.expect("no panic"), 201, "it waited");
     eventually("the commit is known to be slow", || async {
         server.advance(TimeDelta::minutes(1));
-        let sql = "SELECT part FROM server_troubles";
+        let sql = "SELECT part FROM server_problems";
         lines(&server.database, sql).await.contains(&"commits".to_owned()).then_some(())
     })
     .await;
@@ -348,7 +349,7 @@ async fn slow_commits_raise_an_alert(database: Database) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn gauges_tell_of_evaluation_lease_clock_and_load() {
+async fn gauges_show_evaluation_lease_clock_and_load() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &[]);
     let evaluated = eventually("an evaluation", || async {

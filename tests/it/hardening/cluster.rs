@@ -18,19 +18,19 @@ use crate::support::{DEADLINE, Database, eventually, run, with};
 
 /// The user id of `nobody`, which owns nothing.
 const NOBODY: u32 = 65_534;
-/// How soon others go on after a server has frozen.
+/// How soon others continue after a failure.
 const WITHIN: Duration = Duration::from_secs(15);
-/// Evaluations that have ended.
+/// The metric of finished evaluations.
 const EVALUATIONS: &str = "pipewatch_evaluation_seconds_count";
 
-/// Freezes a server in the midst of a transaction that holds locks.
+/// Freezes a server in the middle of a transaction that holds locks.
 async fn freeze(server: &Process, database: &Database) {
     let held = "SELECT count(*)::text FROM pg_stat_activity AS session JOIN pg_locks AS held USING (pid) \
                 WHERE session.datname = current_database() AND session.state = 'idle in transaction' \
                 AND held.mode = 'RowShareLock' AND held.relation = 'pipelines'::regclass AND held.granted";
     eventually("a frozen transaction", || async {
         server.send("STOP");
-        // What is under way in the database ends.
+        // Statements in progress end in the database.
         let first = lines(database, held).await;
         let second = lines(database, held).await;
         let is_held = first == second && second[0] != "0";
@@ -43,11 +43,11 @@ async fn freeze(server: &Process, database: &Database) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn frozen_server_stops_no_other() {
+async fn others_continue_when_a_server_freezes() {
     let database = Database::postgres().await;
     let (first, second) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let often = ["--evaluation-interval", "1s"];
-    // The first one evaluates.
+    // The first server evaluates.
     let frozen = Process::serve(first.path(), &database.url, &often);
     eventually("an evaluation", || async { (frozen.metric(EVALUATIONS).await > 0.5).then_some(()) }).await;
     let other = Process::serve(second.path(), &database.url, &often);
@@ -67,7 +67,7 @@ async fn frozen_server_stops_no_other() {
     reporters.finish().await;
 }
 
-/// A `PgBouncer` in session mode, with as few settings as work.
+/// A `PgBouncer` in session mode, with minimal settings.
 struct Pooler {
     url: String,
     child: Child,
@@ -139,7 +139,7 @@ async fn sessions_set_their_timeouts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rebuilds_have_a_timeout_of_their_own() {
+async fn rebuilds_have_a_separate_timeout() {
     let database = Database::postgres().await;
     let store = TimedStore::open(&database, "2026-03-02T00:00:00Z").await;
     store.runs(&[with(run("a"), json!({"timestamp": "2026-03-01T00:00:00Z"}))]).await;
@@ -151,12 +151,12 @@ async fn rebuilds_have_a_timeout_of_their_own() {
     store.close().await;
 }
 
-/// What the session that wrote to a table had set.
+/// Returns the noted settings.
 async fn noted(database: &Database) -> Vec<String> {
     lines(database, "SELECT name || ' ' || setting FROM noted ORDER BY name").await
 }
 
-/// Notes what `SHOW` returns for the timeouts of a session that writes to a table.
+/// Creates a trigger that notes what `SHOW` returns for the timeouts of a session that writes to a table.
 fn note_settings(table: &str) -> String {
     format!(
         "CREATE TABLE noted (name text PRIMARY KEY, setting text);
@@ -184,7 +184,7 @@ async fn freeze_backend(database: &Database) -> String {
     eventually("a frozen backend", || async {
         let pid = lines(database, holders).await.into_iter().next()?;
         signal("STOP", &pid);
-        // A statement that had arrived before the signal ends.
+        // A statement that arrived before the signal completes.
         let is_held = lines(database, holders).await.contains(&pid) && lines(database, holders).await.contains(&pid);
         if !is_held {
             signal("CONT", &pid);
@@ -195,7 +195,7 @@ async fn freeze_backend(database: &Database) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn frozen_backend_stops_no_other() {
+async fn others_continue_when_a_backend_freezes() {
     let postgres = PrivatePostgres::start().await;
     let database = &postgres.database;
     let (first, second) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
@@ -209,7 +209,7 @@ async fn frozen_backend_stops_no_other() {
     let pid = freeze_backend(database).await;
     load.abandon();
 
-    // The frozen transaction holds the lock on its pipeline, and no other.
+    // The frozen transaction holds the lock on its own pipeline only.
     let begun = Instant::now();
     let reporters = [&frozen, &other].map(|server| Reporters::start_on(&server.url, "other", 4, 1));
     for reporters in &reporters {
@@ -271,7 +271,7 @@ async fn listening_connection_is_replaced_with_the_pool() {
     reporters.are_refused().await;
     proxy.forward_new();
     reporters.are_acknowledged(WITHIN).await;
-    // The silent connection stays open at the database's end.
+    // The silent connection stays open on the database's side.
     eventually("it listens on a new connection", || async { (listeners().await == "2").then_some(()) }).await;
     reporters.finish().await;
 }

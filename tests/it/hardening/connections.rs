@@ -25,7 +25,7 @@ fn address(server: &Process) -> String {
     server.url.trim_start_matches("http://").to_owned()
 }
 
-/// Connects and sends these bytes.
+/// Connects and sends some bytes.
 fn connect(address: &str, bytes: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(address).expect("a connection");
     // The server may have closed it already.
@@ -34,7 +34,7 @@ fn connect(address: &str, bytes: &[u8]) -> TcpStream {
     stream
 }
 
-/// The head of a request that opens a WebSocket.
+/// The request head of a WebSocket handshake.
 fn handshake(path: &str, protocol: Option<&str>) -> Vec<u8> {
     let protocol = protocol.map(|name| format!("Sec-WebSocket-Protocol: {name}\r\n")).unwrap_or_default();
     format!(
@@ -45,7 +45,7 @@ fn handshake(path: &str, protocol: Option<&str>) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slow_request_heads_shut_nobody_out() {
+async fn slow_request_heads_exclude_no_other_client() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = serve(&folder, &["--max-connections", "10"]);
     let honest = HonestClients::start(&server, None).await;
@@ -68,12 +68,12 @@ async fn slow_request_heads_shut_nobody_out() {
         }
         let begun = Instant::now();
         for mut stream in silent {
-            // The end may be a reset.
+            // The connection may end with a reset.
             drop(stream.read_to_end(&mut Vec::new()));
         }
         begun.elapsed()
     });
-    let lasted = in_time("the server closes them all", attack).await.expect("no panic");
+    let lasted = in_time("the server closes all of them", attack).await.expect("no panic");
     assert!(lasted < Duration::from_secs(15), "{lasted:?} instead of 10 s");
     assert!(server.metric("pipewatch_connections_dropped_total").await >= 400.0);
     honest.finish(&server).await;
@@ -102,12 +102,12 @@ async fn burst_of_new_clients_is_served() {
     }
 }
 
-/// Connects by HTTP/2 as a client that takes this much of each response without asking for more.
+/// Connects by HTTP/2 as a client that accepts a limited part of each response.
 async fn http2(server: &Process, window: u32) -> SendRequest<Bytes> {
     let stream = tokio::net::TcpStream::connect(address(server)).await.expect("a connection");
     let handshake = h2::client::Builder::new().initial_window_size(window).handshake(stream);
     let (client, connection) = in_time("a handshake", handshake).await.expect("HTTP/2");
-    // It answers pings until the server ends the connection.
+    // It answers pings until the server closes the connection.
     tokio::spawn(async move { drop(connection.await) });
     client
 }
@@ -123,7 +123,7 @@ async fn http2_response_without_progress_is_reset() {
             let mut client = http2(&server, window).await;
             let mut bodies = Vec::new();
             for _ in 0..50 {
-                client = client.ready().await.expect("room for a stream");
+                client = client.ready().await.expect("capacity for a stream");
                 let request = Request::get(format!("{}{path}", server.url)).body(()).expect("a request");
                 let (response, _) = client.send_request(request, true).expect("sent");
                 bodies.push(in_time("a response", response).await.expect("a response").into_body());
@@ -163,7 +163,7 @@ async fn client_that_never_reads_is_dropped_and_counted() {
         let stream = connect(&address(&server), b"");
         SockRef::from(&stream).set_recv_buffer_size(4_096).expect("set");
         (&stream).write_all(&request).expect("sent");
-        eventually(&format!("{name} that nothing is read of is dropped"), || async {
+        eventually(&format!("{name} without reads is dropped"), || async {
             (server.metric("pipewatch_connections_dropped_total").await > before).then_some(())
         })
         .await;
@@ -172,7 +172,7 @@ async fn client_that_never_reads_is_dropped_and_counted() {
     honest.finish(&server).await;
 }
 
-/// The close code among the frames of a server.
+/// Returns the close code among a server's frames.
 fn close_code(mut frames: &[u8]) -> Option<u16> {
     let end_of_head = frames.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
     frames = &frames[end_of_head + 4..];
@@ -191,13 +191,14 @@ fn close_code(mut frames: &[u8]) -> Option<u16> {
     }
 }
 
-/// Opens a WebSocket and sends `first`, and then `flood` as fast as it can until the server closes. The close code.
+/// Opens a WebSocket and sends `first`, and then `flood` as fast as possible until the server closes. Returns the
+/// close code.
 fn flood(address: &str, handshake: &[u8], first: &[u8], flood: &[u8]) -> Option<u16> {
     let stream = connect(address, handshake);
     let mut reading = stream.try_clone().expect("a handle");
     let heard = std::thread::spawn(move || {
         let mut heard = Vec::new();
-        // The end may be a reset.
+        // The connection may end with a reset.
         drop(reading.read_to_end(&mut heard));
         heard
     });
@@ -210,7 +211,7 @@ fn flood(address: &str, handshake: &[u8], first: &[u8], flood: &[u8]) -> Option<
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn flood_of_messages_is_closed_and_starves_nobody() {
+async fn message_flood_is_closed_and_delays_no_other_client() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = serve(&folder, &[]);
     let mask = [0; 4];
@@ -242,7 +243,7 @@ async fn flood_of_messages_is_closed_and_starves_nobody() {
             })
             .collect();
         for codes in flooding {
-            for code in in_time("the flood is ended", codes).await.expect("no panic") {
+            for code in in_time("the flood is stopped", codes).await.expect("no panic") {
                 assert_eq!(code, Some(1008), "{name}");
             }
         }
@@ -267,7 +268,7 @@ async fn bytes_on_an_event_stream_are_bounded() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn unauthenticated_connections_take_no_place_of_token_holders() {
+async fn unauthenticated_connections_have_a_separate_limit() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut command = program(folder.path());
     command.args(["serve", "--listen", "127.0.0.1:0", "--database-url", "sqlite://pipewatch.db"]);
@@ -289,13 +290,13 @@ async fn unauthenticated_connections_take_no_place_of_token_holders() {
         in_time("an answer", request.send()).await.expect("an answer")
     };
     let held = [stream().await, stream().await];
-    assert!(held.iter().all(|response| response.status() == 200), "two places beside the honest subscriber's");
+    assert!(held.iter().all(|response| response.status() == 200), "two slots in addition to the honest subscriber's");
     assert_eq!(stream().await.status(), 503, "token holders have all of them");
     drop((held, waiting));
     honest.finish(&server).await;
 }
 
-/// Opens a GraphQL subscription as an event stream from this address.
+/// Opens a GraphQL subscription as an event stream from a client address.
 async fn subscribe(server: &Process, client_address: &str, number: usize) -> Response {
     let query = format!("subscription {{ of{number}: pipelineStatusUpdates {{ revision }} }}");
     let request = client().post(format!("{}/graphql", server.url)).header("accept", "text/event-stream");
@@ -309,7 +310,7 @@ async fn first_chunk(response: &mut Response) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_address_has_a_tenth_of_the_subscriptions() {
+async fn address_is_limited_to_a_tenth_of_the_subscriptions() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = serve(&folder, &["--max-groups", "20", "--trusted-proxies", "127.0.0.1"]);
     let mut held = Vec::new();
@@ -354,13 +355,13 @@ async fn plain_status_needs_no_slot() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_http2_connection_has_as_many_subscriptions_as_a_socket() {
+async fn http2_connection_has_the_subscription_limit_of_a_websocket() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = serve(&folder, &["--max-subscriptions", "2"]);
     let mut client = http2(&server, 65_535).await;
     let mut held = Vec::new();
     for number in 0..3 {
-        client = client.ready().await.expect("room for a stream");
+        client = client.ready().await.expect("capacity for a stream");
         let request = Request::post(format!("{}/graphql", server.url))
             .header("accept", "text/event-stream")
             .header("content-type", "application/json")
@@ -396,12 +397,12 @@ async fn slow_reader_gets_the_newest_status() {
         stream.set_read_timeout(Some(DEADLINE)).expect("set");
         let (begun, mut text, mut buffer) = (Instant::now(), String::new(), [0; 1_200]);
         let mut received = 0;
-        // 12 KB a second.
+        // 12 KB/s.
         while begun.elapsed() < Duration::from_secs(10) {
             let due = begun + Duration::from_millis(100) * u32::try_from(received / buffer.len()).expect("few");
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
             let count = stream.read(&mut buffer).expect("more");
-            assert!(count > 0, "the stream goes on");
+            assert!(count > 0, "the stream continues");
             received += count;
             text.push_str(&String::from_utf8_lossy(&buffer[..count]));
         }
@@ -414,7 +415,7 @@ async fn slow_reader_gets_the_newest_status() {
     .await
     .expect("no panic");
     println!("{received} bytes received, {behind} behind");
-    assert!(received > 60_000, "it reads slowly, but it reads: {received} bytes");
+    assert!(received > 60_000, "it reads slowly: {received} bytes");
     assert!(behind < chrono::TimeDelta::seconds(5), "{behind} behind");
     honest.finish(&server).await;
 }

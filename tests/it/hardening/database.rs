@@ -12,22 +12,22 @@ use crate::support::server::{Process, answer, client};
 use crate::support::timed_store::lines;
 use crate::support::{DEADLINE, Database, eventually};
 
-/// Evaluations that have ended.
+/// The metric of finished evaluations.
 const EVALUATIONS: &str = "pipewatch_evaluation_seconds_count";
-/// The pipelines are evaluated all the time.
+/// Evaluate all the time.
 const OFTEN: [&str; 2] = ["--evaluation-interval", "100ms"];
 /// How soon a server that cannot write is not ready.
 const UNREADY_WITHIN: Duration = Duration::from_secs(5);
 /// How soon it stores reports again.
 const BACK_WITHIN: Duration = Duration::from_secs(15);
 
-/// The status and the words of `GET /api/health/ready`.
+/// Returns the status and body of `GET /api/health/ready`.
 async fn ready(server: &Process) -> (u16, String) {
     let (status, body) = answer(client().get(format!("{}/api/health/ready", server.url))).await;
     (status, body["status"].as_str().expect("a word").to_owned())
 }
 
-/// Waits until the server is not ready, which must be soon, and gives the reason.
+/// Waits until the server is not ready, which must be soon, and returns the reason.
 async fn becomes_unready(server: &Process) -> String {
     let begun = Instant::now();
     let reason = eventually("not ready", || async {
@@ -45,12 +45,12 @@ async fn becomes_ready(server: &Process) {
     eventually("ready", || async { (ready(server).await.0 == 200).then_some(()) }).await;
 }
 
-/// The plain status.
+/// Returns the plain status.
 async fn status(server: &Process) -> Value {
     answer(client().get(format!("{}/api/v1/monitoring/pipeline-status", server.url))).await.1
 }
 
-/// The ids of all runs, as a connection from outside sees them: none twice.
+/// Returns the ids of all runs, read on a separate connection. None occurs twice.
 async fn stored(database: &Database) -> BTreeSet<Uuid> {
     let ids = lines(database, "SELECT lower(hex(id)) FROM source_runs").await;
     let unique: BTreeSet<Uuid> = ids.iter().map(|id| id.parse().expect("an id")).collect();
@@ -58,7 +58,7 @@ async fn stored(database: &Database) -> BTreeSet<Uuid> {
     unique
 }
 
-/// Reports while the disk is full, and when there is room again.
+/// Reports while the disk is full, and when it has space again.
 async fn lose_nothing(database: &Database, server: Process, fill: impl Fn(&Process), free: impl Fn(&Process)) {
     let reporters = Reporters::start(&server.url, 4, 20);
     reporters.are_acknowledged(DEADLINE).await;
@@ -75,9 +75,9 @@ async fn lose_nothing(database: &Database, server: Process, fill: impl Fn(&Proce
         free(&server);
         becomes_ready(&server).await;
         reporters.are_acknowledged(BACK_WITHIN).await;
-        eventually("a good status", || async { (status(&server).await["overall_status"] == "healthy").then_some(()) })
+        eventually("a valid status", || async { (status(&server).await["overall_status"] == "healthy").then_some(()) })
             .await;
-        // A transaction that is not committed, as the evaluator's mostly are, must leave nothing open.
+        // A transaction that is not committed, like most of the evaluator's, must leave nothing open.
         let evaluated = server.metric(EVALUATIONS).await;
         eventually("evaluations", || async { (server.metric(EVALUATIONS).await > evaluated + 2.0).then_some(()) })
             .await;
@@ -107,13 +107,13 @@ async fn files_that_cannot_grow_lose_no_acknowledged_report() {
         .await;
 }
 
-/// What goes wrong with a database, from outside of the server.
+/// A database fault caused from outside of the server.
 struct Fault {
     name: &'static str,
     database: Database,
-    /// What the server connects to.
+    /// The URL that the server connects to.
     url: String,
-    /// Holds the locks, and whatever else must live as long as the fault.
+    /// Holds the locks, and whatever must live as long as the fault.
     holder: Option<DatabaseConnection>,
     proxy: Option<SilentProxy>,
     disk: Option<SmallDisk>,
@@ -146,7 +146,7 @@ impl Fault {
                 self.database.execute_as_admin(&terminate(name)).await;
             }
             "read-only" => self.set_read_only("= on").await,
-            other => panic!("no such fault: {other}"),
+            other => panic!("unknown fault: {other}"),
         }
     }
 
@@ -162,7 +162,7 @@ impl Fault {
                 let name = self.database.name();
                 self.database.execute_as_admin(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
             }
-            // The sessions that there are stay as they are.
+            // Existing sessions are not affected.
             _ => self.database.execute_as_admin(&self.read_only("= off")).await,
         }
     }
@@ -181,7 +181,7 @@ fn terminate(name: &str) -> String {
     format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
 }
 
-/// 200 reporters are answered in time while the fault lasts, the server is not ready, and both end with it.
+/// 200 reporters get timely responses during the fault, the server is not ready, and both recover afterwards.
 async fn survives(mut fault: Fault) {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Process::serve(folder.path(), &fault.url, &["--interval", "500ms"]);
@@ -207,10 +207,10 @@ async fn survives(mut fault: Fault) {
     reporters.finish().await;
 }
 
-/// Waits for a status that says whether the server is in trouble.
+/// Waits for a status with or without a server alert.
 async fn shows(subscriber: &mut Events, trouble: bool) {
     loop {
-        let event = subscriber.next().await.expect("the stream goes on");
+        let event = subscriber.next().await.expect("the stream continues");
         if event.event == "status" && (event.json()["alerts"][0]["type"] == "server") == trouble {
             return;
         }

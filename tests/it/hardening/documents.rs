@@ -9,19 +9,19 @@ use crate::support::honest_clients::{HonestClients, attack_length};
 use crate::support::server::{Process, client};
 use crate::support::{Database, Server, in_time, run, with};
 
-/// How soon a document that asks for too much is refused, on a busy machine.
+/// How soon an expensive document is refused, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// What an operation may cost, by default.
+/// The default maximum cost of an operation.
 const MAX_COST: u64 = 50_000;
 
-/// A document that must be refused before it is validated.
+/// A document that must be refused before validation.
 struct Attack {
     document: String,
     variables: Value,
     code: &'static str,
 }
 
-/// Fragments that each spread the next `times` times; the last has the leaf.
+/// Fragments that each spread the next one `times` times; the last contains the leaf.
 fn doubling(fragments: usize, times: usize, leaf: &str) -> String {
     let spreading =
         |number: usize| format!("fragment F{number}on Query{{{}}}", format!("...F{} ", number + 1).repeat(times));
@@ -71,7 +71,7 @@ fn attacks() -> Vec<Attack> {
     ]
 }
 
-/// The ways in which an operation reaches the server.
+/// The transports of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Transport {
     Post,
@@ -91,14 +91,15 @@ const TRANSPORTS: [Transport; 6] = [
     Transport::SseSingle,
 ];
 
-/// A client that uses no connection twice: one that was a stream is no good for another request.
+/// A client that uses each connection once: one that carried a stream cannot be reused.
 fn unpooled() -> Client {
     // This installs what a client needs.
     drop(client());
     Client::builder().pool_max_idle_per_host(0).build().expect("a client")
 }
 
-/// Sends an operation, and gives its errors. Over HTTP the status must be 400, on a stream the protocol's own error.
+/// Sends an operation, and returns its errors. Over HTTP the status must be 400, on a stream the protocol's own
+/// error.
 async fn refused(client: &Client, url: &str, transport: Transport, document: &str, variables: &Value) -> Value {
     let mut body = json!({"query": document, "variables": variables});
     let graphql = format!("{url}/graphql");
@@ -147,13 +148,13 @@ async fn answer(request: RequestBuilder, expect: u16) -> Value {
     answer
 }
 
-/// Whether a URL can carry the document.
+/// Whether the document fits into a URL.
 fn fits(transport: Transport, attack: &Attack) -> bool {
     transport != Transport::Get || attack.document.len() < 10_000
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn documents_that_ask_for_too_much_are_refused_on_every_transport() {
+async fn expensive_documents_are_refused_on_every_transport() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &[]);
     let honest = HonestClients::start(&server, None).await;
@@ -192,7 +193,7 @@ async fn sigterm_ends_the_server_during_the_attack() {
             })
         })
         .collect();
-    // The attack is under way.
+    // The attack is in progress.
     refused(&client, &url, Transport::Post, &doubling(28, 4, "x"), &json!({})).await;
     let ended = tokio::task::spawn_blocking(move || server.signal("TERM"));
     let status = in_time("the end of the server", ended).await.expect("no panic");
@@ -202,7 +203,7 @@ async fn sigterm_ends_the_server_during_the_attack() {
     }
 }
 
-/// Documents that pass, and make validation work as hard as they can.
+/// Valid documents that make validation as expensive as possible.
 fn laborious() -> Vec<String> {
     let unknown: String = (0..1_000).map(|n| format!("f{n} ")).collect::<Vec<_>>().concat();
     let long: String = (0..120).map(|n| format!("{} ", format!("x{n}").repeat(50))).collect::<Vec<_>>().concat();
@@ -238,7 +239,7 @@ fn laborious() -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn validation_takes_no_longer_than_the_document_allows() {
+async fn validation_time_is_bounded() {
     let server = Server::start(Database::sqlite()).await;
     for document in laborious() {
         assert!(document.len() <= 32 * 1024, "{}", document.len());
@@ -256,7 +257,7 @@ async fn validation_takes_no_longer_than_the_document_allows() {
     server.stop().await;
 }
 
-/// The query by which GraphiQL learns the schema: `getIntrospectionQuery()` of graphql-js with all its options.
+/// GraphiQL's introspection query: `getIntrospectionQuery()` of graphql-js with all its options.
 const INTROSPECTION: &str = "
     query IntrospectionQuery {
       __schema {
@@ -344,7 +345,7 @@ const INTROSPECTION: &str = "
       }
     }";
 
-/// The operations of a file, each with the fragments that it uses, as the dashboard sends them.
+/// The operations of a file, each with its fragments, as the dashboard sends them.
 fn operations(text: &str) -> Vec<String> {
     let mut definitions: Vec<String> = Vec::new();
     for line in text.lines() {
@@ -379,7 +380,7 @@ fn operations_of_the_dashboard_and_of_graphiql_pass() {
     assert!(documents.len() > 10, "{}", documents.len());
     documents.push(INTROSPECTION.to_owned());
     for document in documents {
-        // Required variables have some value; the largest pages that the pages ask for.
+        // Required variables get some value: the largest pages that the dashboard requests.
         let variables = json!({"pipeline": "a", "source": "a", "first": 500, "all": true, "id": "1", "author": "a",
             "until": "2026-01-01T00:00:00Z", "reason": "a", "check": "a", "from": "2026-01-01T00:00:00Z",
             "to": "2026-01-02T00:00:00Z", "bucket": "HOUR", "since": "1"});
@@ -391,7 +392,7 @@ fn operations_of_the_dashboard_and_of_graphiql_pass() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn graphiql_learns_the_whole_schema() {
+async fn graphiql_loads_the_whole_schema() {
     let server = Server::start(Database::sqlite()).await;
     let data = server.data(INTROSPECTION, json!({})).await;
     let types = data["__schema"]["types"].as_array().expect("types");
@@ -400,7 +401,7 @@ async fn graphiql_learns_the_whole_schema() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn answers_end_at_8_mib_on_every_transport() {
+async fn responses_are_limited_to_8_mib_on_every_transport() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &[]);
     let client = unpooled();
@@ -414,14 +415,14 @@ async fn answers_end_at_8_mib_on_every_transport() {
         (0..16).map(|n| format!("a{n}: sourceRuns(first: 500) {{ nodes {{ error }} }} ")).collect::<Vec<_>>().concat();
     let aliases = (0..100).map(|n| format!("a{n}: error ")).collect::<Vec<_>>().concat();
     let cases = [
-        // 967 bytes that made an answer of 496 MiB.
+        // 967 bytes whose response had 496 MiB.
         format!("{{ {many} }}"),
         "{ sourceRuns(first: 200) { nodes { error } } }".to_owned(),
         format!("{{ sourceRuns(first: 3) {{ nodes {{ {aliases} }} }} }}"),
     ];
     let begun = Instant::now();
     loop {
-        // Several at once share the memory of answers under construction: some may be turned away.
+        // Concurrent operations share the memory for responses in construction, so some may be refused.
         let asked = cases.iter().cycle().take(12).map(|query| {
             let request = client.post(format!("{}/graphql", server.url)).json(&json!({"query": query}));
             async move {

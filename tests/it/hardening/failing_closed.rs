@@ -1,4 +1,4 @@
-//! Settings that would leave the server open without a word, and credentials that are guessed.
+//! Settings that would leave the server open unnoticed, and guessed credentials.
 
 use std::fs::File;
 use std::path::Path;
@@ -22,7 +22,7 @@ fn serve(folder: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Comma
     command
 }
 
-/// Starts a server whose log goes to a file, and gives what it has printed by the time it serves.
+/// Starts a server with a log file, and returns what it has logged by the time it serves.
 fn printed_at_start(variables: &[(&str, &str)], arguments: &[&str]) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("log");
@@ -34,7 +34,7 @@ fn printed_at_start(variables: &[(&str, &str)], arguments: &[&str]) -> String {
 }
 
 #[test]
-fn variable_that_would_leave_the_server_open_refuses_to_start() {
+fn empty_credential_variable_prevents_the_start() {
     let folder = tempfile::tempdir().expect("a folder");
     for (name, value, says) in [
         ("PIPEWATCH_TOKENS", "", "empty"),
@@ -61,7 +61,7 @@ fn variable_that_would_leave_the_server_open_refuses_to_start() {
         assert_eq!(output.status.code(), Some(64), "{said}");
         assert!(said.contains("at least 16 characters") && !said.contains(tokens), "{said}");
     }
-    // Other commands that open the database, and clients, check what they read.
+    // Other commands that open the database, and clients, check the variables that they read.
     for (arguments, name, value, code) in [
         (&["migrate", "status"][..], "DATABASE_URL", "", 64),
         (&["migrate", "status"], "PIPEWATCH_CONFG", "x", 64),
@@ -78,7 +78,7 @@ fn variable_that_would_leave_the_server_open_refuses_to_start() {
 }
 
 #[test]
-fn unknown_variable_is_warned_of_and_known_one_is_not() {
+fn unknown_variable_logs_a_warning() {
     let loopback = ["--listen", "127.0.0.1:0", "--log", "off"];
     let printed = printed_at_start(&[("PIPEWATCH_LISTENING", "yes")], &loopback);
     assert!(printed.contains("variable PIPEWATCH_LISTENING") && printed.contains("is PIPEWATCH_LISTEN\n"), "{printed}");
@@ -95,7 +95,7 @@ fn unknown_variable_is_warned_of_and_known_one_is_not() {
 }
 
 #[test]
-fn open_server_on_a_reachable_address_is_warned_of() {
+fn open_server_on_a_reachable_address_logs_a_warning() {
     for (address, variables, is_warned_of) in [
         ("0.0.0.0:0", &[][..], true),
         ("[::]:0", &[], true),
@@ -107,12 +107,12 @@ fn open_server_on_a_reachable_address_is_warned_of() {
         let printed = printed_at_start(variables, &["--listen", address, "--log", "off"]);
         assert_eq!(printed.contains("without access tokens"), is_warned_of, "{address} {variables:?}: {printed}");
     }
-    // A client's variable protects no server.
+    // A client's variable does not protect a server.
     let printed = printed_at_start(&[("PIPEWATCH_TOKEN", TOKEN)], &["--listen", "127.0.0.1:0", "--log", "off"]);
     assert!(printed.contains("PIPEWATCH_TOKENS") && !printed.contains(TOKEN), "{printed}");
 }
 
-/// How a wrong token is sent, and whether its answer is one that came late or at once.
+/// How a wrong token is sent, and whether its response was delayed.
 async fn guess(server: &Process, number: usize) -> (u16, Duration) {
     let token = format!("a-wrong-token-{number:06}");
     let url = format!("{}/api/v1/monitoring/pipeline-status", server.url);
@@ -132,7 +132,7 @@ async fn guess(server: &Process, number: usize) -> (u16, Duration) {
     (response.status().as_u16(), begun.elapsed())
 }
 
-/// The value of a metric of a server with tokens.
+/// Returns a metric of a server with tokens.
 async fn metric(server: &Process, name: &str) -> f64 {
     let request = client().get(format!("{}/metrics", server.url)).bearer_auth(TOKEN);
     let text = in_time("an answer", request.send()).await.expect("an answer").text().await.expect("text");
@@ -141,7 +141,7 @@ async fn metric(server: &Process, name: &str) -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn wrong_tokens_are_counted_and_slowed_and_valid_ones_are_not() {
+async fn only_wrong_tokens_are_counted_and_slowed() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("log");
     let mut command = serve(folder.path(), &[("PIPEWATCH_TOKENS", TOKEN)], &["--listen", "127.0.0.1:0"]);
@@ -167,7 +167,7 @@ async fn wrong_tokens_are_counted_and_slowed_and_valid_ones_are_not() {
     while let Some(of_one) = attackers.join_next().await {
         answers.extend(of_one.expect("no panic"));
     }
-    // From the same address: whoever has a valid token waits for nothing.
+    // From the same address: requests with a valid token are not delayed.
     for _ in 0..20 {
         let request = client().get(format!("{}/api/v1/monitoring/pipeline-status", server.url)).bearer_auth(TOKEN);
         let asked = Instant::now();

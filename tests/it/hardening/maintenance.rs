@@ -8,7 +8,7 @@ use pipewatch::config::Flags;
 use pipewatch::domain::pipeline::PipelineKey;
 use pipewatch::domain::report::ReportKind;
 use pipewatch::store::retention::Retention;
-use pipewatch::store::{Direction, Store};
+use pipewatch::store::{MigrateTo, Store};
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, TransactionTrait as _};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -26,7 +26,7 @@ const PIPELINES: [&str; 3] = ["default", "news", "other"];
 
 on_both_databases! {
     killed_migrations_and_rebuilds_complete_at_the_next_start,
-    rebuild_agrees_with_reports_that_come_meanwhile,
+    rebuild_includes_concurrent_reports,
     reporters_do_not_wait_for_a_rebuild,
     reporters_do_not_wait_for_data_moves,
     rows_that_a_rebuild_needs_are_not_pruned,
@@ -41,7 +41,7 @@ fn pipewatch(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     (status.code(), String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned())
 }
 
-/// A history of some weeks in three pipelines, most of it in two large days.
+/// Some weeks of history in three pipelines, most of it in two large days.
 async fn history(database: &Database) -> Vec<Vec<String>> {
     let now = Utc::now().to_rfc3339();
     let fixture = TimedStore::open(database, &now).await;
@@ -74,11 +74,11 @@ async fn all_rollups(database: &Database) -> Vec<Vec<String>> {
     all
 }
 
-/// Rolls migrations back up to and including this one.
+/// Rolls back migrations up to and including this one.
 async fn roll_back(database: &Database, migration: &str) {
     let store = Store::open(&database.url, Clock::system()).await.expect("open");
-    while store.steps().await.expect("steps").iter().any(|step| step.applied && step.name.contains(migration)) {
-        store.migrate(Direction::Down(1)).await.expect("down");
+    while store.migrations().await.expect("steps").iter().any(|step| step.applied && step.name.contains(migration)) {
+        store.migrate(MigrateTo::Down(1)).await.expect("down");
     }
     store.close().await.expect("closed");
 }
@@ -88,7 +88,7 @@ async fn killed_migrations_and_rebuilds_complete_at_the_next_start(database: Dat
     assert!(expect.iter().all(|rollups| rollups.len() > 1_000));
     roll_back(&database, "m0007").await;
     let folder = tempfile::tempdir().expect("a folder");
-    // Each attempt lives a little longer, so that one is killed in every part of the work.
+    // Each attempt runs a little longer, so that every part of the work is killed once.
     let (mut patience, mut kills) = (Duration::from_millis(30), 0);
     loop {
         let mut child = program(folder.path())
@@ -111,7 +111,7 @@ async fn killed_migrations_and_rebuilds_complete_at_the_next_start(database: Dat
         kills += 1;
         patience = patience.mul_f64(1.3);
         assert!(patience < DEADLINE, "it makes progress");
-        // The rest is for a server, which continues in the background.
+        // The server continues the rest in the background.
         if kills == 8 {
             break;
         }
@@ -120,14 +120,14 @@ async fn killed_migrations_and_rebuilds_complete_at_the_next_start(database: Dat
     let server = Server::start(database).await;
     eventually("the history is complete", || async { (all_rollups(&server.database).await == expect).then_some(()) })
         .await;
-    eventually("nothing is left to do", || async {
+    eventually("no rebuild is left", || async {
         lines(&server.database, "SELECT pipeline FROM rollup_rebuilds").await.is_empty().then_some(())
     })
     .await;
     server.stop().await;
 }
 
-async fn rebuild_agrees_with_reports_that_come_meanwhile(database: Database) {
+async fn rebuild_includes_concurrent_reports(database: Database) {
     history(&database).await;
     let server = Server::start(database).await;
     let store = Store::open(&server.database.url, Clock::system()).await.expect("open");
@@ -138,7 +138,7 @@ async fn rebuild_agrees_with_reports_that_come_meanwhile(database: Database) {
             server.store_runs(RUNS, &[with(run("c"), json!({"timestamp": timestamp}))]).await;
         }
     };
-    // The first rebuild is abandoned in the middle, as by a process that is killed.
+    // The first rebuild is interrupted, as if its process were killed.
     store.request_rebuild(&pipeline).await.expect("requested");
     let abandoned = tokio::time::timeout(Duration::from_millis(30), store.resume_rebuild(&pipeline, |_| {}));
     let (_, rebuilt, ()) = tokio::join!(abandoned, store.resume_rebuild(&pipeline, |_| {}), reports);
@@ -174,7 +174,7 @@ async fn reporters_do_not_wait_for_a_rebuild(database: Database) {
         }
     };
     assert!(status.success());
-    println!("{reports} reports to the pipeline meanwhile, the longest in {longest:?}");
+    println!("{reports} reports to the pipeline in the meantime, the longest in {longest:?}");
     let most = if std::env::var_os("SOAK_SECONDS").is_some() { 1 } else { 5 };
     assert!(longest < Duration::from_secs(most), "{longest:?}");
     honest.finish(&server).await;
@@ -183,7 +183,7 @@ async fn reporters_do_not_wait_for_a_rebuild(database: Database) {
     assert_eq!(lines(&database, runs).await, [(100_000 + reports).to_string()]);
 }
 
-/// Inserts metrics with a check each, and as many roll-ups of days.
+/// Inserts metrics with a check each, and as many daily roll-ups.
 async fn insert_checks(database: &Database, rows: u32) {
     let (numbers, id, day) = if database.is_postgres() {
         (
@@ -217,8 +217,8 @@ async fn insert_checks(database: &Database, rows: u32) {
     }
 }
 
-/// Reports as a server of an earlier version does: it locks the pipeline, and writes a metric with a check. Returns the
-/// longest that one of them took.
+/// Reports like a server of an earlier version: it locks the pipeline, and writes a metric with a check. Returns the
+/// longest duration.
 async fn report_until(database: &Database, end: &CancellationToken) -> Duration {
     let id = if database.is_postgres() { "gen_random_uuid()" } else { "randomblob(16)" };
     let metric = format!(
@@ -234,11 +234,11 @@ async fn report_until(database: &Database, end: &CancellationToken) -> Duration 
         let begun = Instant::now();
         let transaction = connection.begin().await.expect("a transaction");
         for sql in ["UPDATE pipelines SET revision = revision + 1 WHERE key = 'default'", &metric, check] {
-            transaction.execute_unprepared(sql).await.expect("good SQL");
+            transaction.execute_unprepared(sql).await.expect("valid SQL");
         }
         transaction.commit().await.expect("committed");
         longest = longest.max(begun.elapsed());
-        // Between two reports of one reporter.
+        // The pause between two reports of one reporter.
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     connection.close().await.expect("closed");
@@ -254,7 +254,7 @@ async fn reporters_do_not_wait_for_data_moves(database: Database) {
     let (begun, end) = (Instant::now(), CancellationToken::new());
     let migration = async {
         let store = Store::open(&database.url, Clock::system()).await.expect("open");
-        store.migrate(Direction::Up(None)).await.expect("up");
+        store.migrate(MigrateTo::Up(None)).await.expect("up");
         end.cancel();
         store.close().await.expect("closed");
     };
@@ -321,7 +321,7 @@ async fn schema_of_another_version_is_refused(database: Database) {
     assert!(!migrate("status").1.contains("pending"));
 }
 
-/// Holds migrations back, as another server that migrates does.
+/// Blocks migrations, like another server that migrates.
 async fn hold_migrations(database: &Database) -> DatabaseConnection {
     let mut options = sea_orm::ConnectOptions::new(&database.url);
     options.max_connections(1).min_connections(1);
@@ -334,10 +334,10 @@ async fn hold_migrations(database: &Database) -> DatabaseConnection {
 async fn probes_are_answered_during_a_migration(database: Database) {
     let database = Server::start(database).await.stop().await;
     let store = Store::open(&database.url, Clock::system()).await.expect("open");
-    store.migrate(Direction::Down(1)).await.expect("down");
+    store.migrate(MigrateTo::Down(1)).await.expect("down");
     store.close().await.expect("closed");
 
-    // A server that is stopped meanwhile ends, and leaves the rest to the next.
+    // A server that is stopped meanwhile ends; the next one migrates.
     let held = hold_migrations(&database).await;
     let (server, _) = Server::begin(database, Flags::default(), Utc::now(), TimeDelta::zero()).await;
     eventually("a probe", || async { (answer(server.get("/api/health/live")).await.0 == 200).then_some(()) }).await;
@@ -365,7 +365,7 @@ async fn probes_are_answered_during_a_migration(database: Database) {
 
 async fn report_sent_again_after_pruning_is_a_duplicate(database: Database) {
     let server = Server::start(database).await;
-    // Reports as a history that is imported, beyond the retention from the beginning.
+    // An imported history, older than the retention from the beginning.
     let at = |days: i64| (Utc::now() - TimeDelta::days(days)).to_rfc3339();
     let id = Uuid::now_v7;
     let (run_id, started, metric_id, whole) = (id(), id(), id(), id());
@@ -398,7 +398,7 @@ async fn report_sent_again_after_pruning_is_a_duplicate(database: Database) {
         store.close().await.expect("closed");
         removed
     };
-    // The run that never ends is pruned by the time it was received at, and stays.
+    // The run without an end is pruned by its time of receipt, and stays.
     assert!(prune().await >= 4);
     assert_eq!(send().await, ["duplicate"; 4], "nothing is counted twice");
     assert_eq!(rollups(&server.database, "default").await, before);
@@ -407,7 +407,7 @@ async fn report_sent_again_after_pruning_is_a_duplicate(database: Database) {
     assert_ne!(rollups(&server.database, "default").await, before);
     let ids = async || lines(&server.database, "SELECT CAST(COUNT(*) AS varchar) FROM pruned_report_ids").await;
     assert_eq!(ids().await, ["4"]);
-    // Digests are kept for the four half-years before this one.
+    // Digests are kept for the four half-years before the current one.
     let age = async |half_years: i64| {
         let age = format!("UPDATE pruned_report_ids SET half_year = half_year - {half_years}");
         server.database.execute(&age).await;
@@ -416,7 +416,7 @@ async fn report_sent_again_after_pruning_is_a_duplicate(database: Database) {
     age(4).await;
     assert_eq!(send().await, ["duplicate"; 4]);
     age(1).await;
-    assert_eq!(ids().await, ["1"], "that of the run that was pruned just now");
+    assert_eq!(ids().await, ["1"], "the run that was just pruned");
     server.stop().await;
 }
 

@@ -15,7 +15,7 @@ use crate::support::{Database, Server, eventually, run, with};
 const RUNS: &str = "/api/v1/source-runs";
 const MIB: u64 = 1024 * 1024;
 
-/// The file of a SQLite database of a test.
+/// The database file of a test.
 fn file(database: &Database) -> PathBuf {
     database.url.strip_prefix("sqlite://").expect("a SQLite URL").into()
 }
@@ -51,10 +51,10 @@ async fn second_server_on_a_file_is_refused() {
     assert!(code == Some(1) && said.contains("in use"), "{said}");
     for arguments in [&["migrate", "status"][..], &["rollups", "rebuild"]] {
         let (code, said) = pipewatch(folder.path(), arguments);
-        assert_eq!(code, Some(0), "{arguments:?} works beside a server: {said}");
+        assert_eq!(code, Some(0), "{arguments:?} works while a server runs: {said}");
     }
     assert_eq!(answer(client().get(format!("{}/api/health/ready", server.url))).await.0, 200);
-    // The kernel releases the lock, whatever happened to its holder.
+    // The kernel releases the lock, however its holder ended.
     server.kill();
     let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &[]);
     assert!(server.signal("TERM").success());
@@ -62,7 +62,7 @@ async fn second_server_on_a_file_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn deleted_or_replaced_file_is_noticed() {
+async fn deleted_or_replaced_file_is_detected() {
     for is_replaced in [false, true] {
         let server = Server::start_with(Database::sqlite(), quick()).await;
         server.store_runs(RUNS, &[run("a")]).await;
@@ -81,7 +81,7 @@ async fn deleted_or_replaced_file_is_noticed() {
         .await;
         while is_well(&events.next().await.expect("the stream stays open").json()) {}
 
-        // The same file in its place again is as good as before.
+        // The same file, moved back, can be used again.
         std::fs::rename(&aside, &file).expect("renamed");
         eventually("the server is ready", || async {
             (answer(server.get("/api/health/ready")).await.0 == 200).then_some(())
@@ -94,7 +94,7 @@ async fn deleted_or_replaced_file_is_noticed() {
     }
 }
 
-/// Statuses are computed often.
+/// Compute statuses often.
 fn quick() -> Flags {
     Flags { interval: Some("200ms".into()), ..Flags::default() }
 }
@@ -107,10 +107,10 @@ fn is_well(status: &Value) -> bool {
 async fn wal_is_empty_after_a_clean_stop() {
     let server = Server::start(Database::sqlite()).await;
     let file = file(&server.database);
-    // SQLite checkpoints by itself only when the last connection closes, and this one stays.
+    // SQLite checkpoints only when the last connection closes, and this one stays open.
     let other = server.database.connect().await;
     let count = "SELECT COUNT(*) FROM source_runs";
-    other.execute_unprepared(count).await.expect("good SQL");
+    other.execute_unprepared(count).await.expect("valid SQL");
     server.store_runs(RUNS, &[run("a")]).await;
     assert!(wal_size(&file) > 0);
     let database = server.stop().await;
@@ -120,13 +120,13 @@ async fn wal_is_empty_after_a_clean_stop() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn wal_that_a_reader_held_back_is_truncated() {
+async fn wal_blocked_by_a_reader_is_truncated() {
     let server = Server::start(Database::sqlite()).await;
     let file = file(&server.database);
     let other = server.database.connect().await;
     let reader = other.begin().await.expect("a transaction");
     let statement = Statement::from_string(reader.get_database_backend(), "SELECT COUNT(*) FROM source_runs");
-    reader.query_one_raw(statement).await.expect("good SQL");
+    reader.query_one_raw(statement).await.expect("valid SQL");
     let enlarge = "CREATE TABLE filler (value BLOB); \
                 INSERT INTO filler WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 70) \
                 SELECT zeroblob(1048576) FROM n";
@@ -141,13 +141,13 @@ async fn wal_that_a_reader_held_back_is_truncated() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn space_of_removed_rows_is_given_back() {
+async fn space_of_removed_rows_is_returned() {
     let database = Database::sqlite();
     let file = file(&database);
     let fixture = TimedStore::open(&database, "2026-01-01T12:00:00Z").await;
     fill(&fixture).await;
     fixture.set_now("2026-06-15T12:00:00Z");
-    fixture.store.close_hours(&RuleBook::default()).await.expect("closed hours");
+    fixture.store.write_hourly_metrics(&RuleBook::default()).await.expect("closed hours");
     fixture.store.prune(&Retention::default()).await.expect("pruned");
     fixture.store.checkpoint().await.expect("a checkpoint");
     let before = size(&file);
@@ -177,7 +177,7 @@ async fn file_without_incremental_vacuum_is_converted() {
     assert_eq!(mode, ["2"], "a server converts a small file when it starts");
 }
 
-/// A file that an earlier version created.
+/// A file created by an earlier version.
 async fn database_as_before(database: &Database) {
     std::fs::File::create(file(database)).expect("created");
     database

@@ -10,12 +10,12 @@ use pipewatch::domain::health::Health;
 use pipewatch::domain::pipeline::PipelineKey;
 use pipewatch::domain::report::{Arrival, Report, ReportKind};
 use pipewatch::domain::status::RuleBook;
+use pipewatch::maintenance::Maintenance;
 use pipewatch::notify::{Channels, Notifier};
 use pipewatch::self_check::SelfCheck;
 use pipewatch::store::leases::Lease;
 use pipewatch::store::retention::Retention;
-use pipewatch::store::{Direction, Entry, Recorded, Store};
-use pipewatch::upkeep::Upkeep;
+use pipewatch::store::{MigrateTo, NewReport, RecordOutcome, Store};
 use serde_json::Value;
 
 use crate::support::Database;
@@ -29,7 +29,7 @@ const EVERY: Duration = Duration::from_secs(30);
 /// An evaluator that holds the lease and has a clock set by the test.
 pub(crate) struct EvaluatorFixture {
     pub(crate) store: Arc<Store>,
-    pub(crate) upkeep: Arc<Upkeep>,
+    pub(crate) maintenance: Arc<Maintenance>,
     evaluator: Evaluator,
     now: Arc<Mutex<DateTime<Utc>>>,
     ahead: Arc<Mutex<TimeDelta>>,
@@ -45,16 +45,16 @@ impl EvaluatorFixture {
             Clock::skewed(move || *now.lock().expect("no panic"), move || *ahead.lock().expect("no panic"))
         };
         let store = Arc::new(Store::open(&database.url, clock.clone()).await.expect("open"));
-        store.migrate(Direction::Up(None)).await.expect("migrated");
+        store.migrate(MigrateTo::Up(None)).await.expect("migrated");
         store.prepare().await.expect("prepared");
         let notices = Arc::new(Notifier::new(Arc::clone(&store), clock.clone(), Channels::default()));
         let rules = Arc::new(RuleBook::default());
-        let upkeep = Arc::new(Upkeep::new(Arc::clone(&store), rules, Retention::default(), clock.clone()));
+        let maintenance = Arc::new(Maintenance::new(Arc::clone(&store), rules, Retention::default(), clock.clone()));
         let self_check = Arc::new(SelfCheck::new(Arc::clone(&store), clock.clone(), EVERY));
-        let with = (notices, Arc::clone(&upkeep), self_check);
+        let with = (notices, Arc::clone(&maintenance), self_check);
         let how = (Policy::default(), Budget::default());
         let evaluator = Evaluator::new(Arc::clone(&store), RuleBook::default(), how, with, clock, EVERY);
-        let mut fixture = Self { store, upkeep, evaluator, now, ahead, lease: None };
+        let mut fixture = Self { store, maintenance, evaluator, now, ahead, lease: None };
         fixture.lease().await;
         fixture
     }
@@ -113,9 +113,9 @@ impl EvaluatorFixture {
         let arrival = Arrival { received_at: at, pipeline: Ok(PipelineKey::default()) };
         let entries = runs.iter().map(|run| {
             let report = Report::parse(ReportKind::SourceRun, run.clone(), &arrival);
-            Entry { report: report.unwrap_or_else(|faults| panic!("{faults:?}")), status: Health::Healthy }
+            NewReport { report: report.unwrap_or_else(|faults| panic!("{faults:?}")), status: Health::Healthy }
         });
         let receipt = self.store.record(entries.collect()).await.expect("recorded");
-        assert!(receipt.results.iter().all(|result| matches!(result, Recorded::Stored(_))), "{receipt:?}");
+        assert!(receipt.results.iter().all(|result| matches!(result, RecordOutcome::Stored(_))), "{receipt:?}");
     }
 }

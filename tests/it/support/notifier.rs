@@ -10,7 +10,7 @@ use pipewatch::domain::pipeline::PipelineKey;
 use pipewatch::domain::time::Timestamp;
 use pipewatch::notify::{Channel, Channels, Notifier};
 use pipewatch::store::leases::Lease;
-use pipewatch::store::{Direction, Store};
+use pipewatch::store::{MigrateTo, Store};
 use uuid::Uuid;
 
 use crate::support::Database;
@@ -44,7 +44,7 @@ impl NotifierFixture {
             move || start() + TimeDelta::seconds(ahead.load(Ordering::Relaxed))
         });
         let store = Arc::new(Store::open(&database.url, clock.clone()).await.expect("open"));
-        store.migrate(Direction::Up(None)).await.expect("migrated");
+        store.migrate(MigrateTo::Up(None)).await.expect("migrated");
         store.prepare().await.expect("prepared");
         let channels: Channels = channels.into_iter().collect();
         // Its 10 seconds are long for a test, and nothing of the machine's own takes three.
@@ -94,7 +94,7 @@ impl NotifierFixture {
     }
 
     pub(crate) async fn stuck(&self) -> u64 {
-        self.store.stuck_deliveries(self.now()).await.expect("a database").count
+        self.store.overdue_deliveries(self.now()).await.expect("a database").count
     }
 
     /// The id of a source's alert.

@@ -5,7 +5,7 @@ use pipewatch::clock::Clock;
 use pipewatch::domain::health::Health;
 use pipewatch::domain::pipeline::PipelineKey;
 use pipewatch::domain::report::{Arrival, Report, ReportKind};
-use pipewatch::store::{Direction, Entry, Recorded, Store};
+use pipewatch::store::{MigrateTo, NewReport, RecordOutcome, Store};
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::Value;
 
@@ -30,7 +30,7 @@ impl TimedStore {
             move || *now.lock().expect("no panic")
         });
         let store = Store::open(&database.url, clock).await.expect("open");
-        store.migrate(Direction::Up(None)).await.expect("up");
+        store.migrate(MigrateTo::Up(None)).await.expect("up");
         store.prepare().await.expect("prepared");
         Self { store, now }
     }
@@ -45,10 +45,10 @@ impl TimedStore {
         let arrival = Arrival { received_at: *self.now.lock().expect("no panic"), pipeline };
         let entries = items.iter().map(|(kind, item)| {
             let report = Report::parse(*kind, item.clone(), &arrival).unwrap_or_else(|faults| panic!("{faults:?}"));
-            Entry { report, status: Health::Healthy }
+            NewReport { report, status: Health::Healthy }
         });
         let receipt = self.store.record(entries.collect()).await.expect("recorded");
-        assert!(receipt.results.iter().all(|result| matches!(result, Recorded::Stored(_))), "{receipt:?}");
+        assert!(receipt.results.iter().all(|result| matches!(result, RecordOutcome::Stored(_))), "{receipt:?}");
     }
 
     pub(crate) async fn runs(&self, runs: &[Value]) {

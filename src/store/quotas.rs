@@ -1,5 +1,5 @@
-//! How much room a group of reports finds below the limits. The pipelines' rows are held, so that servers which write to
-//! the same pipeline count one after the other.
+//! Cardinality limits for a batch of reports. The pipelines' rows are locked, so that servers that write to the same
+//! pipeline count one after the other.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::Hash;
@@ -15,40 +15,40 @@ use crate::domain::revision::Revision;
 use crate::domain::rollup::Bucket;
 use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
-use crate::store::known_ids::parsed;
-use crate::store::record::{Entry, ROWS};
+use crate::store::idempotency::parse_text;
+use crate::store::record::{MAX_ROWS_PER_INSERT, NewReport};
 use crate::store::rollups::{execute, text};
 
-/// The room that is left.
-pub(super) struct Room {
+/// What may still be created.
+pub(super) struct Quotas {
     limits: Cardinality,
     pipelines: Names<PipelineKey>,
     sources: HashMap<PipelineKey, Names<SourceKey>>,
     checks: HashMap<PipelineKey, Names<CheckName>>,
-    /// Checks of which it is noted that they were reported today.
-    noted: HashSet<(PipelineKey, CheckName)>,
-    to_note: BTreeSet<(PipelineKey, CheckName)>,
-    /// Pipelines that are being removed: there is no room in them.
+    /// Checks already recorded as reported today.
+    recorded: HashSet<(PipelineKey, CheckName)>,
+    to_record: BTreeSet<(PipelineKey, CheckName)>,
+    /// Pipelines that are being removed.
     pub(super) removing: HashSet<PipelineKey>,
     removing_sources: HashSet<(PipelineKey, SourceKey)>,
 }
 
-/// The names that exist, of those that a group has, and how many further ones there may be.
+/// The existing names among those in a batch, and how many may be added.
 struct Names<T> {
     known: HashSet<T>,
-    left: usize,
+    remaining: usize,
 }
 
 impl<T: Hash + Eq + Clone> Names<T> {
-    fn new(known: HashSet<T>, left: usize) -> Self {
-        Self { known, left }
+    fn new(known: HashSet<T>, remaining: usize) -> Self {
+        Self { known, remaining }
     }
 
-    fn lacks<'a>(&self, names: impl Iterator<Item = &'a T>) -> bool
+    fn exceeds<'a>(&self, names: impl Iterator<Item = &'a T>) -> bool
     where
         T: 'a,
     {
-        names.filter(|name| !self.known.contains(name)).count() > self.left
+        names.filter(|name| !self.known.contains(name)).count() > self.remaining
     }
 
     fn take<'a>(&mut self, names: impl Iterator<Item = &'a T>)
@@ -57,26 +57,26 @@ impl<T: Hash + Eq + Clone> Names<T> {
     {
         for name in names {
             if self.known.insert(name.clone()) {
-                self.left = self.left.saturating_sub(1);
+                self.remaining = self.remaining.saturating_sub(1);
             }
         }
     }
 }
 
-impl Room {
-    /// Reads it for these reports; `existing` are the pipelines that are there.
+impl Quotas {
+    /// Reads the quotas for a batch of reports; `existing` are the stored pipelines.
     pub(super) async fn read(
         connection: &impl ConnectionTrait,
-        group: &[Vec<Entry>],
+        batch: &[Vec<NewReport>],
         existing: &BTreeMap<PipelineKey, Revision>,
         limits: Cardinality,
         now: Timestamp,
     ) -> Result<Self, DbErr> {
-        let reports = || group.iter().flatten().map(|entry| &entry.report);
+        let reports = || batch.iter().flatten().map(|entry| &entry.report);
         let is_new = reports().any(|report| !existing.contains_key(report.pipeline()));
-        let left =
+        let remaining =
             if is_new { limits.pipelines.saturating_sub(pipelines(connection, limits.pipelines).await?) } else { 0 };
-        let pipelines = Names::new(existing.keys().cloned().collect(), left);
+        let pipelines = Names::new(existing.keys().cloned().collect(), remaining);
 
         let of_existing = || reports().filter(|report| existing.contains_key(report.pipeline()));
         let given: BTreeSet<_> =
@@ -85,8 +85,8 @@ impl Room {
         let mut removing_sources = HashSet::new();
         for given in chunks(&given) {
             for row in query(connection, SOURCES, &given).await? {
-                let pipeline: PipelineKey = parsed(&row.try_get_by_index::<String>(0)?)?;
-                let key: SourceKey = parsed(&row.try_get_by_index::<String>(1)?)?;
+                let pipeline: PipelineKey = parse_text(&row.try_get_by_index::<String>(0)?)?;
+                let key: SourceKey = parse_text(&row.try_get_by_index::<String>(1)?)?;
                 if row.try_get_by_index::<Option<Timestamp>>(2)?.is_some() {
                     removing_sources.insert((pipeline.clone(), key.clone()));
                 }
@@ -97,14 +97,14 @@ impl Room {
 
         let given: BTreeSet<_> =
             of_existing().flat_map(|report| report.checks().keys().map(|name| (report.pipeline(), name))).collect();
-        let (mut found, mut noted) = (HashMap::<PipelineKey, HashSet<CheckName>>::new(), HashSet::new());
+        let (mut found, mut recorded) = (HashMap::<PipelineKey, HashSet<CheckName>>::new(), HashSet::new());
         let today = Bucket::Day.start_of(now);
         for given in chunks(&given) {
             for row in query(connection, CHECKS, &given).await? {
-                let pipeline: PipelineKey = parsed(&row.try_get_by_index::<String>(0)?)?;
-                let name: CheckName = parsed(&row.try_get_by_index::<String>(1)?)?;
+                let pipeline: PipelineKey = parse_text(&row.try_get_by_index::<String>(0)?)?;
+                let name: CheckName = parse_text(&row.try_get_by_index::<String>(1)?)?;
                 if row.try_get_by_index::<Timestamp>(2)? >= today {
-                    noted.insert((pipeline.clone(), name.clone()));
+                    recorded.insert((pipeline.clone(), name.clone()));
                 }
                 found.entry(pipeline).or_default().insert(name);
             }
@@ -115,8 +115,8 @@ impl Room {
             pipelines,
             sources,
             checks,
-            noted,
-            to_note: BTreeSet::new(),
+            recorded,
+            to_record: BTreeSet::new(),
             removing: HashSet::new(),
             removing_sources,
         })
@@ -130,46 +130,46 @@ impl Room {
         })
     }
 
-    /// Takes the room for a report, or says which limit leaves none.
+    /// Admits a report, or returns the limit that it exceeds.
     pub(super) fn admit(&mut self, report: &Report) -> Result<(), Exceeded> {
         let Self { limits, pipelines, .. } = self;
         let pipeline = report.pipeline();
         let sources =
             self.sources.entry(pipeline.clone()).or_insert_with(|| Names::new(HashSet::new(), limits.sources));
         let checks = self.checks.entry(pipeline.clone()).or_insert_with(|| Names::new(HashSet::new(), limits.checks));
-        if pipelines.lacks([pipeline].into_iter()) {
+        if pipelines.exceeds([pipeline].into_iter()) {
             return Err(Exceeded::Pipelines(limits.pipelines));
         }
-        if sources.lacks(report.source().into_iter()) {
+        if sources.exceeds(report.source().into_iter()) {
             return Err(Exceeded::Sources(limits.sources));
         }
-        if checks.lacks(report.checks().keys()) {
+        if checks.exceeds(report.checks().keys()) {
             return Err(Exceeded::Checks(limits.checks));
         }
         pipelines.take([pipeline].into_iter());
         sources.take(report.source().into_iter());
         checks.take(report.checks().keys());
         let named = report.checks().keys().map(|name| (pipeline.clone(), name.clone()));
-        self.to_note.extend(named.filter(|check| !self.noted.contains(check)));
+        self.to_record.extend(named.filter(|check| !self.recorded.contains(check)));
         Ok(())
     }
 
-    /// Notes which checks were reported, once a day each.
+    /// Records the reported checks, once a day each.
     pub(super) async fn write(&self, connection: &impl ConnectionTrait, now: Timestamp) -> Result<(), DbErr> {
-        let rows: Vec<_> = self.to_note.iter().map(|(pipeline, name)| (pipeline, name, text(now))).collect();
-        for rows in rows.chunks(ROWS) {
-            execute(connection, note_checks(connection.get_database_backend()), rows).await?;
+        let rows: Vec<_> = self.to_record.iter().map(|(pipeline, name)| (pipeline, name, text(now))).collect();
+        for rows in rows.chunks(MAX_ROWS_PER_INSERT) {
+            execute(connection, record_checks(connection.get_database_backend()), rows).await?;
         }
         Ok(())
     }
 }
 
-/// How many pipelines there are, as far as the limit.
+/// Counts pipelines, up to the limit.
 pub(super) async fn pipelines(connection: &impl ConnectionTrait, limit: usize) -> Result<usize, DbErr> {
     count(connection, "SELECT COUNT(*) FROM (SELECT 1 FROM pipelines LIMIT $1) AS found", [bigint(limit)]).await
 }
 
-/// How many sources a pipeline has, as far as the limit.
+/// Counts the sources of a pipeline, up to the limit.
 pub(super) async fn sources(
     connection: &impl ConnectionTrait,
     pipeline: &PipelineKey,
@@ -188,7 +188,7 @@ async fn of_pipeline(
     count(connection, &sql, [pipeline.as_str().into(), bigint(limit)]).await
 }
 
-/// A count that stops at a limit, which is the last of the values: what is far beyond it costs no more.
+/// Counts rows up to a limit, which is the last value. A larger number costs no more.
 pub(super) async fn count(
     connection: &impl ConnectionTrait,
     sql: &str,
@@ -200,12 +200,11 @@ pub(super) async fn count(
     Ok(usize::try_from(count).unwrap_or(0))
 }
 
-/// A limit as a parameter.
 pub(super) fn bigint(limit: usize) -> sea_orm::Value {
     i64::try_from(limit).unwrap_or(i64::MAX).into()
 }
 
-/// The names of each pipeline. Only where one is new is it counted how many there are.
+/// Returns the names of each pipeline. Existing ones are counted only where a name is new.
 async fn names<T: Hash + Eq + Clone + Ord>(
     connection: &impl ConnectionTrait,
     given: &BTreeSet<(&PipelineKey, &T)>,
@@ -217,26 +216,26 @@ async fn names<T: Hash + Eq + Clone + Ord>(
     for &(pipeline, name) in given {
         let known = found.entry(pipeline.clone()).or_default();
         if !known.contains(name) && !all.contains_key(pipeline) {
-            let left = limit.saturating_sub(of_pipeline(connection, table, pipeline, limit).await?);
-            all.insert(pipeline.clone(), left);
+            let remaining = limit.saturating_sub(of_pipeline(connection, table, pipeline, limit).await?);
+            all.insert(pipeline.clone(), remaining);
         }
     }
     Ok(found
         .into_iter()
         .map(|(pipeline, known)| {
-            let left = all.get(&pipeline).copied().unwrap_or(0);
-            (pipeline, Names::new(known, left))
+            let remaining = all.get(&pipeline).copied().unwrap_or(0);
+            (pipeline, Names::new(known, remaining))
         })
         .collect())
 }
 
 fn chunks<T: Ord + Copy>(given: &BTreeSet<T>) -> impl Iterator<Item = Vec<T>> {
     let all: Vec<T> = given.iter().copied().collect();
-    let parts: Vec<Vec<T>> = all.chunks(ROWS).map(<[T]>::to_vec).collect();
+    let parts: Vec<Vec<T>> = all.chunks(MAX_ROWS_PER_INSERT).map(<[T]>::to_vec).collect();
     parts.into_iter()
 }
 
-/// As the roll-ups' statements: the same for however many names, which come as one text of JSON.
+/// Names are passed as one JSON text, so that the statement is the same for any number of them.
 struct Lookup {
     postgres: &'static str,
     sqlite: &'static str,
@@ -267,7 +266,7 @@ async fn query(
     connection.query_all_raw(Statement::from_sql_and_values(backend, sql, [given.into()])).await
 }
 
-fn note_checks(backend: DbBackend) -> &'static str {
+fn record_checks(backend: DbBackend) -> &'static str {
     match backend {
         DbBackend::Postgres => {
             "INSERT INTO pipeline_checks (pipeline, name, seen_at) \

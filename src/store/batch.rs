@@ -1,4 +1,4 @@
-//! The rows that a group of reports comes to.
+//! The rows that a batch of reports results in.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -17,98 +17,100 @@ use crate::domain::source::SourceKey;
 use crate::domain::step::Step;
 use crate::domain::time::Timestamp;
 use crate::store::entity::{data_quality_metric, metric_check, run_step, source_run};
-use crate::store::known_ids::{Acquaintance, Known, KnownIds};
-use crate::store::record::{Entry, ROWS, Recorded};
-use crate::store::rollups::{Cell, RollupSums};
-use crate::store::room::Room;
-use crate::store::source_rows::{self, Newest};
-use crate::store::started_runs;
+use crate::store::idempotency::{ExistingReport, ExistingReports, IdMatch};
+use crate::store::latest_run::{self, LatestRun};
+use crate::store::quotas::Quotas;
+use crate::store::record::{MAX_ROWS_PER_INSERT, NewReport, RecordOutcome};
+use crate::store::rollups::{RollupKey, RollupSums};
+use crate::store::run_lifecycle;
 use crate::store::transaction::Transaction;
 
-/// The rows that a group of reports comes to.
+/// The rows that a batch of reports results in.
 #[derive(Default)]
-pub(super) struct Rows {
+pub(super) struct ReportBatch {
     /// Runs that are not stored yet.
     runs: Vec<source_run::ActiveModel>,
-    /// Where each of them is in `runs`.
-    places: HashMap<Uuid, usize>,
-    /// Runs that are stored and have now ended.
+    /// The position of each of them in `runs`.
+    run_index: HashMap<Uuid, usize>,
+    /// Stored runs that have finished.
     ended: Vec<source_run::ActiveModel>,
-    /// Runs that have ended and are stored, and of whose start is only told now.
+    /// Finished, stored runs whose start report arrived late.
     started: Vec<(Uuid, Timestamp, BodyDigest)>,
-    /// Runs that were given up and have ended after all, by their sources.
-    found: BTreeSet<(PipelineKey, SourceKey)>,
-    /// The steps of a run, in their order.
+    /// Sources of runs that were marked as lost and have finished after all.
+    recovered_sources: BTreeSet<(PipelineKey, SourceKey)>,
+    /// The steps of each run, in order.
     steps: BTreeMap<Uuid, Vec<Step>>,
     metrics: Vec<data_quality_metric::ActiveModel>,
     rollups: RollupSums,
     checks: Vec<metric_check::ActiveModel>,
-    /// Each source with what is newest of it here.
-    sources: BTreeMap<(PipelineKey, SourceKey), Newest>,
-    /// Pipelines that something is written to.
-    pub(super) pipelines: BTreeSet<PipelineKey>,
+    /// Each source with its latest run in the batch.
+    sources: BTreeMap<(PipelineKey, SourceKey), LatestRun>,
+    /// Pipelines that the batch writes to.
+    pub(super) affected_pipelines: BTreeSet<PipelineKey>,
 }
 
-impl Rows {
-    pub(super) fn sort_in(&mut self, entry: &Entry, known: &mut KnownIds, room: &mut Room) -> Recorded {
+impl ReportBatch {
+    pub(super) fn add(&mut self, entry: &NewReport, known: &mut ExistingReports, quotas: &mut Quotas) -> RecordOutcome {
         let report = &entry.report;
-        if room.removing.contains(report.pipeline()) {
-            return Recorded::PipelineBeingRemoved(report.id());
+        if quotas.removing.contains(report.pipeline()) {
+            return RecordOutcome::PipelineBeingRemoved(report.id());
         }
-        if room.is_removing_source(report) {
-            return Recorded::SourceBeingRemoved(report.id());
+        if quotas.is_removing_source(report) {
+            return RecordOutcome::SourceBeingRemoved(report.id());
         }
         let digest = report.digest();
         let id = report.id().unwrap_or_else(Uuid::now_v7);
-        let met = match known.entry((report.kind(), id)) {
+        let matched = match known.entry((report.kind(), id)) {
             std::collections::hash_map::Entry::Vacant(vacant) => {
-                if let Err(exceeded) = room.admit(report) {
-                    return Recorded::OverLimit(report.id(), exceeded);
+                if let Err(exceeded) = quotas.admit(report) {
+                    return RecordOutcome::OverLimit(report.id(), exceeded);
                 }
-                vacant.insert(Known::of(report, digest));
+                vacant.insert(ExistingReport::of(report, digest));
                 None
             }
-            std::collections::hash_map::Entry::Occupied(mut occupied) => match occupied.get().meet(report, digest) {
-                Acquaintance::NextPhase => {
-                    if let Err(exceeded) = room.admit(report) {
-                        return Recorded::OverLimit(report.id(), exceeded);
+            std::collections::hash_map::Entry::Occupied(mut occupied) => {
+                match occupied.get().match_report(report, digest) {
+                    IdMatch::NextPhase => {
+                        if let Err(exceeded) = quotas.admit(report) {
+                            return RecordOutcome::OverLimit(report.id(), exceeded);
+                        }
+                        let before = occupied.get().clone();
+                        occupied.get_mut().apply(report, digest);
+                        Some(before)
                     }
-                    let before = occupied.get().clone();
-                    occupied.get_mut().take(report, digest);
-                    Some(before)
+                    IdMatch::Duplicate => return RecordOutcome::Duplicate(id),
+                    IdMatch::Conflict => return RecordOutcome::Conflict(id),
+                    IdMatch::OtherPipeline => return RecordOutcome::OtherPipeline(id),
                 }
-                Acquaintance::Duplicate => return Recorded::Duplicate(id),
-                Acquaintance::Conflict => return Recorded::Conflict(id),
-                Acquaintance::OtherPipeline => return Recorded::OtherPipeline(id),
-            },
+            }
         };
-        self.pipelines.insert(report.pipeline().clone());
+        self.affected_pipelines.insert(report.pipeline().clone());
         match report {
-            Report::SourceRun(run) if run.phase() == Phase::Start => self.add_start(id, run, digest, met.is_some()),
-            Report::SourceRun(run) => self.add_end(id, run, digest, entry.status, met.as_ref()),
+            Report::SourceRun(run) if run.phase() == Phase::Start => self.add_start(id, run, digest, matched.is_some()),
+            Report::SourceRun(run) => self.add_end(id, run, digest, entry.status, matched.as_ref()),
             Report::DataQuality(metric) => self.add_metric(id, metric, digest, entry.status),
         }
-        Recorded::Stored(id)
+        RecordOutcome::Stored(id)
     }
 
-    fn newest(&mut self, run: &SourceRunReport) -> &mut Newest {
+    fn newest(&mut self, run: &SourceRunReport) -> &mut LatestRun {
         self.sources.entry((run.pipeline.clone(), run.source.clone())).or_default()
     }
 
-    /// The start of a run, which may have ended already.
+    /// Adds the start of a run. The run may have finished already.
     fn add_start(&mut self, id: Uuid, run: &SourceRunReport, digest: BodyDigest, has_ended: bool) {
         self.newest(run).steps_of(id, run);
         if !has_ended {
             self.steps.insert(id, run.steps.clone());
-            self.places.insert(id, self.runs.len());
+            self.run_index.insert(id, self.runs.len());
             let start_digest = Set(Some(digest.to_vec()));
             return self.runs.push(source_run::ActiveModel { start_digest, ..run_row(id, run) });
         }
-        match self.places.get(&id) {
+        match self.run_index.get(&id) {
             Some(place) => {
                 let row = &mut self.runs[*place];
                 row.start_digest = Set(Some(digest.to_vec()));
-                // What was said at the end stands.
+                // A start time in the end report takes precedence.
                 if row.started_at.as_ref().is_none() {
                     row.started_at = Set(Some(run.timestamp));
                 }
@@ -117,14 +119,14 @@ impl Rows {
         }
     }
 
-    /// The end of a run, whose start may have been told.
+    /// Adds the end of a run, whose start may be stored.
     fn add_end(
         &mut self,
         id: Uuid,
         run: &SourceRunReport,
         digest: BodyDigest,
         status: Health,
-        started: Option<&Known>,
+        started: Option<&ExistingReport>,
     ) {
         let state = RunState::from(run.outcome());
         let last = (!run.is_backfill()).then_some(LastRun { state, finished_at: run.timestamp });
@@ -132,15 +134,15 @@ impl Rows {
         newest.run_ended(last);
         newest.steps_of(id, run);
         if started.is_some_and(|known| known.is_lost) {
-            self.found.insert((run.pipeline.clone(), run.source.clone()));
+            self.recovered_sources.insert((run.pipeline.clone(), run.source.clone()));
         }
-        // Its start's steps are out of date.
+        // They replace the steps of the start report.
         self.steps.insert(id, run.steps.clone());
         let quality = run.quality();
-        // A run that failed and brought nothing says nothing of how much there was: it is not empty, but failed.
+        // A failed run without items has an unknown volume, not an empty one.
         let volume = |count: Option<u32>| count.filter(|count| *count > 0 || state == RunState::Ok);
         self.rollups.add(
-            Cell::new(&run.pipeline, Some(&run.source), RollupBasis::SourceSpecific, run.timestamp),
+            RollupKey::new(&run.pipeline, Some(&run.source), RollupBasis::SourceSpecific, run.timestamp),
             quality.as_ref(),
             &[(Series::ARTICLES, volume(run.articles_collected)), (Series::EVENTS, volume(run.events_extracted))],
         );
@@ -157,9 +159,9 @@ impl Rows {
             self.metrics.push(metric);
         }
         let row = source_run::ActiveModel { end_digest: Set(Some(digest.to_vec())), ..run_row(id, run) };
-        match (started, self.places.get(&id)) {
+        match (started, self.run_index.get(&id)) {
             (None, _) => {
-                self.places.insert(id, self.runs.len());
+                self.run_index.insert(id, self.runs.len());
                 self.runs.push(row);
             }
             (Some(_), Some(place)) => {
@@ -179,8 +181,8 @@ impl Rows {
         let source = metric.source.as_ref().map(SourceKey::as_str);
         let quality = metric.quality();
         let basis = RollupBasis::of(metric.metric_type, metric.source.is_some());
-        let cell = Cell::new(&metric.pipeline, metric.source.as_ref(), basis, metric.timestamp);
-        self.rollups.add(cell, Some(&quality), &[]);
+        let key = RollupKey::new(&metric.pipeline, metric.source.as_ref(), basis, metric.timestamp);
+        self.rollups.add(key, Some(&quality), &[]);
         let metric = data_quality_metric::ActiveModel {
             id: Set(id),
             pipeline: Set(metric.pipeline.as_str().to_owned()),
@@ -192,33 +194,33 @@ impl Rows {
         self.metrics.push(metric);
     }
 
-    /// Writes all of it, at `now`. The pipelines' rows are locked.
+    /// Writes all rows. The pipelines' rows must be locked.
     pub(super) async fn write(&self, transaction: &Transaction, now: Timestamp) -> Result<(), DbErr> {
-        source_rows::upsert(transaction, &self.sources, now).await?;
-        for rows in self.runs.chunks(ROWS) {
+        latest_run::upsert(transaction, &self.sources, now).await?;
+        for rows in self.runs.chunks(MAX_ROWS_PER_INSERT) {
             source_run::Entity::insert_many(rows.iter().cloned()).exec_without_returning(transaction).await?;
         }
-        started_runs::end(transaction, &self.ended).await?;
-        started_runs::tell_start(transaction, &self.started).await?;
-        started_runs::replace_steps(transaction, self.ended.iter().map(|run| run.id.as_ref())).await?;
+        run_lifecycle::end(transaction, &self.ended).await?;
+        run_lifecycle::fill_start(transaction, &self.started).await?;
+        run_lifecycle::replace_steps(transaction, self.ended.iter().map(|run| run.id.as_ref())).await?;
         let steps: Vec<_> = self.steps.iter().flat_map(|(run, steps)| step_rows(*run, steps)).collect();
-        for rows in steps.chunks(ROWS) {
+        for rows in steps.chunks(MAX_ROWS_PER_INSERT) {
             run_step::Entity::insert_many(rows.iter().cloned()).exec_without_returning(transaction).await?;
         }
-        for rows in self.metrics.chunks(ROWS) {
+        for rows in self.metrics.chunks(MAX_ROWS_PER_INSERT) {
             data_quality_metric::Entity::insert_many(rows.iter().cloned()).exec_without_returning(transaction).await?;
         }
-        for rows in self.checks.chunks(ROWS) {
+        for rows in self.checks.chunks(MAX_ROWS_PER_INSERT) {
             metric_check::Entity::insert_many(rows.iter().cloned()).exec_without_returning(transaction).await?;
         }
-        for (pipeline, source) in &self.found {
-            source_rows::recall_last_run(transaction, pipeline, source).await?;
+        for (pipeline, source) in &self.recovered_sources {
+            latest_run::recompute_last_run(transaction, pipeline, source).await?;
         }
         self.rollups.write(transaction).await
     }
 }
 
-/// The row of a run, without its digests.
+/// Builds the row of a run, without its digests.
 fn run_row(id: Uuid, run: &SourceRunReport) -> source_run::ActiveModel {
     let is_start = run.phase() == Phase::Start;
     let (started_at, finished_at) =
@@ -244,7 +246,7 @@ fn run_row(id: Uuid, run: &SourceRunReport) -> source_run::ActiveModel {
     }
 }
 
-/// The rows of the further checks of a reported metric, which count for the status.
+/// Builds the rows of a reported metric's custom checks, which count in statuses.
 fn counted_check_rows(
     metric: &data_quality_metric::ActiveModel,
     quality: &Quality,
@@ -258,7 +260,7 @@ fn counted_check_rows(
     })
 }
 
-/// The rows of the further checks of a metric.
+/// Builds the rows of a metric's custom checks.
 pub(super) fn check_rows(metric_id: Uuid, quality: &Quality) -> impl Iterator<Item = metric_check::ActiveModel> {
     quality.others.iter().map(move |(name, counts)| metric_check::ActiveModel {
         metric_id: Set(metric_id),
@@ -306,7 +308,7 @@ pub(super) fn metric_row(
     }
 }
 
-/// A reported count as an `integer`; reports are bounded to fit.
+/// Converts a reported count to an `integer` column; parsing limits it.
 fn column(count: u64) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }

@@ -1,7 +1,7 @@
 use sea_orm::entity::prelude::*;
 
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
-#[sea_orm(table_name = "hours_to_close")]
+#[sea_orm(table_name = "dirty_hours")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub pipeline: String,

@@ -1,5 +1,4 @@
-//! How SQLite, which knows nothing of what its tables hold, goes about what is asked again and again: a snapshot must cost
-//! what its window holds, and not what lies behind it.
+//! Query plans of SQLite, which has no statistics: frequent queries must read rows of their time window only.
 
 use migration::{Migrator, MigratorTrait as _};
 use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, DbBackend, QueryTrait, Statement};
@@ -13,10 +12,10 @@ use crate::store::alerts::read::{
 };
 use crate::store::anomalies;
 use crate::store::facts::{select_check_sums, select_metric_sums, select_run_sums, select_running};
-use crate::store::started_runs::running;
+use crate::store::run_lifecycle::running;
 
 #[tokio::test]
-async fn nothing_looks_through_the_past() {
+async fn frequent_queries_read_only_their_window() {
     let connection = Database::connect("sqlite::memory:").await.expect("a database");
     Migrator::up(&connection, None).await.expect("a schema");
     let (key, since) = (PipelineKey::default(), Timestamp::UNIX_EPOCH);
@@ -67,7 +66,7 @@ fn sql(select: &impl QueryTrait) -> Statement {
     select.build(DbBackend::Sqlite)
 }
 
-/// The steps of a statement, in SQLite's words.
+/// The steps of a query plan, as SQLite prints them.
 async fn plan(connection: &DatabaseConnection, select: Statement) -> Vec<String> {
     let explain = Statement { sql: format!("EXPLAIN QUERY PLAN {}", select.sql), ..select };
     let steps = connection.query_all_raw(explain).await.expect("a plan");

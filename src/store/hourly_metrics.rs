@@ -1,5 +1,6 @@
-//! For the readers of the old table: each closed hour's sums of a pipeline as one `hourly` row without source, unless
-//! one was reported. Such a row has no digest, which tells it from reported ones, and enters neither roll-ups nor status.
+//! Writes an `hourly` metric for each closed hour of a pipeline, for readers of the `data_quality_metrics` table. A
+//! reported `hourly` metric takes precedence. The written rows have no digest, which distinguishes them from reported
+//! ones, and count neither in roll-ups nor in statuses.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -20,55 +21,55 @@ use crate::domain::rollup::{Bucket, RollupBasis, Series};
 use crate::domain::status::RuleBook;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::store::entity::{data_quality_metric, hour_to_close, metric_check, quality_rollup};
-use crate::store::rebuild::pruned_before;
-use crate::store::record::ROWS;
-use crate::store::registry::hold;
-use crate::store::rows::{check_rows, metric_row};
+use crate::store::batch::{check_rows, metric_row};
+use crate::store::entity::{data_quality_metric, dirty_hour, metric_check, quality_rollup};
+use crate::store::rebuild::retained_since;
+use crate::store::record::MAX_ROWS_PER_INSERT;
+use crate::store::registry::lock_pipeline;
 use crate::store::transaction::Transaction;
-use crate::store::{Store, stored};
+use crate::store::{Store, parse_column};
 
-/// An hour is closed so long after its end: late reports are few then, and each of them opens it again.
+/// How long after its end an hour is closed. A later report reopens it.
 const CLOSED_AFTER: TimeDelta = TimeDelta::minutes(5);
-/// Hours of one transaction, for which reporters wait.
+/// The number of hours in one transaction, while reporters wait.
 const HOURS: u64 = 12;
 
 impl Store {
-    /// Writes the `hourly` rows of hours that are closed by now and have changed since they were last written. Gives
-    /// the number of hours.
-    pub async fn close_hours(&self, rules: &RuleBook) -> Result<u64> {
+    /// Writes the `hourly` metrics of closed hours that have changed since their metric was last written. Returns the
+    /// number of hours.
+    pub async fn write_hourly_metrics(&self, rules: &RuleBook) -> Result<u64> {
         let closed = self.clock.now() - CLOSED_AFTER - Bucket::Hour.length();
-        let pipelines: Vec<String> = hour_to_close::Entity::find()
+        let pipelines: Vec<String> = dirty_hour::Entity::find()
             .select_only()
-            .column(hour_to_close::Column::Pipeline)
+            .column(dirty_hour::Column::Pipeline)
             .distinct()
-            .filter(hour_to_close::Column::BucketStart.lte(closed))
+            .filter(dirty_hour::Column::BucketStart.lte(closed))
             .into_tuple()
             .all(self.connections.reader())
             .await
             .map_err(Error::database)?;
         let mut hours = 0;
         for pipeline in pipelines {
-            let pipeline = stored("the pipeline", &pipeline)?;
+            let pipeline = parse_column("pipeline", &pipeline)?;
             loop {
                 let begin = Instant::now();
-                let some = self.close_some(&pipeline, closed, &rules.of(&pipeline).thresholds).await?;
+                let some = self.write_batch(&pipeline, closed, &rules.of(&pipeline).thresholds).await?;
                 hours += some;
                 if some < HOURS {
                     break;
                 }
-                // Reporters have at least half of the time.
+                // Reporters get at least half of the time.
                 tokio::time::sleep(begin.elapsed()).await;
             }
         }
         Ok(hours)
     }
 
-    async fn close_some(&self, pipeline: &PipelineKey, closed: Timestamp, thresholds: &Thresholds) -> Result<u64> {
+    async fn write_batch(&self, pipeline: &PipelineKey, closed: Timestamp, thresholds: &Thresholds) -> Result<u64> {
         let transaction = self.write().await?;
         let close = async {
-            // Held to the end: another server must not do the same, nor a report come in between.
-            if !hold(&transaction, pipeline).await? {
+            // Locked to the end of the transaction: no report and no other server may change the sums in between.
+            if !lock_pipeline(&transaction, pipeline).await? {
                 return Ok::<u64, DbErr>(0);
             }
             let hours = due(&transaction, pipeline, closed).await?;
@@ -84,12 +85,12 @@ impl Store {
 }
 
 async fn due(transaction: &Transaction, pipeline: &PipelineKey, closed: Timestamp) -> Result<Vec<Timestamp>, DbErr> {
-    hour_to_close::Entity::find()
+    dirty_hour::Entity::find()
         .select_only()
-        .column(hour_to_close::Column::BucketStart)
-        .filter(hour_to_close::Column::Pipeline.eq(pipeline.as_str()))
-        .filter(hour_to_close::Column::BucketStart.lte(closed))
-        .order_by_asc(hour_to_close::Column::BucketStart)
+        .column(dirty_hour::Column::BucketStart)
+        .filter(dirty_hour::Column::Pipeline.eq(pipeline.as_str()))
+        .filter(dirty_hour::Column::BucketStart.lte(closed))
+        .order_by_asc(dirty_hour::Column::BucketStart)
         .limit(HOURS)
         .into_tuple()
         .all(transaction)
@@ -103,8 +104,8 @@ async fn write_hours(
     thresholds: &Thresholds,
 ) -> Result<(), DbErr> {
     use data_quality_metric::Column;
-    // Of a day that is pruned nobody knows what was reported, and what was written of it is gone, too.
-    let pruned = pruned_before(transaction, pipeline).await?;
+    // The reports of a pruned day are unknown, and its hourly metrics are pruned too.
+    let pruned = retained_since(transaction, pipeline).await?;
     let reported = reported_hours(transaction, pipeline, hours).await?;
     let mut sums = sums(transaction, pipeline, hours).await?;
     sums.retain(|hour, _| *hour >= pruned && !reported.contains(hour));
@@ -119,7 +120,7 @@ async fn write_hours(
             ..metric_row(&quality, MetricType::Hourly, None, quality.judge(thresholds))
         })
         .collect();
-    // All are written anew, so that what has no sums any more goes.
+    // All rows are replaced, so that a row without sums disappears.
     data_quality_metric::Entity::delete_many()
         .filter(Column::Id.is_in(hours.iter().map(|hour| id(pipeline, *hour))))
         .filter(Column::Digest.is_null())
@@ -131,18 +132,18 @@ async fn write_hours(
             .exec_without_returning(transaction)
             .await?;
     }
-    for checks in checks.chunks(ROWS) {
+    for checks in checks.chunks(MAX_ROWS_PER_INSERT) {
         metric_check::Entity::insert_many(checks.iter().cloned()).exec_without_returning(transaction).await?;
     }
-    hour_to_close::Entity::delete_many()
-        .filter(hour_to_close::Column::Pipeline.eq(pipeline.as_str()))
-        .filter(hour_to_close::Column::BucketStart.is_in(hours.iter().copied()))
+    dirty_hour::Entity::delete_many()
+        .filter(dirty_hour::Column::Pipeline.eq(pipeline.as_str()))
+        .filter(dirty_hour::Column::BucketStart.is_in(hours.iter().copied()))
         .exec(transaction)
         .await?;
     Ok(())
 }
 
-/// Those of the hours for which somebody reported an `hourly` row without source.
+/// Returns the hours that have a reported `hourly` metric without a source.
 async fn reported_hours(
     transaction: &Transaction,
     pipeline: &PipelineKey,
@@ -165,7 +166,7 @@ async fn reported_hours(
     Ok(reported.into_iter().map(|at| Bucket::Hour.start_of(at)).collect())
 }
 
-/// The sums of the whole pipeline by hours: of the first basis with an attempt, for all checks together.
+/// Returns the hourly sums of the whole pipeline, from the first basis with an attempt.
 async fn sums(
     transaction: &Transaction,
     pipeline: &PipelineKey,
@@ -201,7 +202,8 @@ async fn sums(
     Ok(by_hour.into_iter().filter_map(|(hour, bases)| Some((hour, bases.into_values().next()?))).collect())
 }
 
-/// The same on every server: a UUID of version 8 (RFC 9562), of the SHA-256 of the pipeline and the hour.
+/// The id of an hour's metric is the same on every server: a version 8 UUID (RFC 9562) from the SHA-256 of pipeline
+/// and hour.
 fn id(pipeline: &PipelineKey, hour: Timestamp) -> Uuid {
     let digest = Sha256::digest(format!("hourly\n{pipeline}\n{}", hour.timestamp()));
     let mut bytes = [0; 16];

@@ -1,4 +1,4 @@
-//! What keeps a SQLite database small: its WAL is bounded, and space that was freed is given back to the file system.
+//! Keeps a SQLite database small: bounds its WAL, and returns free space to the file system.
 
 use std::time::{Duration, Instant};
 
@@ -11,31 +11,32 @@ use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::store::sqlite_file::{self, with_suffix};
 
-/// The WAL is truncated beyond this size, in bytes, also while readers always overlap.
+/// Maximum size of the WAL in bytes, enforced even if readers always overlap.
 const WAL_LIMIT: u64 = 64 * 1024 * 1024;
-/// SQLite truncates the WAL to this size, in bytes, when it begins again at its start.
-pub(super) const WAL_KEPT: u64 = 4 * 1024 * 1024;
-/// How long truncating the WAL waits for readers; reporters wait as long.
+/// SQLite truncates the WAL to this size, in bytes, when it restarts it.
+pub(super) const WAL_KEEP_SIZE: u64 = 4 * 1024 * 1024;
+/// How long a truncation waits for readers, while reporters wait for it.
 const TRUNCATE_TIMEOUT: Duration = Duration::from_millis(200);
-/// Pages that are given back in one transaction: a few milliseconds.
+/// Pages per transaction: a few milliseconds.
 const VACUUM_BATCH: u64 = 256;
-/// Free pages that are kept, because the next reports need them again.
-const KEPT_PAGES: u64 = 1_024;
-/// The largest file that is converted when a server starts, in bytes: a second or two.
-const QUICK_VACUUM: u64 = 100 * 1024 * 1024;
+/// Free pages to keep for the next reports.
+const MIN_FREE_PAGES: u64 = 1_024;
+/// The largest file that is converted at server start, in bytes: a second or two.
+const MAX_QUICK_VACUUM: u64 = 100 * 1024 * 1024;
 
-/// Whether a file of any size is converted to give back space, which takes long and as much space again.
+/// Which files are converted to incremental vacuum. A conversion takes long for a large file, and as much disk space
+/// again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Conversion {
-    /// Only a small file.
+    /// Only small files.
     Quick,
-    /// Any file.
+    /// All files.
     Full,
 }
 
 impl Store {
-    /// Truncates the WAL of a SQLite file that has grown beyond its limit because readers overlapped. Gives the number of
-    /// bytes that it had.
+    /// Truncates the WAL of a SQLite file that has exceeded its limit because readers overlapped. Returns its
+    /// previous size in bytes.
     pub async fn bound_wal(&self) -> Result<u64> {
         let Some(file) = self.connections.file() else { return Ok(0) };
         let size = with_suffix(file.path(), "-wal").metadata().map_or(0, |wal| wal.len());
@@ -50,7 +51,7 @@ impl Store {
         Ok(size)
     }
 
-    /// Gives back the pages of a SQLite file that removed rows have freed, in small batches. Gives their number.
+    /// Returns free pages of a SQLite file to the file system, in small batches. Returns their number.
     pub async fn give_back_space(&self) -> Result<u64> {
         if self.connections.file().is_none() || self.pragma("auto_vacuum").await? != INCREMENTAL {
             return Ok(0);
@@ -58,29 +59,29 @@ impl Store {
         let mut given = 0;
         loop {
             let free = self.pragma("freelist_count").await?;
-            if free <= KEPT_PAGES {
+            if free <= MIN_FREE_PAGES {
                 return Ok(given);
             }
             let begin = Instant::now();
-            let pages = VACUUM_BATCH.min(free - KEPT_PAGES);
+            let pages = VACUUM_BATCH.min(free - MIN_FREE_PAGES);
             let transaction = self.write().await?;
             let sql = format!("PRAGMA incremental_vacuum({pages})");
             transaction.execute_unprepared(&sql).await.map_err(Error::database)?;
             transaction.commit().await.map_err(Error::database)?;
             given += pages;
-            // Reporters have at least half of the time.
+            // Reporters get at least half of the time.
             sleep(begin.elapsed()).await;
         }
     }
 
-    /// Makes a SQLite file that was created without incremental vacuum able to give back space. Nobody else may use it.
+    /// Converts a SQLite file to incremental vacuum. Requires exclusive use.
     pub async fn enable_incremental_vacuum(&self, conversion: Conversion) -> Result<()> {
         let Some(file) = self.connections.file() else { return Ok(()) };
         if self.pragma("auto_vacuum").await? == INCREMENTAL {
             return Ok(());
         }
         let size = file.path().metadata().map_or(0, |file| file.len());
-        if conversion == Conversion::Quick && size > QUICK_VACUUM {
+        if conversion == Conversion::Quick && size > MAX_QUICK_VACUUM {
             tracing::info!(
                 file = %file.path().display(),
                 bytes = size,
@@ -102,11 +103,11 @@ impl Store {
     }
 }
 
-/// What `PRAGMA auto_vacuum` says of a file that gives back space when it is asked to.
+/// The value of `PRAGMA auto_vacuum` for incremental vacuum.
 const INCREMENTAL: u64 = 2;
 
-/// Creates the file of a database that does not exist yet. What decides whether a file gives back space is set before it
-/// has its first page; afterwards each attempt to set it would take the write lock.
+/// Creates the file of a missing database. The vacuum mode is set before the first page is written; setting it later
+/// would take the write lock.
 pub(super) async fn create(url: &str) -> Result<(), DbErr> {
     let path = sqlite_file::path(url).map_err(|error| DbErr::Custom(error.to_string()))?;
     let Some(path) = path.filter(|path| path.metadata().map_or(true, |file| file.len() == 0)) else { return Ok(()) };
@@ -118,12 +119,12 @@ pub(super) async fn create(url: &str) -> Result<(), DbErr> {
     create.await.map_err(|error: sqlx::Error| DbErr::Conn(RuntimeErr::SqlxError(error.into())))
 }
 
-/// Moves all of the WAL into the database file and truncates it. Nothing else may use the connection.
+/// Checkpoints and truncates the WAL. The connection must not be in use.
 pub(super) async fn truncate_wal(connection: &DatabaseConnection) -> Result<(), DbErr> {
     connection.execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await.map(drop)
 }
 
-/// The same on a connection of its own, which gives up soon when readers hold it back. Most of the WAL is moved while
+/// Checkpoints on a separate connection, which gives up soon when readers block it. Most of the WAL is copied while
 /// others write.
 async fn checkpoint(options: &SqliteConnectOptions) -> Result<(), sqlx::Error> {
     let mut connection = SqliteConnection::connect_with(options).await?;
@@ -131,7 +132,7 @@ async fn checkpoint(options: &SqliteConnectOptions) -> Result<(), sqlx::Error> {
         let sql = sqlx::AssertSqlSafe(format!("PRAGMA wal_checkpoint({mode})"));
         let row = sqlx::query(sql).fetch_one(&mut connection).await?;
         if row.try_get::<i64, _>(0)? != 0 {
-            tracing::debug!(mode, "readers hold the checkpoint of the WAL back; it is tried again");
+            tracing::debug!(mode, "readers block the WAL checkpoint; will retry");
         }
     }
     connection.close().await

@@ -1,4 +1,4 @@
-//! Runs that are reported at their start, and then end, or are never heard of again.
+//! The life of runs that are reported at their start: they finish, or are marked as lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,22 +16,22 @@ use crate::domain::run::{RunState, RunningRun};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::entity::{run_step, source_run};
+use crate::store::latest_run::recompute_last_run;
 use crate::store::leases::{Lease, is_held};
-use crate::store::record::ROWS;
-use crate::store::registry::raise;
-use crate::store::source_rows::recall_last_run;
+use crate::store::record::MAX_ROWS_PER_INSERT;
+use crate::store::registry::bump_revision;
 use crate::store::transaction::Transaction;
-use crate::store::{Store, stored};
+use crate::store::{Store, parse_column};
 
-/// Of so many runs of a source it is known how long they take.
+/// How many runs of a source the usual duration is computed from.
 const LAST_RUNS: u64 = 20;
 
-/// Ends stored runs. When another server ended one in the meantime, that is an error, upon which all is tried anew.
+/// Finishes stored runs. Fails when another server finished one first, and the batch is retried.
 pub(super) async fn end(transaction: &Transaction, runs: &[source_run::ActiveModel]) -> Result<(), DbErr> {
     for run in runs {
         let mut run = run.clone();
         let id = run.id.take();
-        // Its start stands, unless its end says otherwise.
+        // The stored start is kept, unless the end report has one.
         run.start_digest = NotSet;
         if run.started_at.as_ref().is_none() {
             run.started_at = NotSet;
@@ -49,8 +49,8 @@ pub(super) async fn end(transaction: &Transaction, runs: &[source_run::ActiveMod
     Ok(())
 }
 
-/// Tells stored runs that have ended of their start.
-pub(super) async fn tell_start(transaction: &Transaction, runs: &[(Uuid, Timestamp, BodyDigest)]) -> Result<(), DbErr> {
+/// Adds the start to stored runs that have finished.
+pub(super) async fn fill_start(transaction: &Transaction, runs: &[(Uuid, Timestamp, BodyDigest)]) -> Result<(), DbErr> {
     for (id, started_at, digest) in runs {
         let known = Func::coalesce([Expr::col(source_run::Column::StartedAt), Expr::value(*started_at)]);
         let updated = source_run::Entity::update_many()
@@ -67,28 +67,28 @@ pub(super) async fn tell_start(transaction: &Transaction, runs: &[(Uuid, Timesta
     Ok(())
 }
 
-/// Makes room for the steps that the ends of these runs told of.
+/// Deletes the steps of these runs, which their end reports replace.
 pub(super) async fn replace_steps<'a>(
     transaction: &Transaction,
     runs: impl Iterator<Item = &'a Uuid>,
 ) -> Result<(), DbErr> {
     let runs: Vec<Uuid> = runs.copied().collect();
-    for runs in runs.chunks(ROWS) {
+    for runs in runs.chunks(MAX_ROWS_PER_INSERT) {
         let steps = run_step::Entity::delete_many().filter(run_step::Column::RunId.is_in(runs.iter().copied()));
         steps.exec(transaction).await?;
     }
     Ok(())
 }
 
-/// Runs that have begun and not ended. The state is a constant, as in their index: SQLite, which does not know what
-/// a parameter will be, would look through all runs.
+/// Selects running runs. The state is a constant, as in the partial index: SQLite would scan all runs for a
+/// parameter.
 pub(super) fn running() -> Select<source_run::Entity> {
     let state = Expr::col((source_run::Entity, source_run::Column::State));
     source_run::Entity::find().filter(state.eq(Expr::Constant(RunState::Running.as_str().into())))
 }
 
 impl Store {
-    /// The runs that have begun and not ended, each with what its source's last runs took.
+    /// Returns the running runs, each with the durations of its source's last runs.
     pub async fn running_runs(&self) -> Result<Vec<(RunningRun, Vec<TimeDelta>)>> {
         let rows = running().all(self.connections.reader()).await.map_err(Error::database)?;
         let mut usual = BTreeMap::new();
@@ -102,8 +102,8 @@ impl Store {
             usual.insert(key, durations.clone());
             let run = RunningRun {
                 id: row.id,
-                pipeline: stored("the pipeline", &row.pipeline)?,
-                source: stored("the source", &row.source)?,
+                pipeline: parse_column("pipeline", &row.pipeline)?,
+                source: parse_column("source", &row.source)?,
                 started_at: row.started_at.unwrap_or(row.received_at),
             };
             runs.push((run, durations));
@@ -111,7 +111,7 @@ impl Store {
         Ok(runs)
     }
 
-    /// What the last runs of a source took, of those that told when they began.
+    /// Returns the durations of a source's last runs that have a start.
     async fn durations(&self, pipeline: &str, source: &str) -> Result<Vec<TimeDelta>> {
         let runs: Vec<(Option<Timestamp>, Option<Timestamp>)> = source_run::Entity::find()
             .select_only()
@@ -130,9 +130,9 @@ impl Store {
         Ok(runs.into_iter().filter_map(|(started, finished)| Some(finished? - started?)).collect())
     }
 
-    /// Gives up runs of one pipeline, at `now`; those that have ended in the meantime stay as they are. Whether the lease
-    /// still holds; if not, none is given up.
-    pub async fn give_up(
+    /// Marks runs of a pipeline as lost, at `now`. Runs that have finished in the meantime are left unchanged.
+    /// Returns whether the lease still holds; if not, no run is changed.
+    pub async fn mark_lost(
         &self,
         lease: &Lease,
         pipeline: &PipelineKey,
@@ -143,7 +143,7 @@ impl Store {
         if !is_held(&transaction, lease).await? {
             return Ok(false);
         }
-        let revision = raise(&transaction, pipeline, self).await?;
+        let revision = bump_revision(&transaction, pipeline, self).await?;
         source_run::Entity::update_many()
             .col_expr(source_run::Column::State, Expr::value(RunState::Lost.as_str()))
             .col_expr(source_run::Column::FinishedAt, Expr::value(now))
@@ -154,10 +154,10 @@ impl Store {
             .map_err(Error::database)?;
         let sources: BTreeSet<_> = runs.iter().map(|run| &run.source).collect();
         for source in sources {
-            recall_last_run(&transaction, pipeline, source).await.map_err(Error::database)?;
+            recompute_last_run(&transaction, pipeline, source).await.map_err(Error::database)?;
         }
         transaction.commit().await.map_err(Error::database)?;
-        self.changes.committed(pipeline, revision);
+        self.revisions.committed(pipeline, revision);
         Ok(true)
     }
 }

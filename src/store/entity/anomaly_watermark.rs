@@ -1,14 +1,11 @@
 use sea_orm::entity::prelude::*;
 
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
-#[sea_orm(table_name = "server_troubles")]
+#[sea_orm(table_name = "anomaly_watermarks")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
-    pub server: String,
-    #[sea_orm(primary_key, auto_increment = false)]
-    pub part: String,
-    pub message: String,
-    pub reported_at: i64,
+    pub pipeline: String,
+    pub evaluated_until: DateTimeUtc,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

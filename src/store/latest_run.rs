@@ -1,4 +1,4 @@
-//! What stands in a source's row of its newest run: it is asked for at every snapshot.
+//! The latest run of each source, stored in its row because every snapshot reads it.
 
 use std::collections::BTreeMap;
 
@@ -12,27 +12,27 @@ use crate::domain::run::{LastRun, RunState};
 use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
 use crate::store::entity::{source, source_run};
-use crate::store::record::ROWS;
+use crate::store::record::MAX_ROWS_PER_INSERT;
 use crate::store::transaction::Transaction;
 
-/// What is newest of a source.
+/// The latest run of a source.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Newest {
-    /// Its newest finished run that was no backfill.
+pub(super) struct LatestRun {
+    /// The latest finished run, without backfill.
     last_run: Option<LastRun>,
-    /// The newest run that told of its steps, and when it did.
+    /// The latest run with steps, and its timestamp.
     steps: Option<(Timestamp, Uuid)>,
 }
 
-impl Newest {
-    /// The newer of two runs; of two that ended at the same instant the failed one, so that the order in which reports
-    /// come does not matter.
+impl LatestRun {
+    /// Keeps the later of two runs. Of two that finished at the same instant, the failed one, so that the order of
+    /// arrival does not matter.
     pub(super) fn run_ended(&mut self, run: Option<LastRun>) {
         let rank = |run: &LastRun| (run.finished_at, run.state == RunState::Failed);
         self.last_run = self.last_run.into_iter().chain(run).max_by_key(rank);
     }
 
-    /// The same for runs that tell of their steps.
+    /// Keeps the later run with steps.
     pub(super) fn steps_of(&mut self, id: Uuid, run: &SourceRunReport) {
         if !run.steps.is_empty() {
             self.steps = self.steps.max(Some((run.timestamp, id)));
@@ -40,10 +40,10 @@ impl Newest {
     }
 }
 
-/// Registers sources, and keeps what is newest of those that are there.
+/// Creates sources, and updates the latest run of existing ones.
 pub(super) async fn upsert(
     transaction: &Transaction,
-    sources: &BTreeMap<(PipelineKey, SourceKey), Newest>,
+    sources: &BTreeMap<(PipelineKey, SourceKey), LatestRun>,
     now: Timestamp,
 ) -> Result<(), DbErr> {
     let rows: Vec<source::ActiveModel> = sources
@@ -63,35 +63,35 @@ pub(super) async fn upsert(
             removing_at: Set(None),
         })
         .collect();
-    for rows in rows.chunks(ROWS) {
+    for rows in rows.chunks(MAX_ROWS_PER_INSERT) {
         source::Entity::insert_many(rows.iter().cloned())
-            .on_conflict(keep_newest())
+            .on_conflict(keep_latest())
             .exec_without_returning(transaction)
             .await?;
     }
     Ok(())
 }
 
-fn stored(column: source::Column) -> Expr {
+fn current(column: source::Column) -> Expr {
     Expr::col((source::Entity, column))
 }
 
-fn coming(column: source::Column) -> Expr {
+fn excluded(column: source::Column) -> Expr {
     Expr::col(("excluded", column))
 }
 
-/// [`Newest`] in SQL, between the stored row and the one that comes.
-fn keep_newest() -> OnConflict {
+/// [`LatestRun`] in SQL, between the current row and the excluded one.
+fn keep_latest() -> OnConflict {
     use source::Column::{LastRunAt, LastRunState, StepsAt, StepsRun};
     let newer = |at, tie: Expr| {
-        coming(at)
+        excluded(at)
             .is_not_null()
-            .and(stored(at).is_null().or(coming(at).gt(stored(at))).or(coming(at).eq(stored(at)).and(tie)))
+            .and(current(at).is_null().or(excluded(at).gt(current(at))).or(excluded(at).eq(current(at)).and(tie)))
     };
-    let newer_run = newer(LastRunAt, coming(LastRunState).eq(RunState::Failed.as_str()));
-    let newer_steps = newer(StepsAt, coming(StepsRun).gt(stored(StepsRun)));
+    let newer_run = newer(LastRunAt, excluded(LastRunState).eq(RunState::Failed.as_str()));
+    let newer_steps = newer(StepsAt, excluded(StepsRun).gt(current(StepsRun)));
     let either = |condition: &Expr, column| {
-        let case = Expr::case(condition.clone(), coming(column)).finally(stored(column));
+        let case = Expr::case(condition.clone(), excluded(column)).finally(current(column));
         (column, Expr::Case(Box::new(case)))
     };
     OnConflict::columns([source::Column::Pipeline, source::Column::Key])
@@ -105,8 +105,8 @@ fn keep_newest() -> OnConflict {
         .to_owned()
 }
 
-/// Looks up the last run among the runs, after one has turned out otherwise than it stood.
-pub(super) async fn recall_last_run(
+/// Recomputes the last run from the stored runs, after a run has changed.
+pub(super) async fn recompute_last_run(
     transaction: &Transaction,
     pipeline: &PipelineKey,
     key: &SourceKey,

@@ -1,4 +1,5 @@
-//! What the server does by itself, whoever watches: it closes hours, and removes what is too old.
+//! Background maintenance: hourly metrics, retention, unfinished removals and rebuilds, and the size of a SQLite
+//! file.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,22 +14,22 @@ use crate::error::Result;
 use crate::store::retention::Retention;
 use crate::store::{PendingRebuild, Store};
 
-/// How often pipelines are looked for whose removal was broken off.
-const REMOVING: Duration = Duration::from_secs(5);
-/// How often hours are looked for that have closed.
-const CLOSING: Duration = Duration::from_secs(30);
-/// How often rows are looked for that are too old.
-const PRUNING: Duration = Duration::from_hours(1);
+/// How often unfinished removals are continued.
+const REMOVAL_INTERVAL: Duration = Duration::from_secs(5);
+/// How often closed hours are written.
+const HOURLY_INTERVAL: Duration = Duration::from_secs(30);
+/// How often old rows are pruned.
+const PRUNE_INTERVAL: Duration = Duration::from_hours(1);
 /// How often the size of SQLite's WAL is checked.
 const WAL_CHECK: Duration = Duration::from_secs(5);
-/// How often unfinished rebuilds are looked for. One that made no progress since then was abandoned.
+/// How often unfinished rebuilds are checked. One without progress since the last check was abandoned.
 const REBUILD_CHECK: Duration = Duration::from_secs(5);
-/// A server has other things to do when it starts; and so long after a failure it is tried again.
-const FIRST_PRUNING: Duration = Duration::from_mins(1);
+/// The delay before the first pruning, and after a failed one.
+const PRUNE_RETRY: Duration = Duration::from_mins(1);
 
-/// Does it, and knows since when it fails.
+/// Runs the maintenance tasks, and records since when they fail.
 #[derive(Debug)]
-pub struct Upkeep {
+pub struct Maintenance {
     store: Arc<Store>,
     rules: Arc<RuleBook>,
     retention: Retention,
@@ -38,28 +39,27 @@ pub struct Upkeep {
     pruning: Mutex<Failing>,
 }
 
-impl Upkeep {
-    /// For this store.
+impl Maintenance {
     pub fn new(store: Arc<Store>, rules: Arc<RuleBook>, retention: Retention, clock: Clock) -> Self {
         Self { store, rules, retention, clock, closing: Mutex::default(), pruning: Mutex::default() }
     }
 
-    /// Runs until it is dropped. What fails is tried again.
+    /// Runs until dropped. Failed tasks are retried.
     pub async fn run(&self) {
-        // Several loops: a long removal must not keep hours open.
-        tokio::join!(self.close_on(), self.prune_on(), self.bound_wal(), self.rebuild_on(), self.remove_on());
+        // Separate loops: a long pruning must not delay hourly metrics.
+        tokio::join!(self.hourly_loop(), self.prune_loop(), self.bound_wal(), self.rebuild_loop(), self.removal_loop());
     }
 
-    /// Closes the hours that are due. Whether that succeeded. Nothing is due by a clock that is skewed.
-    pub async fn close_hours(&self) -> bool {
+    /// Writes the hourly metrics that are due; none while the clock is skewed. Returns whether that succeeded.
+    pub async fn write_hourly_metrics(&self) -> bool {
         if self.clock.skew().is_some() {
             return true;
         }
-        let done = self.store.close_hours(&self.rules).await;
+        let done = self.store.write_hourly_metrics(&self.rules).await;
         self.note("hours closed", &self.closing, done)
     }
 
-    /// Removes what is too old. Whether that succeeded. Nothing is too old by a clock that is skewed.
+    /// Removes rows older than the retention; none while the clock is skewed. Returns whether that succeeded.
     pub async fn prune(&self) -> bool {
         if self.clock.skew().is_some() {
             return true;
@@ -68,7 +68,7 @@ impl Upkeep {
             let removed = self.store.prune(&self.retention).await?;
             let pages = self.store.give_back_space().await?;
             if pages > 0 {
-                tracing::debug!(pages, "gave free space of the database file back");
+                tracing::debug!(pages, "returned free space of the database file");
             }
             Ok(removed)
         };
@@ -76,64 +76,64 @@ impl Upkeep {
         self.note("old rows removed", &self.pruning, done)
     }
 
-    /// What there is to say of both.
+    /// Returns the problems of both tasks.
     pub fn troubles(&self, now: Timestamp) -> [Trouble; 2] {
         [Trouble::closing(*lock(&self.closing), now), Trouble::pruning(*lock(&self.pruning), now)]
     }
 
-    async fn close_on(&self) {
+    async fn hourly_loop(&self) {
         loop {
-            self.close_hours().await;
-            sleep(CLOSING).await;
+            self.write_hourly_metrics().await;
+            sleep(HOURLY_INTERVAL).await;
         }
     }
 
-    async fn prune_on(&self) {
-        let mut wait = FIRST_PRUNING;
+    async fn prune_loop(&self) {
+        let mut wait = PRUNE_RETRY;
         loop {
             sleep(wait).await;
-            wait = if self.prune().await { PRUNING } else { FIRST_PRUNING };
+            wait = if self.prune().await { PRUNE_INTERVAL } else { PRUNE_RETRY };
         }
     }
 
-    /// Finishes rebuilds of roll-ups whose process was killed, or that a migration asked for.
-    async fn rebuild_on(&self) {
+    /// Finishes rebuilds whose process was killed, or that a migration requested.
+    async fn rebuild_loop(&self) {
         let mut seen = Vec::new();
         loop {
             match self.rebuild_abandoned(&seen).await {
                 Ok(pending) => seen = pending,
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, "the roll-ups could not be rebuilt; it is tried again");
+                    tracing::warn!(error, "cannot rebuild the roll-ups; will retry");
                 }
             }
             sleep(REBUILD_CHECK).await;
         }
     }
 
-    /// Gives the rebuilds that may still be under way elsewhere.
+    /// Returns the rebuilds that may be in progress in another process.
     async fn rebuild_abandoned(&self, seen: &[PendingRebuild]) -> Result<Vec<PendingRebuild>> {
         let pending = self.store.pending_rebuilds().await?;
         let (abandoned, others): (Vec<_>, Vec<_>) = pending.into_iter().partition(|rebuild| seen.contains(rebuild));
         for PendingRebuild { pipeline, next_hour } in abandoned {
-            tracing::info!(%pipeline, %next_hour, "rebuilding the roll-ups");
+            tracing::info!(%pipeline, %next_hour, "rebuilding roll-ups");
             let made = self.store.resume_rebuild(&pipeline, |_| {}).await?;
-            tracing::info!(%pipeline, made, "the roll-ups are rebuilt");
+            tracing::info!(%pipeline, made, "roll-ups rebuilt");
         }
         Ok(others)
     }
 
-    async fn remove_on(&self) {
+    async fn removal_loop(&self) {
         loop {
             match self.store.finish_removals().await {
                 Ok(0) => {}
-                Ok(pipelines) => tracing::info!(pipelines, "removed the rows of removed pipelines"),
+                Ok(removed) => tracing::info!(removed, "removed the rows of removed pipelines and sources"),
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, "the rows of removed pipelines could not be removed; will retry");
+                    tracing::warn!(error, "cannot remove the rows of removed pipelines and sources; will retry");
                 }
             }
-            sleep(REMOVING).await;
+            sleep(REMOVAL_INTERVAL).await;
         }
     }
 
@@ -145,7 +145,7 @@ impl Upkeep {
                 Ok(bytes) => tracing::debug!(bytes, "truncated a large WAL"),
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, "the WAL could not be truncated; it is tried again");
+                    tracing::warn!(error, "cannot truncate the WAL; will retry");
                 }
             }
         }
@@ -161,7 +161,7 @@ impl Upkeep {
             }
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, what, "it failed, and is tried again");
+                tracing::warn!(error, what, "maintenance task failed; will retry");
                 false
             }
         }

@@ -1,4 +1,4 @@
-//! Which of the ids that reporters gave are taken.
+//! Idempotency: what is already stored under the ids of new reports.
 
 use std::collections::HashMap;
 
@@ -13,40 +13,40 @@ use crate::domain::report::{BodyDigest, Phase, Report, ReportKind};
 use crate::domain::run::RunState;
 use crate::domain::source::SourceKey;
 use crate::store::entity::{data_quality_metric, source_run};
-use crate::store::record::{Entry, ROWS};
+use crate::store::record::{MAX_ROWS_PER_INSERT, NewReport};
 use crate::store::transaction::Transaction;
 
-/// The ids that are taken, by kind.
-pub(super) type KnownIds = HashMap<(ReportKind, Uuid), Known>;
+/// The stored reports, by kind and id.
+pub(super) type ExistingReports = HashMap<(ReportKind, Uuid), ExistingReport>;
 
 /// What is stored under an id.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Known {
+pub(super) struct ExistingReport {
     pub(super) pipeline: PipelineKey,
-    /// Of a run.
+    /// The source of a run.
     pub(super) source: Option<SourceKey>,
-    /// Of the body that told of its start.
+    /// Digest of the start report.
     pub(super) start: Option<BodyDigest>,
-    /// Of the body that told of its end, or of the only one there is; `None` for what is still to end.
+    /// Digest of the end report, or of a metric. `None` for an unfinished run, and for rows that the server wrote.
     pub(super) end: Option<BodyDigest>,
-    /// Whether it can still end. A row that the server wrote by itself has no digest, and cannot.
+    /// Whether an end report is accepted.
     pub(super) is_open: bool,
-    /// Whether it was given up.
+    /// Whether the run was marked as lost.
     pub(super) is_lost: bool,
 }
 
-/// What a report under a known id is.
+/// How a report relates to what is stored under its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Acquaintance {
-    /// The other report of the same run.
+pub(super) enum IdMatch {
+    /// The other report of the same run: its start or its end.
     NextPhase,
     Duplicate,
     Conflict,
     OtherPipeline,
 }
 
-impl Known {
-    /// What this report is stored as.
+impl ExistingReport {
+    /// Describes a new report.
     pub(super) fn of(report: &Report, digest: BodyDigest) -> Self {
         let is_start = report.phase() == Phase::Start;
         Self {
@@ -59,26 +59,26 @@ impl Known {
         }
     }
 
-    /// What this further report is.
-    pub(super) fn meet(&self, report: &Report, digest: BodyDigest) -> Acquaintance {
+    /// Compares a further report with the stored one.
+    pub(super) fn match_report(&self, report: &Report, digest: BodyDigest) -> IdMatch {
         if self.pipeline != *report.pipeline() {
-            return Acquaintance::OtherPipeline;
+            return IdMatch::OtherPipeline;
         }
         let (phase, is_missing) = match report.phase() {
             Phase::Start => (self.start, self.start.is_none()),
             Phase::End => (self.end, self.is_open),
         };
         if phase == Some(digest) {
-            Acquaintance::Duplicate
+            IdMatch::Duplicate
         } else if is_missing && report.kind() == ReportKind::SourceRun && self.source.as_ref() == report.source() {
-            Acquaintance::NextPhase
+            IdMatch::NextPhase
         } else {
-            Acquaintance::Conflict
+            IdMatch::Conflict
         }
     }
 
-    /// Takes a further report in.
-    pub(super) fn take(&mut self, report: &Report, digest: BodyDigest) {
+    /// Adds a further report.
+    pub(super) fn apply(&mut self, report: &Report, digest: BodyDigest) {
         match report.phase() {
             Phase::Start => self.start = Some(digest),
             Phase::End => {
@@ -89,21 +89,24 @@ impl Known {
     }
 }
 
-/// Of the ids that reporters gave, those that are taken.
-pub(super) async fn known_ids(transaction: &Transaction, group: &[Vec<Entry>]) -> Result<KnownIds, DbErr> {
+/// Looks up the ids of a batch of reports.
+pub(super) async fn existing_reports(
+    transaction: &Transaction,
+    batch: &[Vec<NewReport>],
+) -> Result<ExistingReports, DbErr> {
     let given = |kind| -> Vec<Uuid> {
-        let reports = group.iter().flatten().map(|entry| &entry.report);
+        let reports = batch.iter().flatten().map(|entry| &entry.report);
         reports.filter(|report| report.kind() == kind).filter_map(Report::id).collect()
     };
-    let mut known = KnownIds::new();
-    for ids in given(ReportKind::SourceRun).chunks(ROWS) {
+    let mut known = ExistingReports::new();
+    for ids in given(ReportKind::SourceRun).chunks(MAX_ROWS_PER_INSERT) {
         use source_run::Column::{EndDigest, Id, Pipeline, Source, StartDigest, State};
         let columns = [Id, Pipeline, Source, StartDigest, EndDigest, State];
         for row in rows_of_ids::<source_run::Entity>(transaction, Id, &columns, ids).await? {
             let state: String = row.try_get_by_index(5)?;
-            let found = Known {
-                pipeline: parsed(&row.try_get_by_index::<String>(1)?)?,
-                source: Some(parsed(&row.try_get_by_index::<String>(2)?)?),
+            let found = ExistingReport {
+                pipeline: parse_text(&row.try_get_by_index::<String>(1)?)?,
+                source: Some(parse_text(&row.try_get_by_index::<String>(2)?)?),
                 start: digest(row.try_get_by_index(3)?),
                 end: digest(row.try_get_by_index(4)?),
                 is_open: [RunState::Running.as_str(), RunState::Lost.as_str()].contains(&state.as_str()),
@@ -112,11 +115,11 @@ pub(super) async fn known_ids(transaction: &Transaction, group: &[Vec<Entry>]) -
             known.insert((ReportKind::SourceRun, row.try_get_by_index(0)?), found);
         }
     }
-    for ids in given(ReportKind::DataQuality).chunks(ROWS) {
+    for ids in given(ReportKind::DataQuality).chunks(MAX_ROWS_PER_INSERT) {
         use data_quality_metric::Column::{Digest, Id, Pipeline};
         for row in rows_of_ids::<data_quality_metric::Entity>(transaction, Id, &[Id, Pipeline, Digest], ids).await? {
-            let found = Known {
-                pipeline: parsed(&row.try_get_by_index::<String>(1)?)?,
+            let found = ExistingReport {
+                pipeline: parse_text(&row.try_get_by_index::<String>(1)?)?,
                 source: None,
                 start: None,
                 end: digest(row.try_get_by_index(2)?),
@@ -129,7 +132,7 @@ pub(super) async fn known_ids(transaction: &Transaction, group: &[Vec<Entry>]) -
     Ok(known)
 }
 
-/// These columns of the rows of these ids.
+/// Selects columns of the rows with the given ids.
 async fn rows_of_ids<E: EntityTrait>(
     transaction: &Transaction,
     id: E::Column,
@@ -141,8 +144,9 @@ async fn rows_of_ids<E: EntityTrait>(
         let select = E::find().select_only().columns(columns.iter().copied()).filter(id.is_in(ids.iter().copied()));
         return transaction.query_all_raw(select.build(backend)).await;
     }
-    // A look-up for each id, whatever the statistics say. `IN` with its many parameters is planned while the table is
-    // nearly empty, and PostgreSQL keeps that plan, which reads the whole table at every commit, until it is analysed.
+    // One index look-up per id, whatever the statistics say. PostgreSQL plans `IN` with many parameters while the
+    // table is nearly empty, and keeps that plan, which scans the whole table at every commit, until the next
+    // ANALYZE.
     let table = E::default();
     let names: Vec<_> = columns.iter().map(sea_orm::IdenStatic::as_str).collect();
     let (table, id, names) = (table.table_name(), id.as_str(), names.join(", "));
@@ -154,7 +158,7 @@ async fn rows_of_ids<E: EntityTrait>(
     transaction.query_all_raw(Statement::from_sql_and_values(backend, sql, [ids.into()])).await
 }
 
-pub(super) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, DbErr> {
+pub(super) fn parse_text<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, DbErr> {
     text.parse().map_err(|error| DbErr::Type(format!("{text}: {error}")))
 }
 

@@ -5,27 +5,28 @@ use sea_orm::{
 use crate::domain::alert::{Report, Trouble};
 use crate::error::{Error, Result};
 use crate::store::Store;
-use crate::store::entity::server_trouble;
+use crate::store::entity::server_problem;
 
-/// A server that is in trouble says so every few seconds; one that has said nothing for longer has stopped, or is well.
-const STOPPED_AFTER: i64 = 30_000;
-/// What servers that have stopped said is removed by the next that says something, after an hour.
-const KEPT: i64 = 3_600_000;
+/// A server reports its problems every few seconds. A report that is older than this is void: the server has stopped
+/// or recovered.
+const REPORT_TIMEOUT: i64 = 30_000;
+/// Reports of servers that have stopped are deleted after an hour.
+const REPORT_RETENTION: i64 = 3_600_000;
 
 impl Store {
-    /// Says what is wrong with this server, in place of what it said before.
-    pub async fn report_troubles(&self, server: &str, troubles: &[Trouble]) -> Result<()> {
-        use server_trouble::Column;
+    /// Replaces the reported problems of this server.
+    pub async fn report_server_problems(&self, server: &str, troubles: &[Trouble]) -> Result<()> {
+        use server_problem::Column;
         let report = async {
             let transaction = self.connections.write().await?;
-            let now = self.ask_time(&transaction).await?;
+            let now = self.query_time(&transaction).await?;
             let gone = Condition::any()
                 .add(Column::Server.eq(server))
-                .add(Column::ReportedAt.lt(now - KEPT))
-                .add(Column::ReportedAt.gt(now + KEPT));
-            server_trouble::Entity::delete_many().filter(gone).exec(&transaction).await?;
+                .add(Column::ReportedAt.lt(now - REPORT_RETENTION))
+                .add(Column::ReportedAt.gt(now + REPORT_RETENTION));
+            server_problem::Entity::delete_many().filter(gone).exec(&transaction).await?;
             let row = |trouble: &Trouble| {
-                Some(server_trouble::ActiveModel {
+                Some(server_problem::ActiveModel {
                     server: Set(server.to_owned()),
                     part: Set(trouble.part.to_owned()),
                     message: Set(trouble.wrong.clone()?),
@@ -34,22 +35,22 @@ impl Store {
             };
             let rows: Vec<_> = troubles.iter().filter_map(row).collect();
             if !rows.is_empty() {
-                server_trouble::Entity::insert_many(rows).exec_without_returning(&transaction).await?;
+                server_problem::Entity::insert_many(rows).exec_without_returning(&transaction).await?;
             }
             transaction.commit().await
         };
         report.await.map_err(Error::database)
     }
 
-    /// What the other servers on this database say is wrong with themselves now.
-    pub async fn reported_troubles(&self, server: &str) -> Result<Vec<Report>> {
-        use server_trouble::Column;
+    /// Returns the current problems of the other servers.
+    pub async fn server_problems(&self, server: &str) -> Result<Vec<Report>> {
+        use server_problem::Column;
         let read = async {
             let reader = self.connections.reader();
-            let now = self.ask_time(reader).await?;
-            let rows = server_trouble::Entity::find()
+            let now = self.query_time(reader).await?;
+            let rows = server_problem::Entity::find()
                 .filter(Column::Server.ne(server))
-                .filter(Column::ReportedAt.between(now - STOPPED_AFTER, now + STOPPED_AFTER))
+                .filter(Column::ReportedAt.between(now - REPORT_TIMEOUT, now + REPORT_TIMEOUT))
                 .order_by_asc(Column::Part)
                 .order_by_asc(Column::Server)
                 .all(reader)

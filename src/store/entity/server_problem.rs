@@ -1,11 +1,14 @@
 use sea_orm::entity::prelude::*;
 
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
-#[sea_orm(table_name = "judgements")]
+#[sea_orm(table_name = "server_problems")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
-    pub pipeline: String,
-    pub judged_to: DateTimeUtc,
+    pub server: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub part: String,
+    pub message: String,
+    pub reported_at: i64,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

@@ -1,5 +1,3 @@
-//! How often sources are expected to run.
-
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
 
 use chrono::TimeDelta;
@@ -10,11 +8,11 @@ use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::entity::{source, source_run};
-use crate::store::{Store, stored};
+use crate::store::{Store, parse_column};
 
 impl Store {
-    /// The pace of each enabled source of a pipeline, without what its runs teach.
-    pub async fn paces(&self, pipeline: &PipelineKey) -> Result<Vec<(SourceKey, Pace)>> {
+    /// Returns the schedule of each enabled source of a pipeline, without the interval inferred from its runs.
+    pub async fn source_schedules(&self, pipeline: &PipelineKey) -> Result<Vec<(SourceKey, Pace)>> {
         let rows = source::Entity::find()
             .filter(source::Column::Pipeline.eq(pipeline.as_str()))
             .filter(source::Column::Enabled.eq(true))
@@ -31,16 +29,17 @@ impl Store {
                     grace: grace(&row),
                     learned: None,
                     last_run: row.last_run_at,
-                    // Of those that were there before anything could be expected nothing is missing yet.
+                    // A source that existed before schedules were stored is not overdue yet.
                     since: row.expected_since.or(row.last_run_at).unwrap_or(now),
                 };
-                Ok((stored("the source", &row.key)?, pace))
+                Ok((parse_column("source", &row.key)?, pace))
             })
             .collect()
     }
 
-    /// When the last runs of a source ended that were no backfill: what its pace is learned from.
-    pub async fn last_finishes(&self, pipeline: &PipelineKey, source: &SourceKey) -> Result<Vec<Timestamp>> {
+    /// Returns when the last runs of a source finished, without backfill. The expected interval is inferred from
+    /// them.
+    pub async fn recent_finish_times(&self, pipeline: &PipelineKey, source: &SourceKey) -> Result<Vec<Timestamp>> {
         let finished: Vec<Option<Timestamp>> = source_run::Entity::find()
             .select_only()
             .column(source_run::Column::FinishedAt)
@@ -58,12 +57,10 @@ impl Store {
     }
 }
 
-/// What was said of how often a source is expected.
 pub(super) fn expectation(row: &source::Model) -> Result<Option<crate::domain::freshness::Expectation>> {
-    row.expected_every.as_deref().map(|text| stored("what is expected of a source", text)).transpose()
+    row.expected_every.as_deref().map(|text| parse_column("expected interval", text)).transpose()
 }
 
-/// What was said of how late it may be.
 pub(super) fn grace(row: &source::Model) -> Option<Grace> {
     row.grace.and_then(TimeDelta::try_seconds).and_then(Grace::new)
 }

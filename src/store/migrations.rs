@@ -1,4 +1,4 @@
-//! The migrations of the schema: which ones the database has, and applying and rolling them back.
+//! Migrations: lists, applies and rolls back.
 
 use std::time::{Duration, Instant};
 
@@ -11,44 +11,43 @@ use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::store::transaction::Transaction;
 
-/// How long a statement of a migration may take, and a server wait for another that migrates.
+/// Statement timeout of a migration, and how long a server waits for another one that migrates.
 const MIGRATION_LIMIT: Duration = Duration::from_hours(1);
-/// How long a statement of a migration waits for a table that others use. Reporters wait behind it as long.
+/// How long a migration waits for a table lock. Reporters wait behind it.
 const LOCK_TIMEOUT: &str = "800ms";
-/// How often a migration is tried that did not get its tables in that time, and the pause between.
+/// How often a migration retries to lock its tables, and the pause in between.
 const LOCK_ATTEMPTS: u32 = 120;
 const LOCK_PAUSE: Duration = Duration::from_secs(1);
-/// Rows of one transaction of a data move.
+/// Rows per transaction of a data move.
 const MOVE_BATCH: i64 = 1_000;
 
-/// Which way a migration goes.
+/// The direction and extent of a migration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// Apply so many pending steps, or all.
+pub enum MigrateTo {
+    /// Apply up to this many pending migrations, or all.
     Up(Option<u32>),
-    /// Take back so many steps.
+    /// Roll back this many migrations.
     Down(u32),
 }
 
-/// A step of the schema.
+/// A migration and its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
-    /// Its name.
+pub struct MigrationStatus {
     pub name: String,
-    /// Whether the database has it.
+    /// Whether it is applied.
     pub applied: bool,
-    /// Whether this program knows it. A newer one applied it otherwise.
+    /// Whether this program knows it. Unknown ones were applied by a newer version.
     pub known: bool,
 }
 
 impl Store {
-    /// Brings the schema up or down. Each step is a transaction of its own, so that a process that is killed continues where
-    /// it was when it is started again. Servers that start at once take turns.
-    pub async fn migrate(&self, direction: Direction) -> Result<()> {
-        refuse_unknown(&self.steps().await?)?;
+    /// Applies or rolls back migrations, each in its own transaction, so that a killed process continues where it
+    /// was. Servers that start at the same time take turns.
+    pub async fn migrate(&self, direction: MigrateTo) -> Result<()> {
+        refuse_unknown(&self.migrations().await?)?;
         let mut left = match direction {
-            Direction::Up(steps) => steps.unwrap_or(u32::MAX),
-            Direction::Down(steps) => steps,
+            MigrateTo::Up(steps) => steps.unwrap_or(u32::MAX),
+            MigrateTo::Down(steps) => steps,
         };
         while left > 0 && self.migrate_patiently(direction).await.map_err(Error::database)? {
             left -= 1;
@@ -56,14 +55,14 @@ impl Store {
         Ok(())
     }
 
-    /// Whether there is any step that the database does not have.
+    /// Whether there are pending migrations.
     pub async fn needs_migration(&self) -> Result<bool> {
-        Ok(self.steps().await?.iter().any(|step| !step.applied))
+        Ok(self.migrations().await?.iter().any(|step| !step.applied))
     }
 
-    /// Fails unless the database has all steps that this program knows, and no other.
+    /// Fails unless the applied migrations are exactly those that this program knows.
     pub async fn check_schema(&self) -> Result<()> {
-        let steps = self.steps().await?;
+        let steps = self.migrations().await?;
         refuse_unknown(&steps)?;
         let pending: Vec<_> = steps.iter().filter(|step| !step.applied).map(|step| step.name.as_str()).collect();
         match pending[..] {
@@ -76,20 +75,21 @@ impl Store {
         }
     }
 
-    /// The steps of the schema, and which of them the database has.
-    pub async fn steps(&self) -> Result<Vec<Step>> {
+    /// Returns all migrations: those that this program knows, and unknown applied ones.
+    pub async fn migrations(&self) -> Result<Vec<MigrationStatus>> {
         let applied = self.applied().await.map_err(Error::database)?;
         let known: Vec<String> = Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect();
-        let unknown: Vec<Step> = applied
+        let unknown: Vec<MigrationStatus> = applied
             .iter()
             .filter(|name| !known.contains(name))
-            .map(|name| Step { name: name.clone(), applied: true, known: false })
+            .map(|name| MigrationStatus { name: name.clone(), applied: true, known: false })
             .collect();
-        let known = known.into_iter().map(|name| Step { applied: applied.contains(&name), name, known: true });
+        let known =
+            known.into_iter().map(|name| MigrationStatus { applied: applied.contains(&name), name, known: true });
         Ok(known.chain(unknown).collect())
     }
 
-    /// The names of the steps that the database has. Creates nothing.
+    /// Returns the names of the applied migrations. Creates nothing.
     async fn applied(&self) -> Result<Vec<String>, DbErr> {
         let reader = self.connections.reader();
         let backend = reader.get_database_backend();
@@ -105,12 +105,12 @@ impl Store {
         rows.iter().map(|row| row.try_get_by_index(0)).collect()
     }
 
-    /// Tries one step until it gets the tables it needs. `false` when there is none.
-    async fn migrate_patiently(&self, direction: Direction) -> Result<bool, DbErr> {
+    /// Runs one migration, and retries until it gets its table locks. Returns `false` when there is none.
+    async fn migrate_patiently(&self, direction: MigrateTo) -> Result<bool, DbErr> {
         for _ in 1..LOCK_ATTEMPTS {
             match self.migrate_one(direction).await {
                 Err(error) if is_lock_timeout(&error) => {
-                    tracing::info!("a migration waits for a table that is in use; it is tried again");
+                    tracing::info!("a table is locked; will retry the migration");
                     sleep(LOCK_PAUSE).await;
                 }
                 done => return done,
@@ -119,29 +119,29 @@ impl Store {
         self.migrate_one(direction).await
     }
 
-    async fn migrate_one(&self, direction: Direction) -> Result<bool, DbErr> {
-        if let Direction::Up(_) = direction {
+    async fn migrate_one(&self, direction: MigrateTo) -> Result<bool, DbErr> {
+        if let MigrateTo::Up(_) = direction {
             self.move_data().await?;
         }
         let transaction = self.connections.begin_maintenance(MIGRATION_LIMIT).await?;
         take_turn(&transaction).await?;
         let steps = match direction {
-            Direction::Up(_) => Migrator::get_pending_migrations(transaction.inner()).await?,
-            Direction::Down(_) => Migrator::get_applied_migrations(transaction.inner()).await?,
+            MigrateTo::Up(_) => Migrator::get_pending_migrations(transaction.inner()).await?,
+            MigrateTo::Down(_) => Migrator::get_applied_migrations(transaction.inner()).await?,
         };
         if steps.is_empty() {
             transaction.commit().await?;
             return Ok(false);
         }
         match direction {
-            Direction::Up(_) => Migrator::up(transaction.inner(), Some(1)).await?,
-            Direction::Down(_) => Migrator::down(transaction.inner(), Some(1)).await?,
+            MigrateTo::Up(_) => Migrator::up(transaction.inner(), Some(1)).await?,
+            MigrateTo::Down(_) => Migrator::down(transaction.inner(), Some(1)).await?,
         }
         transaction.commit().await?;
         Ok(true)
     }
 
-    /// Moves the data that the next pending migration needs. One that is interrupted begins again, and finds less to do.
+    /// Moves the data that the next pending migration needs. An interrupted move starts over and finds less to do.
     async fn move_data(&self) -> Result<(), DbErr> {
         let applied = self.applied().await?;
         let is_pending = |name: &String| !applied.contains(name);
@@ -156,14 +156,14 @@ impl Store {
             take_turn(&transaction).await?;
             after = move_batch(&transaction, data_move, key).await?;
             transaction.commit().await?;
-            // Reporters have at least half of the time.
+            // Reporters get at least half of the time.
             sleep(begin.elapsed()).await;
         }
         Ok(())
     }
 }
 
-/// Returns the last key of the batch, or `None` after the last one.
+/// Returns the last key of the batch, or `None` after the last batch.
 async fn move_batch(transaction: &Transaction, data_move: &DataMove, after: Uuid) -> Result<Option<Uuid>, DbErr> {
     let backend = transaction.get_database_backend();
     let batch = [after.into(), (MOVE_BATCH - 1).into()];
@@ -177,8 +177,8 @@ async fn move_batch(transaction: &Transaction, data_move: &DataMove, after: Uuid
     Ok(last)
 }
 
-/// On PostgreSQL two servers must not both find the same step pending: the lock is held to the end of the transaction, and
-/// may take as long as the steps of the other server. SQLite has one writer.
+/// Keeps two servers on PostgreSQL from running the same migration: the lock is held to the end of the transaction,
+/// and may last as long as the other server's migration. SQLite has a single writer.
 async fn take_turn(transaction: &Transaction) -> Result<(), DbErr> {
     if transaction.get_database_backend() != DbBackend::Postgres {
         return Ok(());
@@ -187,7 +187,7 @@ async fn take_turn(transaction: &Transaction) -> Result<(), DbErr> {
     transaction.execute_unprepared(&sql).await.map(drop)
 }
 
-fn refuse_unknown(steps: &[Step]) -> Result<()> {
+fn refuse_unknown(steps: &[MigrationStatus]) -> Result<()> {
     let unknown: Vec<_> = steps.iter().filter(|step| !step.known).map(|step| step.name.as_str()).collect();
     if unknown.is_empty() {
         return Ok(());
@@ -207,6 +207,6 @@ fn is_lock_timeout(error: &DbErr) -> bool {
         return false;
     };
     let sqlx::Error::Database(error) = &**error else { return false };
-    // SQLite's SQLITE_BUSY is 5, in the lower byte of its extended codes.
+    // SQLITE_BUSY is 5, in the lower byte of the extended code.
     error.code().is_some_and(|code| code == "55P03" || code.parse::<u32>().is_ok_and(|code| code & 0xff == 5))
 }

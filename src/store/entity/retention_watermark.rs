@@ -1,12 +1,12 @@
 use sea_orm::entity::prelude::*;
 
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
-#[sea_orm(table_name = "pruned_rows")]
+#[sea_orm(table_name = "retention_watermarks")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub pipeline: String,
-    /// Raw rows before this instant are gone, or may be.
-    pub before: DateTimeUtc,
+    /// Raw rows before this instant may have been pruned.
+    pub retained_since: DateTimeUtc,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

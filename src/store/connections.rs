@@ -11,25 +11,25 @@ use tokio::time::timeout;
 
 use crate::store::failure::no_answer;
 use crate::store::health::HealthMonitor;
-use crate::store::pool::{Pool, Unfit, postgres_sessions};
+use crate::store::pool::{CloseFlag, Pool, postgres_sessions};
 use crate::store::sqlite_file::{self, SqliteFile};
-use crate::store::sqlite_upkeep;
+use crate::store::sqlite_maintenance;
 use crate::store::transaction::{Reader, Transaction};
 
-/// How long closing waits for connections that are in use; afterwards they end with the process.
+/// How long closing waits for busy connections. They end with the process after that.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Connections to write with and to read with.
+/// The connections for writing and reading.
 ///
-/// SQLite has one writer at a time by nature. With a single connection for it writers wait in the pool's fair queue and
-/// not in SQLite's busy handler, which is neither fair nor cheap; in WAL mode readers do not wait for it at all.
-/// PostgreSQL needs no such care: both are the same pool.
+/// SQLite allows one writer at a time. With a single write connection, writers wait in the pool's fair queue and not
+/// in SQLite's busy handler, which is neither fair nor cheap. In WAL mode, readers do not wait for the writer. On
+/// PostgreSQL both use the same pool.
 #[derive(Debug, Clone)]
 pub(super) struct Connections {
     write: Arc<Pool>,
     read: Reader,
-    /// Of the one connection that SQLite is written on.
-    unfit: Option<Unfit>,
+    /// State of SQLite's write connection.
+    must_close: Option<CloseFlag>,
     health: Arc<HealthMonitor>,
     file: Option<Arc<SqliteFile>>,
 }
@@ -37,17 +37,17 @@ pub(super) struct Connections {
 impl Connections {
     pub(super) async fn open(url: &str, health: Arc<HealthMonitor>) -> Result<Self, DbErr> {
         if url.starts_with("sqlite:") {
-            sqlite_upkeep::create(url).await?;
-            let unfit = Unfit::default();
-            // The writer comes first: it creates the file and puts it into WAL mode.
-            let write = Arc::new(Pool::sqlite_writer(url, &unfit).await?);
+            sqlite_maintenance::create(url).await?;
+            let must_close = CloseFlag::default();
+            // The writer first: it creates the file and switches it to WAL mode.
+            let write = Arc::new(Pool::sqlite_writer(url, &must_close).await?);
             let read = Reader(Arc::new(Pool::sqlite_readers(url).await?));
             let path = sqlite_file::path(url).map_err(|error| DbErr::Custom(error.to_string()))?;
             let file = path.map(SqliteFile::opened).transpose()?.map(Arc::new);
-            Ok(Self { write, read, unfit: Some(unfit), health, file })
+            Ok(Self { write, read, must_close: Some(must_close), health, file })
         } else {
             let pool = Pool::postgres(url).await?;
-            Ok(Self { write: Arc::clone(&pool), read: Reader(pool), unfit: None, health, file: None })
+            Ok(Self { write: Arc::clone(&pool), read: Reader(pool), must_close: None, health, file: None })
         }
     }
 
@@ -55,27 +55,26 @@ impl Connections {
         self.write.backend()
     }
 
-    /// A transaction that may write; on SQLite it holds the write lock from its beginning, so that it never has to give
-    /// up half way.
+    /// Begins a transaction that may write. On SQLite it takes the write lock at once, so that it never fails half
+    /// way.
     pub(super) async fn write(&self) -> Result<Transaction, DbErr> {
-        // A BEGIN of our own is refused by SQLite within a transaction: so this one is known to be none within another.
+        // SQLite refuses BEGIN IMMEDIATE inside a transaction, so this one is never nested in another.
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
         self.check_file()?;
-        Transaction::begin_write(&self.write, options, self.unfit.as_ref(), Arc::clone(&self.health)).await
+        Transaction::begin_write(&self.write, options, self.must_close.as_ref(), Arc::clone(&self.health)).await
     }
 
-    /// A transaction that may write, each statement of which may take so long: for migrations and rebuilds. Other
-    /// transactions have the deadlines of their session.
+    /// Begins a write transaction for migrations and rebuilds, with a separate statement timeout.
     pub(super) async fn begin_maintenance(&self, limit: Duration) -> Result<Transaction, DbErr> {
         let mut transaction = self.write().await?;
         transaction.allow(limit).await?;
         Ok(transaction)
     }
 
-    /// A transaction in which every query sees the same data.
+    /// Begins a transaction in which all queries see the same data.
     pub(super) async fn read(&self) -> Result<Transaction, DbErr> {
         let options = match self.backend() {
             DbBackend::Postgres => TransactionOptions {
@@ -89,29 +88,28 @@ impl Connections {
         Transaction::begin_read(&self.read.0, options).await
     }
 
-    /// Fails when a SQLite file was deleted or replaced since it was opened. It costs a microsecond: what is committed to
-    /// a file must be checked again before it is acknowledged.
+    /// Fails when a SQLite file was deleted or replaced since it was opened. The check takes a microsecond, and is
+    /// repeated after each commit, before reports are acknowledged.
     pub(super) fn check_file(&self) -> Result<(), DbErr> {
         self.file.as_ref().map_or(Ok(()), |file| file.check())
     }
 
-    /// The SQLite file.
     pub(super) fn file(&self) -> Option<&SqliteFile> {
         self.file.as_deref()
     }
 
-    /// The pool of the one connection that writes, for what is no transaction.
+    /// The pool of the write connection, for statements outside of a transaction.
     pub(super) fn writer(&self) -> DatabaseConnection {
         self.write.connection()
     }
 
-    /// For a single query, which sees one state of the data by itself.
+    /// For single queries.
     pub(super) fn reader(&self) -> &Reader {
         &self.read
     }
 
-    /// What comes of a future within a time. Afterwards its connection is abandoned, and on PostgreSQL all others with it:
-    /// what keeps one silent keeps them all.
+    /// Runs a future with a timeout. After the timeout its connection is abandoned. On PostgreSQL all connections are
+    /// replaced, since they share the cause.
     pub(super) async fn within<T>(
         &self,
         limit: Duration,
@@ -124,7 +122,7 @@ impl Connections {
         })
     }
 
-    /// Of the connections to write with and of those to read with: how many there are, and how many are in use.
+    /// Returns the pool sizes: name, number of connections, number of busy connections.
     pub(super) fn usage(&self) -> [(&'static str, u64, u64); 2] {
         let usage = |name, pool: &Pool| {
             let (size, idle) = pool.usage();
@@ -134,23 +132,22 @@ impl Connections {
         [usage("write", &self.write), usage("read", &self.read.0)]
     }
 
-    /// Of the connections that queries use: how many are in use, and how many there may be. On PostgreSQL the writer uses
-    /// them, too.
+    /// Returns the number of connections in use by queries, and its maximum. On PostgreSQL it includes the writer.
     pub(super) fn queries(&self) -> (u32, u32) {
         let (size, idle) = self.read.0.usage();
         (size.saturating_sub(u32::try_from(idle).unwrap_or(u32::MAX)), self.read.0.max_connections())
     }
 
-    /// A connection to a PostgreSQL to listen on. It is none of the pool's: it is never given back, and one that has died
-    /// without a word must not be waited for when the pool is closed.
+    /// Opens a connection for LISTEN on PostgreSQL. It does not belong to the pool: it is never returned, and a dead
+    /// one would delay closing the pool.
     ///
-    /// The receiver changes when the pool is replaced, which a silent listening connection does not show.
+    /// The receiver changes when the pool is replaced. A silent connection would not show it.
     pub(super) async fn listener(&self) -> Result<(PgListener, watch::Receiver<u64>), sqlx::Error> {
         let replacements = self.read.0.replacements();
         let options = self.read.0.connection().get_postgres_connection_pool().connect_options();
         let pool = postgres_sessions().max_connections(1).idle_timeout(None).max_lifetime(None);
         let mut listener = PgListener::connect_with(&pool.connect_lazy_with((*options).clone())).await?;
-        // What comes while there is no connection is lost, so whoever listens must know of it before it is made anew.
+        // Notifications are lost while disconnected, so the caller must know about a reconnect.
         listener.eager_reconnect(false);
         Ok((listener, replacements))
     }
@@ -159,12 +156,9 @@ impl Connections {
         let close = async {
             self.read.0.connection().close().await?;
             if self.backend() == DbBackend::Sqlite
-                && let Err(error) = sqlite_upkeep::truncate_wal(&self.write.connection()).await
+                && let Err(error) = sqlite_maintenance::truncate_wal(&self.write.connection()).await
             {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the WAL could not be checkpointed at the end"
-                );
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot checkpoint the WAL at shutdown");
             }
             self.write.connection().close().await
         };

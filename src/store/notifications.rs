@@ -1,0 +1,218 @@
+//! Notifications between servers on one PostgreSQL database. They say that something was committed, not what; the
+//! receiver queries it.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sea_orm::sqlx::postgres::PgListener;
+use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use uuid::Uuid;
+
+use crate::domain::pipeline::PipelineKey;
+use crate::error::{Error, Result};
+use crate::store::Store;
+use crate::store::connections::Connections;
+
+/// The channel is named after the table's OID, so that servers with another schema in the same database do not share
+/// it.
+const CHANNEL: &str = "SELECT format('pipewatch.%s', 'pipelines'::regclass::oid)";
+const NOTIFY: &str = "SELECT pg_notify(format('pipewatch.%s', 'pipelines'::regclass::oid), $1)";
+/// Minimum time between two notifications of one server. Commits in between share a notification.
+const MIN_NOTIFY_INTERVAL: Duration = Duration::from_millis(50);
+/// Timeout of a notification. After that, other servers find the change by polling.
+const NOTIFY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Maximum number of pipeline keys in a notification: its payload must stay below 8,000 bytes.
+const MAX_KEYS: usize = 100;
+
+/// A notification's payload.
+#[derive(Debug, Serialize, Deserialize)]
+struct Message {
+    /// The sender: each server receives its own notifications too.
+    from: Uuid,
+    /// The changed or removed pipelines; `None` for any.
+    pipelines: Option<Vec<String>>,
+    /// Whether alerts of the server itself changed.
+    alerts: bool,
+}
+
+/// The content of the next notification.
+#[derive(Debug, Default)]
+struct PendingNotification {
+    pipelines: BTreeSet<PipelineKey>,
+    alerts: bool,
+}
+
+impl PendingNotification {
+    fn message(&self, from: Uuid) -> Message {
+        let keys = || self.pipelines.iter().map(PipelineKey::to_string).collect();
+        Message { from, pipelines: (self.pipelines.len() <= MAX_KEYS).then(keys), alerts: self.alerts }
+    }
+}
+
+/// Notifies other servers of commits, in the background.
+///
+/// NOTIFY takes a database-wide lock until its transaction commits, so in a report's transaction it would serialise
+/// the reports of all servers. It gets its own transaction, at most one per [`MIN_NOTIFY_INTERVAL`]. If a server dies
+/// between the two, the others find its change by polling.
+#[derive(Debug)]
+pub(super) struct ChangeNotifier {
+    id: Uuid,
+    // A std mutex: never held across an await.
+    pending: Arc<Mutex<PendingNotification>>,
+    wake: mpsc::Sender<()>,
+}
+
+impl ChangeNotifier {
+    /// Starts the notifying task. It ends when the notifier is dropped and everything is sent.
+    pub(super) fn start(connections: Connections) -> (Self, JoinHandle<()>) {
+        let (id, pending) = (Uuid::new_v4(), Arc::<Mutex<PendingNotification>>::default());
+        let (wake, woken) = mpsc::channel(1);
+        let task = tokio::spawn(send_notifications(connections, id, Arc::clone(&pending), woken));
+        (Self { id, pending, wake }, task)
+    }
+
+    pub(super) fn notify_pipeline(&self, pipeline: &PipelineKey) {
+        lock(&self.pending).pipelines.insert(pipeline.clone());
+        self.wake();
+    }
+
+    pub(super) fn notify_alerts(&self) {
+        lock(&self.pending).alerts = true;
+        self.wake();
+    }
+
+    /// Sends a notification without content.
+    pub(super) fn send_loopback(&self) {
+        self.wake();
+    }
+
+    pub(super) fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// Wakes the task. When it is already due to wake, one notification covers both.
+    fn wake(&self) {
+        let _ = self.wake.try_send(());
+    }
+}
+
+async fn send_notifications(
+    connections: Connections,
+    id: Uuid,
+    pending: Arc<Mutex<PendingNotification>>,
+    mut wake: mpsc::Receiver<()>,
+) {
+    while wake.recv().await.is_some() {
+        let message = std::mem::take(&mut *lock(&pending)).message(id);
+        let text = serde_json::to_string(&message).expect("plain structures always serialise");
+        let notify = Statement::from_sql_and_values(DbBackend::Postgres, NOTIFY, [text.into()]);
+        let sent = timeout(NOTIFY_TIMEOUT, connections.reader().execute_raw(notify)).await;
+        if let Err(error) = sent.map_err(Error::database).and_then(|sent| sent.map_err(Error::database)) {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "cannot notify the other servers of a change; they find it by polling"
+            );
+        }
+        sleep(MIN_NOTIFY_INTERVAL).await;
+    }
+}
+
+fn lock(pending: &Mutex<PendingNotification>) -> MutexGuard<'_, PendingNotification> {
+    pending.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A connection that receives the notifications of the other servers.
+pub struct Listener {
+    connection: PgListener,
+    /// Changes when replacing the connections to the database.
+    replacements: watch::Receiver<u64>,
+}
+
+/// The query for the channel's name returned no row.
+#[derive(Debug, thiserror::Error)]
+#[error("the notification channel has no name")]
+struct NoChannelName;
+
+/// The connection was lost.
+#[derive(Debug, thiserror::Error)]
+#[error("the listening connection was lost")]
+struct ListenerClosed;
+
+impl Store {
+    /// Opens a listening connection, and then loads the changes made before. This server notifies itself:
+    /// [`Store::next_notification`] returns for the first time with that notification, unless a pooler drops
+    /// notifications.
+    pub async fn listen(&self) -> Result<Listener> {
+        let listen = async {
+            let (mut connection, replacements) = self.connections.listener().await.map_err(Error::database)?;
+            let channel = self.connections.reader().query_one_raw(Statement::from_string(DbBackend::Postgres, CHANNEL));
+            let channel = channel.await.map_err(Error::database)?.ok_or_else(|| Error::database(NoChannelName))?;
+            let channel: String = channel.try_get_by_index(0).map_err(Error::database)?;
+            connection.listen(&channel).await.map_err(Error::database)?;
+            self.refresh().await?;
+            Ok::<_, Error>(Listener { connection, replacements })
+        };
+        let listener = timeout(NOTIFY_TIMEOUT, listen).await.map_err(Error::database)??;
+        // Missed events of server alerts are unknown.
+        self.revisions.notify_all();
+        self.revisions.send_loopback();
+        Ok(listener)
+    }
+
+    /// Waits for the next notification and loads the changes that it names. Own notifications need no query.
+    pub async fn next_notification(&self, listener: &mut Listener) -> Result<()> {
+        let notification = tokio::select! {
+            notification = listener.connection.try_recv() => notification.map_err(Error::database)?,
+            // It can only fail when the pool is gone, which the store owns.
+            _ = listener.replacements.changed() => None,
+        };
+        let notification = notification.ok_or_else(|| Error::database(ListenerClosed))?;
+        let message: Message = match serde_json::from_str(notification.payload()) {
+            Ok(message) => message,
+            Err(error) => {
+                tracing::debug!(%error, "ignoring a malformed notification");
+                return Ok(());
+            }
+        };
+        if self.revisions.is_own(message.from) {
+            return Ok(());
+        }
+        if message.alerts {
+            self.revisions.notify_all();
+        }
+        match message.pipelines {
+            None => self.refresh().await.map(drop),
+            Some(keys) => {
+                let keys: Vec<PipelineKey> = keys.iter().filter_map(|key| key.parse().ok()).collect();
+                if keys.is_empty() { Ok(()) } else { self.refresh_pipelines(&keys).await }
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Listener")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn message_fits_into_a_payload() {
+        for (pipelines, are_named) in [(0, true), (1, true), (MAX_KEYS, true), (MAX_KEYS + 1, false), (10_000, false)] {
+            let key = |number: usize| format!("{number:064}").parse().expect("a key");
+            let pending = PendingNotification { pipelines: (0..pipelines).map(key).collect(), alerts: true };
+            let message = pending.message(Uuid::new_v4());
+            assert_eq!(message.pipelines.as_ref().map(Vec::len), are_named.then_some(pipelines));
+            assert!(serde_json::to_string(&message).expect("JSON").len() < 8_000, "{pipelines}");
+        }
+    }
+}

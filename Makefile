@@ -68,6 +68,7 @@ check: versions ## Check language, formatting, lints and doc comments; warnings 
 	python3 scripts/check_language.py
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --manifest-path fuzz/Cargo.toml --target-dir target --no-default-features --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --document-private-items --quiet
 
 schema: ## Regenerate schema.graphql and openapi.json

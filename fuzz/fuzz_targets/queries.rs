@@ -10,7 +10,7 @@ fuzz_target!(|query: &[u8]| {
     let Ok(uri) = Uri::try_from([b"/graphql?", query].concat()) else { return };
     if let Ok(query) = PlainQuery::of(&uri) {
         drop(query.listing());
-        if let Ok(pipeline) = query.pipeline(Viewer) {
+        if let Ok(pipeline) = query.pipeline(Viewer::default()) {
             assert!((1..=64).contains(&pipeline.as_str().len()));
         }
     }

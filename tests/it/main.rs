@@ -32,6 +32,8 @@ mod health;
 /// The `hourly` rows that are written once an hour is complete.
 mod hourly_metrics;
 mod ingest;
+/// The layers of the modules of `src/`.
+mod layers;
 /// Licences of the dependencies.
 mod licences;
 /// Limits on connections, operations and time.

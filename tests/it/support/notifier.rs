@@ -112,6 +112,6 @@ fn start() -> Timestamp {
 
 fn finding(source: &str, verdict: Verdict) -> Finding {
     let subject = Subject::source(PipelineKey::default(), source.parse().expect("a source"));
-    let (title, message) = (format!("{source} is silent"), "Look at it.".to_owned());
+    let (title, message) = (format!("{source} is silent"), "Check it.".to_owned());
     Finding { rule: Rule::Overdue, kind: AlertType::Overdue, subject, verdict, title, message }
 }

@@ -16,18 +16,19 @@ use crate::domain::cardinality::Cardinality;
 use crate::error::Result;
 use crate::files;
 use crate::graphql::{self, Graphql};
-use crate::http::serve::{Acceptance, HEADROOM, LOBBY, serve};
+use crate::http::serve::{Acceptance, HEADROOM, MAX_PENDING, serve};
 use crate::http::startup::Startup;
-use crate::http::streams::Streams;
-use crate::http::{self, AuthFailures, Bodies, InitWait, Reservations, router};
+use crate::http::{self, AuthFailures, Bodies, SingleConnectionStreams, router};
 use crate::ingest::Ingest;
 use crate::maintenance::Maintenance;
 use crate::notify::Notifier;
-use crate::push::broker::Groups;
-use crate::push::keep_alive::Registry;
-use crate::push::limits::{Addresses, Admission};
-use crate::push::pending::Lobby;
-use crate::push::timeouts::Patience;
+use crate::push::broker::Broker;
+use crate::push::hub::ConnectionHub;
+use crate::push::keep_alive::ConnectionRegistry;
+use crate::push::limits::{AddressLimiter, ConnectionLimiter};
+use crate::push::pending::PendingPool;
+use crate::push::protocol::graphql_ws::init_timeout::InitTimeout;
+use crate::push::timeouts::Timeouts;
 use crate::self_check::SelfCheck;
 use crate::status::monitor::{Monitor, Schedule};
 use crate::store::{Conversion, MigrateTo, Store};
@@ -70,25 +71,25 @@ pub async fn run(
 ) -> Result<()> {
     let stop = shutdown.child_token();
     let max_connections = files::fit(config.max_connections, HEADROOM);
-    let ping_after = u16::try_from(config.ping_after.as_secs()).unwrap_or(u16::MAX);
-    let streams = Streams {
-        admission: Admission::new(max_connections, config.max_connections_per_address),
-        groups: Groups::new(config.max_groups, config.limits.subscriptions_per_connection),
-        registry: Registry::default(),
-        patience: Arc::new(Patience::new(config.write_timeout, ping_after, HEARTBEAT)),
+    let ping_interval = u16::try_from(config.ping_after.as_secs()).unwrap_or(u16::MAX);
+    let hub = ConnectionHub {
+        limiter: ConnectionLimiter::new(max_connections, config.max_connections_per_address),
+        broker: Broker::new(config.max_groups, config.limits.subscriptions_per_connection),
+        registry: ConnectionRegistry::default(),
+        timeouts: Arc::new(Timeouts { write: config.write_timeout, ping_interval, heartbeat_interval: HEARTBEAT }),
         tasks: TaskTracker::new(),
         stop: stop.clone(),
     };
     let acceptance = Acceptance {
-        most: max_connections + HEADROOM,
-        addresses: Addresses::new(config.max_connections_per_address),
-        lobby: Lobby::new(LOBBY, max_connections / 5),
+        max: max_connections + HEADROOM,
+        addresses: AddressLimiter::new(config.max_connections_per_address),
+        pool: PendingPool::new(MAX_PENDING, max_connections / 5),
         trusted: config.trusted_proxies,
         requires_token: !config.tokens.is_open(),
     };
     // Probes are answered from the beginning; all else when the routes are there.
     let startup = Startup::default();
-    let accepting = tokio::spawn(serve(listener, startup.clone(), streams.clone(), acceptance));
+    let accepting = tokio::spawn(serve(listener, startup.clone(), hub.clone(), acceptance));
     let opening = Box::pin(open(&config.database_url, &clock, config.cardinality, config.migrate, &startup));
     let store = match shutdown.run_until_cancelled(opening).await {
         Some(Ok(store)) => Arc::new(store),
@@ -125,7 +126,7 @@ pub async fn run(
         ingest: ingest.clone(),
         clock: clock.clone(),
     };
-    let (init_wait, closing) = InitWait::new(config.init_wait);
+    let (init_timeout, closing) = InitTimeout::new(config.init_wait);
     background.spawn(halt.clone().run_until_cancelled_owned(closing));
     let services = http::Services {
         graphql: Graphql::new(services, config.graphql),
@@ -133,13 +134,13 @@ pub async fn run(
         monitor,
         store: Arc::clone(&store),
         self_check: Arc::clone(&self_check),
-        streams: streams.clone(),
+        hub: hub.clone(),
         tokens: config.tokens,
         auth_failures: Arc::new(AuthFailures::default()),
         limits: config.limits,
         bodies: Bodies::default(),
-        init_wait,
-        reservations: Reservations::default(),
+        init_timeout,
+        single_connections: SingleConnectionStreams::default(),
         metrics,
     };
     let router = router(services, &config.cors, config.hosts);
@@ -154,7 +155,7 @@ pub async fn run(
     );
     background.spawn(evaluator.run(halt.clone()));
     background.spawn(halt.clone().run_until_cancelled_owned(async move { self_check.run().await }));
-    background.spawn(streams.registry.clone().look_after(halt.clone()));
+    background.spawn(hub.registry.clone().run_keep_alive(halt.clone()));
     if config.demo {
         background.spawn(demo::run(ingest, clock, shutdown.clone()));
     }
@@ -165,7 +166,7 @@ pub async fn run(
     // It ends with its panic, if with any; what remains is to end well.
     drop(accepting.await);
 
-    drain(streams, config.drain).await;
+    drain(hub, config.drain).await;
     halt.cancel();
     background.close();
     background.wait().await;
@@ -177,11 +178,11 @@ pub async fn run(
 }
 
 /// Ends all streams and sockets, and waits for them no longer than the drain time.
-async fn drain(streams: Streams, limit: std::time::Duration) {
-    streams.tasks.close();
-    let drained = async { tokio::join!(streams.registry.say_goodbye(limit), streams.tasks.wait()) };
+async fn drain(hub: ConnectionHub, limit: std::time::Duration) {
+    hub.tasks.close();
+    let drained = async { tokio::join!(hub.registry.close_all(limit), hub.tasks.wait()) };
     if tokio::time::timeout(limit, drained).await.is_err() {
-        tracing::warn!(open = streams.tasks.len(), "what is still open after the drain time is cut");
-        streams.registry.abort_all();
+        tracing::warn!(open = hub.tasks.len(), "what is still open after the drain time is cut");
+        hub.registry.abort_all();
     }
 }

@@ -2,16 +2,18 @@
 //! has read already come before those that are still in the socket.
 #![no_main]
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use libfuzzer_sys::fuzz_target;
-use pipewatch::push::protocol::ws_frame::{Message, Reader};
-use pipewatch::http::websocket_head;
+use pipewatch::push::protocol::handshake::handshake_response;
+use pipewatch::push::protocol::ws_reader::{Incoming, Reader};
 
 const MOST: usize = 4_096;
 
 fuzz_target!(|input: (&[u8], &[u8], u16, u16)| {
     let (head, bytes, already, cut) = input;
-    if let Ok(response) = websocket_head(&headers(head), None) {
+    let mut request = Request::new(());
+    *request.headers_mut() = headers(head);
+    if let Ok(response) = handshake_response::<(), ()>(&request, None) {
         assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
     }
     let (already, rest) = bytes.split_at(usize::from(already).min(bytes.len()));
@@ -20,7 +22,7 @@ fuzz_target!(|input: (&[u8], &[u8], u16, u16)| {
 });
 
 /// The messages, and how the connection is closed.
-fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Message>, Option<u16>) {
+fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Incoming>, Option<u16>) {
     let (mut reader, mut messages) = (Reader::new(MOST), Vec::new());
     for piece in pieces {
         reader.push(piece);

@@ -2,8 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pipewatch::push::protocol::ws_frame::{Message, Reader};
-use pipewatch::http::graphql_ws::session::{Effect, Session};
+use pipewatch::graphql::operation::Parameters;
+use pipewatch::push::protocol::graphql_ws::session::{Effect, Session};
+use pipewatch::push::protocol::ws_reader::{Incoming, Reader};
 
 const MOST: usize = 4_096;
 
@@ -17,13 +18,13 @@ fuzz_target!(|input: (u8, &[u8])| {
         loop {
             match reader.next_message() {
                 Ok(None) => break,
-                Ok(Some(Message::Text(text))) => {
+                Ok(Some(Incoming::Text(text))) => {
                     assert!(text.len() <= MOST);
                     hear(&mut session, &mut running, &text);
                 }
-                Ok(Some(Message::Binary(bytes))) => assert!(bytes.len() <= MOST),
-                Ok(Some(Message::Ping(payload))) => assert!(payload.len() <= 125),
-                Ok(Some(Message::Fragment | Message::Pong | Message::Close(_))) => {}
+                Ok(Some(Incoming::Binary(bytes))) => assert!(bytes.len() <= MOST),
+                Ok(Some(Incoming::Ping(payload))) => assert!(payload.len() <= 125),
+                Ok(Some(Incoming::Fragment | Incoming::Pong | Incoming::Close(_))) => {}
                 Err(close) => {
                     assert!(matches!(close.code, 1002 | 1007 | 1009));
                     let mut frame = Vec::new();
@@ -41,8 +42,12 @@ fuzz_target!(|input: (u8, &[u8])| {
 });
 
 fn hear(session: &mut Session, running: &mut Vec<String>, text: &str) {
-    match session.receive(text) {
-        Effect::Send(text) => drop(serde_json::from_str::<serde_json::Value>(&text).expect("what is sent is JSON")),
+    let parse = |payload| Parameters::from_json(payload).map_err(|error| error.to_string());
+    match session.receive(text, parse) {
+        Effect::Pong(payload) => {
+            let payload = payload.map(|payload| serde_json::from_str::<serde_json::Value>(&payload));
+            assert!(payload.is_none_or(|payload| payload.is_ok()), "the payload of a pong is JSON");
+        }
         Effect::Close(close) => assert!(matches!(close.code, 4400 | 4401 | 4409 | 4429)),
         Effect::Start { id, .. } => {
             assert!(!id.is_empty() && !running.contains(&id), "an id is used once at a time");

@@ -30,7 +30,8 @@ use crate::graphql;
 use crate::http::client_address::TrustedProxies;
 use crate::http::{CorsOrigins, Hosts, Limits, Tokens};
 use crate::notify::Channels;
-use crate::push::rate_limit::MessageLimit;
+use crate::push::protocol::websocket::WebSocketLimits;
+use crate::push::rate_limit::MessageRateLimit;
 use crate::store::retention::Retention;
 
 /// The database, when none is named: a file in the working directory.
@@ -203,15 +204,21 @@ impl Config {
             },
             tokens: tokens(&flags.tokens.or(file.tokens).unwrap_or_default())?,
             limits: Limits {
-                messages: message_limit(
-                    number(
-                        "max_messages_per_second",
-                        flags.max_messages_per_second.or(file.max_messages_per_second),
-                        100,
+                websocket: WebSocketLimits {
+                    messages: message_limit(
+                        number(
+                            "max_messages_per_second",
+                            flags.max_messages_per_second.or(file.max_messages_per_second),
+                            100,
+                        )?,
+                        subscriptions,
+                    ),
+                    message_size: number(
+                        "max_message_size",
+                        flags.max_message_size.or(file.max_message_size),
+                        64 * 1024,
                     )?,
-                    subscriptions,
-                ),
-                message_size: number("max_message_size", flags.max_message_size.or(file.max_message_size), 64 * 1024)?,
+                },
                 subscriptions_per_connection: subscriptions,
             },
             graphql: graphql::Limits {
@@ -386,10 +393,10 @@ fn wait(key: &str, set: Option<String>, default: Duration) -> Result<Duration, B
 }
 
 /// Five seconds' worth may come at once, and all the subscriptions of a connection with their ends.
-fn message_limit(per_second: usize, subscriptions: usize) -> MessageLimit {
+fn message_limit(per_second: usize, subscriptions: usize) -> MessageRateLimit {
     let burst = per_second.saturating_mul(5).max(subscriptions.saturating_mul(2));
     let fit = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    MessageLimit { per_second: fit(per_second), burst: fit(burst) }
+    MessageRateLimit { per_second: fit(per_second), burst: fit(burst) }
 }
 
 fn trusted_proxies(texts: &[String]) -> Result<TrustedProxies, BadSetting> {

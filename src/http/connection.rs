@@ -25,15 +25,15 @@ use tokio_util::sync::CancellationToken;
 use crate::http::body_timeout::{IsLate, TimedBody};
 use crate::http::caller::Caller;
 use crate::http::client_address::TrustedProxies;
-use crate::http::hijack::Takeover;
+use crate::http::hijack::Hijack;
 use crate::http::http2_streams::{Activity, Parts, StreamExecutor};
 use crate::http::problem::Problem;
 use crate::http::protocol_peek::{HTTP2_PREFACE, Peeked, peek};
 use crate::http::startup::Startup;
 use crate::http::timed_stream::TimedStream;
-use crate::push::disconnect::Dropped;
+use crate::push::disconnect::DisconnectReason;
 use crate::push::io::tcp::ConnectionGuard;
-use crate::push::pending::Seat;
+use crate::push::pending::PendingConnection;
 
 /// How long a client may take from the connection to a complete request head, and from an answer on HTTP/1.1 to the next.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -64,15 +64,15 @@ pub(super) struct Front {
 pub(super) struct Client {
     pub(super) front: Arc<Front>,
     pub(super) address: IpAddr,
-    pub(super) seat: Arc<Seat>,
+    pub(super) pending: Arc<PendingConnection>,
 }
 
 /// Serves a connection until it ends, leaves HTTP, or gives way to newer ones.
 pub(super) async fn run(stream: TcpStream, guard: ConnectionGuard, client: Client) {
-    let (seat, deadline) = (Arc::clone(&client.seat), Instant::now() + HEAD_TIMEOUT);
+    let (pending, deadline) = (Arc::clone(&client.pending), Instant::now() + HEAD_TIMEOUT);
     tokio::select! {
         () = serve(stream, guard, client, deadline) => {}
-        () = seat.evicted() => {}
+        () = pending.evicted() => {}
     }
 }
 
@@ -82,7 +82,7 @@ async fn serve(stream: TcpStream, guard: ConnectionGuard, client: Client, deadli
         Ok(Some(Ok(begun))) => begun,
         // The client is gone, or the server stops.
         Ok(_) => return,
-        Err(_) => return Dropped::SlowRequest.count(),
+        Err(_) => return DisconnectReason::SlowRequest.count(),
     };
     let (protocol, first) = begun;
     let stream = TimedStream::new(stream, first, front.patience);
@@ -128,12 +128,12 @@ async fn http1(stream: TimedStream, guard: ConnectionGuard, client: Client, dead
         let (client, take) = (client.clone(), Arc::clone(&take));
         async move {
             let mut response = answer(client, None, request).await;
-            let Some(takeover) = response.extensions_mut().remove::<Takeover>() else {
+            let Some(hijack) = response.extensions_mut().remove::<Hijack>() else {
                 return Ok::<_, Infallible>(response);
             };
             let (head, _) = response.into_parts();
             if let Some(take) = take.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                drop(take.send((takeover, Response::from_parts(head, ()))));
+                drop(take.send((hijack, Response::from_parts(head, ()))));
             }
             // The connection is taken from under this request.
             std::future::pending().await
@@ -146,9 +146,9 @@ async fn http1(stream: TimedStream, guard: ConnectionGuard, client: Client, dead
     let ended = loop {
         tokio::select! {
             ended = &mut connection => break ended,
-            Ok((takeover, head)) = &mut taken => {
+            Ok((hijack, head)) = &mut taken => {
                 let parts = connection.into_parts();
-                return takeover.begin(parts.io.into_inner().into_inner(), guard, parts.read_buf, &head);
+                return hijack.run(parts.io.into_inner().into_inner(), guard, parts.read_buf, &head);
             }
             () = stop.cancelled(), if !is_stopping => {
                 // The request that is under way is answered; then the connection closes.
@@ -158,7 +158,7 @@ async fn http1(stream: TimedStream, guard: ConnectionGuard, client: Client, dead
             () = sleep_until(deadline), if is_new => {
                 is_new = false;
                 if !has_requested.load(Ordering::Relaxed) {
-                    return Dropped::SlowRequest.count();
+                    return DisconnectReason::SlowRequest.count();
                 }
             }
         }
@@ -171,11 +171,11 @@ async fn http1(stream: TimedStream, guard: ConnectionGuard, client: Client, dead
 async fn http2(stream: TimedStream, client: Client, deadline: Instant) {
     let stop = client.front.stop.clone();
     // The streams of a proxy belong to many clients.
-    let memberships = (!client.front.trusted.contains(client.address)).then(Arc::<AtomicUsize>::default);
+    let subscriptions = (!client.front.trusted.contains(client.address)).then(Arc::<AtomicUsize>::default);
     let activity = Arc::<Activity>::default();
     let executor = StreamExecutor { patience: client.front.patience, activity: Arc::clone(&activity) };
     let service = service_fn(move |request: Request<Incoming>| {
-        let answered = answer(client.clone(), memberships.clone(), request);
+        let answered = answer(client.clone(), subscriptions.clone(), request);
         async move { Ok::<_, Infallible>(answered.await.map(Parts::of)) }
     });
     let mut builder = http2::Builder::new(executor);
@@ -197,7 +197,7 @@ async fn http2(stream: TimedStream, client: Client, deadline: Instant) {
                 connection.as_mut().graceful_shutdown();
             }
             () = sleep_until(due) => match activity.idle_at(IDLE_TIMEOUT) {
-                None => return Dropped::SlowRequest.count(),
+                None => return DisconnectReason::SlowRequest.count(),
                 Some(idle_at) if idle_at > Instant::now() => due = idle_at,
                 // It had time to take its leave.
                 Some(_) if is_stopping => return,
@@ -214,10 +214,10 @@ async fn http2(stream: TimedStream, client: Client, deadline: Instant) {
     }
 }
 
-async fn answer(client: Client, memberships: Option<Arc<AtomicUsize>>, request: Request<Incoming>) -> Response<Body> {
-    let Client { front, address, seat } = client;
+async fn answer(client: Client, subscriptions: Option<Arc<AtomicUsize>>, request: Request<Incoming>) -> Response<Body> {
+    let Client { front, address, pending } = client;
     if !front.requires_token {
-        seat.leave();
+        pending.remove();
     }
     let version = request.version();
     let is_late = (!request.body().is_end_stream()).then(IsLate::default);
@@ -226,7 +226,7 @@ async fn answer(client: Client, memberships: Option<Arc<AtomicUsize>>, request: 
         None => Body::empty(),
     });
     let address = front.trusted.client(address, request.headers());
-    request.extensions_mut().insert(Caller { address, seat, memberships });
+    request.extensions_mut().insert(Caller { address, pending, subscriptions });
     let response = front.router.answer(request).await;
     if is_late.is_some_and(|is_late| is_late.get()) { body_timeout(version) } else { response }
 }

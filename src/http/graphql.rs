@@ -12,12 +12,13 @@ use crate::domain::viewer::Viewer;
 use crate::graphql::answer::{Answer, Reason, Refusal};
 use crate::graphql::operation::Parameters;
 use crate::http::caller::Caller;
-use crate::http::graphql_sse::single::Wrong;
+use crate::http::graphql_sse::single::StartError;
 use crate::http::graphql_sse::{distinct, single};
 use crate::http::problem::{Problem, RETRY_AFTER};
 use crate::http::routes::status::poll;
-use crate::http::streams::hash;
 use crate::http::{Bodies, MAX_GRAPHQL_BODY, Services, graphql_ws, pages};
+use crate::push::hub::topic_key as hash;
+use crate::push::protocol::graphql_ws::SUBPROTOCOL;
 
 /// GraphQL in all its forms: over HTTP, as event streams, and upgraded to a WebSocket.
 pub(super) async fn serve(
@@ -29,7 +30,7 @@ pub(super) async fn serve(
     let (version, method) = (request.version(), request.method().clone());
     if is_upgrade(request.headers()) {
         // Its credentials may still come with the first message.
-        return graphql_ws::serve(services, viewer.ok(), caller, version, request.headers()).into_response();
+        return graphql_ws::serve(services, viewer.ok(), caller, &request).into_response();
     }
     if is_of_a_browser(&request) {
         return pages::to_graphiql();
@@ -43,7 +44,7 @@ pub(super) async fn serve(
         return stream_of_token(services, viewer, caller, request, token).await.into_response();
     }
     if method == Method::PUT {
-        return services.reservations.reserve().into_response();
+        return services.single_connections.reserve().into_response();
     }
     if wants_events(request.headers()) && (method == Method::GET || method == Method::POST) {
         let parameters = match parameters(&services, request).await {
@@ -84,9 +85,8 @@ async fn over_http(services: Arc<Services>, viewer: Viewer, request: Request) ->
         OperationType::Mutation if method == Method::GET => mutation_by_get(form),
         OperationType::Subscription => {
             let message = format!(
-                "subscriptions are streams: open a WebSocket here with the subprotocol {}, or ask for Server-Sent \
-                 Events with Accept: text/event-stream",
-                graphql_ws::PROTOCOL
+                "subscriptions are streams: open a WebSocket here with the subprotocol {SUBPROTOCOL}, or ask for Server-Sent \
+                 Events with Accept: text/event-stream"
             );
             form.refuse(&Refusal::request(message))
         }
@@ -106,7 +106,7 @@ async fn stream_of_token(
     request: Request,
     token: String,
 ) -> Result<Response, Problem> {
-    let reservations = services.reservations.clone();
+    let reservations = services.single_connections.clone();
     let (version, method) = (request.version(), request.method().clone());
     match method {
         Method::PUT => Err(Problem::new(StatusCode::CONFLICT, "STREAM_EXISTS", "reserve a stream without naming one")),
@@ -123,10 +123,10 @@ async fn stream_of_token(
             };
             match reservations.start(&services, viewer, &token, &method, parameters).await {
                 Ok(accepted) => Ok(accepted),
-                Err(Wrong::Problem(problem)) => Err(problem),
-                Err(Wrong::Method) => Ok(mutation_by_get(form)),
+                Err(StartError::Problem(problem)) => Err(problem),
+                Err(StartError::Method) => Ok(mutation_by_get(form)),
                 // Its answer is all that there will be: without a status of its own nobody would know.
-                Err(Wrong::Operation(refusal)) => Ok(form.respond(StatusCode::BAD_REQUEST, refusal.body())),
+                Err(StartError::Operation(refusal)) => Ok(form.respond(StatusCode::BAD_REQUEST, refusal.body())),
             }
         }
         _ => {

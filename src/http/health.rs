@@ -18,7 +18,7 @@ pub(super) async fn live() -> Response {
 /// Whether this server should be sent work: it is not stopping, its database can be read and written to, and its clock is
 /// right.
 pub(super) async fn ready(State(services): State<Arc<Services>>) -> Response {
-    let unready = if services.streams.stop.is_cancelled() {
+    let unready = if services.hub.stop.is_cancelled() {
         Some("stopping")
     } else {
         services.store.health().problem.map(|(problem, _)| match problem {
@@ -50,7 +50,7 @@ pub(super) async fn serve(State(services): State<Arc<Services>>) -> Response {
         "database": {"kind": services.store.backend(), "status": if answers { "healthy" } else { "error" }},
         "clock": part(clock),
         "evaluation": part(evaluation),
-        "connections": services.streams.registry.len(),
+        "connections": services.hub.registry.len(),
         "pipelines": services.store.count_pipelines(),
     });
     let status = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

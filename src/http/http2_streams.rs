@@ -14,7 +14,7 @@ use http_body::{Frame, SizeHint};
 use hyper::rt::Executor;
 use tokio::time::{Instant, sleep_until};
 
-use crate::push::disconnect::Dropped;
+use crate::push::disconnect::DisconnectReason;
 
 /// The size of a part.
 const PART: usize = 16 * 1024;
@@ -108,7 +108,7 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for StreamExecutor {
             let progress = Arc::<Progress>::default();
             tokio::select! {
                 _ = STREAM.scope(Arc::clone(&progress), stream) => {}
-                () = progress.stalled(patience) => Dropped::Slow.count(),
+                () = progress.stalled(patience) => DisconnectReason::Slow.count(),
             }
             drop(open);
         });

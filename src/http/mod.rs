@@ -14,19 +14,19 @@ mod caller;
 pub mod client_address;
 /// One connection.
 mod connection;
-/// What all streams of Server-Sent Events share.
+/// Responses that stay open.
 mod event_stream;
 /// `/graphql`: GraphQL over HTTP, and the ways from there to streams and sockets.
 mod graphql;
 /// `/graphql` as event streams: graphql-sse.
 mod graphql_sse;
 /// `GET /graphql` upgraded: graphql-transport-ws.
-pub mod graphql_ws;
+mod graphql_ws;
 /// Which requests are answered at all: none of other sites' pages.
 mod guard;
 /// `GET /api/health`, `/live`, `/ready`.
 mod health;
-/// How a stream or socket leaves hyper.
+/// Taking connections out of hyper.
 mod hijack;
 /// HTTP/2 responses that must make progress.
 mod http2_streams;
@@ -46,13 +46,9 @@ mod request_body;
 mod routes;
 /// Accepting connections and ending them well.
 pub mod serve;
-/// What both kinds of WebSocket share.
-mod socket;
 /// What is answered while the server starts.
 pub mod startup;
-/// What streams and sockets share: admission, groups, and being looked after.
-pub mod streams;
-/// A GraphQL subscription as a group.
+/// GraphQL subscriptions as topics.
 mod subscription;
 /// A TCP connection whose writes must make progress.
 mod timed_stream;
@@ -79,19 +75,18 @@ use crate::graphql::Graphql;
 pub use crate::http::auth_failures::AuthFailures;
 pub use crate::http::authority::{AllowedHost, Hosts, PublicUrl};
 pub use crate::http::graphql::{Form, from_query, wants_events};
-pub use crate::http::graphql_sse::single::Reservations;
-pub use crate::http::graphql_ws::InitWait;
+pub use crate::http::graphql_sse::single::SingleConnectionStreams;
 use crate::http::guard::Guard;
 pub use crate::http::guard::Routes;
-pub use crate::http::hijack::websocket_head;
 pub use crate::http::problem::Problem;
 pub use crate::http::request_body::{BadRequestBody, Bodies, inflate};
 pub use crate::http::routes::status::poll::is_known;
 pub use crate::http::routes::status::sse::last_event_id;
-use crate::http::streams::Streams;
 pub use crate::http::viewer::{Tokens, named};
 use crate::ingest::Ingest;
-use crate::push::rate_limit::MessageLimit;
+use crate::push::hub::ConnectionHub;
+use crate::push::protocol::graphql_ws::init_timeout::InitTimeout;
+use crate::push::protocol::websocket::WebSocketLimits;
 use crate::self_check::SelfCheck;
 use crate::status::monitor::Monitor;
 use crate::store::Store;
@@ -118,8 +113,8 @@ pub struct Services {
     pub store: Arc<Store>,
     /// Whether this server is well, apart from its database.
     pub self_check: Arc<SelfCheck>,
-    /// What streams and sockets share.
-    pub streams: Streams,
+    /// What all streams and sockets share.
+    pub hub: ConnectionHub,
     /// Who may do anything at all.
     pub tokens: Tokens,
     /// Wrong tokens.
@@ -128,10 +123,10 @@ pub struct Services {
     pub limits: Limits,
     /// The memory that request bodies may take.
     pub bodies: Bodies,
-    /// graphql-transport-ws clients that have not initialised their connections yet.
-    pub init_wait: InitWait,
-    /// The single streams of graphql-sse clients.
-    pub reservations: Reservations,
+    /// Closes graphql-transport-ws connections that are not initialised in time.
+    pub init_timeout: InitTimeout,
+    /// The streams of graphql-sse clients in single connection mode.
+    pub single_connections: SingleConnectionStreams,
     /// Gives the metrics as Prometheus reads them.
     pub metrics: Option<PrometheusHandle>,
 }
@@ -139,12 +134,10 @@ pub struct Services {
 /// What one client may do.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Bytes of a WebSocket message.
-    pub message_size: usize,
+    /// Messages of a WebSocket.
+    pub websocket: WebSocketLimits,
     /// Operations that run on one connection at a time.
     pub subscriptions_per_connection: usize,
-    /// Messages that a WebSocket may send.
-    pub messages: MessageLimit,
 }
 
 /// Which other origins' pages may read the answers.

@@ -4,9 +4,14 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::push::hub::AdmissionError;
+use crate::push::protocol::handshake::HandshakeError;
 
 /// How long a client should wait when the server cannot answer now, in seconds.
 pub(super) const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+
+/// The code of a refused WebSocket handshake.
+const BAD_HANDSHAKE: &str = "BAD_HANDSHAKE";
 
 /// An error as the plain routes answer it: RFC 9457, `application/problem+json`, with a `code` for programs.
 #[derive(Debug, Clone, Serialize)]
@@ -30,10 +35,6 @@ impl Problem {
 
     pub(super) fn status(&self) -> StatusCode {
         self.status
-    }
-
-    pub(super) fn detail(self) -> String {
-        self.detail
     }
 
     pub(super) fn bad_request(detail: impl Into<String>) -> Self {
@@ -80,6 +81,21 @@ impl From<Error> for Problem {
     }
 }
 
+impl From<AdmissionError> for Problem {
+    fn from(error: AdmissionError) -> Self {
+        match error {
+            AdmissionError::ShuttingDown => Error::ShuttingDown.into(),
+            AdmissionError::Limit(limit) => Self::overloaded(limit.to_string()),
+        }
+    }
+}
+
+impl From<HandshakeError> for Problem {
+    fn from(error: HandshakeError) -> Self {
+        Self::new(error.status(), BAD_HANDSHAKE, error.to_string())
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(&self)).into_response();
@@ -88,6 +104,9 @@ impl IntoResponse for Problem {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if self.status == StatusCode::UPGRADE_REQUIRED {
             headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        }
+        if self.status == StatusCode::METHOD_NOT_ALLOWED && self.code == BAD_HANDSHAKE {
+            headers.insert(header::ALLOW, HeaderValue::from_static("GET"));
         }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -9,17 +9,17 @@ use tokio::sync::Semaphore;
 use crate::http::client_address::TrustedProxies;
 use crate::http::connection::{self, Client, Front};
 use crate::http::startup::Startup;
-use crate::http::streams::Streams;
+use crate::push::hub::ConnectionHub;
 use crate::push::io::tcp::ConnectionGuard;
-use crate::push::limits::Addresses;
-use crate::push::pending::Lobby;
+use crate::push::limits::AddressLimiter;
+use crate::push::pending::PendingPool;
 
 /// How long accepting rests when the system has no file to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Connections whose clients are not known yet, at a time.
-pub const LOBBY: usize = 256;
+pub const MAX_PENDING: usize = 256;
 /// Room for these and for short requests, in addition to the streams and sockets that are admitted.
-pub const HEADROOM: usize = 256 + LOBBY;
+pub const HEADROOM: usize = 256 + MAX_PENDING;
 /// What may lie in the system unsent, in bytes: a slow reader gets the newest status, and not all that came before.
 const UNSENT: u32 = 16 * 1024;
 /// The answer to a connection of an address that has too many.
@@ -31,11 +31,11 @@ const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\
 #[derive(Debug)]
 pub struct Acceptance {
     /// Open connections at a time; further ones wait in the system's queue.
-    pub most: usize,
+    pub max: usize,
     /// Open connections of each address.
-    pub addresses: Addresses,
-    /// Connections whose clients are not known yet.
-    pub lobby: Lobby,
+    pub addresses: AddressLimiter,
+    /// Connections whose client is not authenticated yet.
+    pub pool: PendingPool,
     /// Proxies, whose connections belong to many clients and are not limited by their address.
     pub trusted: TrustedProxies,
     /// Whether a client is known only by a token.
@@ -43,17 +43,17 @@ pub struct Acceptance {
 }
 
 /// Accepts connections until the server stops; each is served by a task of its own.
-pub async fn serve(listener: TcpListener, router: Startup, streams: Streams, acceptance: Acceptance) {
-    let Acceptance { most, addresses, lobby, trusted, requires_token } = acceptance;
-    let (patience, stop) = (streams.patience.write, streams.stop.clone());
+pub async fn serve(listener: TcpListener, router: Startup, hub: ConnectionHub, acceptance: Acceptance) {
+    let Acceptance { max, addresses, pool, trusted, requires_token } = acceptance;
+    let (patience, stop) = (hub.timeouts.write, hub.stop.clone());
     let front = Arc::new(Front { router, trusted, requires_token, patience, stop });
-    let room = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
+    let room = Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
     let accept = async || {
         // The permits are never closed.
         let permit = Arc::clone(&room).acquire_owned().await.ok();
         (permit, listener.accept().await)
     };
-    while let Some((permit, accepted)) = streams.stop.run_until_cancelled(accept()).await {
+    while let Some((permit, accepted)) = hub.stop.run_until_cancelled(accept()).await {
         let (stream, address) = match accepted {
             Ok((stream, address)) => (stream, address.ip()),
             Err(error) if is_of_the_connection(&error) => continue,
@@ -76,11 +76,11 @@ pub async fn serve(listener: TcpListener, router: Startup, streams: Streams, acc
         if let Err(error) = tune(&stream, patience) {
             tracing::debug!(%error, "a socket could not be tuned");
         }
-        let client = Client { front: Arc::clone(&front), address, seat: lobby.enter() };
+        let client = Client { front: Arc::clone(&front), address, pending: pool.add() };
         // Boxed: the machinery of HTTP is large, and gone when a stream or socket goes on by itself.
-        streams.tasks.spawn(Box::pin(connection::run(stream, ConnectionGuard::new(permit, counted), client)));
-        if lobby.is_crowded() {
-            // Those whose requests have arrived leave the lobby before a newer connection can take their seats.
+        hub.tasks.spawn(Box::pin(connection::run(stream, ConnectionGuard::new(permit, counted), client)));
+        if pool.is_crowded() {
+            // Connections whose request has arrived leave the pool before a newer one takes their place.
             tokio::task::yield_now().await;
         }
     }

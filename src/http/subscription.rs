@@ -1,4 +1,4 @@
-//! A subscription as a group: what makes two of them the same, and what a group is told.
+//! GraphQL subscriptions as topics: when two of them share one, and its updates.
 
 use std::sync::Arc;
 
@@ -13,69 +13,71 @@ use crate::graphql::Graphql;
 use crate::graphql::answer::Answer;
 use crate::graphql::operation::Operation;
 use crate::http::Services;
-use crate::http::streams::hash;
-use crate::push::broker::{Key, News, Place, Source, TooManyGroups};
-use crate::push::connection::Peer;
-use crate::push::message::{Dress, Payload};
+use crate::push::connection::Connection;
+use crate::push::encoding::Encoding;
+use crate::push::hub::topic_key;
+use crate::push::message::Message;
+use crate::push::quota::{TooManyTopics, TopicKey};
+use crate::push::topic::{SubscriptionGuard, Update, UpdateStream};
 
-/// The group of those who asked the same: document, operation name, variables and what the viewer may see.
+/// The topic of an operation: document, operation name, variables, and what the viewer may see.
 ///
-/// Who follows a log is a group of their own: others who asked the same may be at another place in it.
-fn key(operation: &Operation, viewer: Viewer) -> Key {
+/// A subscription to an event log has its own topic: others may be at another position in the log.
+fn key(operation: &Operation, viewer: Viewer) -> TopicKey {
     let own = if operation.follows_log { Uuid::new_v4().into_bytes().to_vec() } else { Vec::new() };
-    hash([b"graphql", &operation.identity[..], viewer.scope(), &own])
+    topic_key([b"graphql", &operation.identity[..], viewer.scope(), &own])
 }
 
-/// Joins the group of a subscription. A client that has seen a newer revision than this server knows is given no older
-/// status: the server looks for that revision meanwhile.
+/// Subscribes to the topic of an operation. A client that has seen a newer revision than this server knows is sent no older
+/// status: the server looks that revision up.
 pub(super) fn join(
     services: &Services,
     operation: Operation,
     viewer: Viewer,
-    peer: &Arc<Peer>,
-    dress: &'static Dress,
+    connection: &Arc<Connection>,
+    encoding: Encoding,
     id: &str,
-) -> Result<Place, TooManyGroups> {
+) -> Result<SubscriptionGuard, TooManyTopics> {
     let key = key(&operation, viewer);
     let seen = operation.seen.clone().filter(|seen| services.monitor.may_exist(seen.revision));
-    let least = seen.as_ref().map(|seen| seen.revision);
+    let min_revision = seen.as_ref().map(|seen| seen.revision);
     if let Some(seen) = seen.filter(|seen| services.monitor.is_behind(&seen.pipeline, seen.revision)) {
         let monitor = services.monitor.clone();
         tokio::spawn(async move { monitor.look_again(&seen.pipeline, seen.revision).await });
     }
     let graphql = services.graphql.clone();
     let source = move || source(graphql, operation, viewer);
-    services.streams.groups.join(key, source, peer, (dress, id), least)
+    services.hub.broker.join(key, source, connection, (encoding, id), min_revision)
 }
 
-/// An operation that runs over a connection of many. Dropping it ends it.
+/// A running operation of a connection. Dropping it stops it.
 #[derive(Debug)]
-pub(super) enum Running {
-    /// A subscription: a place in a group.
-    Place(Place),
+pub(super) enum RunningOperation {
+    /// A subscription.
+    Subscription(SubscriptionGuard),
     /// A query or mutation.
     Task(AbortOnDropHandle<()>),
 }
 
-impl Running {
-    /// Whether it has ended by itself, so that its id is free again.
+impl RunningOperation {
+    /// Whether it has ended, so that the client may use its id again.
     pub(super) fn has_ended(&self) -> bool {
         match self {
-            Self::Place(place) => place.has_ended(),
+            Self::Subscription(guard) => guard.has_ended(),
             Self::Task(task) => task.is_finished(),
         }
     }
 }
 
-/// What the group is told: each response, until the stream ends or could not be begun.
-fn source(graphql: Graphql, operation: Operation, viewer: Viewer) -> Source {
+/// The topic's updates: each response, until the stream ends or fails to start.
+fn source(graphql: Graphql, operation: Operation, viewer: Viewer) -> UpdateStream {
     enum State {
         New(Box<(Graphql, Operation, Viewer)>),
         Running(BoxStream<'static, (Answer, Option<Revision>)>),
         Failed,
     }
     let follows_log = operation.follows_log;
-    // The executor is only built when the group's own task asks: whoever founds a group does not wait for it.
+    // The topic's task builds the executor: the first subscriber does not wait for it.
     unfold(State::New(Box::new((graphql, operation, viewer))), move |state| async move {
         let mut answers = match state {
             State::New(new) => {
@@ -89,11 +91,12 @@ fn source(graphql: Graphql, operation: Operation, viewer: Viewer) -> Source {
         metrics::counter!("pipewatch_subscription_executions_total").increment(1);
         match answer {
             Answer::Executed(json) => {
-                let payload = Arc::new(Payload::new(json, revision));
-                Some((if follows_log { News::Event(payload) } else { News::Payload(payload) }, State::Running(answers)))
+                let message = Arc::new(Message::new(json, revision));
+                let update = if follows_log { Update::Event(message) } else { Update::Message(message) };
+                Some((update, State::Running(answers)))
             }
-            // The stream could not be begun, or cannot go on.
-            Answer::Refused(refusal) => Some((News::Errors(refusal.errors()), State::Failed)),
+            // The stream did not start, or failed.
+            Answer::Refused(refusal) => Some((Update::Errors(refusal.errors()), State::Failed)),
         }
     })
     .boxed()
@@ -107,7 +110,7 @@ mod tests {
     use crate::graphql::operation::Parameters;
 
     #[test]
-    fn the_same_is_the_same_and_nothing_else() {
+    fn equal_operations_share_a_topic() {
         let key = |json: serde_json::Value| {
             let parameters = Parameters::from_json(json).expect("good parameters");
             key(&Operation::parse(parameters).expect("an operation"), Viewer::default())
@@ -125,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn subscribers_that_have_seen_different_revisions_share_a_group() {
+    fn subscribers_with_different_revisions_share_a_topic() {
         let key = |query: &str, since: &str| {
             let json = json!({"query": query, "variables": {"s": since, "p": "a"}});
             key(

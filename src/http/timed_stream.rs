@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-use crate::push::disconnect::Dropped;
+use crate::push::disconnect::DisconnectReason;
 
 /// See the module.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl TimedStream {
             Poll::Ready(written) => {
                 self.blocked = None;
                 if written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::TimedOut) {
-                    Dropped::Slow.count();
+                    DisconnectReason::Slow.count();
                 }
                 Poll::Ready(written)
             }
@@ -46,7 +46,7 @@ impl TimedStream {
                 let patience = self.patience;
                 let blocked = self.blocked.get_or_insert_with(|| Box::pin(sleep(patience)));
                 std::task::ready!(blocked.as_mut().poll(context));
-                Dropped::Slow.count();
+                DisconnectReason::Slow.count();
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
             }
         }

@@ -98,7 +98,7 @@ impl FromRequestParts<Arc<Services>> for Viewer {
         }
         let named = named(&parts.uri, &parts.headers);
         if let Some(viewer) = tokens.viewer(named.as_deref()) {
-            caller.seat.leave();
+            caller.pending.remove();
             return Ok(viewer.at(address));
         }
         let what = match &named {

@@ -1,172 +1,200 @@
-//! The fast path: one connection's outgoing side, written to directly by whoever has something for it.
+//! The fast path: messages are written to the socket by whichever task has them.
 //!
-//! A payload goes to the socket in one system call from the task that has it, without waking anybody. Only a socket that
-//! would block gets a task of its own, until it has caught up with the newest; what it missed in between is never sent.
+//! A message goes out in one system call, without waking a task of the connection. Only a socket that would block gets a
+//! task of its own, until it has caught up with the newest message; what it missed in between is never sent.
 
 use std::io::{self, IoSlice};
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use metrics::{Counter, counter};
 use tokio::time::timeout;
 
-use crate::push::disconnect::Dropped;
-use crate::push::io::socket::{Wire, is_would_block};
-use crate::push::keep_alive::Registered;
-use crate::push::limits::{Account, Permit};
-use crate::push::message::{Ending, Payload};
-use crate::push::profile::Manner;
+use crate::push::disconnect::DisconnectReason;
+use crate::push::encoding::{Completion, Encoding};
+use crate::push::framing::Framing;
+use crate::push::io::socket::{Socket, is_would_block};
+use crate::push::limits::{Account, ConnectionPermit};
+use crate::push::message::Message;
+use crate::push::profile::TransportProfile;
+use crate::push::registry_entry::RegistryEntry;
 use crate::push::subscription::Subscription;
-use crate::push::timeouts::Patience;
+use crate::push::timeouts::Timeouts;
 
-/// Control messages that may wait for a peer that does not read, in bytes; a peer with more is dropped.
-const MAX_WAITING: usize = 64 * 1024;
-/// Up to this size it is cheaper to copy a payload behind its lead than to have the kernel gather two slices.
+/// Bytes of control messages that may wait for a client that does not read. One with more is dropped.
+const MAX_CONTROL_BACKLOG: usize = 64 * 1024;
+/// Up to this many bytes a message is copied behind its prefix, which is cheaper than two slices for the kernel.
 const MAX_COPIED: usize = 16 * 1024;
 
-/// One connection's outgoing side.
+/// Messages that slow connections were not sent.
+static SKIPPED: LazyLock<Counter> = LazyLock::new(|| counter!("pipewatch_messages_skipped_total"));
+
+/// `Connection::close_deadline_secs` of a connection that is not closing.
+pub(super) const NOT_CLOSING: u16 = u16::MAX;
+/// How long a client may take to answer a close, in seconds.
+const CLOSE_TIMEOUT_SECS: u16 = 3;
+
+/// The outgoing side of one connection.
 #[derive(Debug)]
-pub struct Peer {
-    wire: Box<dyn Wire>,
-    manner: &'static Manner,
-    patience: Arc<Patience>,
-    out: Mutex<Outbox>,
-    /// Seconds since it was heard of or, if it never speaks, written to. Counted up by the registry.
-    pub(super) quiet: AtomicU16,
-    /// Seconds left until a connection that says its farewell is cut; none while it says none.
-    pub(super) closing: AtomicU16,
-    pub(super) registered: OnceLock<Registered>,
-    /// Set once the client is known.
-    permit: OnceLock<Permit>,
+pub struct Connection {
+    socket: Box<dyn Socket>,
+    profile: TransportProfile,
+    framing: Framing,
+    timeouts: Arc<Timeouts>,
+    buffer: Mutex<SendBuffer>,
+    /// Seconds since the client sent something or, if it never does, since something was written to it. Counted up by the
+    /// registry.
+    pub(super) idle_secs: AtomicU16,
+    /// Seconds until a closing connection is dropped, or [`NOT_CLOSING`].
+    pub(super) close_deadline_secs: AtomicU16,
+    pub(super) registered: OnceLock<RegistryEntry<Self>>,
+    /// Set once the client is authenticated.
+    permit: OnceLock<ConnectionPermit>,
 }
 
-/// `Peer::closing` of one that says no farewell.
-pub(super) const OPEN: u16 = u16::MAX;
-/// How long the other side may take to answer a farewell, in seconds.
-const FAREWELL: u16 = 3;
-
 #[derive(Debug, Default)]
-struct Outbox {
-    /// What the socket did not take: the rest of a message, and control messages behind it.
-    rest: Vec<u8>,
-    /// Whether a task waits for the socket to take more; until then nobody else writes.
+struct SendBuffer {
+    /// What the socket did not accept: the rest of a message, and control messages behind it.
+    pending: Vec<u8>,
+    /// Whether a task waits for the socket. Until then only it writes.
     is_blocked: bool,
-    /// Whether the last word was said, or nothing can be said any more.
+    /// Whether the close was sent, or the socket has failed.
     is_closed: bool,
-    /// Whether writing ends with what is being sent.
-    finishes: bool,
+    /// Whether writing ends once nothing is pending.
+    close_after_flush: bool,
     subscriptions: Vec<Arc<Subscription>>,
 }
 
-/// What became of a payload.
+/// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Delivered {
-    /// The socket took all of it, or as much as it could; the rest follows.
+pub(super) enum Delivery {
+    /// The socket accepted it, or a part of it; the rest is pending.
     Sent,
-    /// It is not owed, or the socket blocks: it comes later, or a newer one in its place.
-    Not,
+    /// It was sent before, or the socket blocks: this or a newer message follows later.
+    Skipped,
 }
 
-impl Peer {
-    /// On this wire, with leave to be connected unless its client is still to be known.
+impl Connection {
+    /// A connection on this socket. Without a permit the client is still to be authenticated.
     pub fn new(
-        wire: Box<dyn Wire>,
-        manner: &'static Manner,
-        patience: Arc<Patience>,
-        permit: Option<Permit>,
+        socket: Box<dyn Socket>,
+        profile: TransportProfile,
+        framing: Framing,
+        timeouts: Arc<Timeouts>,
+        permit: Option<ConnectionPermit>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            wire,
-            manner,
-            patience,
-            out: Mutex::default(),
-            quiet: AtomicU16::new(0),
-            closing: AtomicU16::new(OPEN),
+            socket,
+            profile,
+            framing,
+            timeouts,
+            buffer: Mutex::default(),
+            idle_secs: AtomicU16::new(0),
+            close_deadline_secs: AtomicU16::new(NOT_CLOSING),
             registered: OnceLock::new(),
             permit: permit.map(OnceLock::from).unwrap_or_default(),
         })
     }
 
-    /// The client is known, and has leave to be connected.
-    pub fn hold(&self, permit: Permit) {
-        // A client becomes known once.
+    /// The client is authenticated, and admitted.
+    pub fn set_permit(&self, permit: ConnectionPermit) {
+        // A client is authenticated once.
         drop(self.permit.set(permit));
     }
 
-    /// On whose account its groups count.
+    /// The account that its subscriptions count against.
     pub(super) fn account(&self) -> Account {
         self.permit.get().map(|permit| permit.account().clone()).unwrap_or_default()
     }
 
-    /// How it is kept alive and ended.
-    pub fn manner(&self) -> &'static Manner {
-        self.manner
+    pub(super) fn profile(&self) -> TransportProfile {
+        self.profile
     }
 
-    /// After how many quiet seconds a beat is due.
-    pub(super) fn beat_after(&self) -> u16 {
-        if self.manner.answers { self.patience.ping_after } else { self.patience.heartbeat_after }
+    /// After how many idle seconds a ping or a heartbeat is due.
+    pub(super) fn keep_alive_interval(&self) -> u16 {
+        if self.profile.expects_pong() { self.timeouts.ping_interval } else { self.timeouts.heartbeat_interval }
     }
 
-    /// Sends a message of its own, behind what is being sent.
-    pub fn send(self: &Arc<Self>, message: &[u8]) {
-        let mut out = self.out();
-        self.write_or_keep(&mut out, message);
+    pub(super) fn send_keep_alive(self: &Arc<Self>) {
+        self.send(self.profile.keep_alive(self.framing));
     }
 
-    /// Says the last word: nothing comes after it. The other side may answer it, and is cut when it does not.
+    /// Sends bytes behind what is pending.
+    pub fn send(self: &Arc<Self>, bytes: &[u8]) {
+        let mut buffer = self.buffer();
+        self.write_or_buffer(&mut buffer, bytes);
+    }
+
+    /// Sends a message that only the subscription of this id gets.
+    pub fn send_message(self: &Arc<Self>, encoding: Encoding, id: &str, json: &[u8]) {
+        let mut bytes = Vec::new();
+        encoding.write_message(id, json, self.framing, &mut bytes);
+        self.send(&bytes);
+    }
+
+    /// Sends the end of an operation that has no topic.
+    pub fn complete(self: &Arc<Self>, encoding: Encoding, id: &str, completion: &Completion) {
+        let mut bytes = Vec::new();
+        encoding.write_completion(id, completion, self.framing, &mut bytes);
+        if encoding.closes_connection() { self.close(&bytes) } else { self.send(&bytes) }
+    }
+
+    /// Sends the last bytes. The client may answer them, and is dropped if it does not.
     pub fn close(self: &Arc<Self>, last: &[u8]) {
-        let mut out = self.out();
-        self.say_last(&mut out, last, !self.manner.answers_last);
+        let mut buffer = self.buffer();
+        self.send_final(&mut buffer, last, !self.profile.waits_for_close_ack());
     }
 
-    /// Says the last word, and ends writing behind it.
-    pub fn finish(self: &Arc<Self>, last: &[u8]) {
-        let mut out = self.out();
-        self.say_last(&mut out, last, true);
+    /// Sends the last bytes and ends writing behind them.
+    pub fn close_and_shutdown(self: &Arc<Self>, last: &[u8]) {
+        let mut buffer = self.buffer();
+        self.send_final(&mut buffer, last, true);
     }
 
-    /// Says what this kind of connection is owed when the server stops.
-    pub fn say_goodbye(self: &Arc<Self>) {
+    /// Closes the connection because the server stops.
+    pub fn close_gracefully(self: &Arc<Self>) {
         let mut last = Vec::new();
-        (self.manner.goodbye)(&mut last);
+        self.profile.write_shutdown(self.framing, &mut last);
         self.close(&last);
     }
 
-    /// Whether the last word was said.
+    /// Whether the close was sent.
     pub fn is_closed(&self) -> bool {
-        self.out().is_closed
+        self.buffer().is_closed
     }
 
-    /// Cuts the connection.
+    /// Drops the connection.
     pub fn abort(&self) {
-        self.out().is_closed = true;
-        self.wire.abort();
+        self.buffer().is_closed = true;
+        self.socket.abort();
     }
 
     /// Waits until there is something to read, or the end.
     pub async fn readable(&self) {
-        // An error shows again at the read.
-        drop(std::future::poll_fn(|context| self.wire.poll_readable(context)).await);
+        // The next read returns the error as well.
+        drop(std::future::poll_fn(|context| self.socket.poll_readable(context)).await);
     }
 
-    /// Reads what is there: so many bytes, `None` when there is nothing for now.
+    /// Reads what has arrived; `None` if nothing has.
     ///
     /// # Errors
-    /// The end of the connection, in good order or not.
-    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        match self.wire.try_read(buffer) {
+    /// When the connection has ended, properly or not.
+    pub fn try_read(&self, bytes: &mut [u8]) -> io::Result<Option<usize>> {
+        match self.socket.try_read(bytes) {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(read) => {
-                if self.manner.answers {
-                    self.quiet.store(0, Ordering::Relaxed);
+                if self.profile.expects_pong() {
+                    self.idle_secs.store(0, Ordering::Relaxed);
                 }
                 Ok(Some(read))
             }
             Err(error) if is_would_block(&error) => Ok(None),
             Err(error) => {
                 if error.kind() == io::ErrorKind::TimedOut {
-                    // The system has given it up: it acknowledged nothing, or had no room for what waits.
-                    if self.out().is_blocked { Dropped::Slow } else { Dropped::Gone }.count();
+                    // The system dropped it: the client acknowledged nothing, or accepted nothing that was pending.
+                    let is_slow = self.buffer().is_blocked;
+                    if is_slow { DisconnectReason::Slow } else { DisconnectReason::Unresponsive }.count();
                 }
                 Err(error)
             }
@@ -174,216 +202,218 @@ impl Peer {
     }
 
     pub(super) fn subscribe(&self, subscription: &Arc<Subscription>) {
-        self.out().subscriptions.push(Arc::clone(subscription));
+        self.buffer().subscriptions.push(Arc::clone(subscription));
     }
 
-    /// After this nothing more is sent for it.
+    /// Nothing more is sent for the subscription after this.
     pub(super) fn unsubscribe(&self, subscription: &Arc<Subscription>) {
-        let mut out = self.out();
+        let mut buffer = self.buffer();
         subscription.end();
-        out.subscriptions.retain(|one| !Arc::ptr_eq(one, subscription));
+        buffer.subscriptions.retain(|one| !Arc::ptr_eq(one, subscription));
     }
 
-    /// Sends a payload to a subscription that has not seen it, unless the socket blocks.
-    pub(super) fn deliver(
+    /// Sends a message to a subscription that was not sent it yet, unless the socket blocks.
+    pub(super) fn push(
         self: &Arc<Self>,
         subscription: &Subscription,
         version: u64,
-        payload: &Payload,
+        message: &Message,
         scratch: &mut Vec<u8>,
-    ) -> Delivered {
-        let mut out = self.out();
-        if out.is_blocked || out.is_closed || subscription.has_seen(version) {
-            return Delivered::Not;
+    ) -> Delivery {
+        let mut buffer = self.buffer();
+        if buffer.is_blocked || buffer.is_closed || subscription.is_current(version) {
+            return Delivery::Skipped;
         }
-        self.write_payload(&mut out, subscription, version, payload, scratch)
+        self.write_message(&mut buffer, subscription, version, message, scratch)
     }
 
-    /// Sends what must not be skipped: it waits for its turn with a peer that does not read, and drops one that leaves too
-    /// much waiting.
-    pub(super) fn tell(self: &Arc<Self>, subscription: &Subscription, payload: &Payload, scratch: &mut Vec<u8>) {
-        let body = payload.dressed(subscription.dress);
+    /// Sends an event, which is never skipped: it waits for a client that does not read. One with too much pending is
+    /// dropped.
+    pub(super) fn send_event(self: &Arc<Self>, subscription: &Subscription, event: &Message, scratch: &mut Vec<u8>) {
+        let shared = subscription.encoding.in_framing(event.encoded(subscription.encoding), self.framing);
         scratch.clear();
-        (subscription.dress.lead)(&subscription.id, body.len(), scratch);
-        scratch.extend_from_slice(body);
-        let mut out = self.out();
+        subscription.encoding.write_prefix(&subscription.id, shared.len(), self.framing, scratch);
+        scratch.extend_from_slice(shared);
+        let mut buffer = self.buffer();
         if !subscription.has_ended() {
-            self.write_or_keep(&mut out, scratch);
+            self.write_or_buffer(&mut buffer, scratch);
         }
     }
 
-    /// Tells a subscription that there will be no more.
-    pub(super) fn end(self: &Arc<Self>, subscription: &Arc<Subscription>, ending: &Ending) {
+    /// Ends a subscription.
+    pub(super) fn end(self: &Arc<Self>, subscription: &Arc<Subscription>, completion: &Completion) {
         let mut last = Vec::new();
-        (subscription.dress.ending)(&subscription.id, ending, &mut last);
-        let mut out = self.out();
+        subscription.encoding.write_completion(&subscription.id, completion, self.framing, &mut last);
+        let mut buffer = self.buffer();
         if !subscription.end() {
             return;
         }
-        out.subscriptions.retain(|one| !Arc::ptr_eq(one, subscription));
-        if subscription.dress.ends_connection {
-            self.say_last(&mut out, &last, !self.manner.answers_last);
+        buffer.subscriptions.retain(|one| !Arc::ptr_eq(one, subscription));
+        if subscription.encoding.closes_connection() {
+            self.send_final(&mut buffer, &last, !self.profile.waits_for_close_ack());
         } else {
-            self.write_or_keep(&mut out, &last);
+            self.write_or_buffer(&mut buffer, &last);
         }
     }
 
-    fn write_payload(
+    fn write_message(
         self: &Arc<Self>,
-        out: &mut Outbox,
+        buffer: &mut SendBuffer,
         subscription: &Subscription,
         version: u64,
-        payload: &Payload,
+        message: &Message,
         scratch: &mut Vec<u8>,
-    ) -> Delivered {
-        let body = payload.dressed(subscription.dress);
+    ) -> Delivery {
+        let shared = subscription.encoding.in_framing(message.encoded(subscription.encoding), self.framing);
         scratch.clear();
-        let told = subscription.tell(payload, scratch);
-        (subscription.dress.lead)(&subscription.id, body.len(), scratch);
-        let lead = scratch.len();
-        let written = if lead == 0 {
-            self.wire.try_write(&[IoSlice::new(body)])
-        } else if body.len() <= MAX_COPIED {
-            scratch.extend_from_slice(body);
-            self.wire.try_write(&[IoSlice::new(scratch)])
+        let last_event_id = subscription.write_events(message, self.framing, scratch);
+        subscription.encoding.write_prefix(&subscription.id, shared.len(), self.framing, scratch);
+        let prefix = scratch.len();
+        let written = if prefix == 0 {
+            self.socket.try_write(&[IoSlice::new(shared)])
+        } else if shared.len() <= MAX_COPIED {
+            scratch.extend_from_slice(shared);
+            self.socket.try_write(&[IoSlice::new(scratch)])
         } else {
-            self.wire.try_write(&[IoSlice::new(scratch), IoSlice::new(body)])
+            self.socket.try_write(&[IoSlice::new(scratch), IoSlice::new(shared)])
         };
         match written {
             Ok(written) => {
-                let skipped = subscription.saw(version, told);
+                let skipped = subscription.mark_sent(version, last_event_id);
                 if skipped > 0 {
-                    self.patience.skipped.increment(skipped);
+                    SKIPPED.increment(skipped);
                 }
-                if !self.manner.answers {
-                    self.quiet.store(0, Ordering::Relaxed);
+                if !self.profile.expects_pong() {
+                    self.idle_secs.store(0, Ordering::Relaxed);
                 }
-                if written < lead + body.len() {
-                    out.rest.extend_from_slice(scratch[..lead].get(written..).unwrap_or_default());
-                    out.rest.extend_from_slice(&body[written.saturating_sub(lead)..]);
-                    self.block(out);
+                if written < prefix + shared.len() {
+                    buffer.pending.extend_from_slice(scratch[..prefix].get(written..).unwrap_or_default());
+                    buffer.pending.extend_from_slice(&shared[written.saturating_sub(prefix)..]);
+                    self.spawn_flush_task(buffer);
                 }
-                Delivered::Sent
+                Delivery::Sent
             }
             Err(error) if is_would_block(&error) => {
-                self.block(out);
-                Delivered::Not
+                self.spawn_flush_task(buffer);
+                Delivery::Skipped
             }
             Err(error) => {
-                self.fail(out, &error);
-                Delivered::Not
+                self.fail(buffer, &error);
+                Delivery::Skipped
             }
         }
     }
 
-    fn say_last(self: &Arc<Self>, out: &mut Outbox, last: &[u8], finishes: bool) {
-        self.write_or_keep(out, last);
-        if !std::mem::replace(&mut out.is_closed, true) {
-            self.closing.store(FAREWELL, Ordering::Relaxed);
+    fn send_final(self: &Arc<Self>, buffer: &mut SendBuffer, last: &[u8], close_after_flush: bool) {
+        self.write_or_buffer(buffer, last);
+        if !std::mem::replace(&mut buffer.is_closed, true) {
+            self.close_deadline_secs.store(CLOSE_TIMEOUT_SECS, Ordering::Relaxed);
         }
-        out.finishes |= finishes;
-        if out.finishes && !out.is_blocked {
-            self.wire.finish();
+        buffer.close_after_flush |= close_after_flush;
+        if buffer.close_after_flush && !buffer.is_blocked {
+            self.socket.shutdown_write();
         }
     }
 
-    fn write_or_keep(self: &Arc<Self>, out: &mut Outbox, message: &[u8]) {
-        if out.is_closed {
+    fn write_or_buffer(self: &Arc<Self>, buffer: &mut SendBuffer, bytes: &[u8]) {
+        if buffer.is_closed {
             return;
         }
         let mut written = 0;
-        if !out.is_blocked {
-            match self.wire.try_write(&[IoSlice::new(message)]) {
+        if !buffer.is_blocked {
+            match self.socket.try_write(&[IoSlice::new(bytes)]) {
                 Ok(count) => written = count,
                 Err(error) if is_would_block(&error) => {}
-                Err(error) => return self.fail(out, &error),
+                Err(error) => return self.fail(buffer, &error),
             }
         }
-        if written < message.len() {
-            out.rest.extend_from_slice(&message[written..]);
-            if out.rest.len() > MAX_WAITING + message.len() {
-                Dropped::Slow.count();
-                return self.give_up(out);
+        if written < bytes.len() {
+            buffer.pending.extend_from_slice(&bytes[written..]);
+            if buffer.pending.len() > MAX_CONTROL_BACKLOG + bytes.len() {
+                return self.abort_with(buffer, DisconnectReason::Slow);
             }
-            self.block(out);
+            self.spawn_flush_task(buffer);
         }
     }
 
-    /// A write has failed.
-    fn fail(&self, out: &mut Outbox, error: &io::Error) {
+    /// Drops the connection after a write has failed.
+    fn fail(&self, buffer: &mut SendBuffer, error: &io::Error) {
         if error.kind() == io::ErrorKind::TimedOut {
-            Dropped::Slow.count();
+            DisconnectReason::Slow.count();
         }
-        self.give_up(out);
+        self.drop_buffered(buffer);
     }
 
-    fn give_up(&self, out: &mut Outbox) {
-        out.is_closed = true;
-        out.rest = Vec::new();
-        self.wire.abort();
+    fn abort_with(&self, buffer: &mut SendBuffer, reason: DisconnectReason) {
+        reason.count();
+        self.drop_buffered(buffer);
     }
 
-    /// From here on a task of its own waits for the socket.
-    fn block(self: &Arc<Self>, out: &mut Outbox) {
-        if !std::mem::replace(&mut out.is_blocked, true) {
-            tokio::spawn(Arc::clone(self).catch_up());
+    fn drop_buffered(&self, buffer: &mut SendBuffer) {
+        buffer.is_closed = true;
+        buffer.pending = Vec::new();
+        self.socket.abort();
+    }
+
+    /// From here on a task waits for the socket.
+    fn spawn_flush_task(self: &Arc<Self>, buffer: &mut SendBuffer) {
+        if !std::mem::replace(&mut buffer.is_blocked, true) {
+            tokio::spawn(Arc::clone(self).flush_when_writable());
         }
     }
 
-    async fn catch_up(self: Arc<Self>) {
+    async fn flush_when_writable(self: Arc<Self>) {
         loop {
-            let writable = std::future::poll_fn(|context| self.wire.poll_writable(context));
-            match timeout(self.patience.write, writable).await {
+            let writable = std::future::poll_fn(|context| self.socket.poll_writable(context));
+            match timeout(self.timeouts.write, writable).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => return self.fail(&mut self.out(), &error),
-                Err(_) => {
-                    Dropped::Slow.count();
-                    return self.give_up(&mut self.out());
-                }
+                Ok(Err(error)) => return self.fail(&mut self.buffer(), &error),
+                Err(_) => return self.abort_with(&mut self.buffer(), DisconnectReason::Slow),
             }
-            if self.write_what_waits() {
+            if self.flush() {
                 return;
             }
         }
     }
 
-    /// Writes the rest, and then to each subscription that is behind the newest. Whether all of it went out.
-    fn write_what_waits(self: &Arc<Self>) -> bool {
-        let mut out = self.out();
-        while !out.rest.is_empty() {
-            match self.wire.try_write(&[IoSlice::new(&out.rest)]) {
+    /// Writes what is pending, then the newest message to each subscription that is behind. Returns whether everything was
+    /// written.
+    fn flush(self: &Arc<Self>) -> bool {
+        let mut buffer = self.buffer();
+        while !buffer.pending.is_empty() {
+            match self.socket.try_write(&[IoSlice::new(&buffer.pending)]) {
                 Ok(0) => return false,
-                Ok(written) => drop(out.rest.drain(..written)),
+                Ok(written) => drop(buffer.pending.drain(..written)),
                 Err(error) if is_would_block(&error) => return false,
                 Err(error) => {
-                    self.fail(&mut out, &error);
+                    self.fail(&mut buffer, &error);
                     return true;
                 }
             }
         }
-        out.rest = Vec::new();
+        buffer.pending = Vec::new();
         let mut scratch = Vec::new();
-        for subscription in out.subscriptions.clone() {
-            let (version, newest) = subscription.group.newest();
-            if let Some(payload) = newest
-                && !subscription.has_seen(version)
-                && !out.is_closed
+        for subscription in buffer.subscriptions.clone() {
+            let (version, newest) = subscription.latest.get();
+            if let Some(message) = newest
+                && !subscription.is_current(version)
+                && !buffer.is_closed
             {
-                let delivered = self.write_payload(&mut out, &subscription, version, &payload, &mut scratch);
-                if delivered == Delivered::Not && !out.is_closed || !out.rest.is_empty() {
+                let delivery = self.write_message(&mut buffer, &subscription, version, &message, &mut scratch);
+                if delivery == Delivery::Skipped && !buffer.is_closed || !buffer.pending.is_empty() {
                     return false;
                 }
             }
         }
-        out.is_blocked = false;
-        if out.finishes {
-            self.wire.finish();
+        buffer.is_blocked = false;
+        if buffer.close_after_flush {
+            self.socket.shutdown_write();
         }
         true
     }
 
-    // A std mutex: nobody waits while holding it, and nearly always there is but one who wants it.
-    fn out(&self) -> MutexGuard<'_, Outbox> {
-        self.out.lock().unwrap_or_else(PoisonError::into_inner)
+    // A std mutex: no task awaits while holding it, and it is nearly always free.
+    fn buffer(&self) -> MutexGuard<'_, SendBuffer> {
+        self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,26 +1,26 @@
 use metrics::counter;
 use strum::IntoStaticStr;
 
-/// Why the server dropped a connection or a stream of one.
+/// Why the server drops a connection or a stream: the label `reason` of `pipewatch_connections_dropped_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
-pub enum Dropped {
-    /// It took none of what was written to it for the write timeout, or let too much wait.
+pub enum DisconnectReason {
+    /// The client accepts no data for the write timeout, or leaves too many control messages unread.
     Slow,
-    /// It did not answer pings, or acknowledged nothing any more.
-    Gone,
-    /// It did not answer the end of the connection.
+    /// The client answers no pings, or its system acknowledges nothing.
+    Unresponsive,
+    /// The client does not answer the close within its deadline.
     CloseTimeout,
-    /// It sent no complete request in time.
+    /// The client sends no complete request in time.
     SlowRequest,
-    /// It made room for newer connections whose clients were not known either.
+    /// The client is not authenticated yet, and gives way to a newer connection.
     Unauthenticated,
-    /// It kept sending where nothing is expected.
+    /// The client keeps sending where nothing is expected.
     Flood,
 }
 
-impl Dropped {
-    /// Counts one.
+impl DisconnectReason {
+    /// Counts one dropped connection.
     pub fn count(self) {
         counter!("pipewatch_connections_dropped_total", "reason" => <&str>::from(self)).increment(1);
     }

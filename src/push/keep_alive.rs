@@ -1,131 +1,116 @@
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use slab::Slab;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::push::connection::{OPEN, Peer};
-use crate::push::disconnect::Dropped;
+use crate::push::connection::{Connection, NOT_CLOSING};
+use crate::push::disconnect::DisconnectReason;
+use crate::push::registry_entry::{Entries, RegistryEntry};
 
-/// How far two goodbyes are apart while there is time for it: clients that come back do not do so all at once.
-const APART: Duration = Duration::from_millis(2);
-/// The part of the drain time over which goodbyes are spread; the rest is for their answers.
-const SPREAD: f64 = 0.7;
+/// The time between two closes, if there is enough: clients do not all reconnect at once.
+const CLOSE_SPACING: Duration = Duration::from_millis(2);
+/// The part of the shutdown time over which closes are spread. Clients answer them in the rest.
+const CLOSE_WINDOW_FRACTION: f64 = 0.7;
 
-/// All peers. One look at them each second keeps them alive, and cuts those that are gone.
+/// All connections. Once a second each is checked: idle ones get a ping or a heartbeat, dead ones are dropped.
 #[derive(Debug, Clone, Default)]
-pub struct Registry {
-    peers: Arc<Mutex<Slab<Weak<Peer>>>>,
+pub struct ConnectionRegistry {
+    connections: Arc<Entries<Connection>>,
 }
 
-/// A peer's entry.
-#[derive(Debug)]
-pub(super) struct Registered {
-    index: usize,
-    peers: Weak<Mutex<Slab<Weak<Peer>>>>,
-}
-
-impl Registry {
-    /// Looks after this peer for as long as there is one.
-    pub fn add(&self, peer: &Arc<Peer>) {
-        let index = lock(&self.peers).insert(Arc::downgrade(peer));
-        // A peer is added once.
-        drop(peer.registered.set(Registered { index, peers: Arc::downgrade(&self.peers) }));
+impl ConnectionRegistry {
+    /// Adds a connection until it is dropped.
+    pub fn add(&self, connection: &Arc<Connection>) {
+        let index = self.lock().insert(Arc::downgrade(connection));
+        // A connection is added once.
+        drop(connection.registered.set(RegistryEntry::new(index, &self.connections)));
     }
 
-    /// How many there are.
+    /// How many connections there are.
     pub fn len(&self) -> usize {
-        lock(&self.peers).len()
+        self.lock().len()
     }
 
-    /// Whether there is none.
+    /// Whether there is no connection.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Looks after all peers until it is told to stop.
-    pub async fn look_after(self, stop: CancellationToken) {
+    /// Keeps all connections alive until `stop` is cancelled.
+    pub async fn run_keep_alive(self, stop: CancellationToken) {
         let mut tick = interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
-            for peer in self.all() {
-                look_at(&peer);
+            for connection in self.all() {
+                tick_connection(&connection);
             }
         }
     }
 
-    /// Says goodbye to everybody, spread over the time there is until the drain ends.
-    pub async fn say_goodbye(&self, drain: Duration) {
-        let peers = self.all();
-        let Ok(count) = u32::try_from(peers.len()) else { return };
-        let apart = APART.min(drain.mul_f64(SPREAD) / count.max(1));
+    /// Closes all connections, spread over the shutdown timeout.
+    pub async fn close_all(&self, shutdown_timeout: Duration) {
+        let connections = self.all();
+        let Ok(count) = u32::try_from(connections.len()) else { return };
+        let spacing = CLOSE_SPACING.min(shutdown_timeout.mul_f64(CLOSE_WINDOW_FRACTION) / count.max(1));
         let begun = Instant::now();
-        for (index, peer) in (0u32..).zip(peers) {
-            let due = begun + apart * index;
-            // Timers are no finer than a millisecond: several are due at once when there are many.
+        for (index, connection) in (0u32..).zip(connections) {
+            let due = begun + spacing * index;
+            // Timers are no finer than a millisecond: with many connections several are due at once.
             if due > Instant::now() {
                 tokio::time::sleep_until(due).await;
             }
-            peer.say_goodbye();
+            connection.close_gracefully();
         }
-        // Who comes while the others leave is told as well.
-        let end = begun + drain;
+        // Connections that open meanwhile are closed as well.
+        let end = begun + shutdown_timeout;
         while !self.is_empty() && timeout_at(end, sleep(Duration::from_millis(20))).await.is_ok() {
-            for peer in self.all() {
-                if !peer.is_closed() {
-                    peer.say_goodbye();
+            for connection in self.all() {
+                if !connection.is_closed() {
+                    connection.close_gracefully();
                 }
             }
         }
     }
 
-    /// Cuts everybody.
+    /// Drops all connections at once.
     pub fn abort_all(&self) {
-        for peer in self.all() {
-            peer.abort();
+        for connection in self.all() {
+            connection.abort();
         }
     }
 
-    fn all(&self) -> Vec<Arc<Peer>> {
-        lock(&self.peers).iter().filter_map(|(_, peer)| peer.upgrade()).collect()
+    fn all(&self) -> Vec<Arc<Connection>> {
+        self.lock().iter().filter_map(|(_, connection)| connection.upgrade()).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Slab<Weak<Connection>>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn look_at(peer: &Arc<Peer>) {
-    let left = peer.closing.load(Ordering::Relaxed);
-    if left != OPEN {
-        if left == 0 {
-            Dropped::CloseTimeout.count();
-            peer.abort();
-            // Once is enough.
-            peer.closing.store(OPEN - 1, Ordering::Relaxed);
+fn tick_connection(connection: &Arc<Connection>) {
+    let remaining = connection.close_deadline_secs.load(Ordering::Relaxed);
+    if remaining != NOT_CLOSING {
+        if remaining == 0 {
+            DisconnectReason::CloseTimeout.count();
+            connection.abort();
+            // It is counted once.
+            connection.close_deadline_secs.store(NOT_CLOSING - 1, Ordering::Relaxed);
         } else {
-            peer.closing.store(left - 1, Ordering::Relaxed);
+            connection.close_deadline_secs.store(remaining - 1, Ordering::Relaxed);
         }
         return;
     }
-    let manner = peer.manner();
-    let quiet = peer.quiet.fetch_add(1, Ordering::Relaxed) + 1;
-    if quiet.is_multiple_of(peer.beat_after()) {
-        if manner.answers && quiet / peer.beat_after() > 2 {
-            Dropped::Gone.count();
-            peer.abort();
+    let (idle, interval) = (connection.idle_secs.fetch_add(1, Ordering::Relaxed) + 1, connection.keep_alive_interval());
+    if idle.is_multiple_of(interval) {
+        if connection.profile().expects_pong() && idle / interval > 2 {
+            DisconnectReason::Unresponsive.count();
+            connection.abort();
         } else {
-            peer.send(manner.beat);
+            connection.send_keep_alive();
         }
     }
-}
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        if let Some(peers) = self.peers.upgrade() {
-            lock(&peers).try_remove(self.index);
-        }
-    }
-}
-
-fn lock(peers: &Mutex<Slab<Weak<Peer>>>) -> MutexGuard<'_, Slab<Weak<Peer>>> {
-    peers.lock().unwrap_or_else(PoisonError::into_inner)
 }

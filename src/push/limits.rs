@@ -6,44 +6,44 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use metrics::{counter, gauge};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Who may open a stream or a socket: so many in all, and so many from one address.
+/// How many streams and sockets there may be: in all, and from one address.
 #[derive(Debug, Clone)]
-pub struct Admission {
+pub struct ConnectionLimiter {
     all: Arc<Semaphore>,
-    addresses: Addresses,
+    addresses: AddressLimiter,
 }
 
-/// Leave to be connected. Dropping it gives it back.
+/// One admitted connection. It counts against the limits until it is dropped.
 #[derive(Debug)]
-pub struct Permit {
+pub struct ConnectionPermit {
     _one: OwnedSemaphorePermit,
     _address: AddressPermit,
     account: Account,
     transport: &'static str,
 }
 
-/// On whose account the groups count that a connection is a member of.
+/// What a connection's subscriptions count against.
 #[derive(Debug, Clone, Default)]
 pub struct Account {
-    /// The client's address, as [`counted_as`] gives it.
+    /// The client's address, as [`limited_address`] returns it.
     pub address: Option<IpAddr>,
-    /// The memberships of the connection, where several streams share one.
-    pub connection: Option<Arc<AtomicUsize>>,
+    /// The subscriptions of the connection, where several streams share one.
+    pub subscriptions: Option<Arc<AtomicUsize>>,
 }
 
-/// How many connections each address has, up to a limit.
+/// Limits the connections of each address.
 ///
 /// An IPv6 address counts by its /64 network, since one client has all of it. Loopback addresses are not limited: a proxy
 /// on the same machine has every client behind it.
 #[derive(Debug, Clone)]
-pub struct Addresses {
-    most: usize,
+pub struct AddressLimiter {
+    max: usize,
     counts: Arc<Counts>,
 }
 
 type Counts = Mutex<HashMap<IpAddr, usize>>;
 
-/// One connection of an address. Dropping it ends the counting.
+/// One connection of an address. It counts until it is dropped.
 #[derive(Debug)]
 pub struct AddressPermit {
     counted: Option<(IpAddr, Arc<Counts>)>,
@@ -51,28 +51,28 @@ pub struct AddressPermit {
 
 /// The limit that is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Full {
-    /// So many are connected in all.
+pub enum LimitReached {
+    /// Of the server.
     #[error("the connection limit of the server (max_connections) is reached; try again later")]
     Connections,
-    /// So many are connected from one address.
+    /// Of one address.
     #[error(
         "the connection limit of this address (max_connections_per_address) is reached; close one, or try again later"
     )]
     Address,
 }
 
-impl Full {
+impl LimitReached {
     /// Counts a refusal.
-    fn refuse(self) -> Self {
+    fn count(self) -> Self {
         let limit = if self == Self::Address { "address" } else { "connections" };
         counter!("pipewatch_connections_refused_total", "limit" => limit).increment(1);
         self
     }
 }
 
-/// As which address a connection counts; `None` for loopback, which is not limited.
-pub fn counted_as(address: IpAddr) -> Option<IpAddr> {
+/// The address that a connection counts for; `None` for loopback, which is not limited.
+pub fn limited_address(address: IpAddr) -> Option<IpAddr> {
     let address = address.to_canonical();
     if address.is_loopback() {
         return None;
@@ -86,22 +86,22 @@ pub fn counted_as(address: IpAddr) -> Option<IpAddr> {
     })
 }
 
-impl Addresses {
-    /// At most this many connections of each address.
-    pub fn new(most: usize) -> Self {
-        Self { most, counts: Arc::default() }
+impl AddressLimiter {
+    /// At most `max` connections of each address.
+    pub fn new(max: usize) -> Self {
+        Self { max, counts: Arc::default() }
     }
 
     /// Counts a connection.
     ///
     /// # Errors
     /// When its address has reached the limit.
-    pub fn admit(&self, address: IpAddr) -> Result<AddressPermit, Full> {
-        let Some(address) = counted_as(address) else { return Ok(AddressPermit { counted: None }) };
+    pub fn admit(&self, address: IpAddr) -> Result<AddressPermit, LimitReached> {
+        let Some(address) = limited_address(address) else { return Ok(AddressPermit { counted: None }) };
         let mut counts = lock(&self.counts);
         let count = counts.entry(address).or_default();
-        if *count >= self.most {
-            return Err(Full::Address.refuse());
+        if *count >= self.max {
+            return Err(LimitReached::Address.count());
         }
         *count += 1;
         Ok(AddressPermit { counted: Some((address, Arc::clone(&self.counts))) })
@@ -121,42 +121,42 @@ impl Drop for AddressPermit {
     }
 }
 
-impl Admission {
-    /// So many in all, and so many from one address.
-    pub fn new(most: usize, most_per_address: usize) -> Self {
-        let all = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
-        Self { all, addresses: Addresses::new(most_per_address) }
+impl ConnectionLimiter {
+    /// At most `max` connections in all, and `max_per_address` from one address.
+    pub fn new(max: usize, max_per_address: usize) -> Self {
+        let all = Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
+        Self { all, addresses: AddressLimiter::new(max_per_address) }
     }
 
-    /// Leave for one connection.
+    /// Admits one connection.
     ///
     /// # Errors
-    /// The limit that is reached.
-    pub fn admit(&self, address: IpAddr, transport: &'static str) -> Result<Permit, Full> {
-        let one = Arc::clone(&self.all).try_acquire_owned().map_err(|_| Full::Connections.refuse())?;
-        let account = Account { address: counted_as(address), connection: None };
+    /// When a limit is reached.
+    pub fn admit(&self, address: IpAddr, transport: &'static str) -> Result<ConnectionPermit, LimitReached> {
+        let one = Arc::clone(&self.all).try_acquire_owned().map_err(|_| LimitReached::Connections.count())?;
+        let account = Account { address: limited_address(address), subscriptions: None };
         let address = self.addresses.admit(address)?;
         gauge!("pipewatch_connections", "transport" => transport).increment(1);
         counter!("pipewatch_connections_opened_total", "transport" => transport).increment(1);
-        Ok(Permit { _one: one, _address: address, account, transport })
+        Ok(ConnectionPermit { _one: one, _address: address, account, transport })
     }
 }
 
-impl Permit {
-    /// For one of the streams of a connection, whose memberships are counted together.
+impl ConnectionPermit {
+    /// For one stream of a connection, which counts the subscriptions of all its streams together.
     #[must_use]
-    pub fn of_connection(mut self, memberships: Option<Arc<AtomicUsize>>) -> Self {
-        self.account.connection = memberships;
+    pub fn with_subscription_count(mut self, subscriptions: Option<Arc<AtomicUsize>>) -> Self {
+        self.account.subscriptions = subscriptions;
         self
     }
 
-    /// On whose account the groups count.
+    /// What its subscriptions count against.
     pub fn account(&self) -> &Account {
         &self.account
     }
 }
 
-impl Drop for Permit {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         gauge!("pipewatch_connections", "transport" => self.transport).decrement(1);
     }
@@ -171,22 +171,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_hold_and_permits_come_back() {
-        let admission = Admission::new(3, 2);
+    fn dropped_permit_frees_its_place() {
+        let limiter = ConnectionLimiter::new(3, 2);
         let address = |last: u8| IpAddr::from([192, 0, 2, last]);
-        let first = admission.admit(address(1), "sse").expect("the first");
-        let _second = admission.admit(address(1), "sse").expect("the second");
-        assert_eq!(admission.admit(address(1), "sse").map(drop), Err(Full::Address));
-        let _third = admission.admit(address(2), "sse").expect("from elsewhere");
-        assert_eq!(admission.admit(address(3), "sse").map(drop), Err(Full::Connections));
+        let first = limiter.admit(address(1), "sse").expect("the first");
+        let _second = limiter.admit(address(1), "sse").expect("the second");
+        assert_eq!(limiter.admit(address(1), "sse").map(drop), Err(LimitReached::Address));
+        let _third = limiter.admit(address(2), "sse").expect("another address has room");
+        assert_eq!(limiter.admit(address(3), "sse").map(drop), Err(LimitReached::Connections));
         drop(first);
-        assert!(admission.admit(address(1), "sse").is_ok());
-        assert_eq!(lock(&admission.addresses.counts).len(), 2, "nothing is kept of who is gone");
+        assert!(limiter.admit(address(1), "sse").is_ok());
+        assert_eq!(lock(&limiter.addresses.counts).len(), 2, "addresses without connections are forgotten");
     }
 
     #[test]
-    fn addresses_of_one_client_count_together() {
-        let addresses = Addresses::new(1);
+    fn ipv6_addresses_count_by_network() {
+        let addresses = AddressLimiter::new(1);
         let address = |text: &str| text.parse::<IpAddr>().expect("an address");
         let _held = ["192.0.2.1", "2001:db8::1"].map(|text| addresses.admit(address(text)).expect("the first"));
         for (text, is_admitted) in [

@@ -1,70 +1,72 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use strum::EnumCount as _;
+use tokio::sync::watch;
 
 use crate::domain::revision::Revision;
+use crate::push::encoding::Encoding;
 
-/// How many dresses there are.
-pub const DRESSES: usize = 5;
+/// The number of an alert event. Numbers rise; 0 is before the first.
+pub type EventId = i64;
 
-/// What goes out to all who asked the same: JSON, rendered once, and once more for each transport's way of wrapping it.
+/// Recent alert events with their JSON, oldest first.
+pub type AlertEvents = Arc<[(EventId, Bytes)]>;
+
+/// What a topic publishes to all subscribers: JSON, rendered once, and encoded once per transport.
 #[derive(Debug)]
-pub struct Payload {
+pub struct Message {
     /// The JSON text.
     pub json: Bytes,
-    /// The revision, where it is a status by itself.
+    /// The revision of the status, if the message is one.
     pub revision: Option<Revision>,
-    /// The last steps of alerts, the oldest first: who has not been told of one is told of it before this.
-    pub alerts: Steps,
-    dressed: [OnceLock<Bytes>; DRESSES],
+    /// Recent alert events. A subscriber that was not sent one of them gets it before this message.
+    pub events: AlertEvents,
+    encoded: [OnceLock<Bytes>; Encoding::COUNT],
 }
 
-/// Steps of alerts, the oldest first: their numbers and their JSON.
-pub type Steps = Arc<[(i64, Bytes)]>;
-
-/// Writes a step of an alert, given as JSON.
-pub type Tell = fn(json: &[u8], out: &mut Vec<u8>);
-
-/// How a transport wraps what goes out: what is the same for all its subscribers is made once, and what differs leads it.
-#[derive(Debug)]
-pub struct Dress {
-    /// Which of the dresses it is.
-    pub slot: usize,
-    /// The part that all share.
-    pub body: fn(&Payload) -> Vec<u8>,
-    /// What comes before it, for the subscription of this id and a body of so many bytes.
-    pub lead: fn(id: &str, body: usize, out: &mut Vec<u8>),
-    /// How a step of an alert is told, where that is told at all.
-    pub alert: Option<Tell>,
-    /// What is said when there will be no more.
-    pub ending: fn(id: &str, ending: &Ending, out: &mut Vec<u8>),
-    /// Whether the connection ends with the subscription.
-    pub ends_connection: bool,
-}
-
-/// Why there will be no more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ending {
-    /// What was watched is gone.
-    Complete,
-    /// It could not be watched: the list of errors, as JSON.
-    Errors(Bytes),
-}
-
-impl Payload {
-    /// Of a JSON text.
+impl Message {
+    /// A message without alert events.
     pub fn new(json: Bytes, revision: Option<Revision>) -> Self {
-        Self { json, revision, alerts: Steps::default(), dressed: Default::default() }
+        Self { json, revision, events: AlertEvents::default(), encoded: Default::default() }
     }
 
-    /// Before which these steps of alerts are told.
+    /// The same message behind these alert events.
     #[must_use]
-    pub fn after(self, alerts: Steps) -> Self {
-        Self { alerts, ..self }
+    pub fn with_events(self, events: AlertEvents) -> Self {
+        Self { events, ..self }
     }
 
-    /// The shared part in this dress.
-    pub fn dressed(&self, dress: &Dress) -> &Bytes {
-        self.dressed[dress.slot].get_or_init(|| (dress.body)(self).into())
+    /// The part that is the same for every subscriber of this encoding.
+    pub fn encoded(&self, encoding: Encoding) -> &Bytes {
+        self.encoded[encoding as usize].get_or_init(|| encoding.encode_shared(&self.json, self.revision).into())
+    }
+}
+
+/// A topic's newest message with its version; version 0 has none.
+pub(super) type Versioned = (u64, Option<Arc<Message>>);
+
+/// Where a topic's newest message is read: older ones are skipped, never queued.
+#[derive(Debug)]
+pub(super) struct Latest(watch::Sender<Versioned>);
+
+impl Latest {
+    pub(super) fn new() -> Self {
+        Self(watch::Sender::new((0, None)))
+    }
+
+    pub(super) fn publish(&self, message: Arc<Message>) {
+        self.0.send_modify(|(version, newest)| {
+            *version += 1;
+            *newest = Some(message);
+        });
+    }
+
+    pub(super) fn get(&self) -> Versioned {
+        self.0.borrow().clone()
+    }
+
+    pub(super) fn watch(&self) -> watch::Receiver<Versioned> {
+        self.0.subscribe()
     }
 }

@@ -1,33 +1,43 @@
 //! Connections and fan-out: each topic is rendered once and written to every subscriber.
 
-/// Which topics exist, and who is subscribed to them.
+/// All topics, and subscribing to them.
 pub mod broker;
 /// The outgoing side of one connection: the fast path.
 pub mod connection;
 /// Why the server drops connections, counted.
 pub mod disconnect;
-/// What a connection is written to and read from.
+/// How transports encode messages.
+pub mod encoding;
+/// Chunks of an HTTP/1.1 response.
+pub mod framing;
+/// What all connections share, and opening one.
+pub mod hub;
+/// Sockets, which connections write to and read from.
 pub mod io;
 /// Pings, heartbeats, dead peers, and the end of all connections.
 pub mod keep_alive;
 /// How many connections the server and each address may have.
 pub mod limits;
-/// What a topic publishes, and its encodings.
+/// What a topic publishes.
 pub mod message;
 /// Connections whose client is not authenticated yet.
 pub mod pending;
-/// How a kind of connection is kept alive and closed.
+/// Kinds of connections: how they are kept alive and closed.
 pub mod profile;
 /// Wire protocols.
 pub mod protocol;
 /// How many topics an address or a connection may subscribe to.
-mod quota;
+pub mod quota;
 /// How many messages a connection may send.
 pub mod rate_limit;
+/// Entries of the connection registry.
+mod registry_entry;
 /// What one connection is subscribed to, and what it was sent.
-pub mod subscription;
+mod subscription;
 /// Write timeout and keep-alive intervals.
 pub mod timeouts;
+/// A shared subscription: one source, one rendering, many subscribers.
+pub mod topic;
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,6 @@
-//! Where connections wait whose client is not known yet: they have not sent a complete request or, where tokens are set,
-//! not brought a valid one. They have a small pool of their own; when it is full, those that have waited longest give way,
-//! because a client that means well is known within milliseconds. When very many clients come at once, the pool has room
-//! for more of them for a second.
+//! Connections whose client is not authenticated yet: they have not sent a complete request or, if tokens are required, no
+//! valid token. They have a small pool of their own. When it is full, the oldest are dropped, because honest clients
+//! authenticate within milliseconds. For a second the pool has room for a burst of new clients.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,16 +10,16 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::push::connection::Peer;
-use crate::push::disconnect::Dropped;
+use crate::push::connection::Connection;
+use crate::push::disconnect::DisconnectReason;
 
-/// After this time a connection gives way when the pool is full.
-const GRACE: Duration = Duration::from_secs(1);
+/// How old a connection is, at least, that is dropped while the burst has room.
+const BURST_WINDOW: Duration = Duration::from_secs(1);
 
-/// The connections that wait, in the order of their arrival.
+/// The pool, in the order of arrival.
 #[derive(Debug, Clone)]
-pub struct Lobby {
-    most: usize,
+pub struct PendingPool {
+    capacity: usize,
     burst: usize,
     waiting: Arc<Mutex<Waiting>>,
 }
@@ -28,91 +27,91 @@ pub struct Lobby {
 #[derive(Debug, Default)]
 struct Waiting {
     next: u64,
-    seats: BTreeMap<u64, (Instant, Weak<Seat>)>,
+    connections: BTreeMap<u64, (Instant, Weak<PendingConnection>)>,
 }
 
-/// A connection's place in the lobby, until it leaves. Dropping it gives it up.
+/// A connection in the pool. Dropping it removes it.
 #[derive(Debug)]
-pub struct Seat {
+pub struct PendingConnection {
     number: u64,
     waiting: Arc<Mutex<Waiting>>,
-    has_left: AtomicBool,
+    is_removed: AtomicBool,
     evicted: Notify,
-    peer: OnceLock<Weak<Peer>>,
+    connection: OnceLock<Weak<Connection>>,
 }
 
-impl Lobby {
-    /// For at most `most` connections, and for a second `burst` of them.
-    pub fn new(most: usize, burst: usize) -> Self {
-        Self { most, burst: burst.max(most), waiting: Arc::default() }
+impl PendingPool {
+    /// A pool of `capacity` connections, and for a second of `burst` connections.
+    pub fn new(capacity: usize, burst: usize) -> Self {
+        Self { capacity, burst: burst.max(capacity), waiting: Arc::default() }
     }
 
-    /// Whether half of the seats are taken.
+    /// Whether the pool is half full.
     pub fn is_crowded(&self) -> bool {
-        lock(&self.waiting).seats.len() * 2 >= self.most
+        lock(&self.waiting).connections.len() * 2 >= self.capacity
     }
 
-    /// Takes a connection in; where there is no room, the oldest go.
-    pub fn enter(&self) -> Arc<Seat> {
+    /// Adds a connection. If there is no room, the oldest are dropped.
+    pub fn add(&self) -> Arc<PendingConnection> {
         let (mut waiting, now) = (lock(&self.waiting), Instant::now());
         let mut evicted = Vec::new();
-        while waiting.seats.len() >= self.most
-            && let Some(oldest) = waiting.seats.first_entry()
-            && (oldest.get().0 + GRACE <= now || waiting.seats.len() >= self.burst)
+        while waiting.connections.len() >= self.capacity
+            && let Some(oldest) = waiting.connections.first_entry()
+            && (oldest.get().0 + BURST_WINDOW <= now || waiting.connections.len() >= self.burst)
         {
-            evicted.extend(waiting.seats.pop_first());
+            evicted.extend(waiting.connections.pop_first());
         }
         let number = waiting.next;
         waiting.next += 1;
-        let seat = Arc::new(Seat {
+        let pending = Arc::new(PendingConnection {
             number,
             waiting: Arc::clone(&self.waiting),
-            has_left: AtomicBool::new(false),
+            is_removed: AtomicBool::new(false),
             evicted: Notify::new(),
-            peer: OnceLock::new(),
+            connection: OnceLock::new(),
         });
-        waiting.seats.insert(number, (now, Arc::downgrade(&seat)));
+        waiting.connections.insert(number, (now, Arc::downgrade(&pending)));
         drop(waiting);
-        for (_, (_, seat)) in evicted {
-            if let Some(seat) = seat.upgrade() {
-                seat.evict();
+        for (_, (_, pending)) in evicted {
+            if let Some(pending) = pending.upgrade() {
+                pending.evict();
             }
         }
-        seat
+        pending
     }
 }
 
-impl Seat {
-    /// The client is known.
-    pub fn leave(&self) {
-        if !self.has_left.swap(true, Ordering::Relaxed) {
-            lock(&self.waiting).seats.remove(&self.number);
+impl PendingConnection {
+    /// Removes the connection: its client is authenticated, or needs no token.
+    pub fn remove(&self) {
+        if !self.is_removed.swap(true, Ordering::Relaxed) {
+            lock(&self.waiting).connections.remove(&self.number);
         }
     }
 
-    /// The connection has become a peer's, which is cut when it has to give way.
-    pub(crate) fn hand_over(&self, peer: &Arc<Peer>) {
-        // A connection becomes a peer's once.
-        drop(self.peer.set(Arc::downgrade(peer)));
+    /// The connection has left HTTP; this one is dropped in its place.
+    pub(crate) fn attach(&self, connection: &Arc<Connection>) {
+        // A connection leaves HTTP once.
+        drop(self.connection.set(Arc::downgrade(connection)));
     }
 
-    /// Waits until the connection has to give way.
+    /// Waits until the connection is to be dropped.
     pub(crate) async fn evicted(&self) {
         self.evicted.notified().await;
     }
 
     fn evict(&self) {
-        Dropped::Unauthenticated.count();
+        DisconnectReason::Unauthenticated.count();
         self.evicted.notify_one();
-        if let Some(peer) = self.peer.get().and_then(Weak::upgrade) {
-            peer.abort();
+        if let Some(connection) = self.connection.get().and_then(Weak::upgrade) {
+            connection.abort();
         }
     }
 }
 
-impl Drop for Seat {
+impl Drop for PendingConnection {
     fn drop(&mut self) {
-        self.leave();
+        self.remove();
     }
 }
 
@@ -127,39 +126,39 @@ mod tests {
 
     use super::*;
 
-    fn is_evicted(seat: &Arc<Seat>) -> bool {
-        seat.evicted().now_or_never().is_some()
+    fn is_dropped(pending: &Arc<PendingConnection>) -> bool {
+        pending.evicted().now_or_never().is_some()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn burst_has_room_for_a_second() {
-        let lobby = Lobby::new(1, 3);
-        let burst = [(); 3].map(|()| lobby.enter());
-        assert!(!burst.iter().any(is_evicted), "there is room for the burst");
-        let fourth = lobby.enter();
-        assert!(is_evicted(&burst[0]) && !burst[1..].iter().any(is_evicted), "and for no more");
-        tokio::time::advance(GRACE).await;
-        let fifth = lobby.enter();
-        assert!(burst[1..].iter().all(is_evicted) && is_evicted(&fourth) && !is_evicted(&fifth));
+    async fn burst_is_kept_for_a_second() {
+        let pool = PendingPool::new(1, 3);
+        let burst = [(); 3].map(|()| pool.add());
+        assert!(!burst.iter().any(is_dropped), "there is room for the burst");
+        let fourth = pool.add();
+        assert!(is_dropped(&burst[0]) && !burst[1..].iter().any(is_dropped), "and for no more");
+        tokio::time::advance(BURST_WINDOW).await;
+        let fifth = pool.add();
+        assert!(burst[1..].iter().all(is_dropped) && is_dropped(&fourth) && !is_dropped(&fifth));
     }
 
     #[test]
-    fn oldest_gives_way_and_known_clients_stay() {
-        let lobby = Lobby::new(2, 2);
+    fn oldest_is_dropped_and_authenticated_clients_stay() {
+        let pool = PendingPool::new(2, 2);
         let [known, first, second] = [(); 3].map(|()| {
-            let seat = lobby.enter();
-            if lock(&lobby.waiting).next == 1 {
-                seat.leave();
+            let pending = pool.add();
+            if lock(&pool.waiting).next == 1 {
+                pending.remove();
             }
-            seat
+            pending
         });
-        assert!(![&known, &first, &second].into_iter().any(is_evicted));
-        let third = lobby.enter();
-        assert!(is_evicted(&first) && ![&known, &second, &third].into_iter().any(is_evicted));
+        assert!(![&known, &first, &second].into_iter().any(is_dropped));
+        let third = pool.add();
+        assert!(is_dropped(&first) && ![&known, &second, &third].into_iter().any(is_dropped));
         drop(second);
-        let fourth = lobby.enter();
-        assert!(![&known, &third, &fourth].into_iter().any(is_evicted), "a seat came back");
+        let fourth = pool.add();
+        assert!(![&known, &third, &fourth].into_iter().any(is_dropped), "a pending came back");
         drop((first, third, fourth));
-        assert!(lock(&lobby.waiting).seats.is_empty());
+        assert!(lock(&pool.waiting).connections.is_empty());
     }
 }

@@ -1,34 +1,34 @@
 use std::time::{Duration, Instant};
 
-/// How many messages a second a connection may send, and how many at once.
+/// How many messages a connection may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MessageLimit {
+pub struct MessageRateLimit {
     /// Messages a second.
     pub per_second: u32,
-    /// What a connection may send at once when it was quiet before.
+    /// Messages that an idle connection may send at once.
     pub burst: u32,
 }
 
-/// What a connection has sent lately, as a token bucket without a timer.
+/// Counts a connection's messages, as a token bucket without a timer.
 #[derive(Debug)]
-pub struct MessageRate {
-    limit: MessageLimit,
+pub struct MessageRateLimiter {
+    limit: MessageRateLimit,
     /// When the bucket will be full again.
     full_at: Option<Instant>,
 }
 
-impl MessageRate {
-    /// Of a connection that has sent nothing.
-    pub fn new(limit: MessageLimit) -> Self {
+impl MessageRateLimiter {
+    /// The limiter of a new connection.
+    pub fn new(limit: MessageRateLimit) -> Self {
         Self { limit, full_at: None }
     }
 
-    /// The limit that it is held to.
-    pub fn limit(&self) -> MessageLimit {
+    /// The limit.
+    pub fn limit(&self) -> MessageRateLimit {
         self.limit
     }
 
-    /// Counts a message. Whether it is within the limit.
+    /// Counts a message. Returns whether it is within the limit.
     pub fn allows(&mut self, now: Instant) -> bool {
         let each = Duration::from_secs(1) / self.limit.per_second.max(1);
         let full_at = self.full_at.map_or(now, |at| at.max(now)) + each;
@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn burst_is_allowed_and_then_the_rate() {
-        let mut rate = MessageRate::new(MessageLimit { per_second: 10, burst: 5 });
+        let mut rate = MessageRateLimiter::new(MessageRateLimit { per_second: 10, burst: 5 });
         let begin = Instant::now();
         let mut allowed = |millis: u64, messages: usize| {
             let now = begin + Duration::from_millis(millis);

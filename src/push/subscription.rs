@@ -1,65 +1,71 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use crate::push::broker::Group;
-use crate::push::message::{Dress, Payload};
+use crate::push::encoding::Encoding;
+use crate::push::framing::Framing;
+use crate::push::message::{EventId, Latest, Message};
 
-/// What one connection is subscribed to: a group, in the dress of its transport.
+/// What one connection is subscribed to, and what it was sent of it.
 #[derive(Debug)]
-pub struct Subscription {
-    pub(super) group: Arc<Group>,
-    pub(super) dress: &'static Dress,
+pub(super) struct Subscription {
+    pub(super) latest: Arc<Latest>,
+    pub(super) encoding: Encoding,
+    /// The id that prefixes messages, as JSON text.
     pub(super) id: Box<str>,
-    /// The version that it was last sent; [`ENDED`] when no more is owed. Written under the outbox's lock only.
-    seen: AtomicU64,
-    /// The number of the last step of an alert that it was told of; [`NEW`] for one that is told of what comes. Written under
-    /// the outbox's lock only.
-    told: AtomicI64,
+    /// The version that was sent last; [`ENDED`] when no more is sent. Written under the send buffer's lock only.
+    last_version: AtomicU64,
+    /// The alert event that was sent last; [`NO_EVENT`] before the first message, which the past does not precede.
+    /// Written under the send buffer's lock only.
+    last_event_id: AtomicI64,
 }
 
-/// Of a subscription to which the steps so far are past.
-pub const NEW: i64 = -1;
-
-/// No more is owed.
+/// No more is sent.
 const ENDED: u64 = u64::MAX;
+const NO_EVENT: EventId = EventId::MIN;
 
 impl Subscription {
-    pub(super) fn new(group: Arc<Group>, dress: &'static Dress, id: &str, told: i64) -> Self {
-        Self { group, dress, id: id.into(), seen: AtomicU64::new(0), told: AtomicI64::new(told) }
+    /// A subscription that was sent the events up to `last_event_id`, or that gets only events to come.
+    pub(super) fn new(latest: Arc<Latest>, encoding: Encoding, id: &str, last_event_id: Option<EventId>) -> Self {
+        let last_event_id = AtomicI64::new(last_event_id.unwrap_or(NO_EVENT));
+        Self { latest, encoding, id: id.into(), last_version: AtomicU64::new(0), last_event_id }
     }
 
-    /// Writes the steps of alerts that it has not been told of; gives the number of the last.
-    pub(super) fn tell(&self, payload: &Payload, out: &mut Vec<u8>) -> Option<i64> {
-        let (alert, (last, _)) = (self.dress.alert?, payload.alerts.last()?);
-        let told = self.told.load(Ordering::Relaxed);
-        if told != NEW {
-            for (_, json) in payload.alerts.iter().filter(|(number, _)| *number > told) {
-                alert(json, out);
+    /// Appends the alert events that were not sent yet. Returns the last event of the message.
+    pub(super) fn write_events(&self, message: &Message, framing: Framing, out: &mut Vec<u8>) -> Option<EventId> {
+        if !self.encoding.has_events() {
+            return None;
+        }
+        let (last, _) = message.events.last()?;
+        let sent = self.last_event_id.load(Ordering::Relaxed);
+        if sent != NO_EVENT {
+            for (_, json) in message.events.iter().filter(|(id, _)| *id > sent) {
+                self.encoding.write_event(json, framing, out);
             }
         }
         Some(*last)
     }
 
-    /// Whether it was sent this version, or a newer one, or none is owed.
-    pub(super) fn has_seen(&self, version: u64) -> bool {
-        self.seen.load(Ordering::Relaxed) >= version
+    /// Whether this version or a newer one was sent, or the subscription has ended.
+    pub(super) fn is_current(&self, version: u64) -> bool {
+        self.last_version.load(Ordering::Relaxed) >= version
     }
 
-    /// It was sent this version, and what [`Subscription::tell`] gave: how many versions it has skipped.
-    pub(super) fn saw(&self, version: u64, told: Option<i64>) -> u64 {
-        let seen = self.seen.swap(version, Ordering::Release);
-        // With its first payload begins what is news to a subscription, though there was none yet.
-        self.told.fetch_max(told.unwrap_or(0), Ordering::Relaxed);
-        if seen > 0 { version.saturating_sub(seen + 1) } else { 0 }
+    /// Records what was sent: a version, and the event that [`Subscription::write_events`] returned. Returns how many
+    /// versions were skipped.
+    pub(super) fn mark_sent(&self, version: u64, last_event_id: Option<EventId>) -> u64 {
+        let previous = self.last_version.swap(version, Ordering::Release);
+        // After the first message every event is new, even if there was none before.
+        self.last_event_id.fetch_max(last_event_id.unwrap_or(0), Ordering::Relaxed);
+        if previous > 0 { version.saturating_sub(previous + 1) } else { 0 }
     }
 
-    /// From here on no more is owed. Whether more was.
+    /// Ends the subscription. Returns false if it had ended before.
     pub(super) fn end(&self) -> bool {
-        self.seen.swap(ENDED, Ordering::AcqRel) != ENDED
+        self.last_version.swap(ENDED, Ordering::AcqRel) != ENDED
     }
 
-    /// Whether no more is owed, because it ended or was given up.
-    pub fn has_ended(&self) -> bool {
-        self.seen.load(Ordering::Acquire) == ENDED
+    /// Whether no more is sent, because the topic ended or the subscriber left.
+    pub(super) fn has_ended(&self) -> bool {
+        self.last_version.load(Ordering::Acquire) == ENDED
     }
 }

@@ -1,4 +1,4 @@
-//! Peers and groups on a wire in memory, whose room is set by the test.
+//! Connections and topics on a socket in memory, whose free space the test sets.
 
 use std::io::{self, IoSlice};
 use std::net::IpAddr;
@@ -11,18 +11,23 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::sync::watch;
 
-use crate::push::broker::{Groups, Key, News, Place, Source};
-use crate::push::connection::Peer;
-use crate::push::io::socket::Wire;
-use crate::push::keep_alive::Registry;
-use crate::push::limits::Admission;
-use crate::push::message::{Dress, Ending, Payload};
-use crate::push::profile::Manner;
-use crate::push::timeouts::Patience;
+use crate::push::broker::Broker;
+use crate::push::connection::Connection;
+use crate::push::encoding::Encoding;
+use crate::push::framing::Framing;
+use crate::push::io::socket::Socket;
+use crate::push::keep_alive::ConnectionRegistry;
+use crate::push::limits::ConnectionLimiter;
+use crate::push::message::Message;
+use crate::push::profile::TransportProfile;
+use crate::push::protocol::close::Close;
+use crate::push::quota::TopicKey;
+use crate::push::timeouts::Timeouts;
+use crate::push::topic::{SubscriptionGuard, Update, UpdateStream};
 
-/// A wire that takes as many bytes as there is room for, and keeps them.
+/// A socket that accepts as many bytes as it has room for, and keeps them.
 #[derive(Debug, Clone, Default)]
-struct MemoryWire(Arc<Mutex<State>>);
+struct MemorySocket(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -30,11 +35,11 @@ struct State {
     room: usize,
     writes: usize,
     writer: Option<Waker>,
-    is_finished: bool,
+    is_shut_down: bool,
     is_aborted: bool,
 }
 
-impl MemoryWire {
+impl MemorySocket {
     fn with_room(room: usize) -> Self {
         Self(Arc::new(Mutex::new(State { room, ..State::default() })))
     }
@@ -55,8 +60,8 @@ impl MemoryWire {
         String::from_utf8(self.state().written.clone()).expect("text")
     }
 
-    /// Waits until the text is this.
-    async fn reads(&self, expect: &str) {
+    /// Waits until this was written.
+    async fn has_written(&self, expect: &str) {
         let wait = async {
             while self.text() != expect {
                 tokio::task::yield_now().await;
@@ -67,7 +72,7 @@ impl MemoryWire {
     }
 }
 
-impl Wire for MemoryWire {
+impl Socket for MemorySocket {
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut state = self.state();
         if state.is_aborted {
@@ -101,8 +106,8 @@ impl Wire for MemoryWire {
         Poll::Pending
     }
 
-    fn finish(&self) {
-        self.state().is_finished = true;
+    fn shutdown_write(&self) {
+        self.state().is_shut_down = true;
     }
 
     fn abort(&self) {
@@ -114,60 +119,55 @@ impl Wire for MemoryWire {
     }
 }
 
-static MANNER: Manner = Manner {
-    transport: "test",
-    beat: b"beat;",
-    answers: true,
-    goodbye: |out| out.extend_from_slice(b"goodbye;"),
-    answers_last: true,
-};
+const ENCODING: Encoding = Encoding::GraphqlSseSingle;
 
-static DRESS: Dress = Dress {
-    slot: 0,
-    body: |payload| [&payload.json, &b";"[..]].concat(),
-    lead: |id, _, out| out.extend_from_slice(id.as_bytes()),
-    alert: Some(|json, out| out.extend_from_slice(&[&b"!"[..], json, b";"].concat())),
-    ending: |id, ending, out| match ending {
-        Ending::Complete => out.extend_from_slice(format!("{id}end;").as_bytes()),
-        Ending::Errors(errors) => out.extend_from_slice(format!("{id}{};", String::from_utf8_lossy(errors)).as_bytes()),
-    },
-    ends_connection: false,
-};
-
-fn peer_with(wire: &MemoryWire, patience: Duration) -> Arc<Peer> {
-    let permit = Admission::new(1, 1).admit(IpAddr::from([127, 0, 0, 1]), "test").expect("the first");
-    Peer::new(Box::new(wire.clone()), &MANNER, Arc::new(Patience::new(patience, 25, 15)), Some(permit))
+/// What a subscription of this id is sent for each number.
+fn next(id: &str, numbers: impl IntoIterator<Item = u32>) -> String {
+    let event = |number| format!("event: next\ndata: {{\"id\":{id},\"payload\":{number}}}\n\n");
+    numbers.into_iter().map(event).collect()
 }
 
-fn peer(wire: &MemoryWire) -> Arc<Peer> {
-    peer_with(wire, Duration::from_secs(10))
+fn complete(id: &str) -> String {
+    format!("event: complete\ndata: {{\"id\":{id}}}\n\n")
 }
 
-/// A source that is told what to give: a number, or none for its end. It counts how often it was begun.
+/// A WebSocket, which is closed with a frame, and whose client answers it.
+fn connection_with(socket: &MemorySocket, write_timeout: Duration) -> Arc<Connection> {
+    let permit = ConnectionLimiter::new(1, 1).admit(IpAddr::from([127, 0, 0, 1]), "test").expect("a permit");
+    let timeouts = Timeouts { write: write_timeout, ping_interval: 25, heartbeat_interval: 15 };
+    let profile = TransportProfile::GraphqlWs;
+    Connection::new(Box::new(socket.clone()), profile, Framing::Raw, Arc::new(timeouts), Some(permit))
+}
+
+fn connection(socket: &MemorySocket) -> Arc<Connection> {
+    connection_with(socket, Duration::from_secs(10))
+}
+
+/// A source whose numbers the test publishes; none ends it. It counts how often it was subscribed to.
 #[derive(Clone)]
-struct Teller {
+struct TestSource {
     numbers: watch::Sender<Option<u32>>,
-    begun: Arc<AtomicUsize>,
+    subscribed: Arc<AtomicUsize>,
 }
 
-impl Teller {
+impl TestSource {
     fn new() -> Self {
-        Self { numbers: watch::Sender::new(Some(0)), begun: Arc::default() }
+        Self { numbers: watch::Sender::new(Some(0)), subscribed: Arc::default() }
     }
 
-    fn tell(&self, number: Option<u32>) {
+    fn publish(&self, number: Option<u32>) {
         self.numbers.send_replace(number);
     }
 
-    fn source(&self) -> Source {
-        self.begun.fetch_add(1, Ordering::Relaxed);
+    fn updates(&self) -> UpdateStream {
+        self.subscribed.fetch_add(1, Ordering::Relaxed);
         let numbers = stream_of(self.numbers.subscribe());
-        numbers.filter(|number| std::future::ready(*number > 0)).map(payload).boxed()
+        numbers.filter(|number| std::future::ready(*number > 0)).map(update).boxed()
     }
 }
 
-fn payload(number: u32) -> News {
-    News::Payload(Arc::new(Payload::new(number.to_string().into(), None)))
+fn update(number: u32) -> Update {
+    Update::Message(Arc::new(Message::new(number.to_string().into(), None)))
 }
 
 fn stream_of(numbers: watch::Receiver<Option<u32>>) -> impl futures_util::Stream<Item = u32> {
@@ -180,185 +180,193 @@ fn stream_of(numbers: watch::Receiver<Option<u32>>) -> impl futures_util::Stream
     })
 }
 
-fn join(groups: &Groups, key: u8, teller: &Teller, peer: &Arc<Peer>, id: &str) -> Place {
-    groups.join(key_of(key), || teller.source(), peer, (&DRESS, id), None).expect("room for a group")
+fn join(broker: &Broker, key: u8, source: &TestSource, connection: &Arc<Connection>, id: &str) -> SubscriptionGuard {
+    broker.join(key_of(key), || source.updates(), connection, (ENCODING, id), None).expect("room for a topic")
 }
 
-fn key_of(number: u8) -> Key {
+fn key_of(number: u8) -> TopicKey {
     [number; 32]
 }
 
 #[tokio::test]
-async fn everybody_gets_what_is_made_once() {
-    let (groups, teller) = (Groups::new(10, 10), Teller::new());
-    let wires: Vec<MemoryWire> = (0..3_000).map(|_| MemoryWire::with_room(usize::MAX)).collect();
-    let mut places: Vec<Place> = wires.iter().map(|wire| join(&groups, 1, &teller, &peer(wire), "a")).collect();
-    teller.tell(Some(7));
-    for wire in &wires {
-        wire.reads("a7;").await;
-        assert_eq!(wire.state().writes, 1, "in one call");
+async fn message_is_rendered_once_and_sent_to_every_subscriber() {
+    let (broker, source) = (Broker::new(10, 10), TestSource::new());
+    let sockets: Vec<MemorySocket> = (0..3_000).map(|_| MemorySocket::with_room(usize::MAX)).collect();
+    let mut guards: Vec<SubscriptionGuard> =
+        sockets.iter().map(|socket| join(&broker, 1, &source, &connection(socket), "a")).collect();
+    source.publish(Some(7));
+    for socket in &sockets {
+        socket.has_written(&next("a", [7])).await;
+        assert_eq!(socket.state().writes, 1, "in one call");
     }
-    assert_eq!((teller.begun.load(Ordering::Relaxed), groups.len()), (1, 1));
-    places.truncate(1);
-    teller.tell(Some(8));
-    wires[0].reads("a7;a8;").await;
-    assert_eq!(wires[1].text(), "a7;", "who left hears nothing more");
-    drop(places);
-    assert!(groups.is_empty(), "the group dies with its last member");
-    teller.tell(Some(9));
+    assert_eq!((source.subscribed.load(Ordering::Relaxed), broker.len()), (1, 1));
+    guards.truncate(1);
+    source.publish(Some(8));
+    sockets[0].has_written(&next("a", [7, 8])).await;
+    assert_eq!(sockets[1].text(), next("a", [7]), "a subscriber that left is sent nothing more");
+    drop(guards);
+    assert!(broker.is_empty(), "the topic ends with its last subscriber");
+    source.publish(Some(9));
     tokio::task::yield_now().await;
-    assert_eq!(teller.numbers.receiver_count(), 0, "and so does its source");
+    assert_eq!(source.numbers.receiver_count(), 0, "its source is dropped");
 }
 
 #[tokio::test]
-async fn who_comes_late_gets_the_newest_at_once() {
-    let (groups, teller) = (Groups::new(10, 10), Teller::new());
-    let (early, late) = (MemoryWire::with_room(usize::MAX), MemoryWire::with_room(usize::MAX));
-    let _early = join(&groups, 1, &teller, &peer(&early), "a");
-    teller.tell(Some(1));
-    early.reads("a1;").await;
-    let _late = join(&groups, 1, &teller, &peer(&late), "b");
-    assert_eq!(late.text(), "b1;", "without waiting for anybody");
+async fn late_subscriber_is_sent_the_newest_message_at_once() {
+    let (broker, source) = (Broker::new(10, 10), TestSource::new());
+    let (early, late) = (MemorySocket::with_room(usize::MAX), MemorySocket::with_room(usize::MAX));
+    let _early = join(&broker, 1, &source, &connection(&early), "a");
+    source.publish(Some(1));
+    early.has_written(&next("a", [1])).await;
+    let _late = join(&broker, 1, &source, &connection(&late), "b");
+    assert_eq!(late.text(), next("b", [1]));
 }
 
 #[tokio::test]
-async fn a_slow_peer_skips_to_the_newest_and_delays_nobody() {
-    let (groups, teller) = (Groups::new(10, 10), Teller::new());
-    let (slow, quick) = (MemoryWire::with_room(4), MemoryWire::with_room(usize::MAX));
-    let _slow = join(&groups, 1, &teller, &peer(&slow), "a");
-    let _quick = join(&groups, 1, &teller, &peer(&quick), "b");
-    let mut expect = String::new();
+async fn slow_connection_skips_to_the_newest_message_and_delays_no_other() {
+    let (broker, source) = (Broker::new(10, 10), TestSource::new());
+    let first = next("a", [101]);
+    let (slow, quick) = (MemorySocket::with_room(first.len() - 1), MemorySocket::with_room(usize::MAX));
+    let _slow = join(&broker, 1, &source, &connection(&slow), "a");
+    let _quick = join(&broker, 1, &source, &connection(&quick), "b");
     for number in 101..110 {
-        teller.tell(Some(number));
-        expect.extend(["b", &number.to_string(), ";"]);
-        quick.reads(&expect).await;
+        source.publish(Some(number));
+        quick.has_written(&next("b", 101..=number)).await;
     }
-    assert_eq!(slow.text(), "a101", "as much as there is room for");
+    assert_eq!(slow.text(), first[..first.len() - 1], "the socket has room for no more");
     slow.make_room(1);
-    slow.reads("a101;").await;
+    slow.has_written(&first).await;
     slow.make_room(usize::MAX);
-    slow.reads("a101;a109;").await;
-    teller.tell(Some(110));
-    slow.reads("a101;a109;a110;").await;
+    slow.has_written(&next("a", [101, 109])).await;
+    source.publish(Some(110));
+    slow.has_written(&next("a", [101, 109, 110])).await;
 }
 
 #[tokio::test]
-async fn control_messages_wait_behind_what_is_being_sent() {
-    let wire = MemoryWire::with_room(2);
-    let peer = peer(&wire);
-    peer.send(b"hello;");
-    peer.send(b"pong;");
-    assert_eq!(wire.text(), "he");
-    wire.make_room(usize::MAX);
-    wire.reads("hello;pong;").await;
+async fn control_messages_wait_behind_pending_bytes() {
+    let socket = MemorySocket::with_room(2);
+    let connection = connection(&socket);
+    connection.send(b"hello;");
+    connection.send(b"pong;");
+    assert_eq!(socket.text(), "he");
+    socket.make_room(usize::MAX);
+    socket.has_written("hello;pong;").await;
     for _ in 0..20_000 {
-        wire.make_room(0);
-        peer.send(b"pong;");
+        socket.make_room(0);
+        connection.send(b"pong;");
     }
-    assert!(wire.state().is_aborted, "who floods and never reads is dropped, and memory stays flat");
+    assert!(socket.state().is_aborted, "a client that floods and never reads is dropped");
 }
 
 #[tokio::test]
-async fn a_peer_that_takes_nothing_is_dropped() {
-    let wire = MemoryWire::with_room(1);
-    let peer = peer_with(&wire, Duration::from_millis(50));
-    peer.send(b"hello;");
+async fn connection_that_accepts_nothing_is_dropped() {
+    let socket = MemorySocket::with_room(1);
+    let connection = connection_with(&socket, Duration::from_millis(50));
+    connection.send(b"hello;");
     let dropped = async {
-        while !wire.state().is_aborted {
+        while !socket.state().is_aborted {
             tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(Duration::from_secs(10), dropped).await.expect("in time");
-    assert!(peer.is_closed());
+    assert!(connection.is_closed());
 }
 
 #[tokio::test]
-async fn the_last_word_is_the_last() {
-    let (groups, teller) = (Groups::new(10, 10), Teller::new());
-    let wire = MemoryWire::with_room(usize::MAX);
-    let peer = peer(&wire);
-    let _place = join(&groups, 1, &teller, &peer, "a");
-    peer.say_goodbye();
-    peer.say_goodbye();
-    peer.send(b"more;");
-    teller.tell(Some(1));
+async fn nothing_is_sent_after_the_close() {
+    let (broker, source) = (Broker::new(10, 10), TestSource::new());
+    let socket = MemorySocket::with_room(usize::MAX);
+    let connection = connection(&socket);
+    let _guard = join(&broker, 1, &source, &connection, "a");
+    connection.close_gracefully();
+    connection.close_gracefully();
+    connection.send(b"more;");
+    source.publish(Some(1));
     tokio::task::yield_now().await;
-    assert_eq!(wire.text(), "goodbye;");
-    assert!(!wire.state().is_finished, "the answer is waited for");
-    peer.finish(b"");
-    assert!(wire.state().is_finished);
+    assert_eq!(socket.state().written, service_restart());
+    assert!(!socket.state().is_shut_down, "the client's close is waited for");
+    connection.close_and_shutdown(b"");
+    assert!(socket.state().is_shut_down);
+}
+
+fn service_restart() -> Vec<u8> {
+    let mut close = Vec::new();
+    Close::new(1012, "Service restart").write(&mut close);
+    close
 }
 
 #[tokio::test]
-async fn the_end_of_a_group_is_told_once_and_the_next_begins_anew() {
-    let (groups, teller) = (Groups::new(10, 10), Teller::new());
-    let wire = MemoryWire::with_room(usize::MAX);
-    let peer = peer(&wire);
-    let place = join(&groups, 1, &teller, &peer, "a");
-    assert!(!place.has_ended());
-    teller.tell(None);
-    wire.reads("aend;").await;
-    assert!(place.has_ended() && groups.is_empty());
-    let again = join(&groups, 1, &Teller::new(), &peer, "b");
-    drop(place);
-    assert_eq!(groups.len(), 1, "the old place does not end the new group");
-    drop(again);
-    assert!(groups.is_empty());
+async fn ended_topic_completes_once_and_its_key_is_free() {
+    let (broker, source) = (Broker::new(10, 10), TestSource::new());
+    let socket = MemorySocket::with_room(usize::MAX);
+    let connection = connection(&socket);
+    let ended = join(&broker, 1, &source, &connection, "a");
+    assert!(!ended.has_ended());
+    source.publish(None);
+    socket.has_written(&complete("a")).await;
+    assert!(ended.has_ended() && broker.is_empty());
+    let next = join(&broker, 1, &TestSource::new(), &connection, "b");
+    drop(ended);
+    assert_eq!(broker.len(), 1, "the ended subscription does not end the new topic");
+    drop(next);
+    assert!(broker.is_empty());
 }
 
 #[tokio::test]
-async fn errors_are_shared_too() {
-    let groups = Groups::new(10, 10);
-    let wire = MemoryWire::with_room(usize::MAX);
-    let failing = || futures_util::stream::iter([News::Errors(Bytes::from_static(b"[no]"))]).boxed();
-    let _place = groups.join(key_of(1), failing, &peer(&wire), (&DRESS, "a"), None).expect("room");
-    wire.reads("a[no];").await;
-    assert!(groups.is_empty());
+async fn errors_of_a_source_reach_its_subscribers() {
+    let broker = Broker::new(10, 10);
+    let socket = MemorySocket::with_room(usize::MAX);
+    let failing = || futures_util::stream::iter([Update::Errors(Bytes::from_static(b"[1]"))]).boxed();
+    let _guard =
+        broker.join(key_of(1), failing, &connection(&socket), (ENCODING, "a"), None).expect("room for a topic");
+    let errors = "event: next\ndata: {\"id\":a,\"payload\":{\"errors\":[1]}}\n\n";
+    socket.has_written(&format!("{errors}{}", complete("a"))).await;
+    assert!(broker.is_empty());
 }
 
 #[tokio::test]
-async fn groups_are_bounded_and_members_are_not() {
-    let (groups, teller) = (Groups::new(2, 10), Teller::new());
-    let wire = MemoryWire::with_room(usize::MAX);
-    let peer = peer(&wire);
-    let one = join(&groups, 1, &teller, &peer, "a");
-    let _two = join(&groups, 2, &teller, &peer, "b");
-    assert!(groups.join(key_of(3), || teller.source(), &peer, (&DRESS, "c"), None).is_err());
-    let _more = join(&groups, 2, &teller, &peer, "d");
+async fn topics_are_limited_and_subscribers_are_not() {
+    let (broker, source) = (Broker::new(2, 10), TestSource::new());
+    let socket = MemorySocket::with_room(usize::MAX);
+    let connection = connection(&socket);
+    let one = join(&broker, 1, &source, &connection, "a");
+    let _two = join(&broker, 2, &source, &connection, "b");
+    assert!(broker.join(key_of(3), || source.updates(), &connection, (ENCODING, "c"), None).is_err());
+    let _more = join(&broker, 2, &source, &connection, "d");
     drop(one);
-    let _three = join(&groups, 3, &teller, &peer, "c");
+    let _three = join(&broker, 3, &source, &connection, "c");
 }
 
 #[tokio::test]
-async fn one_connection_has_many_subscriptions() {
-    let (groups, one, two) = (Groups::new(10, 10), Teller::new(), Teller::new());
-    let wire = MemoryWire::with_room(usize::MAX);
-    let peer = peer(&wire);
-    let first = join(&groups, 1, &one, &peer, "a");
-    let _second = join(&groups, 2, &two, &peer, "b");
-    one.tell(Some(1));
-    wire.reads("a1;").await;
-    two.tell(Some(2));
-    wire.reads("a1;b2;").await;
+async fn connection_has_many_subscriptions() {
+    let (broker, one, two) = (Broker::new(10, 10), TestSource::new(), TestSource::new());
+    let socket = MemorySocket::with_room(usize::MAX);
+    let connection = connection(&socket);
+    let first = join(&broker, 1, &one, &connection, "a");
+    let _second = join(&broker, 2, &two, &connection, "b");
+    one.publish(Some(1));
+    socket.has_written(&next("a", [1])).await;
+    two.publish(Some(2));
+    socket.has_written(&[next("a", [1]), next("b", [2])].concat()).await;
     drop(first);
-    one.tell(Some(3));
-    two.tell(Some(4));
-    wire.reads("a1;b2;b4;").await;
+    one.publish(Some(3));
+    two.publish(Some(4));
+    socket.has_written(&[next("a", [1]), next("b", [2, 4])].concat()).await;
 }
 
 #[tokio::test]
-async fn the_registry_forgets_who_is_gone_and_says_goodbye_to_the_rest() {
-    let registry = Registry::default();
-    let wires: Vec<MemoryWire> = (0..50).map(|_| MemoryWire::with_room(usize::MAX)).collect();
-    let mut peers: Vec<Arc<Peer>> = wires.iter().map(peer).collect();
-    for peer in &peers {
-        registry.add(peer);
+async fn registry_closes_open_connections_and_forgets_dropped_ones() {
+    let registry = ConnectionRegistry::default();
+    let sockets: Vec<MemorySocket> = (0..50).map(|_| MemorySocket::with_room(usize::MAX)).collect();
+    let mut connections: Vec<Arc<Connection>> = sockets.iter().map(connection).collect();
+    for connection in &connections {
+        registry.add(connection);
     }
-    peers.truncate(40);
+    connections.truncate(40);
     assert_eq!(registry.len(), 40);
-    registry.say_goodbye(Duration::from_millis(100)).await;
-    assert!(wires[..40].iter().all(|wire| wire.text() == "goodbye;"));
-    assert!(wires[40..].iter().all(|wire| wire.text().is_empty()));
+    registry.close_all(Duration::from_millis(100)).await;
+    assert!(sockets[..40].iter().all(|socket| socket.state().written == service_restart()));
+    assert!(sockets[40..].iter().all(|socket| socket.text().is_empty()));
     registry.abort_all();
-    assert!(wires[0].state().is_aborted);
+    assert!(sockets[0].state().is_aborted);
 }

@@ -8,14 +8,14 @@ use crate::api::status::render;
 use crate::domain::revision::Revision;
 use crate::domain::status::PipelineStatus;
 use crate::domain::time::{Timestamp, rfc3339};
-use crate::push::message::Steps;
+use crate::push::message::AlertEvents;
 
 /// A status with its revision, computed once and shared by every watcher, and so are its renderings.
 #[derive(Debug)]
 pub struct Snapshot {
     status: PipelineStatus,
     computed_at: Instant,
-    alert_steps: Steps,
+    alert_events: AlertEvents,
     renderings: [OnceLock<Rendering>; 3],
 }
 
@@ -61,18 +61,23 @@ pub struct Rendering {
 impl Snapshot {
     /// Of a status that was just computed.
     pub fn new(status: PipelineStatus) -> Self {
-        Self { status, computed_at: Instant::now(), alert_steps: Steps::default(), renderings: Default::default() }
+        Self {
+            status,
+            computed_at: Instant::now(),
+            alert_events: AlertEvents::default(),
+            renderings: Default::default(),
+        }
     }
 
     /// With the last steps of its alerts.
     #[must_use]
-    pub fn with_alert_steps(self, alert_steps: Steps) -> Self {
-        Self { alert_steps, ..self }
+    pub fn with_alert_events(self, alert_events: AlertEvents) -> Self {
+        Self { alert_events, ..self }
     }
 
     /// The last steps of the pipeline's alerts, of some minutes, the oldest first.
-    pub fn alert_steps(&self) -> &Steps {
-        &self.alert_steps
+    pub fn alert_events(&self) -> &AlertEvents {
+        &self.alert_events
     }
 
     /// The status.

@@ -12,7 +12,7 @@ use crate::domain::revision::Revision;
 use crate::domain::status::{PipelineStatus, evaluate};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::push::message::Steps;
+use crate::push::message::AlertEvents;
 use crate::status::channel::Channel;
 use crate::status::monitor::{Request, Shared};
 use crate::status::snapshot::Snapshot;
@@ -36,17 +36,17 @@ pub(super) struct Keeper {
     revisions: watch::Receiver<Revision>,
     waiting: Vec<Request>,
     last: Option<Instant>,
-    steps: RecentSteps,
+    steps: RecentAlertEvents,
 }
 
 /// The last steps of the pipeline's alerts. They go with every snapshot, so that who skips one misses no step.
 #[derive(Default)]
-struct RecentSteps {
+struct RecentAlertEvents {
     /// The number of the last that was read.
     last: Option<i64>,
     /// The revision up to which they were read.
     revision: Option<Revision>,
-    recent: Steps,
+    recent: AlertEvents,
     /// When the oldest of them was read.
     since: Option<Timestamp>,
 }
@@ -54,12 +54,12 @@ struct RecentSteps {
 /// Nobody is behind by so much who is still connected.
 const RECENT: TimeDelta = TimeDelta::minutes(5);
 
-impl RecentSteps {
+impl RecentAlertEvents {
     fn add(&mut self, last: i64, events: &[AlertEvent], now: Timestamp) {
         self.last = Some(events.last().map_or(last, |event| event.id));
         let is_old = self.since.is_some_and(|since| now - since > RECENT * 2);
         if is_old && events.is_empty() {
-            self.recent = Steps::default();
+            self.recent = AlertEvents::default();
             self.since = None;
         }
         if !events.is_empty() {
@@ -100,7 +100,7 @@ impl Keeper {
             revisions,
             waiting: Vec::new(),
             last: None,
-            steps: RecentSteps::default(),
+            steps: RecentAlertEvents::default(),
         }
     }
 
@@ -249,7 +249,7 @@ impl Keeper {
             Some((_, since)) => status.not_writable(since),
             None => self.checked(status),
         };
-        Ok(Arc::new(Snapshot::new(status).with_alert_steps(steps)))
+        Ok(Arc::new(Snapshot::new(status).with_alert_events(steps)))
     }
 
     /// The status with what is wrong with this server itself, if something is.

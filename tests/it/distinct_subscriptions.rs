@@ -39,7 +39,7 @@ async fn ten_thousand_distinct_operations_run_once_per_snapshot_and_no_more_are_
     let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &["--interval", "1h"]);
     let counted = async || {
         let executions = server.metric("pipewatch_subscription_executions_total").await;
-        (executions.to_string(), server.metric("pipewatch_groups").await.to_string())
+        (executions.to_string(), server.metric("pipewatch_topics").await.to_string())
     };
     let expect = |executions: usize, groups: usize| (executions.to_string(), groups.to_string());
     let mut sockets = join_all((0..CONNECTIONS).map(|_| Socket::graphql_at(&server.url))).await;

@@ -23,7 +23,7 @@ async fn metrics_count_work_and_idle_pipelines_compute_nothing() {
     }
     let computed = server.metric("pipewatch_snapshots_total").await - before;
     assert!((8.0..=10.0).contains(&computed), "{computed} snapshots for 8 events: the idle pipeline costs nothing");
-    assert!(server.metric("pipewatch_payloads_sent_total").await >= 7.0);
+    assert!(server.metric("pipewatch_messages_sent_total").await >= 7.0);
     drop(stream);
     assert_eq!(server.signal("TERM").code(), Some(0));
 }

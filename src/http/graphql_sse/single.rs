@@ -13,90 +13,48 @@ use crate::domain::viewer::Viewer;
 use crate::graphql::answer::{Answer, Refusal};
 use crate::graphql::operation::{Operation, Parameters};
 use crate::http::caller::Caller;
-use crate::http::event_stream::{self, CHUNK_END, chunk, chunk_size};
-use crate::http::graphql_sse::{event, only_errors};
+use crate::http::event_stream::{self, EVENT_STREAM};
 use crate::http::problem::Problem;
-use crate::http::streams::until_end;
-use crate::http::subscription::{self, Running};
+use crate::http::subscription::{self, RunningOperation};
 use crate::http::{Services, errors_json};
-use crate::push::connection::Peer;
-use crate::push::message::{Dress, Ending, Payload};
-use crate::push::profile::Manner;
+use crate::push::connection::Connection;
+use crate::push::encoding::{Completion, Encoding};
+use crate::push::hub::wait_for_close;
+use crate::push::profile::TransportProfile;
 
-/// Where a client says which stream it means, unless it says it with `?token=`.
+/// The header that names a stream; `?token=` names it as well.
 const TOKEN: &str = "x-graphql-event-stream-token";
-/// How long a reserved stream waits to be opened.
-const RESERVED_FOR: Duration = Duration::from_secs(10);
-/// Streams that may be reserved and not yet opened.
-const MOST_RESERVED: usize = 1_000;
+/// How long a reserved stream may stay unopened.
+const RESERVATION_TIMEOUT: Duration = Duration::from_secs(10);
+/// Streams that are reserved and not opened, at most.
+const MAX_RESERVATIONS: usize = 1_000;
 
-static MANNER: Manner = event_stream::manner("graphql-sse");
-static MANNER_IN_BODY: Manner = event_stream::manner_in_body("graphql-sse");
-
-static NEXT: Dress = Dress {
-    slot: 4,
-    body: next_body,
-    lead: |id, body, out| {
-        chunk_size(next_head(id).len() + body - CHUNK_END.len(), out);
-        out.extend_from_slice(next_head(id).as_bytes());
-    },
-    alert: None,
-    ending: |id, ending, out| out.extend_from_slice(&chunk(&last_events(id, ending))),
-    ends_connection: false,
-};
-static NEXT_IN_BODY: Dress = Dress {
-    slot: 4,
-    body: next_body,
-    lead: |id, _, out| out.extend_from_slice(next_head(id).as_bytes()),
-    alert: None,
-    ending: |id, ending, out| out.extend_from_slice(&last_events(id, ending)),
-    ends_connection: false,
-};
-
-/// The id is JSON text, with its quotes.
-fn next_head(id: &str) -> String {
-    format!("event: next\ndata: {{\"id\":{id},\"payload\":")
-}
-
-fn next_body(payload: &Payload) -> Vec<u8> {
-    [&payload.json, &b"}\n\n"[..], CHUNK_END].concat()
-}
-
-fn next_event(id: &str, result: &[u8]) -> Vec<u8> {
-    [next_head(id).as_bytes(), result, b"}\n\n"].concat()
-}
-
-fn last_events(id: &str, ending: &Ending) -> Vec<u8> {
-    let errors = match ending {
-        Ending::Complete => vec![],
-        Ending::Errors(errors) => next_event(id, &only_errors(errors)),
-    };
-    [errors, event("complete", format!("{{\"id\":{id}}}").as_bytes())].concat()
-}
+const PROFILE: TransportProfile = TransportProfile::GraphqlSse;
+const ENCODING: Encoding = Encoding::GraphqlSseSingle;
 
 /// The streams that clients have reserved or opened, by their tokens.
 #[derive(Debug, Clone, Default)]
-pub struct Reservations {
-    by_token: Arc<Mutex<HashMap<String, Reservation>>>,
+pub struct SingleConnectionStreams {
+    by_token: Arc<Mutex<HashMap<String, SingleConnectionStream>>>,
 }
 
 #[derive(Debug, Default)]
-struct Reservation {
-    /// The stream, once it is open, and how it writes.
-    open: Option<(Weak<Peer>, &'static Dress)>,
-    running: HashMap<String, Running>,
-    /// What was asked before the stream was opened, and begins with it.
-    waiting: Vec<(String, Asked)>,
+struct SingleConnectionStream {
+    /// The stream, once it is open.
+    open: Option<Weak<Connection>>,
+    running: HashMap<String, RunningOperation>,
+    /// Operations that start when the stream is opened.
+    queued: Vec<(String, PendingOperation)>,
 }
 
-/// An operation that was found good.
+/// A valid operation.
 #[derive(Debug)]
-struct Asked {
+struct PendingOperation {
     operation: Operation,
     viewer: Viewer,
 }
 
-/// The token of a request, if it names one.
+/// The token of a request, if it has one.
 pub(in crate::http) fn token(uri: &Uri, headers: &HeaderMap) -> Option<String> {
     let header = headers.get(TOKEN).and_then(|token| token.to_str().ok()).map(str::to_owned);
     header.or_else(|| parameter(uri, "token"))
@@ -107,22 +65,22 @@ fn parameter(uri: &Uri, name: &str) -> Option<String> {
     parameters.get(name).cloned()
 }
 
-impl Reservations {
-    /// Reserves a stream: its token is the answer.
+impl SingleConnectionStreams {
+    /// Reserves a stream. The response body is its token.
     pub(in crate::http) fn reserve(&self) -> Result<Response<Body>, Problem> {
         let token = Uuid::new_v4().to_string();
         {
             let mut by_token = self.lock();
-            if by_token.values().filter(|reservation| reservation.open.is_none()).count() >= MOST_RESERVED {
-                return Err(Problem::overloaded("too many streams are reserved and not yet opened"));
+            if by_token.values().filter(|stream| stream.open.is_none()).count() >= MAX_RESERVATIONS {
+                return Err(Problem::overloaded("too many streams are reserved and not opened; try again later"));
             }
-            by_token.insert(token.clone(), Reservation::default());
+            by_token.insert(token.clone(), SingleConnectionStream::default());
         }
-        let (reservations, reserved) = (self.clone(), token.clone());
+        let (streams, reserved) = (self.clone(), token.clone());
         tokio::spawn(async move {
-            tokio::time::sleep(RESERVED_FOR).await;
-            let mut by_token = reservations.lock();
-            if by_token.get(&reserved).is_some_and(|reservation| reservation.open.is_none()) {
+            tokio::time::sleep(RESERVATION_TIMEOUT).await;
+            let mut by_token = streams.lock();
+            if by_token.get(&reserved).is_some_and(|stream| stream.open.is_none()) {
                 by_token.remove(&reserved);
             }
         });
@@ -131,7 +89,7 @@ impl Reservations {
         Ok(response)
     }
 
-    /// Whether there is such a stream.
+    /// Whether the stream exists.
     pub(in crate::http) fn has(&self, token: &str) -> bool {
         self.lock().contains_key(token)
     }
@@ -146,41 +104,39 @@ impl Reservations {
     ) -> Result<Response<Body>, Problem> {
         match self.lock().get(&token) {
             None => return Err(stream_not_found()),
-            Some(reservation) if reservation.open.is_some() => {
+            Some(stream) if stream.open.is_some() => {
                 return Err(Problem::new(
                     StatusCode::CONFLICT,
                     "STREAM_OPEN",
-                    "the stream of this token is open already",
+                    "the stream of this token is already open",
                 ));
             }
             Some(_) => {}
         }
-        let permit = services.streams.admit(caller, &MANNER)?;
-        let reservations = self.clone();
-        Ok(event_stream::open(version, b":\n\n", move |wire, first, is_chunked| {
-            let (manner, dress) = if is_chunked { (&MANNER, &NEXT) } else { (&MANNER_IN_BODY, &NEXT_IN_BODY) };
-            let peer = services.streams.connect(wire, manner, Some(permit), &first);
-            match reservations.lock().get_mut(&token) {
-                Some(reservation) if reservation.open.is_none() => {
-                    reservation.open = Some((Arc::downgrade(&peer), dress));
-                    for (id, asked) in std::mem::take(&mut reservation.waiting) {
-                        let running = run(&services, asked, &peer, dress, &id);
-                        reservation.running.extend(running.map(|running| (id, running)));
+        let permit = services.hub.admit(caller.address, caller.subscriptions.clone(), PROFILE)?;
+        let streams = self.clone();
+        Ok(event_stream::open(version, EVENT_STREAM, b":\n\n", move |socket, head, framing| {
+            let connection = services.hub.connect(socket, PROFILE, framing, Some(permit), &head);
+            match streams.lock().get_mut(&token) {
+                Some(stream) if stream.open.is_none() => {
+                    stream.open = Some(Arc::downgrade(&connection));
+                    for (id, operation) in std::mem::take(&mut stream.queued) {
+                        let running = run(&services, operation, &connection, &id);
+                        stream.running.extend(running.map(|running| (id, running)));
                     }
                 }
-                _ => peer.say_goodbye(),
+                _ => connection.close_gracefully(),
             }
-            services.streams.tasks.spawn(async move {
-                until_end(&peer).await;
-                // Its places are dropped outside of the lock.
-                let ended = reservations.take_if_of(&token, &peer);
+            services.hub.tasks.spawn(async move {
+                wait_for_close(&connection).await;
+                // Its operations are dropped outside of the lock.
+                let ended = streams.remove_if_owned_by(&token, &connection);
                 drop(ended);
             });
         }))
     }
 
-    /// Begins an operation whose results come on the stream of the token. The answer says that it was accepted, or what
-    /// is wrong with it.
+    /// Starts an operation whose results are sent on the stream of the token. The response is 202, or the error.
     pub(in crate::http) async fn start(
         &self,
         services: &Arc<Services>,
@@ -188,120 +144,123 @@ impl Reservations {
         token: &str,
         method: &Method,
         parameters: Parameters,
-    ) -> Result<Response<Body>, Wrong> {
+    ) -> Result<Response<Body>, StartError> {
         let id = match parameters.extensions().get("operationId") {
             Some(serde_json::Value::String(id)) if !id.is_empty() => id.clone(),
             _ => return Err(Problem::bad_request("extensions.operationId is missing; expected a string").into()),
         };
-        let operation = services.graphql.parse(parameters.clone()).map_err(Wrong::Operation)?;
+        let operation = services.graphql.parse(parameters.clone()).map_err(StartError::Operation)?;
         if *method == Method::GET && operation.kind == OperationType::Mutation {
-            return Err(Wrong::Method);
+            return Err(StartError::Method);
         }
-        services.graphql.check(operation).await.map_err(Wrong::Operation)?;
-        let operation = services.graphql.parse(parameters).map_err(Wrong::Operation)?;
-        let asked = Asked { operation, viewer };
-        self.begin(services, token, id, asked)?;
+        services.graphql.check(operation).await.map_err(StartError::Operation)?;
+        let operation = services.graphql.parse(parameters).map_err(StartError::Operation)?;
+        self.enqueue(services, token, id, PendingOperation { operation, viewer })?;
         Ok(StatusCode::ACCEPTED.into_response())
     }
 
-    fn begin(&self, services: &Arc<Services>, token: &str, id: String, asked: Asked) -> Result<(), Problem> {
+    fn enqueue(
+        &self,
+        services: &Arc<Services>,
+        token: &str,
+        id: String,
+        operation: PendingOperation,
+    ) -> Result<(), Problem> {
         let mut by_token = self.lock();
-        let reservation = by_token.get_mut(token).ok_or_else(stream_not_found)?;
-        reservation.running.retain(|_, running| !running.has_ended());
-        if reservation.running.contains_key(&id) || reservation.waiting.iter().any(|(waiting, _)| *waiting == id) {
-            let detail = format!("an operation with the id {id:?} is running already");
+        let stream = by_token.get_mut(token).ok_or_else(stream_not_found)?;
+        stream.running.retain(|_, running| !running.has_ended());
+        if stream.running.contains_key(&id) || stream.queued.iter().any(|(queued, _)| *queued == id) {
+            let detail = format!("an operation with the id {id:?} is already running");
             return Err(Problem::new(StatusCode::CONFLICT, "OPERATION_EXISTS", detail));
         }
-        let most = services.limits.subscriptions_per_connection;
-        if reservation.running.len() + reservation.waiting.len() >= most {
-            return Err(Problem::overloaded(format!("a stream runs at most {most} operations at a time")));
+        let max = services.limits.subscriptions_per_connection;
+        if stream.running.len() + stream.queued.len() >= max {
+            return Err(Problem::overloaded(format!("a stream runs at most {max} operations at a time")));
         }
-        match &reservation.open {
-            None => reservation.waiting.push((id, asked)),
-            Some((peer, dress)) => {
-                let peer = peer.upgrade().ok_or_else(stream_not_found)?;
-                let running = run(services, asked, &peer, dress, &id);
-                reservation.running.extend(running.map(|running| (id, running)));
+        match &stream.open {
+            None => stream.queued.push((id, operation)),
+            Some(connection) => {
+                let connection = connection.upgrade().ok_or_else(stream_not_found)?;
+                let running = run(services, operation, &connection, &id);
+                stream.running.extend(running.map(|running| (id, running)));
             }
         }
         Ok(())
     }
 
-    /// Ends an operation; nothing more comes for it.
+    /// Stops an operation; nothing more is sent for it.
     pub(in crate::http) fn stop(&self, uri: &Uri, token: &str) -> Result<Response<Body>, Problem> {
         let id = parameter(uri, "operationId");
         let mut by_token = self.lock();
-        let reservation = by_token.get_mut(token).ok_or_else(stream_not_found)?;
+        let stream = by_token.get_mut(token).ok_or_else(stream_not_found)?;
         let id = id.ok_or_else(|| Problem::bad_request("the parameter operationId is missing"))?;
-        let stopped = reservation.running.remove(&id);
-        reservation.waiting.retain(|(waiting, _)| *waiting != id);
+        let stopped = stream.running.remove(&id);
+        stream.queued.retain(|(queued, _)| *queued != id);
         drop(by_token);
         drop(stopped);
         Ok(StatusCode::OK.into_response())
     }
 
-    fn take_if_of(&self, token: &str, peer: &Arc<Peer>) -> Option<Reservation> {
+    fn remove_if_owned_by(&self, token: &str, connection: &Arc<Connection>) -> Option<SingleConnectionStream> {
         let mut by_token = self.lock();
         let open = by_token.get(token)?.open.as_ref()?;
-        if Weak::as_ptr(&open.0) == Arc::as_ptr(peer) { by_token.remove(token) } else { None }
+        if Weak::as_ptr(open) == Arc::as_ptr(connection) { by_token.remove(token) } else { None }
     }
 
     // A std mutex: held for look-ups only, never across an await.
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Reservation>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, SingleConnectionStream>> {
         self.by_token.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Why an operation was not accepted.
+/// Why an operation does not start.
 #[derive(Debug)]
-pub(in crate::http) enum Wrong {
-    /// The stream or the request.
+pub(in crate::http) enum StartError {
+    /// The request is invalid, or its stream does not exist.
     Problem(Problem),
-    /// The operation itself.
+    /// The operation is invalid.
     Operation(Refusal),
-    /// It is a mutation, which a GET may not begin.
+    /// A GET must not start a mutation.
     Method,
 }
 
-impl From<Problem> for Wrong {
+impl From<Problem> for StartError {
     fn from(problem: Problem) -> Self {
         Self::Problem(problem)
     }
 }
 
-fn run(services: &Arc<Services>, asked: Asked, peer: &Arc<Peer>, dress: &'static Dress, id: &str) -> Option<Running> {
-    let Asked { operation, viewer } = asked;
+fn run(
+    services: &Arc<Services>,
+    operation: PendingOperation,
+    connection: &Arc<Connection>,
+    id: &str,
+) -> Option<RunningOperation> {
+    let PendingOperation { operation, viewer } = operation;
     let id = serde_json::Value::from(id).to_string();
     if operation.kind == OperationType::Subscription {
-        return match subscription::join(services, operation, viewer, peer, dress, &id) {
-            Ok(place) => Some(Running::Place(place)),
+        return match subscription::join(services, operation, viewer, connection, ENCODING, &id) {
+            Ok(guard) => Some(RunningOperation::Subscription(guard)),
             Err(too_many) => {
-                end(peer, dress, &id, &Ending::Errors(errors_json(&too_many.to_string()).into()));
+                let errors = errors_json(&too_many.to_string());
+                connection.complete(ENCODING, &id, &Completion::Errors(errors.into()));
                 None
             }
         };
     }
-    let (peer, graphql) = (Arc::clone(peer), services.graphql.clone());
-    Some(Running::Task(AbortOnDropHandle::new(tokio::spawn(async move {
-        let json = match graphql.execute(operation, viewer).await {
-            Answer::Refused(refusal) => return end(&peer, dress, &id, &Ending::Errors(refusal.errors())),
-            Answer::Executed(json) => json,
+    let (connection, graphql) = (Arc::clone(connection), services.graphql.clone());
+    Some(RunningOperation::Task(AbortOnDropHandle::new(tokio::spawn(async move {
+        let completion = match graphql.execute(operation, viewer).await {
+            Answer::Refused(refusal) => Completion::Errors(refusal.errors()),
+            Answer::Executed(json) => {
+                connection.send_message(ENCODING, &id, &json);
+                Completion::Complete
+            }
         };
-        let mut message = Vec::new();
-        let body = (dress.body)(&Payload::new(json, None));
-        (dress.lead)(&id, body.len(), &mut message);
-        message.extend_from_slice(&body);
-        peer.send(&message);
-        end(&peer, dress, &id, &Ending::Complete);
+        connection.complete(ENCODING, &id, &completion);
     }))))
 }
 
-fn end(peer: &Arc<Peer>, dress: &'static Dress, id: &str, ending: &Ending) {
-    let mut last = Vec::new();
-    (dress.ending)(id, ending, &mut last);
-    peer.send(&last);
-}
-
 pub(in crate::http) fn stream_not_found() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "STREAM_NOT_FOUND", "there is no stream of this token; reserve one with PUT")
+    Problem::new(StatusCode::NOT_FOUND, "STREAM_NOT_FOUND", "no stream has this token; reserve one with PUT")
 }

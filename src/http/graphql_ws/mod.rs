@@ -1,9 +1,4 @@
-//! graphql-transport-ws: the session says what a message means, and here it is carried out.
-
-/// Connections that are not initialised in time.
-mod init_wait;
-/// What each message means, without a socket.
-pub mod session;
+//! graphql-transport-ws: the session says what a message means, and it is carried out here.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,235 +6,216 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_graphql::parser::types::OperationType;
-use axum::body::Body;
-use axum::http::{HeaderMap, Response, Version, header};
+use axum::extract::Request;
+use axum::http::header;
+use axum::response::Response;
 use bytes::Bytes;
 use tokio_util::task::AbortOnDropHandle;
-use tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use crate::domain::viewer::{Fingerprint, Viewer};
 use crate::graphql::answer::Answer;
 use crate::graphql::operation::Parameters;
 use crate::http::auth_failures::{Means, Penalty};
 use crate::http::caller::Caller;
-pub use crate::http::graphql_ws::init_wait::InitWait;
-use crate::http::graphql_ws::session::{Effect, Session, frame};
-use crate::http::hijack::Takeover;
+use crate::http::hijack::Hijack;
 use crate::http::problem::Problem;
-use crate::http::socket::{self, Heard};
-use crate::http::subscription::{self, Running};
+use crate::http::subscription::{self, RunningOperation};
+use crate::http::viewer::bearer;
 use crate::http::{Services, errors_json};
-use crate::push::connection::Peer;
-use crate::push::message::{Dress, Ending, Payload};
-use crate::push::profile::Manner;
-use crate::push::protocol::ws_frame::{Close, write_header, write_text};
+use crate::push::connection::Connection;
+use crate::push::encoding::{Completion, Encoding};
+use crate::push::framing::Framing;
+use crate::push::profile::TransportProfile;
+use crate::push::protocol::close::Close;
+use crate::push::protocol::graphql_ws::SUBPROTOCOL;
+use crate::push::protocol::graphql_ws::message;
+use crate::push::protocol::graphql_ws::session::{Credentials, Effect, Session};
+use crate::push::protocol::handshake::handshake_response;
+use crate::push::protocol::websocket::{self, Payload};
 
-/// The one subprotocol that is spoken, in its exact letters.
-pub(super) const PROTOCOL: &str = "graphql-transport-ws";
+const PROFILE: TransportProfile = TransportProfile::GraphqlWs;
+const ENCODING: Encoding = Encoding::GraphqlWs;
 
-static MANNER: Manner = socket::manner("graphql-ws");
-
-/// The result and the brace behind it are the same for everybody; what leads them has the id.
-static NEXT: Dress = Dress { slot: 2, body: next_body, lead: next_lead, alert: None, ending, ends_connection: false };
-
-const NEXT_TYPE: &str = ",\"type\":\"next\",\"payload\":";
-
-fn next_body(payload: &Payload) -> Vec<u8> {
-    [&payload.json, &b"}"[..]].concat()
-}
-
-/// The id is JSON text, with its quotes.
-fn next_lead(id: &str, body: usize, out: &mut Vec<u8>) {
-    write_header(OpCode::Data(Data::Text), "{\"id\":".len() + id.len() + NEXT_TYPE.len() + body, out);
-    out.extend_from_slice(b"{\"id\":");
-    out.extend_from_slice(id.as_bytes());
-    out.extend_from_slice(NEXT_TYPE.as_bytes());
-}
-
-fn ending(id: &str, ending: &Ending, out: &mut Vec<u8>) {
-    match ending {
-        Ending::Complete => write_text(&frame("complete", Some(id), None), out),
-        Ending::Errors(errors) => write_text(&frame("error", Some(id), Some(&String::from_utf8_lossy(errors))), out),
-    }
-}
-
-/// Upgrades a request that offers the subprotocol. Without a viewer the first message must bring one.
+/// Accepts a handshake that offers the subprotocol. Without a viewer `connection_init` must bring credentials.
 pub(super) fn serve(
     services: Arc<Services>,
     viewer: Option<Viewer>,
     caller: Caller,
-    version: Version,
-    headers: &HeaderMap,
-) -> Result<Response<Body>, Problem> {
-    let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter().filter_map(|value| value.to_str().ok());
-    if !offered.flat_map(|list| list.split(',')).any(|protocol| protocol.trim() == PROTOCOL) {
+    request: &Request,
+) -> Result<Response, Problem> {
+    let offered = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL);
+    let mut offered = offered.into_iter().filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(','));
+    let mut response = handshake_response(request, Some(SUBPROTOCOL))?;
+    if !offered.any(|subprotocol| subprotocol.trim() == SUBPROTOCOL) {
         return Err(Problem::bad_request(format!(
-            "the WebSocket must offer the subprotocol {PROTOCOL} in Sec-WebSocket-Protocol"
+            "the WebSocket must offer the subprotocol {SUBPROTOCOL} in Sec-WebSocket-Protocol"
         )));
     }
-    let mut response = socket::handshake(version, headers, Some(PROTOCOL))?;
-    services.streams.check_running()?;
+    services.hub.check_running()?;
     let address = caller.address;
-    // A client that is not known waits in the lobby, and takes no place that one who is known could have.
-    let (permit, unknown) = match viewer {
-        Some(_) => (Some(services.streams.admit(&caller, &MANNER)?), None),
+    // A client that is not authenticated stays in the pending pool, and takes no place of one that is.
+    let (permit, unauthenticated) = match viewer {
+        Some(_) => (Some(services.hub.admit(address, caller.subscriptions.clone(), PROFILE)?), None),
         None => (None, Some(caller)),
     };
-    Takeover::mark(&mut response, move |wire, already, head| {
-        let peer = services.streams.connect(wire, &MANNER, permit, &head);
-        if let Some(caller) = &unknown {
-            caller.seat.hand_over(&peer);
+    Hijack::attach(&mut response, move |socket, leftover, head| {
+        let connection = services.hub.connect(socket, PROFILE, Framing::Raw, permit, &head);
+        if let Some(caller) = &unauthenticated {
+            caller.pending.attach(&connection);
         }
-        let tasks = services.streams.tasks.clone();
-        tasks.spawn(converse(peer, already, services, viewer, address, unknown));
+        let tasks = services.hub.tasks.clone();
+        tasks.spawn(run(connection, leftover, services, viewer, address, unauthenticated));
     });
     Ok(response)
 }
 
-/// A client's conversation.
-struct Conversation {
+/// The server's side of one connection.
+struct GraphqlWsConnection {
     services: Arc<Services>,
     viewer: Option<Viewer>,
     address: IpAddr,
-    /// The client of a connection that waits in the lobby.
-    unknown: Option<Caller>,
+    /// The caller of a connection in the pending pool.
+    unauthenticated: Option<Caller>,
     session: Session,
-    /// What runs, by id; dropping it ends it.
-    running: HashMap<String, Running>,
+    /// Operations by id. Dropping one stops it.
+    running: HashMap<String, RunningOperation>,
     is_acknowledged: Arc<AtomicBool>,
 }
 
-async fn converse(
-    peer: Arc<Peer>,
-    already: Bytes,
+async fn run(
+    connection: Arc<Connection>,
+    leftover: Bytes,
     services: Arc<Services>,
     viewer: Option<Viewer>,
     address: IpAddr,
-    unknown: Option<Caller>,
+    unauthenticated: Option<Caller>,
 ) {
     let is_acknowledged = Arc::new(AtomicBool::new(false));
-    services.init_wait.begin(&peer, &is_acknowledged);
-    let limits = services.limits;
-    let mut conversation = Box::new(Conversation {
+    services.init_timeout.start(&connection, &is_acknowledged);
+    let limits = services.limits.websocket;
+    let mut client = Box::new(GraphqlWsConnection {
         services,
         viewer,
         address,
-        unknown,
+        unauthenticated,
         session: Session::default(),
         running: HashMap::new(),
         is_acknowledged,
     });
-    socket::listen(&peer, already, limits, move |peer, heard| conversation.hear(peer, heard)).await;
+    websocket::read_loop(&connection, leftover, limits, move |connection, payload| {
+        client.on_message(connection, payload)
+    })
+    .await;
 }
 
-impl Conversation {
-    fn hear(&mut self, peer: &Arc<Peer>, heard: Heard) -> Result<(), Close> {
-        let Heard::Text(text) = heard else { return Err(Close::new(4400, "messages must be text")) };
-        self.forget_what_ended();
-        match self.session.receive(&text) {
+impl GraphqlWsConnection {
+    fn on_message(&mut self, connection: &Arc<Connection>, payload: Payload) -> Result<(), Close> {
+        let Payload::Text(text) = payload else { return Err(Close::new(4400, "messages must be text")) };
+        self.reap_finished();
+        match self.session.receive(&text, |payload| Parameters::from_json(payload).map_err(|error| error.to_string())) {
             Effect::None => {}
-            Effect::Acknowledge { token } => {
-                // What the message says counts; the handshake's credentials do where it says nothing.
-                if let Some(token) = &token {
+            Effect::Acknowledge { credentials } => {
+                // Credentials of the message replace those of the handshake.
+                if let Some(credentials) = &credentials {
+                    let token = match credentials {
+                        Credentials::Authorization(authorization) => bearer(authorization),
+                        Credentials::Token(token) => token,
+                    };
                     self.viewer = self.services.tokens.viewer(Some(token)).map(|viewer| viewer.at(self.address));
                     if self.viewer.is_none() {
-                        return self.refuse(peer, token);
+                        return self.refuse(connection, token);
                     }
                 }
                 if self.viewer.is_none() {
                     return Err(Close::new(4403, "Forbidden"));
                 }
-                if let Some(caller) = self.unknown.take() {
-                    let permit = self.services.streams.admit(&caller, &MANNER);
-                    peer.hold(permit.map_err(|problem| Close::new(1013, problem.detail()))?);
-                    caller.seat.leave();
+                if let Some(caller) = self.unauthenticated.take() {
+                    let permit = self.services.hub.admit(caller.address, caller.subscriptions.clone(), PROFILE);
+                    connection.set_permit(permit.map_err(|error| Close::new(1013, error.to_string()))?);
+                    caller.pending.remove();
                 }
                 self.is_acknowledged.store(true, Ordering::Relaxed);
-                send(peer, &frame("connection_ack", None, None));
+                send(connection, "connection_ack", None, None);
             }
-            Effect::Send(text) => send(peer, &text),
+            Effect::Pong(payload) => send(connection, "pong", None, payload.as_deref().map(str::as_bytes)),
             Effect::Close(close) => return Err(close),
-            Effect::Start { id, parameters } => {
+            Effect::Start { id, payload } => {
                 let viewer = self.viewer.ok_or_else(|| Close::new(4401, "Unauthorized"))?;
-                self.start(peer, viewer, id, parameters);
+                self.start(connection, viewer, id, payload);
             }
             Effect::Stop { id } => drop(self.running.remove(&id)),
         }
         Ok(())
     }
 
-    /// Closes a connection whose token is wrong, after a while if many of them are.
-    fn refuse(&self, peer: &Arc<Peer>, token: &str) -> Result<(), Close> {
+    /// Closes a connection whose token is wrong, with a delay after many wrong tokens.
+    fn refuse(&self, connection: &Arc<Connection>, token: &str) -> Result<(), Close> {
         let forbidden = Close::new(4403, "Forbidden");
         let failures = &self.services.auth_failures;
         let penalty = failures.record(self.address, Fingerprint::of(token), Means::ConnectionInit);
         if !matches!(penalty, Penalty::Delay(_)) {
             return Err(forbidden);
         }
-        let peer = Arc::downgrade(peer);
-        self.services.streams.tasks.spawn(async move {
+        let connection = Arc::downgrade(connection);
+        self.services.hub.tasks.spawn(async move {
             penalty.wait().await;
-            if let Some(peer) = peer.upgrade() {
-                socket::close(&peer, &forbidden);
+            if let Some(connection) = connection.upgrade() {
+                websocket::close(&connection, &forbidden);
             }
         });
         Ok(())
     }
 
-    /// Ids of what has ended by itself are free again.
-    fn forget_what_ended(&mut self) {
+    /// Frees the ids of operations that have ended.
+    fn reap_finished(&mut self) {
         let session = &mut self.session;
         self.running.retain(|id, running| !(running.has_ended() && session.finish(id)));
     }
 
-    fn start(&mut self, peer: &Arc<Peer>, viewer: Viewer, id: String, parameters: Parameters) {
+    fn start(&mut self, connection: &Arc<Connection>, viewer: Viewer, id: String, parameters: Parameters) {
         let quoted = serde_json::Value::from(id.as_str()).to_string();
-        let refuse = |session: &mut Session, errors: &[u8]| {
+        let refuse = |session: &mut Session, errors: Vec<u8>| {
             session.finish(&id);
-            send(peer, &frame("error", Some(&quoted), Some(&String::from_utf8_lossy(errors))));
+            connection.complete(ENCODING, &quoted, &Completion::Errors(errors.into()));
         };
-        if self.session.running() > self.services.limits.subscriptions_per_connection {
-            let most = self.services.limits.subscriptions_per_connection;
-            return refuse(
-                &mut self.session,
-                &errors_json(&format!("a connection runs at most {most} operations at a time")),
-            );
+        let max = self.services.limits.subscriptions_per_connection;
+        if self.session.running() > max {
+            let errors = errors_json(&format!("a connection runs at most {max} operations at a time"));
+            return refuse(&mut self.session, errors);
         }
         let operation = match self.services.graphql.parse(parameters) {
             Ok(operation) => operation,
-            Err(refusal) => return refuse(&mut self.session, &refusal.errors()),
+            Err(refusal) => return refuse(&mut self.session, refusal.errors().to_vec()),
         };
         let graphql = self.services.graphql.clone();
         let running = match operation.kind {
             OperationType::Subscription => {
-                match subscription::join(&self.services, operation, viewer, peer, &NEXT, &quoted) {
-                    Ok(place) => Running::Place(place),
-                    Err(too_many) => return refuse(&mut self.session, &errors_json(&too_many.to_string())),
+                match subscription::join(&self.services, operation, viewer, connection, ENCODING, &quoted) {
+                    Ok(guard) => RunningOperation::Subscription(guard),
+                    Err(too_many) => return refuse(&mut self.session, errors_json(&too_many.to_string())),
                 }
             }
             OperationType::Query | OperationType::Mutation => {
-                let peer = Arc::clone(peer);
+                let connection = Arc::clone(connection);
                 let task = tokio::spawn(async move {
-                    let send = |kind, payload: &[u8]| {
-                        send(&peer, &frame(kind, Some(&quoted), Some(&String::from_utf8_lossy(payload))));
-                    };
-                    match graphql.execute(operation, viewer).await {
-                        Answer::Refused(refusal) => send("error", &refusal.errors()),
+                    let completion = match graphql.execute(operation, viewer).await {
+                        Answer::Refused(refusal) => Completion::Errors(refusal.errors()),
                         Answer::Executed(json) => {
-                            send("next", &json);
-                            self::send(&peer, &frame("complete", Some(&quoted), None));
+                            connection.send_message(ENCODING, &quoted, &json);
+                            Completion::Complete
                         }
-                    }
+                    };
+                    connection.complete(ENCODING, &quoted, &completion);
                 });
-                Running::Task(AbortOnDropHandle::new(task))
+                RunningOperation::Task(AbortOnDropHandle::new(task))
             }
         };
         self.running.insert(id, running);
     }
 }
 
-fn send(peer: &Arc<Peer>, text: &str) {
-    let mut message = Vec::with_capacity(text.len() + 10);
-    write_text(text, &mut message);
-    peer.send(&message);
+fn send(connection: &Arc<Connection>, kind: &str, id: Option<&str>, payload: Option<&[u8]>) {
+    let mut frame = Vec::new();
+    message::write(kind, id, payload, &mut frame);
+    connection.send(&frame);
 }

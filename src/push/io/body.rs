@@ -1,4 +1,4 @@
-//! A stream that stays in hyper: HTTP/2, and HTTP/1.0. Its peer writes into a response's body.
+//! A stream that stays in hyper (HTTP/2 and HTTP/1.0): its connection writes into a response body.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -10,56 +10,56 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use http_body::Frame;
 
-use crate::push::io::socket::Wire;
+use crate::push::io::socket::Socket;
 
-/// Bytes that may wait for hyper; more would block, as a full socket does.
+/// Bytes buffered for hyper; more would block, as on a full socket.
 const CAPACITY: usize = 16 * 1024;
 
-/// A wire and the body that brings what is written to it.
-pub(crate) fn pair() -> (BodyWire, WireBody) {
+/// A socket, and the body that yields what is written to it.
+pub(crate) fn channel() -> (BodySocket, StreamBody) {
     let shared = Arc::<Mutex<Pipe>>::default();
-    (BodyWire(Arc::clone(&shared)), WireBody(shared))
+    (BodySocket(Arc::clone(&shared)), StreamBody(shared))
 }
 
 #[derive(Debug, Default)]
 struct Pipe {
     chunks: VecDeque<Bytes>,
-    waiting: usize,
+    buffered: usize,
     has_ended: bool,
     body: Option<Waker>,
     writer: Option<Waker>,
-    listener: Option<Waker>,
+    reader: Option<Waker>,
 }
 
 impl Pipe {
     fn end(&mut self) {
         self.has_ended = true;
-        for waker in [self.body.take(), self.writer.take(), self.listener.take()].into_iter().flatten() {
+        for waker in [self.body.take(), self.writer.take(), self.reader.take()].into_iter().flatten() {
             waker.wake();
         }
     }
 }
 
-/// The writing end.
+/// The writing half.
 #[derive(Debug)]
-pub(crate) struct BodyWire(Arc<Mutex<Pipe>>);
+pub(crate) struct BodySocket(Arc<Mutex<Pipe>>);
 
-/// The reading end.
+/// The reading half.
 #[derive(Debug)]
-pub(crate) struct WireBody(Arc<Mutex<Pipe>>);
+pub(crate) struct StreamBody(Arc<Mutex<Pipe>>);
 
-impl Wire for BodyWire {
+impl Socket for BodySocket {
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut pipe = lock(&self.0);
         if pipe.has_ended {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        if pipe.waiting >= CAPACITY {
+        if pipe.buffered >= CAPACITY {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let chunk = Bytes::from(slices.iter().flat_map(|slice| slice.iter().copied()).collect::<Vec<u8>>());
         let written = chunk.len();
-        pipe.waiting += written;
+        pipe.buffered += written;
         pipe.chunks.push_back(chunk);
         if let Some(waker) = pipe.body.take() {
             waker.wake();
@@ -67,14 +67,14 @@ impl Wire for BodyWire {
         Ok(written)
     }
 
-    /// Nothing is ever said here; only the end is heard.
+    /// A response body receives nothing but its end.
     fn try_read(&self, _: &mut [u8]) -> io::Result<usize> {
         if lock(&self.0).has_ended { Ok(0) } else { Err(io::ErrorKind::WouldBlock.into()) }
     }
 
     fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut pipe = lock(&self.0);
-        if pipe.waiting < CAPACITY || pipe.has_ended {
+        if pipe.buffered < CAPACITY || pipe.has_ended {
             return Poll::Ready(Ok(()));
         }
         pipe.writer = Some(context.waker().clone());
@@ -86,11 +86,11 @@ impl Wire for BodyWire {
         if pipe.has_ended {
             return Poll::Ready(Ok(()));
         }
-        pipe.listener = Some(context.waker().clone());
+        pipe.reader = Some(context.waker().clone());
         Poll::Pending
     }
 
-    fn finish(&self) {
+    fn shutdown_write(&self) {
         lock(&self.0).end();
     }
 
@@ -99,14 +99,14 @@ impl Wire for BodyWire {
     }
 }
 
-impl http_body::Body for WireBody {
+impl http_body::Body for StreamBody {
     type Data = Bytes;
     type Error = Infallible;
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let mut pipe = lock(&self.0);
         if let Some(chunk) = pipe.chunks.pop_front() {
-            pipe.waiting -= chunk.len();
+            pipe.buffered -= chunk.len();
             if let Some(waker) = pipe.writer.take() {
                 waker.wake();
             }
@@ -120,13 +120,13 @@ impl http_body::Body for WireBody {
     }
 }
 
-impl Drop for BodyWire {
+impl Drop for BodySocket {
     fn drop(&mut self) {
         lock(&self.0).end();
     }
 }
 
-impl Drop for WireBody {
+impl Drop for StreamBody {
     fn drop(&mut self) {
         lock(&self.0).end();
     }

@@ -1,42 +1,44 @@
 use std::io::{self, IoSlice};
+use std::net::Shutdown;
 use std::task::{Context, Poll};
 
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::push::io::socket::Wire;
+use crate::push::io::socket::Socket;
 use crate::push::limits::AddressPermit;
 
-/// What a connection holds for as long as it is open, in HTTP and after it.
+/// The limits that a connection counts against while it is open, in HTTP and after it.
 #[derive(Debug)]
 pub(crate) struct ConnectionGuard {
-    _room: Option<OwnedSemaphorePermit>,
+    _slot: Option<OwnedSemaphorePermit>,
     _address: Option<AddressPermit>,
 }
 
 impl ConnectionGuard {
-    pub(crate) fn new(room: Option<OwnedSemaphorePermit>, address: Option<AddressPermit>) -> Self {
-        Self { _room: room, _address: address }
+    pub(crate) fn new(slot: Option<OwnedSemaphorePermit>, address: Option<AddressPermit>) -> Self {
+        Self { _slot: slot, _address: address }
     }
 }
 
 /// A TCP connection taken over from hyper.
 #[derive(Debug)]
-pub(crate) struct TcpWire {
+pub(crate) struct TcpSocket {
     stream: TcpStream,
     _guard: ConnectionGuard,
 }
 
-impl TcpWire {
+impl TcpSocket {
     pub(crate) fn new(stream: TcpStream, guard: ConnectionGuard) -> Self {
         Self { stream, _guard: guard }
     }
 }
 
-impl Wire for TcpWire {
+impl Socket for TcpSocket {
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match slices {
-            // Gathering costs the kernel a little more than a plain send.
+            // A plain send costs the kernel a little less than a gathered one.
             [slice] => self.stream.try_write(slice),
             slices => self.stream.try_write_vectored(slices),
         }
@@ -54,13 +56,13 @@ impl Wire for TcpWire {
         self.stream.poll_read_ready(context)
     }
 
-    fn finish(&self) {
-        // It may be gone already.
-        drop(socket2::SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write));
+    fn shutdown_write(&self) {
+        // The client may have closed it already.
+        drop(SockRef::from(&self.stream).shutdown(Shutdown::Write));
     }
 
     fn abort(&self) {
-        // It may be gone already.
-        drop(socket2::SockRef::from(&self.stream).shutdown(std::net::Shutdown::Both));
+        // The client may have closed it already.
+        drop(SockRef::from(&self.stream).shutdown(Shutdown::Both));
     }
 }

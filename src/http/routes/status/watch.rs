@@ -1,4 +1,4 @@
-//! What the plain event stream and the plain WebSocket share: a watcher of a pipeline's plain status.
+//! What the event stream and the WebSocket share: watching a pipeline's status.
 
 use std::sync::Arc;
 
@@ -12,99 +12,108 @@ use crate::domain::revision::Revision;
 use crate::domain::viewer::Viewer;
 use crate::http::caller::Caller;
 use crate::http::problem::Problem;
-use crate::http::streams::{Streams, hash};
 use crate::http::{PlainQuery, Services};
-use crate::push::broker::{Key, News, Past, Place, Source};
-use crate::push::connection::Peer;
-use crate::push::io::socket::Wire;
-use crate::push::limits::Permit;
-use crate::push::message::{Dress, Payload, Steps};
-use crate::push::profile::Manner;
+use crate::push::broker::ResumePoint;
+use crate::push::connection::Connection;
+use crate::push::encoding::Encoding;
+use crate::push::framing::Framing;
+use crate::push::hub::{ConnectionHub, topic_key};
+use crate::push::io::socket::Socket;
+use crate::push::limits::ConnectionPermit;
+use crate::push::message::{AlertEvents, EventId, Message};
+use crate::push::profile::TransportProfile;
+use crate::push::quota::TopicKey;
+use crate::push::topic::{SubscriptionGuard, Update, UpdateStream};
 use crate::status::channel::Watch;
 use crate::status::snapshot::{Listing, Snapshot};
 use crate::store::alerts::read::Since;
 
-/// Steps of alerts that are told to who comes back, at most: who was away for longer reads the list of alerts.
-const MOST_MISSED: u64 = 1_000;
+/// Alert events that are sent to a client that resumes, at most. One that was away for longer reads the list of alerts.
+const MAX_REPLAYED_EVENTS: u64 = 1_000;
 
-/// Somebody who asked for something that there is, and was admitted.
+/// A request for a status that was admitted.
 #[derive(Debug)]
-pub(super) struct Watcher {
+pub(super) struct StatusWatch {
     pipeline: PipelineKey,
     listing: Listing,
-    watch: Watch<Snapshot>,
-    permit: Permit,
-    /// The steps of alerts that somebody missed who comes back, and the number of the last that there was.
-    missed: Option<(Steps, i64)>,
+    snapshots: Watch<Snapshot>,
+    permit: ConnectionPermit,
+    /// The alert events that a resuming client missed, and the id of the last event.
+    replay: Option<(AlertEvents, EventId)>,
 }
 
-impl Watcher {
-    /// Admits a request. Who has `seen` a revision that this server does not know has it looked for.
+impl StatusWatch {
+    /// Admits a request. If the client has seen a revision that this server does not know, it is looked up.
     pub(super) async fn admit(
         services: &Services,
         viewer: Viewer,
         caller: &Caller,
         uri: &Uri,
-        manner: &'static Manner,
+        profile: TransportProfile,
         seen: Option<Revision>,
     ) -> Result<Self, Problem> {
         let query = PlainQuery::of(uri)?;
         let (pipeline, listing) = (query.pipeline(viewer)?, query.listing()?);
-        let permit = services.streams.admit(caller, manner)?;
+        let permit = services.hub.admit(caller.address, caller.subscriptions.clone(), profile)?;
         if let Some(seen) = seen {
             services.monitor.look_again(&pipeline, seen).await;
         }
-        let watch = services.monitor.watch(&pipeline).await?;
-        let missed = match seen {
-            // Watching has begun: what happens from here on is in what comes.
-            Some(seen) => Some(missed(services, &pipeline, seen).await?),
+        let snapshots = services.monitor.watch(&pipeline).await?;
+        let replay = match seen {
+            // Events that are committed from here on come with the snapshots.
+            Some(seen) => Some(replay(services, &pipeline, seen).await?),
             None => None,
         };
-        Ok(Self { pipeline, listing, watch, permit, missed })
+        Ok(Self { pipeline, listing, snapshots, permit, replay })
     }
 
-    /// Puts it on its wire and into its group, in the dress of its transport.
+    /// Opens the connection and subscribes it to the topic of the pipeline.
     pub(super) fn connect(
         self,
-        streams: &Streams,
-        wire: Box<dyn Wire>,
-        manner: &'static Manner,
-        mut first: Vec<u8>,
-        dress: &'static Dress,
-    ) -> (Arc<Peer>, Place) {
-        let Self { pipeline, listing, watch, permit, missed } = self;
-        let mut past = Past { least: watch.newest().map(|snapshot| snapshot.revision()), ..Past::default() };
-        if let Some((steps, last)) = missed {
-            if let Some(alert) = dress.alert {
-                steps.iter().for_each(|(_, json)| alert(json, &mut first));
-            }
-            past.told = last;
-        }
-        let peer = streams.connect(wire, manner, Some(permit), &first);
-        let place = streams.groups.join_plain(key(&pipeline, listing), || source(watch, listing), &peer, dress, past);
-        (peer, place)
+        hub: &ConnectionHub,
+        socket: Box<dyn Socket>,
+        profile: TransportProfile,
+        framing: Framing,
+        mut head: Vec<u8>,
+        encoding: Encoding,
+    ) -> (Arc<Connection>, SubscriptionGuard) {
+        let Self { pipeline, listing, snapshots, permit, replay } = self;
+        let min_revision = snapshots.newest().map(|snapshot| snapshot.revision());
+        let last_event_id = replay.map(|(events, last)| {
+            events.iter().for_each(|(_, json)| encoding.write_event(json, framing, &mut head));
+            last
+        });
+        let connection = hub.connect(socket, profile, framing, Some(permit), &head);
+        let from = ResumePoint { min_revision, last_event_id };
+        let guard =
+            hub.broker.join_from(key(&pipeline, listing), || source(snapshots, listing), &connection, encoding, from);
+        (connection, guard)
     }
 }
 
-/// The steps of alerts of a pipeline that came after a revision, and the number of the last step that there is.
-async fn missed(services: &Services, pipeline: &PipelineKey, seen: Revision) -> Result<(Steps, i64), Problem> {
+/// The alert events of a pipeline after a revision, and the id of the last event.
+async fn replay(
+    services: &Services,
+    pipeline: &PipelineKey,
+    seen: Revision,
+) -> Result<(AlertEvents, EventId), Problem> {
     let last = services.store.last_alert_event().await?;
-    let events = services.store.alert_events(Some(pipeline), Since::Revision(seen), MOST_MISSED).await?;
+    let events = services.store.alert_events(Some(pipeline), Since::Revision(seen), MAX_REPLAYED_EVENTS).await?;
     let last = events.last().map_or(last, |event| event.id.max(last));
     Ok((events.iter().map(|event| (event.id, alert_step(event))).collect(), last))
 }
 
-/// The group of those who watch a pipeline's plain status.
-fn key(pipeline: &PipelineKey, listing: Listing) -> Key {
-    hash([&b"plain"[..], pipeline.as_str().as_bytes(), &[listing as u8]])
+/// The topic of a pipeline's status.
+fn key(pipeline: &PipelineKey, listing: Listing) -> TopicKey {
+    topic_key([&b"status"[..], pipeline.as_str().as_bytes(), &[listing as u8]])
 }
 
-/// The snapshots of a pipeline as plain JSON.
-fn source(watch: Watch<Snapshot>, listing: Listing) -> Source {
-    let payload = move |snapshot: Arc<Snapshot>| {
+/// A pipeline's snapshots as JSON.
+fn source(snapshots: Watch<Snapshot>, listing: Listing) -> UpdateStream {
+    let message = move |snapshot: Arc<Snapshot>| {
         let json: Bytes = snapshot.rendering(listing).json.clone();
-        let steps = Arc::clone(snapshot.alert_steps());
-        News::Payload(Arc::new(Payload::new(json, Some(snapshot.revision())).after(steps)))
+        let events = Arc::clone(snapshot.alert_events());
+        Update::Message(Arc::new(Message::new(json, Some(snapshot.revision())).with_events(events)))
     };
-    watch.into_stream().map(payload).boxed()
+    snapshots.into_stream().map(message).boxed()
 }

@@ -1,74 +1,56 @@
 use std::sync::Arc;
 
-use axum::extract::State;
-use axum::http::{HeaderMap, Uri, Version};
+use axum::extract::{Request, State};
 use axum::response::Response;
-use tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use crate::domain::viewer::Viewer;
+use crate::http::Services;
 use crate::http::caller::Caller;
-use crate::http::hijack::Takeover;
+use crate::http::hijack::Hijack;
 use crate::http::problem::Problem;
-use crate::http::routes::status::watch::Watcher;
-use crate::http::{Services, socket};
-use crate::push::message::{Dress, Payload};
-use crate::push::profile::Manner;
-use crate::push::protocol::ws_frame::{Close, write_header};
+use crate::http::routes::status::watch::StatusWatch;
+use crate::push::encoding::Encoding;
+use crate::push::framing::Framing;
+use crate::push::profile::TransportProfile;
+use crate::push::protocol::close::Close;
+use crate::push::protocol::handshake::handshake_response;
+use crate::push::protocol::websocket;
 
-static MANNER: Manner = socket::manner("websocket");
+const PROFILE: TransportProfile = TransportProfile::StatusWebSocket;
 
-/// A whole text frame, the same for everybody.
-static STATUS: Dress = Dress {
-    slot: 0,
-    body: frame,
-    lead: |_, _, _| {},
-    alert: None,
-    ending: |_, _, out| Close::new(1000, "the pipeline was removed").write(out),
-    ends_connection: true,
-};
-
-fn frame(payload: &Payload) -> Vec<u8> {
-    let mut frame = Vec::with_capacity(payload.json.len() + 4);
-    write_header(OpCode::Data(Data::Text), payload.json.len(), &mut frame);
-    frame.extend_from_slice(&payload.json);
-    frame
-}
-
-/// The status as text messages: at once, then every new one. What the client sends is read and ignored.
+/// Sends the newest status and every new one as text messages. Messages of the client are ignored.
 pub(in crate::http) async fn serve(
     State(services): State<Arc<Services>>,
     viewer: Result<Viewer, Problem>,
     caller: Caller,
-    uri: Uri,
-    version: Version,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, Problem> {
-    let Ok(viewer) = viewer else { return refuse(&services, caller, version, &headers) };
-    let mut response = socket::handshake(version, &headers, None)?;
-    let watcher = Watcher::admit(&services, viewer, &caller, &uri, &MANNER, None).await?;
-    let limits = services.limits;
-    Takeover::mark(&mut response, move |wire, already, head| {
-        let streams = &services.streams;
-        let (peer, place) = watcher.connect(streams, wire, &MANNER, head, &STATUS);
-        streams.tasks.spawn(async move {
-            socket::listen(&peer, already, limits, |_, _| Ok(())).await;
-            drop(place);
+    let mut response = handshake_response(&request, None)?;
+    let Ok(viewer) = viewer else { return refuse(&services, caller, response) };
+    let watch = StatusWatch::admit(&services, viewer, &caller, request.uri(), PROFILE, None).await?;
+    let limits = services.limits.websocket;
+    Hijack::attach(&mut response, move |socket, leftover, head| {
+        let hub = &services.hub;
+        let (connection, guard) = watch.connect(hub, socket, PROFILE, Framing::Raw, head, Encoding::StatusWebSocket);
+        hub.tasks.spawn(async move {
+            websocket::read_loop(&connection, leftover, limits, |_, _| Ok(())).await;
+            drop(guard);
         });
     });
     Ok(response)
 }
 
-/// A browser's `WebSocket` does not show its page the status of a handshake, but it does show how it was closed.
-fn refuse(services: &Services, caller: Caller, version: Version, headers: &HeaderMap) -> Result<Response, Problem> {
-    let mut response = socket::handshake(version, headers, None)?;
-    services.streams.check_running()?;
-    let (streams, limits) = (services.streams.clone(), services.limits);
-    Takeover::mark(&mut response, move |wire, already, head| {
-        let peer = streams.connect(wire, &MANNER, None, &head);
-        caller.seat.hand_over(&peer);
-        socket::close(&peer, &Close::new(4001, "Unauthorized"));
-        streams.tasks.clone().spawn(async move {
-            socket::listen(&peer, already, limits, |_, _| Ok(())).await;
+/// Accepts the handshake and closes the connection: a browser's `WebSocket` does not show its page the status of a response,
+/// but it does show the close code.
+fn refuse(services: &Services, caller: Caller, mut response: Response) -> Result<Response, Problem> {
+    services.hub.check_running()?;
+    let (hub, limits) = (services.hub.clone(), services.limits.websocket);
+    Hijack::attach(&mut response, move |socket, leftover, head| {
+        let connection = hub.connect(socket, PROFILE, Framing::Raw, None, &head);
+        caller.pending.attach(&connection);
+        websocket::close(&connection, &Close::new(4001, "Unauthorized"));
+        hub.tasks.clone().spawn(async move {
+            websocket::read_loop(&connection, leftover, limits, |_, _| Ok(())).await;
             drop(caller);
         });
     });

@@ -1,44 +1,49 @@
-//! The server's side of graphql-transport-ws as a state machine: a message in, what is to be done out.
-//!
-//! Source: PROTOCOL.md of enisdenjo/graphql-ws.
+//! The server's side of graphql-transport-ws as a state machine: a message in, an effect out.
 
 use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use crate::graphql::operation::Parameters;
-use crate::http::viewer::bearer;
-use crate::push::protocol::ws_frame::Close;
+use crate::push::protocol::close::Close;
 
-/// What is to be done.
+/// What the server does for a message. `P` is the parsed payload of `subscribe`.
 #[derive(Debug, PartialEq)]
-pub enum Effect {
+pub enum Effect<P> {
     /// Nothing.
     None,
-    /// Acknowledge the connection, if who has this token may have it.
+    /// Acknowledge the connection if its credentials are valid.
     Acknowledge {
-        /// What the client gave as its token, if it gave any.
-        token: Option<String>,
+        /// Those in the payload of `connection_init`, if there are any.
+        credentials: Option<Credentials>,
     },
-    /// Send this text.
-    Send(String),
+    /// Answer a ping with its payload, which is JSON text.
+    Pong(Option<String>),
     /// Close the connection.
     Close(Close),
-    /// Begin the operation of this id.
+    /// Start an operation.
     Start {
-        /// The id that the client gave it.
+        /// The id that the client chose.
         id: String,
-        /// What it is.
-        parameters: Parameters,
+        /// The operation.
+        payload: P,
     },
-    /// End the operation of this id; nothing more is sent for it.
+    /// Stop an operation; nothing more is sent for it.
     Stop {
         /// Its id.
         id: String,
     },
 }
 
-/// One client's session.
+/// Credentials in the payload of `connection_init`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credentials {
+    /// The value of `authorization`, such as `Bearer <token>`.
+    Authorization(String),
+    /// The value of `token`.
+    Token(String),
+}
+
+/// One client's session: whether it is acknowledged, and the ids of its operations.
 #[derive(Debug, Default)]
 pub struct Session {
     is_acknowledged: bool,
@@ -46,27 +51,27 @@ pub struct Session {
 }
 
 impl Session {
-    /// A text message came.
-    pub fn receive(&mut self, text: &str) -> Effect {
-        match self.understand(text) {
+    /// Handles a text message. `parse` parses the payload of `subscribe`; its error names the invalid field.
+    pub fn receive<P>(&mut self, text: &str, parse: impl FnOnce(Value) -> Result<P, String>) -> Effect<P> {
+        match self.handle(text, parse) {
             Ok(effect) => effect,
             Err(close) => Effect::Close(close),
         }
     }
 
-    /// An operation has ended by itself; its id is free again. Whether the client is still to be told.
+    /// Frees the id of an operation that has ended. Returns false if the client had stopped it.
     pub fn finish(&mut self, id: &str) -> bool {
         self.running.remove(id)
     }
 
-    /// How many operations run.
+    /// The number of running operations.
     pub fn running(&self) -> usize {
         self.running.len()
     }
 
-    fn understand(&mut self, text: &str) -> Result<Effect, Close> {
+    fn handle<P>(&mut self, text: &str, parse: impl FnOnce(Value) -> Result<P, String>) -> Result<Effect<P>, Close> {
         let message: Value =
-            serde_json::from_str(text).map_err(|error| invalid(format!("the message is no JSON: {error}")))?;
+            serde_json::from_str(text).map_err(|error| invalid(format!("the message is not valid JSON: {error}")))?;
         let Value::Object(mut message) = message else {
             return Err(invalid("the message must be an object"));
         };
@@ -79,50 +84,46 @@ impl Session {
             "connection_init" => self.init(&message),
             "ping" => pong(&message),
             "pong" => payload(&message).map(|_| Effect::None),
-            "subscribe" => self.subscribe(&mut message),
+            "subscribe" => self.subscribe(&mut message, parse),
             "complete" => {
                 let id = id(&message)?;
-                // A client may complete what has just ended: an unknown id is no fault.
+                // A client may complete an operation that has just ended: an unknown id is not an error.
                 Ok(if self.running.remove(&id) { Effect::Stop { id } } else { Effect::None })
             }
-            other => Err(invalid(format!("there is no message type {other:?}"))),
+            other => Err(invalid(format!("the message type {other:?} is unknown"))),
         }
     }
 
-    fn init(&mut self, message: &Map<String, Value>) -> Result<Effect, Close> {
-        let token = payload(message)?.and_then(token);
+    fn init<P>(&mut self, message: &Map<String, Value>) -> Result<Effect<P>, Close> {
+        let credentials = payload(message)?.and_then(credentials);
         if std::mem::replace(&mut self.is_acknowledged, true) {
             return Err(Close::new(4429, "Too many initialisation requests"));
         }
-        Ok(Effect::Acknowledge { token })
+        Ok(Effect::Acknowledge { credentials })
     }
 
-    fn subscribe(&mut self, message: &mut Map<String, Value>) -> Result<Effect, Close> {
+    fn subscribe<P>(
+        &mut self,
+        message: &mut Map<String, Value>,
+        parse: impl FnOnce(Value) -> Result<P, String>,
+    ) -> Result<Effect<P>, Close> {
         let id = id(message)?;
         let Some(payload @ Value::Object(_)) = message.remove("payload") else {
             return Err(invalid("a subscribe message needs a `payload` object with a `query`"));
         };
-        let parameters = Parameters::from_json(payload).map_err(|error| invalid(format!("payload.{error}")))?;
+        let payload = parse(payload).map_err(|error| invalid(format!("payload.{error}")))?;
         if !self.is_acknowledged {
             return Err(Close::new(4401, "Unauthorized"));
         }
         if !self.running.insert(id.clone()) {
             return Err(Close::new(4409, format!("Subscriber for {id} already exists")));
         }
-        Ok(Effect::Start { id, parameters })
+        Ok(Effect::Start { id, payload })
     }
 }
 
-/// A message of the server's. The id and the payload are JSON text already.
-pub(super) fn frame(kind: &'static str, id: Option<&str>, payload: Option<&str>) -> String {
-    let id = id.map(|id| format!("\"id\":{id},")).unwrap_or_default();
-    let payload = payload.map(|payload| format!(",\"payload\":{payload}")).unwrap_or_default();
-    format!("{{{id}\"type\":\"{kind}\"{payload}}}")
-}
-
-fn pong(message: &Map<String, Value>) -> Result<Effect, Close> {
-    let payload = payload(message)?.map(ToString::to_string);
-    Ok(Effect::Send(frame("pong", None, payload.as_deref())))
+fn pong<P>(message: &Map<String, Value>) -> Result<Effect<P>, Close> {
+    Ok(Effect::Pong(payload(message)?.map(ToString::to_string)))
 }
 
 /// The optional payload of a message: an object, null or nothing.
@@ -134,14 +135,13 @@ fn payload(message: &Map<String, Value>) -> Result<Option<&Value>, Close> {
     }
 }
 
-/// The token in a payload: `{"authorization": "Bearer …"}`, its name in any letters, or `{"token": "…"}`.
-fn token(payload: &Value) -> Option<String> {
-    let fields = payload.as_object()?;
-    let mut said = fields.iter().filter(|(_, value)| !value.is_null());
+/// The credentials in a payload: `{"authorization": "Bearer …"}` in any case, or `{"token": "…"}`.
+fn credentials(payload: &Value) -> Option<Credentials> {
+    let mut fields = payload.as_object()?.iter().filter(|(_, value)| !value.is_null());
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    match said.clone().find(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
-        Some((_, value)) => Some(bearer(&text(value)).to_owned()),
-        None => said.find(|(name, _)| *name == "token").map(|(_, value)| text(value)),
+    match fields.clone().find(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
+        Some((_, value)) => Some(Credentials::Authorization(text(value))),
+        None => fields.find(|(name, _)| *name == "token").map(|(_, value)| Credentials::Token(text(value))),
     }
 }
 

@@ -27,14 +27,17 @@ it('the history of a source marks its anomalies', async () => {
   // Volumes are judged per source, so the pipeline links to the source.
   await page.getByText('Anomalies in individual sources').getByRole('link', { name: 'customs' }).click();
   const list = page.getByRole('list', { name: 'Volumes anomalies' });
-  const entry = list.getByRole('listitem').filter({ hasText: 'customs' });
+  const entry = list.getByRole('listitem').filter({ hasText: 'customs' }).first();
   await entry.getByText(/p < 0\.000001, alert threshold 0\./).waitFor();
   await entry.getByRole('button').focus();
   const chart = page.locator('.chart', { hasText: 'Volumes' });
   const box = await chart.locator('.u-over').boundingBox();
   if (!box) throw new Error('the chart is missing');
   // The run of six hours ago is on one of these two of the 24 points, depending on the minute of the hour.
-  const tooltip = chart.locator('.tooltip').getByText(/customs/);
+  const tooltip = chart
+    .locator('.tooltip')
+    .getByText(/customs/)
+    .first();
   const isShown: boolean[] = [];
   for (const ago of [6, 7]) {
     await page.mouse.move(box.x + (box.width * (23 - ago)) / 23, box.y + box.height / 2);

@@ -44,7 +44,7 @@ async function state(): Promise<unknown> {
 /** Requests that the server rejected, which shows that the browser alone did not stop the attack. */
 async function rejectedRequests(): Promise<number> {
   const text = await (await fetch(`${server.url}/metrics`)).text();
-  const lines = text.split('\n').filter((line) => line.startsWith('pipewatch_refused_requests_total{'));
+  const lines = text.split('\n').filter((line) => /^pipewatch_(refused|rejected)_requests_total\{/.test(line));
   return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
 }
 

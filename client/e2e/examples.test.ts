@@ -29,9 +29,16 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-it('browser/watch.html follows a pipeline with EventSource when opened as a file', async () => {
+it('browser/watch.html follows a pipeline with EventSource when served by another origin', async () => {
   await server.report('shop', { articles_collected: 3 });
-  const url = new URL('browser/watch.html', EXAMPLES);
+  const site = await preview({
+    root: file('browser'),
+    configFile: false,
+    logLevel: 'error',
+    build: { outDir: file('browser') },
+    preview: { port: 0, host: '127.0.0.1' },
+  });
+  const url = new URL('watch.html', site.resolvedUrls?.local[0]);
   url.search = String(new URLSearchParams({ server: server.url, pipeline: 'shop' }));
   const page = await browser.open(url.href);
   await page.getByText('live', { exact: true }).waitFor();
@@ -41,6 +48,7 @@ it('browser/watch.html follows a pipeline with EventSource when opened as a file
   await page.getByText('7 articles in the window').waitFor();
   expect(await page.getByRole('status').innerText()).toBe('healthy');
   expect(browser.complaints).toEqual([]);
+  await site.close();
 });
 
 it('react shows the status live', async () => {

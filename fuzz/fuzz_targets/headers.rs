@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use libfuzzer_sys::fuzz_target;
 use pipewatch::http::client_address::TrustedProxies;
-use pipewatch::http::{AllowedHost, Form, PublicUrl, is_known, last_event_id, wants_events};
+use pipewatch::http::{AllowedHost, PublicUrl, ResponseFormat, accepts_event_stream, is_known, last_event_id};
 
 const NAMES: [&str; 7] =
     ["accept", "if-none-match", "last-event-id", "x-forwarded-for", "host", "origin", "content-type"];
@@ -21,11 +21,11 @@ fuzz_target!(|lines: &[u8]| {
         headers.try_append(name, HeaderValue::from_bytes(value).unwrap_or_else(|_| HeaderValue::from_static(""))).ok();
     }
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let accepted = Form::accepted(&headers);
+    let accepted = ResponseFormat::accepted(&headers);
     if !headers.contains_key("accept") {
-        assert!(accepted.is_some() && !wants_events(&headers));
+        assert!(accepted.is_some() && !accepts_event_stream(&headers));
     }
-    wants_events(&headers);
+    accepts_event_stream(&headers);
     if !headers.contains_key("if-none-match") {
         assert!(!is_known(&headers, TAG));
     }

@@ -2,12 +2,9 @@ use async_graphql::{Response, ServerError, Value};
 use bytes::Bytes;
 use serde::Serialize;
 
+use crate::graphql::limits::budget::{Budget, MAX_ANSWER, MAX_ERRORS};
 use crate::graphql::limits::{Exceeded, coded};
 
-/// Bytes of an answer.
-pub const MAX_ANSWER: usize = 8 * 1024 * 1024;
-/// Errors of an answer; the last one counts those that are left out.
-const MAX_ERRORS: usize = 20;
 /// Characters of an error's message: some repeat what the client sent.
 const MAX_MESSAGE: usize = 1_000;
 
@@ -43,7 +40,7 @@ pub enum Reason {
 
 impl Refusal {
     pub(super) fn new(reason: Reason, errors: Vec<ServerError>) -> Self {
-        Self { reason, errors: bounded(errors) }
+        Self { reason, errors: bounded(errors, MAX_ERRORS) }
     }
 
     /// Of a request that is wrong.
@@ -54,6 +51,11 @@ impl Refusal {
     /// Of a request that is wrong, with a code for programs.
     pub fn coded(message: impl Into<String>, code: &str) -> Self {
         Self::new(Reason::Request, vec![coded(message, code)])
+    }
+
+    /// The same with at most `max` errors.
+    pub(super) fn cut(self, max: usize) -> Self {
+        Self { errors: bounded(self.errors, max), ..self }
     }
 
     /// The list of errors, as JSON.
@@ -84,13 +86,14 @@ impl From<ServerError> for Refusal {
 
 impl Answer {
     /// The answer of a response of the executor. A subscription without any data could not be begun, or cannot go on.
-    pub(super) fn of(mut response: Response, is_subscription: bool) -> Self {
+    pub(super) fn of(mut response: Response, is_subscription: bool, budget: Budget) -> Self {
         let has_no_data = response.is_err() && response.data == Value::Null;
         if has_no_data && (is_subscription || response.errors.iter().all(|error| error.path.is_empty())) {
-            return Self::Refused(Refusal::new(Reason::Request, response.errors));
+            let errors = bounded(response.errors, budget.errors);
+            return Self::Refused(Refusal { reason: Reason::Request, errors });
         }
-        response.errors = bounded(response.errors);
-        match bounded_json(&response) {
+        response.errors = bounded(response.errors, budget.errors);
+        match bounded_json(&response, budget.bytes) {
             Some(json) => Self::Executed(json),
             None => Self::Refused(Refusal::new(Reason::TooLarge, vec![too_large()])),
         }
@@ -104,10 +107,10 @@ pub(super) fn too_large() -> ServerError {
 }
 
 /// The errors that an answer has room for, their messages cut.
-fn bounded(mut errors: Vec<ServerError>) -> Vec<ServerError> {
-    if errors.len() > MAX_ERRORS {
-        let omitted = errors.len() - (MAX_ERRORS - 1);
-        errors.truncate(MAX_ERRORS - 1);
+fn bounded(mut errors: Vec<ServerError>, max: usize) -> Vec<ServerError> {
+    if errors.len() > max {
+        let omitted = errors.len() - (max - 1);
+        errors.truncate(max - 1);
         errors.push(coded(format!("{omitted} more errors are left out"), "ERRORS_OMITTED"));
     }
     for error in &mut errors {
@@ -124,21 +127,24 @@ fn json(value: &impl Serialize) -> Bytes {
     serde_json::to_vec(value).expect("GraphQL values always serialise").into()
 }
 
-/// The same, unless it has more bytes than an answer may have: then writing ends early.
-fn bounded_json(value: &impl Serialize) -> Option<Bytes> {
-    let mut text = Bounded(Vec::new());
-    serde_json::to_writer(&mut text, value).ok().map(|()| text.0.into())
+/// The same, or `None` if it has more than `max` bytes: then writing ends early.
+fn bounded_json(value: &impl Serialize, max: usize) -> Option<Bytes> {
+    let mut text = Bounded { bytes: Vec::new(), max };
+    serde_json::to_writer(&mut text, value).ok().map(|()| text.bytes.into())
 }
 
-/// Bytes of which there are at most as many as an answer may have.
-struct Bounded(Vec<u8>);
+/// A buffer of bounded size.
+struct Bounded {
+    bytes: Vec<u8>,
+    max: usize,
+}
 
 impl std::io::Write for Bounded {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        if self.0.len() + bytes.len() > MAX_ANSWER {
+        if self.bytes.len() + bytes.len() > self.max {
             return Err(std::io::ErrorKind::FileTooLarge.into());
         }
-        self.0.extend_from_slice(bytes);
+        self.bytes.extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
@@ -155,7 +161,7 @@ mod tests {
     fn errors_are_bounded_and_the_rest_is_counted() {
         let error = |_| ServerError::new("ä".repeat(2_000), None);
         for (count, expect) in [(0, 0), (20, 20), (21, 20), (1_000, 20)] {
-            let errors = bounded((0..count).map(error).collect());
+            let errors = bounded((0..count).map(error).collect(), MAX_ERRORS);
             assert_eq!(errors.len(), expect);
             assert!(errors.iter().all(|error| error.message.chars().count() <= MAX_MESSAGE + 1));
             if count > MAX_ERRORS {
@@ -166,7 +172,8 @@ mod tests {
 
     #[test]
     fn long_result_becomes_an_error() {
-        let result = |length: usize| Answer::of(Response::new(Value::String("x".repeat(length))), false);
+        let result =
+            |length: usize| Answer::of(Response::new(Value::String("x".repeat(length))), false, Budget::default());
         let Answer::Executed(json) = result(MAX_ANSWER - 100) else { panic!("executed") };
         assert!(json.len() > MAX_ANSWER - 100 && json.starts_with(b"{\"data\":"));
         let Answer::Refused(refusal) = result(MAX_ANSWER) else { panic!("refused") };

@@ -12,7 +12,8 @@ use async_graphql::{Request, Response, ServerError, ServerResult, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use crate::graphql::answer::{Answer, MAX_ANSWER, Reason, Refusal, too_large};
+use crate::graphql::answer::{Answer, Reason, Refusal, too_large};
+use crate::graphql::limits::budget::{Budget, EXECUTION};
 use crate::graphql::limits::coded;
 
 /// Bytes of all answers under construction together.
@@ -29,8 +30,6 @@ const VALUE: usize = 128;
 const READERS: usize = 2;
 /// How long an operation waits for memory.
 const WAIT: Duration = Duration::from_secs(2);
-/// How long an operation may be executed.
-const EXECUTION: Duration = Duration::from_secs(10);
 
 /// The memory that answers under construction share.
 #[derive(Debug, Clone)]
@@ -52,6 +51,7 @@ pub(super) struct Meter {
     memory: Memory,
     /// A subscription waits for memory, where a query is refused: its client did not ask for an answer just now.
     is_subscription: bool,
+    budget: Budget,
     /// Bytes that are expected: at first by the cost, then as many as the last answer of a subscription took.
     expected: AtomicUsize,
     /// Bytes of the values of the answer under construction, and of its text.
@@ -94,11 +94,12 @@ impl Failure {
 }
 
 impl Meter {
-    pub(super) fn new(memory: &Memory, cost: u64, is_subscription: bool) -> Arc<Self> {
+    pub(super) fn new(memory: &Memory, cost: u64, is_subscription: bool, budget: Budget) -> Arc<Self> {
         let expected = usize::try_from(cost).unwrap_or(usize::MAX).saturating_mul(VALUE / 2);
         Arc::new(Self {
             memory: memory.clone(),
             is_subscription,
+            budget,
             expected: AtomicUsize::new(expected),
             values: AtomicUsize::new(0),
             text: AtomicUsize::new(0),
@@ -113,7 +114,7 @@ impl Meter {
     pub(super) fn answer(&self, response: Response) -> Answer {
         let refuse = |reason, failure: Failure| Answer::Refused(Refusal::new(reason, vec![failure.error()]));
         let answer = match self.failure() {
-            None => Answer::of(response, self.is_subscription),
+            None => Answer::of(response, self.is_subscription, self.budget),
             Some(Failure::TooLarge) => refuse(Reason::TooLarge, Failure::TooLarge),
             Some(failure) => refuse(Reason::Overload, failure),
         };
@@ -163,7 +164,7 @@ impl Meter {
     fn count(&self, counter: &AtomicUsize, text: usize) -> Result<(), Failure> {
         let written = counter.fetch_add(text, Ordering::Relaxed) + text;
         let values = self.values.fetch_add(VALUE + text, Ordering::Relaxed) + VALUE + text;
-        if written > MAX_ANSWER || values > MAX_MEMORY_OF_ANSWER {
+        if written > self.budget.bytes || values > MAX_MEMORY_OF_ANSWER {
             return Err(self.fail(Failure::TooLarge));
         }
         if values > self.reserved.load(Ordering::Relaxed) * UNIT { self.reserve_more() } else { Ok(()) }
@@ -237,7 +238,7 @@ impl Extension for MeteredRequest {
         if let Err(failure) = meter.begin().await {
             return Response::from_errors(vec![meter.fail(failure).error()]);
         }
-        match timeout(EXECUTION, next.run(ctx, name)).await {
+        match timeout(meter.budget.time, next.run(ctx, name)).await {
             Ok(response) => response,
             Err(_) => Response::from_errors(vec![meter.fail(Failure::Timeout).error()]),
         }

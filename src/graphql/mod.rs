@@ -28,6 +28,7 @@ mod subscription;
 mod types;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute};
 use async_graphql::parser::types::OperationType;
@@ -40,7 +41,9 @@ use crate::domain::revision::Revision;
 use crate::domain::viewer::Viewer;
 use crate::error::Error;
 use crate::graphql::answer::{Answer, Reason, Refusal};
-use crate::graphql::limits::Exceeded;
+use crate::graphql::limits::budget::Budget;
+use crate::graphql::limits::size::Size;
+use crate::graphql::limits::{Exceeded, MAX_OPERATIONS};
 use crate::graphql::meter::{Memory, Meter, Metered};
 use crate::graphql::operation::{Operation, Parameters};
 use crate::graphql::subscription::Published;
@@ -113,8 +116,13 @@ impl Checks {
     /// What is wrong with it.
     pub fn parse(&self, parameters: Parameters) -> Result<Operation, Refusal> {
         let operation = Operation::parse(parameters)?;
-        let (cost, limit) = (operation.cost, self.max_cost);
-        if cost > limit { Err(Exceeded::Cost { cost, limit }.into()) } else { Ok(operation) }
+        self.check_cost(operation.cost)?;
+        Ok(operation)
+    }
+
+    fn check_cost(&self, cost: u64) -> Result<(), Exceeded> {
+        let limit = self.max_cost;
+        if cost > limit { Err(Exceeded::Cost { cost, limit }) } else { Ok(()) }
     }
 
     /// What is wrong with an operation, of any kind, without executing it.
@@ -160,9 +168,7 @@ impl Graphql {
 
     /// Executes a query or mutation.
     pub async fn execute(&self, operation: Operation, viewer: Viewer) -> Answer {
-        let meter = Meter::new(&self.memory, operation.cost, false);
-        let request = operation.request.data(viewer).data(Arc::clone(&meter));
-        meter.answer(self.schema.execute(request).await)
+        self.execute_within(Budget::default(), operation, viewer).await
     }
 
     /// Executes a subscription: an answer for each thing that happens, and the revision that it is of, if it is a status.
@@ -171,10 +177,77 @@ impl Graphql {
         operation: Operation,
         viewer: Viewer,
     ) -> impl Stream<Item = (Answer, Option<Revision>)> + Send + Unpin + 'static {
-        let meter = Meter::new(&self.memory, operation.cost, operation.kind == OperationType::Subscription);
+        let is_subscription = operation.kind == OperationType::Subscription;
+        let meter = Meter::new(&self.memory, operation.cost, is_subscription, Budget::default());
         let published = Published::default();
         let request = operation.request.data(viewer).data(Arc::clone(&meter)).data(published.clone());
         self.schema.execute_stream(request).map(move |response| (meter.answer(response), published.revision()))
+    }
+}
+
+/// The operations of a batch, each with what is wrong with it.
+pub type Batch = Vec<Result<Operation, Refusal>>;
+
+impl Graphql {
+    /// The operations of a batch, which together may ask for no more than one may.
+    ///
+    /// # Errors
+    /// It exceeds a limit as a whole, or has a subscription. What is wrong with one operation is left to its result.
+    pub fn parse_batch(&self, batch: Vec<Parameters>) -> Result<Batch, Refusal> {
+        if batch.len() > MAX_OPERATIONS {
+            return Err(Exceeded::Operations(batch.len()).into());
+        }
+        let bytes = batch.iter().map(|parameters| parameters.query().len()).sum();
+        if bytes > limits::MAX_DOCUMENT {
+            return Err(Exceeded::Bytes(bytes).into());
+        }
+        let (mut size, mut cost) = (Size::default(), 0_u64);
+        let mut operations = Batch::with_capacity(batch.len());
+        for parameters in batch {
+            let operation = match Operation::parse(parameters) {
+                Ok(operation) => operation,
+                Err(refusal) if refusal.reason == Reason::Limit => return Err(refusal),
+                Err(refusal) => {
+                    operations.push(Err(refusal));
+                    continue;
+                }
+            };
+            if operation.kind == OperationType::Subscription {
+                return Err(Refusal::request("a batch cannot have a subscription; send it by itself over a stream"));
+            }
+            size.add(operation.size);
+            size.check()?;
+            cost = cost.saturating_add(operation.cost);
+            operations.push(Ok(operation));
+        }
+        self.checks.check_cost(cost)?;
+        Ok(operations)
+    }
+
+    /// Executes the operations of a batch in their order. They share the size and the time that one operation may use.
+    pub async fn execute_batch(&self, batch: Batch, viewer: Viewer) -> Vec<Answer> {
+        let mut budget = Budget::default();
+        budget.errors /= batch.len().max(1);
+        let deadline = Instant::now() + budget.time;
+        let mut answers = Vec::with_capacity(batch.len());
+        for operation in batch {
+            budget.time = deadline.saturating_duration_since(Instant::now());
+            let answer = match operation {
+                Ok(operation) => self.execute_within(budget, operation, viewer).await,
+                Err(refusal) => Answer::Refused(refusal.cut(budget.errors)),
+            };
+            if let Answer::Executed(json) = &answer {
+                budget.bytes = budget.bytes.saturating_sub(json.len());
+            }
+            answers.push(answer);
+        }
+        answers
+    }
+
+    async fn execute_within(&self, budget: Budget, operation: Operation, viewer: Viewer) -> Answer {
+        let meter = Meter::new(&self.memory, operation.cost, false, budget);
+        let request = operation.request.data(viewer).data(Arc::clone(&meter));
+        meter.answer(self.schema.execute(request).await)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, OperationType, Selection};
-use async_graphql::{Request, Variables};
+use async_graphql::{Pos, Positioned, Request, Variables};
 use async_graphql_value::Value as Argument;
 use serde_json::{Map, Value, json};
 
@@ -10,7 +10,8 @@ use crate::domain::pipeline::PipelineKey;
 use crate::domain::revision::Revision;
 use crate::graphql::answer::{Reason, Refusal};
 use crate::graphql::document;
-use crate::graphql::limits::{cost, nesting, size};
+use crate::graphql::limits::size::{self, Size};
+use crate::graphql::limits::{cost, nesting};
 
 /// The subscription that follows a log.
 const LOG: &str = "alertEvents";
@@ -44,6 +45,8 @@ pub struct Operation {
     pub follows_log: bool,
     /// What its answer costs.
     pub cost: u64,
+    /// How large its document is with all fragments expanded.
+    pub(super) size: Size,
     /// What tells it from others: document, name and variables, without what its client has seen.
     pub identity: Vec<u8>,
     /// What its client has seen of a pipeline's status, if it subscribes to that and says so.
@@ -90,6 +93,27 @@ impl Parameters {
     }
 }
 
+impl TryFrom<Request> for Parameters {
+    type Error = BadParameter;
+
+    /// Takes the parameters out of a request as async-graphql reads it, which has an empty document where there was none.
+    fn try_from(request: Request) -> Result<Self, BadParameter> {
+        if request.query.is_empty() {
+            return Err(BadParameter {
+                field: "query",
+                message: "it is empty or missing; send the document as a string",
+            });
+        }
+        let not_json = |field| BadParameter { field, message: "it must be an object or null" };
+        let Ok(Value::Object(variables)) = request.variables.into_value().into_json() else {
+            return Err(not_json("variables"));
+        };
+        let extensions = request.extensions.0.into_iter().map(|(name, value)| Ok((name, value.into_json()?)));
+        let extensions = extensions.collect::<serde_json::Result<_>>().map_err(|_| not_json("extensions"))?;
+        Ok(Self { query: request.query, operation_name: request.operation_name, variables, extensions })
+    }
+}
+
 impl Parameters {
     /// The document.
     pub fn query(&self) -> &str {
@@ -128,7 +152,7 @@ impl Operation {
         nesting::check(&parameters.query)?;
         let mut document =
             parse_query(&parameters.query).map_err(|error| Refusal::new(Reason::Request, vec![error.into()]))?;
-        size::check(&document, &parameters.variables).map_err(|refused| match refused {
+        let size = size::check(&document, &parameters.variables).map_err(|refused| match refused {
             size::Refused::Exceeded(exceeded) => Refusal::from(exceeded),
             size::Refused::Invalid(error) => Refusal::from(*error),
         })?;
@@ -138,23 +162,42 @@ impl Operation {
             return Err(missing.into());
         }
         let (kind, cost) = (operation.ty, cost::cost(&document, operation, &parameters.variables));
-        let (seen, variable) = seen(operation, &parameters);
-        let mut varying = parameters.variables.clone();
-        varying.retain(|name, _| Some(name.as_str()) != variable.as_deref());
-        let mut identity = Vec::new();
-        let whole = json!({"query": parameters.query, "name": parameters.operation_name, "variables": varying});
-        canonical(&whole, &mut identity);
+        let (seen, given) = seen(operation, &parameters);
+        let identity = identity(&parameters, given.as_ref());
         let mut request =
             Request::new(parameters.query).variables(Variables::from_json(Value::Object(parameters.variables)));
         request.operation_name = parameters.operation_name;
         request.set_parsed_query(document);
-        Ok(Self { kind, follows_log, cost, identity, seen, request })
+        Ok(Self { kind, follows_log, cost, size, identity, seen, request })
     }
 }
 
-/// What the client says with `sinceRevision` that it has seen, and the variable that it says it with, if that is used for
-/// nothing else.
-fn seen(operation: &OperationDefinition, parameters: &Parameters) -> (Option<Seen>, Option<String>) {
+/// How a client gives the revision that it has seen.
+enum Given {
+    /// As a variable that is used for nothing else.
+    Variable(String),
+    /// As a literal in the document, from one byte of it to another.
+    Literal(usize, usize),
+}
+
+/// What tells an operation from others: two clients that have seen different revisions subscribe to the same.
+fn identity(parameters: &Parameters, given: Option<&Given>) -> Vec<u8> {
+    let (mut query, mut variables) = (parameters.query.clone(), parameters.variables.clone());
+    match given {
+        Some(Given::Variable(name)) => drop(variables.remove(name)),
+        Some(Given::Literal(from, to)) => query.replace_range(from..to, ""),
+        None => {}
+    }
+    let name = &parameters.operation_name;
+    // A document without the literal is not one whose literal is empty.
+    let is_resumed = matches!(given, Some(Given::Literal(..)));
+    let mut identity = Vec::new();
+    canonical(&json!({"query": query, "name": name, "variables": variables, "resumed": is_resumed}), &mut identity);
+    identity
+}
+
+/// The revision that the client has seen, as `sinceRevision` names it, and how it is given where others may give another.
+fn seen(operation: &OperationDefinition, parameters: &Parameters) -> (Option<Seen>, Option<Given>) {
     let mut fields = operation.selection_set.node.items.iter().filter_map(|selection| match &selection.node {
         Selection::Field(field) if field.node.name.node == STATUS => Some(&field.node),
         _ => None,
@@ -164,19 +207,37 @@ fn seen(operation: &OperationDefinition, parameters: &Parameters) -> (Option<See
         Argument::Variable(name) => parameters.variables.get(name.as_str())?.as_str().map(str::to_owned),
         _ => None,
     };
-    let Some((field, since)) = fields.find_map(|field| Some((field, &field.get_argument(SINCE)?.node))) else {
+    let Some((field, since)) = fields.find_map(|field| Some((field, field.get_argument(SINCE)?))) else {
         return (None, None);
     };
-    let variable = match since {
-        Argument::Variable(name) if uses(&parameters.query, name) == Some(2) => Some(name.to_string()),
+    let given = match &since.node {
+        Argument::Variable(name) if uses(&parameters.query, name) == Some(2) => Some(Given::Variable(name.to_string())),
+        Argument::String(_) => literal(&parameters.query, since),
         _ => None,
     };
     let pipeline = match field.get_argument("pipeline") {
         Some(pipeline) => text(&pipeline.node).and_then(|pipeline| pipeline.parse().ok()),
         None => Some(PipelineKey::default()),
     };
-    let revision = text(since).and_then(|revision| revision.parse().ok());
-    (pipeline.zip(revision).map(|(pipeline, revision)| Seen { pipeline, revision }), variable)
+    let revision = text(&since.node).and_then(|revision| revision.parse().ok());
+    (pipeline.zip(revision).map(|(pipeline, revision)| Seen { pipeline, revision }), given)
+}
+
+/// Where the digits of a literal revision are in the document. A text that is not a revision is an error of its own.
+fn literal(query: &str, value: &Positioned<Argument>) -> Option<Given> {
+    let start = offset(query, value.pos)?;
+    let digits = query.get(start..)?.strip_prefix('"')?;
+    let length = digits.find(|letter: char| !letter.is_ascii_digit())?;
+    let is_revision = digits[length..].starts_with('"') && digits[..length].parse::<Revision>().is_ok();
+    is_revision.then_some(Given::Literal(start + 1, start + 1 + length))
+}
+
+/// The byte at a position of the document, whose lines and columns count characters from 1.
+fn offset(query: &str, pos: Pos) -> Option<usize> {
+    let mut lines = query.split_inclusive('\n');
+    let before: usize = lines.by_ref().take(pos.line - 1).map(str::len).sum();
+    let line = lines.next()?;
+    line.char_indices().nth(pos.column - 1).map(|(at, _)| before + at)
 }
 
 /// How often a variable occurs in a document, its definition included; more often where comments or texts name it. Unknown

@@ -14,6 +14,16 @@ use crate::push::io::socket::Socket;
 /// The media type of Server-Sent Events.
 pub(super) const EVENT_STREAM: &str = "text/event-stream";
 
+/// The response to a HEAD: headers only.
+pub(super) fn head(content_type: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
 /// Opens a response. `begin` gets its socket, the bytes to send first, and its framing.
 pub(super) fn open(
     version: Version,
@@ -21,13 +31,9 @@ pub(super) fn open(
     first: &'static [u8],
     begin: impl FnOnce(Box<dyn Socket>, Vec<u8>, Framing) + Send + 'static,
 ) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    let mut response = head(content_type);
     if version == Version::HTTP_11 {
-        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        response.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         Hijack::attach(&mut response, move |socket, _, mut head| {
             if !first.is_empty() {
                 Framing::Chunked.write_chunk(first, &mut head);

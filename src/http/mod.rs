@@ -1,5 +1,7 @@
 //! Routes, and the transports that bring a status to its watchers.
 
+/// What a client accepts.
+mod accept;
 /// Failed authentications.
 mod auth_failures;
 /// Hosts and origins.
@@ -16,8 +18,6 @@ pub mod client_address;
 mod connection;
 /// Responses that stay open.
 mod event_stream;
-/// `/graphql`: GraphQL over HTTP, and the ways from there to streams and sockets.
-mod graphql;
 /// `/graphql` as event streams: graphql-sse.
 mod graphql_sse;
 /// `GET /graphql` upgraded: graphql-transport-ws.
@@ -74,12 +74,12 @@ use crate::error::Error;
 use crate::graphql::Graphql;
 pub use crate::http::auth_failures::AuthFailures;
 pub use crate::http::authority::{AllowedHost, Hosts, PublicUrl};
-pub use crate::http::graphql::{Form, from_query, wants_events};
 pub use crate::http::graphql_sse::single::SingleConnectionStreams;
 use crate::http::guard::Guard;
 pub use crate::http::guard::Routes;
 pub use crate::http::problem::Problem;
 pub use crate::http::request_body::{BadRequestBody, Bodies, inflate};
+pub use crate::http::routes::graphql::{ResponseFormat, accepts_event_stream, from_query};
 pub use crate::http::routes::status::poll::is_known;
 pub use crate::http::routes::status::sse::last_event_id;
 pub use crate::http::viewer::{Tokens, named};
@@ -100,6 +100,19 @@ const STATUS_TIMESTAMP: HeaderName = HeaderName::from_static("x-status-timestamp
 
 /// The token of a graphql-sse client's single stream.
 const STREAM_TOKEN: HeaderName = HeaderName::from_static("x-graphql-event-stream-token");
+
+/// The event that a client of an event stream saw last.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// The headers that the API reads and that a page of another origin may only send after a preflight allows them.
+const READ_HEADERS: [HeaderName; 7] = [
+    header::ACCEPT,
+    header::AUTHORIZATION,
+    header::CONTENT_ENCODING,
+    header::CONTENT_TYPE,
+    header::IF_NONE_MATCH,
+    LAST_EVENT_ID,
+    STREAM_TOKEN,
+];
 
 /// What the routes work with.
 pub struct Services {
@@ -153,8 +166,10 @@ pub enum CorsOrigins {
 }
 
 impl CorsOrigins {
+    /// Whether pages of an origin may use the API. `null` is the origin of any sandboxed page, so it is never allowed.
     fn allows(&self, origin: &HeaderValue) -> bool {
         match self {
+            _ if origin == "null" => false,
             Self::None => false,
             Self::Any => true,
             Self::Only(origins) => origins.contains(origin),
@@ -168,7 +183,7 @@ pub fn router(services: Services, cors: &CorsOrigins, hosts: Hosts) -> Routes {
     let auth_failures = Arc::clone(&services.auth_failures);
     let ingest = |kind| post(move |state, viewer, request| ingest::record(kind, state, viewer, request));
     let router = Router::new()
-        .route("/graphql", any(graphql::serve))
+        .route("/graphql", any(routes::graphql::serve))
         .route("/api/v1/source-runs", ingest(ReportKind::SourceRun))
         .route("/api/v1/data-quality-metrics", ingest(ReportKind::DataQuality))
         .route("/api/v1/monitoring/pipeline-status", get(routes::status::poll::serve))
@@ -196,14 +211,8 @@ pub fn router(services: Services, cors: &CorsOrigins, hosts: Hosts) -> Routes {
 fn cors_layer(origins: &CorsOrigins) -> CorsLayer {
     let layer = CorsLayer::new()
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
-        .allow_headers([
-            header::CONTENT_TYPE,
-            header::ACCEPT,
-            header::IF_NONE_MATCH,
-            header::AUTHORIZATION,
-            STREAM_TOKEN,
-        ])
-        .expose_headers([header::ETAG, STATUS_TIMESTAMP]);
+        .allow_headers(READ_HEADERS)
+        .expose_headers([header::ETAG, header::RETRY_AFTER, STATUS_TIMESTAMP]);
     match origins {
         CorsOrigins::None => layer,
         CorsOrigins::Any => layer.allow_origin(AllowOrigin::any()),

@@ -43,7 +43,7 @@ impl Problem {
 
     /// Wrong tokens come faster than they are answered.
     pub(super) fn too_many_failures() -> Self {
-        let detail = "too many wrong tokens were sent to this server; wait, and send a valid one";
+        let detail = "too many requests with a wrong token; wait a few seconds, then send a valid token";
         Self::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_FAILURES", detail)
     }
 

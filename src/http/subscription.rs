@@ -142,9 +142,19 @@ mod tests {
             ("pipeline: $s, sinceRevision: $s", false),
             ("pipeline: $ s, sinceRevision: $s", false),
             ("pipeline: $s", false),
+            ("sinceRevision: \"REVISION\", pipeline: $p", true),
+            ("pipeline: \"ä\", # ß \n\r\n\t  sinceRevision : \"REVISION\"", true),
+            ("sinceRevision: \"REVISION\", pipeline: \"REVISION\"", false),
+            ("sinceRevision: \"REVISIONx\"", false),
+            ("sinceRevision: \"\"\"REVISION\"\"\"", false),
         ] {
             let query = format!("subscription ($s: String) {{ pipelineStatusUpdates({arguments}) {{ revision }} }}");
-            assert_eq!(key(&query, "1") == key(&query, "2"), is_same, "{query}");
+            let of = |revision| key(&query.replace("REVISION", revision), revision);
+            assert_eq!(of("1") == of("2"), is_same, "{query}");
         }
+        let literal = |since: &str| {
+            key(&format!("subscription {{ pipelineStatusUpdates(sinceRevision: \"{since}\") {{ revision }} }}"), "")
+        };
+        assert!(literal("1") != literal(""), "an empty text is an error, and not a revision");
     }
 }

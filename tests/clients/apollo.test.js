@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
 import { ApolloClient, ApolloLink, CombinedGraphQLErrors, HttpLink, InMemoryCache, gql } from '@apollo/client';
+import { BatchHttpLink } from '@apollo/client/link/batch-http';
 import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
 import { OperationTypeNode, print } from 'graphql';
 import { createClient as createSseClient } from 'graphql-sse';
@@ -69,6 +70,24 @@ test('a query, and again after a change', async (t) => {
   assert.match((await within(client.query(query), 'a status')).data.pipelineStatus.revision, /^\d+$/);
   const revision = await server.report(pipeline);
   assert.ok(isAtLeast((await within(client.query(query), 'the change')).data.pipelineStatus, revision));
+});
+
+test('queries of one batch have their own results', async (t) => {
+  const pipeline = await server.pipeline();
+  let requests = 0;
+  const counted = (...request) => {
+    requests += 1;
+    return fetch(...request);
+  };
+  const link = new BatchHttpLink({ uri: `${server.url}/graphql`, batchInterval: 50, fetch: counted });
+  const client = new ApolloClient({ link, cache: new InMemoryCache() });
+  t.after(() => client.stop());
+  const query = (name) => client.query({ query: gql(STATUS), variables: { pipeline: name } });
+  const [found, missing] = await within(Promise.allSettled([query(pipeline), query('nowhere')]), 'the results');
+  assert.match(found.value.data.pipelineStatus.revision, /^\d+$/);
+  assert.ok(CombinedGraphQLErrors.is(missing.reason), missing.reason);
+  assert.equal(missing.reason.errors[0].extensions.code, 'PIPELINE_NOT_FOUND');
+  assert.equal(requests, 1);
 });
 
 test('a query that is polled sees a change', async (t) => {

@@ -13,6 +13,7 @@ on_both_databases! {
     sources_can_be_registered_before_their_first_report,
     get_accepts_queries_only,
     content_type_follows_accept,
+    batch_is_executed_in_order,
 }
 
 async fn history_is_paginated_newest_first(database: Database) {
@@ -164,5 +165,80 @@ async fn content_type_follows_accept(database: Database) {
     let request = server.post("/graphql").header("content-type", "text/plain").body("{}");
     assert_eq!(answer(request).await.0, 415);
     assert_eq!(answer(server.get("/graphql").header("accept", "image/png")).await.0, 406);
+    server.stop().await;
+}
+
+async fn batch_is_executed_in_order(database: Database) {
+    let server = Server::start(database).await;
+    let upsert =
+        |source: &str| json!({"query": format!("mutation {{ upsertSource(source: \"{source}\") {{ key }} }}")});
+    let count = json!({"query": "query Count { pipelineStatus { scrapingHealth { totalSources } } }",
+        "operationName": "Count", "variables": null});
+    let batch = json!([upsert("a"), count, {"query": "{ nothing }"}, upsert("b"), count, {"query": "{"}]);
+    for (accept, content_type) in [
+        ("application/json", "application/json; charset=utf-8"),
+        ("application/graphql-response+json", "application/graphql-response+json; charset=utf-8"),
+    ] {
+        let request = server.post("/graphql").header("accept", accept).json(&batch);
+        let response = request.send().await.expect("an answer");
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], content_type);
+        let results: Value = response.json().await.expect("JSON");
+        let total = |index: usize| &results[index]["data"]["pipelineStatus"]["scrapingHealth"]["totalSources"];
+        assert_eq!(results.as_array().map(Vec::len), Some(6), "{results}");
+        assert_eq!(results[0]["data"]["upsertSource"]["key"], "a");
+        assert!(results[2].get("data").is_none() && results[2]["errors"][0]["message"].is_string(), "{results}");
+        assert!(results[5].get("data").is_none() && results[5]["errors"][0]["message"].is_string(), "{results}");
+        assert!(total(1).as_u64() >= Some(1) && total(4) == 2, "{results}");
+    }
+    assert_eq!(answer(server.post("/graphql").json(&json!([count]))).await.1.as_array().map(Vec::len), Some(1));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batch_shares_one_budget() {
+    let server = Server::start(Database::sqlite()).await;
+    let failed = with(run("a"), json!({"outcome": "failed", "error": "x".repeat(60_000)}));
+    server.store_runs(RUNS, &vec![failed; 90]).await;
+    let batch = |count: usize, query: &str| json!(vec![json!({"query": query}); count]);
+    let names = |count: usize| format!("{{ {} }}", "__typename ".repeat(count));
+    let costly = "{ sourceRuns(first: 500) { nodes { a: id b: id c: id d: id e: id f: id g: id h: id i: id j: id } } }";
+    for (body, code, words) in [
+        (batch(11, "{ __typename }"), "TOO_MANY_OPERATIONS", "at most 10"),
+        (batch(2, &format!("{{ __typename }} # {}", "x".repeat(17_000))), "DOCUMENT_TOO_LARGE", "32768"),
+        (batch(2, &names(501)), "TOO_MANY_SELECTIONS", "1002"),
+        (batch(10, costly), "OPERATION_TOO_COSTLY", "max_complexity"),
+        (batch(1, "subscription { pipelineStatusUpdates { revision } }"), "", "subscription"),
+        (json!([{"query": "{ __typename }"}, {"query": ""}]), "", "query"),
+        (json!([]), "", "empty"),
+    ] {
+        let (status, answer) = answer(server.post("/graphql").json(&body)).await;
+        let error = &answer["errors"][0];
+        assert_eq!(status, 400, "{answer:.300}");
+        assert_eq!(error["extensions"]["code"].as_str().unwrap_or_default(), code, "{answer:.300}");
+        assert!(error["message"].as_str().is_some_and(|message| message.contains(words)), "{words}: {answer:.300}");
+    }
+    // Alone each of them passes.
+    for query in [names(501), costly.to_owned()] {
+        assert_eq!(answer(server.post("/graphql").json(&batch(1, &query))).await.0, 200);
+    }
+    // 5.4 MB each: the second one has no room.
+    let (status, results) =
+        answer(server.post("/graphql").json(&batch(3, "{ sourceRuns(first: 90) { nodes { error } } }"))).await;
+    assert_eq!(status, 200);
+    assert_eq!(results[0]["data"]["sourceRuns"]["nodes"].as_array().map(Vec::len), Some(90));
+    for index in [1, 2] {
+        assert_eq!(results[index]["errors"][0]["extensions"]["code"], "ANSWER_TOO_LARGE", "{:.300}", results[index]);
+    }
+    // At most 20 errors in all.
+    let (_, results) = answer(server.post("/graphql").json(&batch(10, "{ a b c d e }"))).await;
+    let errors = results.as_array().expect("a list").iter().filter_map(|result| result["errors"].as_array());
+    assert!(errors.map(Vec::len).sum::<usize>() <= 20, "{results}");
+    // A stream has one operation.
+    let request = server.post("/graphql").header("accept", "text/event-stream").json(&batch(1, "{ __typename }"));
+    assert_eq!(answer(request).await.0, 400);
+    // Uploads are not switched on by a dependency.
+    let request = server.post("/graphql").header("content-type", "multipart/form-data; boundary=x").body("--x--");
+    assert_eq!(answer(request).await.0, 415);
     server.stop().await;
 }

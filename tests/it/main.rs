@@ -38,6 +38,8 @@ mod layers;
 mod licences;
 /// Limits on connections, operations and time.
 mod limits;
+/// `HEAD` and `OPTIONS`.
+mod methods;
 mod metrics;
 /// Database migrations, up and down, with data.
 mod migrations;

@@ -188,6 +188,8 @@ async fn responses_and_descriptions_match_in_both_directions() {
     status_routes(&mut it).await;
     health_and_metrics(&mut it).await;
     cross_site_requests(&mut it).await;
+    wrong_tokens(&mut it).await;
+    pipeline_that_is_being_removed(&mut it, &database).await;
     outage(&mut it, &database).await;
     for (path, method, operation) in it.description.operations() {
         for status in operation["responses"].as_object().expect("responses").keys() {
@@ -241,6 +243,47 @@ async fn cross_site_requests(it: &mut CheckedServer) {
         ] {
             it.expect(status, method.clone(), &path, headers, &json!("")).await;
         }
+    }
+}
+
+/// What every route but those of health answers while more wrong tokens are sent than may wait for their answer.
+async fn wrong_tokens(it: &mut CheckedServer) {
+    let operations = it.description.operations().filter(|(.., it)| it["responses"].get("429").is_some());
+    let operations: Vec<_> = operations.map(|(path, method, _)| (path.to_owned(), method.to_uppercase())).collect();
+    assert!(operations.len() > 7, "{operations:?}");
+    let wrong = it.client.get(format!("{}/metrics", it.server.url)).header("authorization", "Bearer wrong");
+    let crowd: Vec<_> = (0..400)
+        .map(|_| {
+            let request = wrong.try_clone().expect("no body");
+            tokio::spawn(async move {
+                loop {
+                    drop(request.try_clone().expect("no body").send().await);
+                }
+            })
+        })
+        .collect();
+    for (path, method) in operations {
+        let path = path.replace("{pipeline}", "default");
+        let method: Method = method.parse().expect("a method");
+        let headers = [("host", "example.com"), ("authorization", "Bearer wrong")];
+        in_time("a refusal", async { while it.ask(method.clone(), &path, &headers, "").await.0 != 429 {} }).await;
+    }
+    for one in crowd {
+        one.abort();
+    }
+}
+
+/// A report that may be sent again in some seconds is answered item by item.
+async fn pipeline_that_is_being_removed(it: &mut CheckedServer, database: &Database) {
+    for path in [RUNS, METRICS] {
+        let metric =
+            json!({"timestamp": now(), "metric_type": "hourly", "validation_attempts": 1, "validation_passes": 1});
+        let body = if path == RUNS { run("a") } else { metric };
+        let path = format!("{path}?pipeline={}", if path == RUNS { "leaving" } else { "going" });
+        it.expect(201, Method::POST, &path, &[JSON], &body).await;
+        database.execute("UPDATE pipelines SET removing_at = now() WHERE key IN ('leaving', 'going')").await;
+        let answer = it.expect(503, Method::POST, &path, &[JSON], &body).await;
+        assert_eq!(answer["results"][0]["errors"][0]["field"], "pipeline", "{answer}");
     }
 }
 

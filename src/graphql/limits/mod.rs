@@ -1,5 +1,7 @@
 //! What a document may ask for, decided before anything else walks or expands it.
 
+/// What an operation may use while it is executed.
+pub(super) mod budget;
 /// What the answer to an operation may cost.
 pub(super) mod cost;
 /// Size and nesting of the text, before it is parsed.
@@ -11,6 +13,8 @@ use async_graphql::{ErrorExtensionValues, ServerError};
 
 /// Bytes of a document.
 pub const MAX_DOCUMENT: usize = 32 * 1024;
+/// Operations of a batch.
+pub const MAX_OPERATIONS: usize = 10;
 /// Brackets of any kind that may be open at a time: the parser recurses on each.
 const MAX_BRACKETS: usize = 64;
 /// Characters of a name: validation compares unknown names with known ones, letter by letter.
@@ -40,6 +44,9 @@ pub enum Exceeded {
     /// A name is too long.
     #[error("the document has a name of more than {MAX_NAME} characters; use a shorter one")]
     Name,
+    /// A batch has too many operations.
+    #[error("the batch has {0} operations; at most {MAX_OPERATIONS} are accepted. Split it")]
+    Operations(usize),
     /// Its selection sets are nested too deeply.
     #[error(
         "the document nests selections more than {MAX_DEPTH} levels deep, through fragments; nest them less deeply"
@@ -83,6 +90,7 @@ impl Exceeded {
         match self {
             Self::Bytes(_) => "DOCUMENT_TOO_LARGE",
             Self::Brackets | Self::Depth => "DOCUMENT_TOO_DEEP",
+            Self::Operations(_) => "TOO_MANY_OPERATIONS",
             Self::Name => "NAME_TOO_LONG",
             Self::Selections(_) => "TOO_MANY_SELECTIONS",
             Self::Values(_) | Self::Arguments(_) => "TOO_MANY_ARGUMENTS",

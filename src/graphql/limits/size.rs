@@ -49,12 +49,7 @@ pub(crate) fn check(document: &ExecutableDocument, variables: &Map<String, Json>
         let error = ServerError::new(format!("Fragment \"{name}\" is never used"), Some(fragment.pos));
         return Err(Refused::Invalid(Box::new(error)));
     }
-    if size.selections > MAX_SELECTIONS {
-        return Err(Exceeded::Selections(size.selections).into());
-    }
-    if size.values > MAX_VALUES {
-        return Err(Exceeded::Values(size.values).into());
-    }
+    size.check()?;
     Ok(size)
 }
 
@@ -74,7 +69,18 @@ impl From<Exceeded> for Refused {
 }
 
 impl Size {
-    fn add(&mut self, other: Self) {
+    /// Checks the size of what is executed together.
+    ///
+    /// # Errors
+    /// The limit that it exceeds.
+    pub(crate) fn check(self) -> Result<(), Exceeded> {
+        if self.selections > MAX_SELECTIONS {
+            return Err(Exceeded::Selections(self.selections));
+        }
+        if self.values > MAX_VALUES { Err(Exceeded::Values(self.values)) } else { Ok(()) }
+    }
+
+    pub(crate) fn add(&mut self, other: Self) {
         self.selections = self.selections.saturating_add(other.selections);
         self.values = self.values.saturating_add(other.values);
         self.depth = self.depth.max(other.depth);

@@ -126,11 +126,11 @@ fn origin_is_own_or_allowed() {
 #[test]
 fn any_origin_may_be_allowed() {
     let guard = Guard { cors: CorsOrigins::Any, ..Guard::default() };
-    // A page that was opened as a file has the origin `null`.
+    // Sandboxed pages of any site have the origin `null`, and so do pages that were opened as a file.
     for (host, origin, expect) in [
         ("localhost", "https://evil.example", Ok(())),
         ("localhost", "app://x", Ok(())),
-        ("localhost", "null", Ok(())),
+        ("localhost", "null", Err(Refusal::CrossSite)),
         ("evil.example", "https://evil.example", Err(Refusal::Misdirected)),
     ] {
         let headers = [format!("Host: {host}"), format!("Origin: {origin}")];

@@ -131,6 +131,14 @@ pub(super) fn badge() {}
         (status = 207, description = "Some are stored, now or before, and some are refused", body = Answer),
         (status = 409, description = "All are refused, for ids that are taken", body = Answer),
         (status = 422, description = "All are refused", body = Answer),
+        (status = 503, description = "Nothing is stored, and the same request may succeed later: with a result per item when \
+            their pipeline is being removed, otherwise with a problem when the database does not answer, the clock is \
+            wrong, the server stops, or the bodies of all requests take 96 MiB of memory",
+            headers(("Retry-After" = u64)), content((Answer = "application/json"), (Problem = "application/problem+json",
+            example = json!({
+                "status": 503, "title": "Service Unavailable", "code": "DATABASE_UNAVAILABLE",
+                "detail": "the database is not available"
+            })))),
         OfReports,
         Anywhere,
         Guarded,
@@ -151,6 +159,14 @@ pub(super) fn source_runs() {}
         (status = 207, description = "Some are stored, now or before, and some are refused", body = Answer),
         (status = 409, description = "All are refused, for ids that are taken", body = Answer),
         (status = 422, description = "All are refused", body = Answer),
+        (status = 503, description = "Nothing is stored, and the same request may succeed later: with a result per item when \
+            their pipeline is being removed, otherwise with a problem when the database does not answer, the clock is \
+            wrong, the server stops, or the bodies of all requests take 96 MiB of memory",
+            headers(("Retry-After" = u64)), content((Answer = "application/json"), (Problem = "application/problem+json",
+            example = json!({
+                "status": 503, "title": "Service Unavailable", "code": "DATABASE_UNAVAILABLE",
+                "detail": "the database is not available"
+            })))),
         OfReports,
         Anywhere,
         Guarded,

@@ -48,6 +48,12 @@ pub(super) enum Guarded {
                    server's setting allowed_hosts (PIPEWATCH_ALLOWED_HOSTS), or set public_url (PIPEWATCH_PUBLIC_URL)"
     }))]
     Misdirected(Problem),
+    /// Clients of this server send wrong tokens faster than it answers them. Valid tokens are answered as always.
+    #[response(status = 429, content_type = "application/problem+json", headers(("Retry-After" = u64)), example = json!({
+        "status": 429, "title": "Too Many Requests", "code": "TOO_MANY_FAILURES",
+        "detail": "too many requests with a wrong token; wait a few seconds, then send a valid token"
+    }))]
+    TooManyFailures(Problem),
 }
 
 /// What a route of one pipeline's status may answer.
@@ -94,13 +100,6 @@ pub(super) enum OfReports {
         "detail": "the Content-Type is \"text/plain\"; expected application/json (an object or an array) or application/x-ndjson"
     }))]
     UnsupportedMediaType(Problem),
-    /// The database does not answer, the clock is wrong, the server stops, or the bodies of all requests take 96 MiB of memory:
-    /// nothing of the body is known to be stored.
-    #[response(status = 503, content_type = "application/problem+json", headers(("Retry-After" = u64)), example = json!({
-        "status": 503, "title": "Service Unavailable", "code": "DATABASE_UNAVAILABLE",
-        "detail": "the database is not available"
-    }))]
-    Unavailable(Problem),
 }
 
 /// What there is to say of the server in one look.

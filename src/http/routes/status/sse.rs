@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, Response, Uri, Version};
+use axum::http::{HeaderMap, Method, Response, Uri, Version};
 
 use crate::domain::revision::Revision;
 use crate::domain::viewer::Viewer;
@@ -26,6 +26,7 @@ pub(in crate::http) async fn serve(
     State(services): State<Arc<Services>>,
     viewer: Viewer,
     caller: Caller,
+    method: Method,
     uri: Uri,
     version: Version,
     headers: HeaderMap,
@@ -34,6 +35,9 @@ pub(in crate::http) async fn serve(
     let seen = last_event_id(&headers);
     let profile = TransportProfile::StatusSse;
     let watch = StatusWatch::admit(&services, viewer, &caller, &uri, profile, seen).await?;
+    if method == Method::HEAD {
+        return Ok(event_stream::head(EVENT_STREAM));
+    }
     let retry = b"retry: 3000\n";
     Ok(event_stream::open(version, EVENT_STREAM, retry, move |socket, head, framing| {
         let hub = &services.hub;

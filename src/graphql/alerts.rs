@@ -19,15 +19,13 @@ use crate::graphql::{Services, audit, bad_input, coded, error, pipeline as visib
 use crate::store::alerts::read::AlertRequest;
 use crate::store::history::Position;
 
-/// What is asked once.
 #[derive(Default)]
 pub(super) struct AlertQuery;
 
-/// What is asked once.
 #[Object]
 impl AlertQuery {
-    /// Alerts, the last to change first: of one pipeline, or of all and of the server itself; in some states, or in any;
-    /// at most 500 a page.
+    /// Alerts, the most recently changed first: of one pipeline, or of all pipelines and the server; in the given
+    /// states, or in any. At most 500 per page.
     async fn alerts(
         &self,
         ctx: &Context<'_>,
@@ -46,7 +44,7 @@ impl AlertQuery {
         Ok(connection(page, request.after.is_none(), |alert| Position { at: alert.changed_at, id: alert.id }))
     }
 
-    /// What keeps alerts quiet now, or will: the last to end first, at most 1,000.
+    /// Current and future silences, the last to end first; at most 1,000.
     async fn alert_silences(&self, ctx: &Context<'_>, first: Option<i32>) -> Result<Vec<AlertSilence>> {
         let first = at_most(first, 1_000)?;
         let silences = ctx.data::<Services>()?.store.alert_silences(first as u64).await.map_err(error)?;
@@ -54,14 +52,13 @@ impl AlertQuery {
     }
 }
 
-/// What changes something.
 #[derive(Default)]
 pub(super) struct AlertMutation;
 
-/// What changes something.
 #[Object]
 impl AlertMutation {
-    /// Somebody looks at a firing alert: no more is told of it but its end. It still counts for the status.
+    /// Acknowledge a firing alert. Stops repeat notifications (the resolution is still sent); the pipeline status is
+    /// unaffected.
     async fn acknowledge_alert(
         &self,
         ctx: &Context<'_>,
@@ -82,8 +79,9 @@ impl AlertMutation {
         Ok(acknowledged.into())
     }
 
-    /// Keeps alerts quiet until an instant: those to which all that is given applies. They stay in the status, and whoever
-    /// was told of one is told of its end.
+    /// Silence notifications of matching alerts until an instant. At least one of `rule`, `pipeline`, `source` and
+    /// `label` is required, and all that are given must match. The alerts still appear in the status, and the
+    /// resolution of an alert that was notified is still sent.
     #[allow(clippy::too_many_arguments, reason = "they are the field's arguments")]
     async fn silence_alerts(
         &self,
@@ -117,7 +115,7 @@ impl AlertMutation {
         Ok(silence.into())
     }
 
-    /// Ends a silence before its time. Whether there was one.
+    /// End a silence early. True if the silence existed.
     async fn end_alert_silence(&self, ctx: &Context<'_>, id: ID) -> Result<bool> {
         let id = uuid("id", &id)?;
         let is_ended = ctx.data::<Services>()?.store.end_alert_silence(id).await.map_err(error)?;
@@ -128,16 +126,14 @@ impl AlertMutation {
     }
 }
 
-/// What is watched.
 #[derive(Default)]
 pub(super) struct AlertSubscription;
 
-/// What is watched.
 #[GraphqlSubscription]
 impl AlertSubscription {
-    /// The steps of alerts, of one pipeline or of all: each exactly once and in order, those after the number `since` first.
-    /// Without it, those from now on. Nothing is skipped: a client that does not keep up is dropped, and comes back with
-    /// the last number it has.
+    /// Transitions of alerts, of one pipeline or of all: each exactly once and in order, starting after the event
+    /// number `since` or, without it, with the next event. Nothing is skipped: a client that cannot keep up is
+    /// disconnected and resumes with the last number it received.
     async fn alert_events(
         &self,
         ctx: &Context<'_>,
@@ -158,7 +154,7 @@ impl AlertSubscription {
     }
 }
 
-/// A silence as the log has it.
+/// A silence as the log shows it.
 fn describe(silence: &Silence) -> String {
     let Matcher { rule, pipeline, source, label } = &silence.matcher;
     let label = label.as_ref().map(|label| format!("{}={}", label.name, label.value));
@@ -173,7 +169,6 @@ fn describe(silence: &Silence) -> String {
     format!("silenced alerts {alerts} until {until} in the name of {author:?}: {id}")
 }
 
-/// A pipeline that is named must be there.
 fn existing(ctx: &Context<'_>, pipeline: Option<&str>) -> Result<Option<PipelineKey>> {
     let Some(pipeline) = pipeline else { return Ok(None) };
     let key = visible(ctx, pipeline)?;
@@ -183,7 +178,7 @@ fn existing(ctx: &Context<'_>, pipeline: Option<&str>) -> Result<Option<Pipeline
     Ok(Some(key))
 }
 
-/// Each state once: a list may repeat them more often than a statement may have parameters.
+/// Each state once: a list may repeat states more often than a statement may have parameters.
 fn distinct(states: impl Iterator<Item = AlertState>) -> Vec<AlertState> {
     states.fold(Vec::new(), |mut distinct, state| {
         if !distinct.contains(&state) {

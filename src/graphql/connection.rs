@@ -9,14 +9,14 @@ use crate::domain::time::is_storable;
 use crate::graphql::bad_input;
 use crate::store::history::{Page, Position};
 
-/// Rows of one page, at most.
+/// Maximum number of rows of a page.
 const MOST: i32 = 500;
 
-/// A place in a history, as clients hold it: opaque, and good for ever.
+/// A position in a history. It is opaque to clients and stays valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor(pub Position);
 
-/// A text that is no cursor of ours.
+/// An invalid cursor.
 #[derive(Debug, thiserror::Error)]
 #[error("this is no cursor of this connection; take endCursor as it was given")]
 pub struct BadCursor;
@@ -39,7 +39,7 @@ impl CursorType for Cursor {
     }
 }
 
-/// How many rows an argument asks for.
+/// The number of rows that an argument requests.
 pub(super) fn first(first: i32) -> async_graphql::Result<u64> {
     match u64::try_from(first) {
         Ok(rows) if (1..=MOST).contains(&first) => Ok(rows),
@@ -47,7 +47,7 @@ pub(super) fn first(first: i32) -> async_graphql::Result<u64> {
     }
 }
 
-/// How many entries of a list an argument asks for; without it, all that it may have.
+/// The number of entries that an argument requests, by default the maximum.
 pub(super) fn at_most(first: Option<i32>, most: usize) -> async_graphql::Result<usize> {
     let Some(first) = first else { return Ok(most) };
     match usize::try_from(first) {
@@ -56,13 +56,13 @@ pub(super) fn at_most(first: Option<i32>, most: usize) -> async_graphql::Result<
     }
 }
 
-/// The place that an argument names.
+/// The position that an argument names.
 pub(super) fn after(after: Option<&str>) -> async_graphql::Result<Option<Position>> {
     let cursor = after.map(Cursor::decode_cursor).transpose();
     cursor.map(|cursor| cursor.map(|Cursor(position)| position)).map_err(|error| bad_input(format!("after: {error}")))
 }
 
-/// A page as a connection.
+/// Converts a page into a connection.
 pub(super) fn connection<T, N: OutputType + From<T>>(
     page: Page<T>,
     is_first: bool,

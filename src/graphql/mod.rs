@@ -51,15 +51,15 @@ use crate::ingest::Ingest;
 use crate::status::monitor::Monitor;
 use crate::store::Store;
 
-/// What is asked once.
+/// Pipelines, their status, their history and their alerts.
 #[derive(Default, MergedObject)]
 struct Query(query::StatusQuery, alerts::AlertQuery);
 
-/// What changes something. Everything that is answered is committed.
+/// Reports, changes and removals. A mutation is committed before its response is sent.
 #[derive(Default, MergedObject)]
 struct Mutation(mutation::ReportMutation, alerts::AlertMutation);
 
-/// What is watched.
+/// Live updates. A subscription to a state starts with the current one; a slow client skips to the latest.
 #[derive(Default, MergedSubscription)]
 struct Subscription(subscription::StatusSubscription, alerts::AlertSubscription);
 

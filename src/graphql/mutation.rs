@@ -9,14 +9,12 @@ use crate::graphql::types::report::{DataQualityInput, RecordAnswer, SourceRunInp
 use crate::graphql::{Services, audit, bad_input, error, pipeline as visible, storable};
 use crate::ingest::MAX_ITEMS;
 
-/// What changes something.
 #[derive(Default)]
 pub(super) struct ReportMutation;
 
-/// What changes something. Everything that is answered is committed.
 #[Object]
 impl ReportMutation {
-    /// Reports a finished run.
+    /// Report a finished run, or the start of one.
     async fn record_source_run(
         &self,
         ctx: &Context<'_>,
@@ -26,7 +24,7 @@ impl ReportMutation {
         record(ctx, ReportKind::SourceRun, &[input], &pipeline).await
     }
 
-    /// Reports finished runs, at most 1,000: each is stored or refused for itself.
+    /// Report up to 1,000 runs. Each item is accepted or refused individually.
     async fn record_source_runs(
         &self,
         ctx: &Context<'_>,
@@ -36,7 +34,7 @@ impl ReportMutation {
         record(ctx, ReportKind::SourceRun, &inputs, &pipeline).await
     }
 
-    /// Reports the quality counts of a moment.
+    /// Report data quality counts at one instant.
     async fn record_data_quality(
         &self,
         ctx: &Context<'_>,
@@ -46,8 +44,8 @@ impl ReportMutation {
         record(ctx, ReportKind::DataQuality, &[input], &pipeline).await
     }
 
-    /// Reports the quality counts of moments, at most 1,000: each is stored or refused for itself.
-    async fn record_data_qualities(
+    /// Report up to 1,000 data quality counts. Each item is accepted or refused individually.
+    async fn record_data_quality_metrics(
         &self,
         ctx: &Context<'_>,
         inputs: Vec<DataQualityInput>,
@@ -56,12 +54,11 @@ impl ReportMutation {
         record(ctx, ReportKind::DataQuality, &inputs, &pipeline).await
     }
 
-    /// Registers a source, and its pipeline with it, or changes what is said of it; what is not said stays as it is.
+    /// Register a source (and its pipeline), or update it. Arguments that are left out keep their values.
     ///
-    /// `expectedEvery` is how often it is expected to run: seconds (`3600`), a duration (`1h 30m`), or cron
-    /// (`0 6 * * *`) in UTC unless a time zone is named (`CRON_TZ=Africa/Lagos 0 6 * * *`). Null has it learned from its
-    /// runs. `grace` is how late it may be, in seconds or as a duration; null for half of the period, from a minute to an
-    /// hour.
+    /// `expectedEvery` is the expected interval between runs: seconds (`3600`), a duration (`1h 30m`), or a cron expression
+    /// (`0 6 * * *`), in UTC unless it names a time zone (`CRON_TZ=Africa/Lagos 0 6 * * *`). Null infers it from past runs.
+    /// `grace` is the grace period in seconds or as a duration; null for half of the interval, between a minute and an hour.
     #[allow(clippy::too_many_arguments, reason = "they are the field's arguments")]
     async fn upsert_source(
         &self,
@@ -102,9 +99,9 @@ impl ReportMutation {
         Ok(true)
     }
 
-    /// Removes a pipeline with all its data; `default` stays. It is out of sight at once, and its streams end. Its rows are
-    /// removed in batches, a large pipeline's after the answer; until they are gone, reports to it are refused with the
-    /// request to try again.
+    /// Remove a pipeline with all its data; `default` cannot be removed. It disappears at once and its streams end.
+    /// The rows of a large pipeline are removed after the response; until then reports to it are refused with a
+    /// request to retry.
     async fn remove_pipeline(&self, ctx: &Context<'_>, pipeline: String) -> Result<bool> {
         let pipeline = visible(ctx, &pipeline)?;
         ctx.data::<Services>()?.store.remove_pipeline(&pipeline).await.map_err(error)?;
@@ -117,7 +114,7 @@ fn label(label: LabelInput) -> Result<(String, String)> {
     Ok((storable("labels", label.name)?, storable("labels", label.value)?))
 }
 
-/// What is said of an argument: nothing, that it is unset, or a value.
+/// The value of an argument: absent, null, or parsed.
 #[allow(clippy::option_option, reason = "nothing, null, or a value: three cases")]
 fn given<T: std::str::FromStr<Err: std::fmt::Display>>(
     name: &str,

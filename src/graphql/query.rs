@@ -19,15 +19,14 @@ use crate::status::monitor::OVERVIEW;
 use crate::status::snapshot::Listing;
 use crate::store::history::{PageRequest, Position};
 
-/// What is asked once.
 #[derive(Default)]
 pub(super) struct StatusQuery;
 
-/// What is asked once.
 #[Object]
 impl StatusQuery {
-    /// The status of a pipeline, not older than an interval nor than the newest change. A client names with `sinceRevision`
-    /// what it has seen: a server that does not know that revision yet looks for it, for a second at most.
+    /// The current status of a pipeline: at most one interval old, and including every committed change. A client
+    /// that has seen a revision passes it as `sinceRevision`; a server that does not know it yet refreshes first, for
+    /// up to a second.
     async fn pipeline_status(
         &self,
         ctx: &Context<'_>,
@@ -43,7 +42,7 @@ impl StatusQuery {
         Ok(PipelineStatus(snapshot))
     }
 
-    /// Pipelines, by their keys: those behind the key `after`, at most 1,000. `pipelineCount` says how many there are.
+    /// Pipelines sorted by key, starting after the key `after`; at most 1,000. See also `pipelineCount`.
     async fn pipelines(
         &self,
         ctx: &Context<'_>,
@@ -59,14 +58,14 @@ impl StatusQuery {
         Ok(seen.map(PipelineSummary).collect())
     }
 
-    /// How many pipelines there are.
+    /// The number of pipelines on this server.
     #[allow(clippy::unused_async, reason = "resolvers are asynchronous")]
     async fn pipeline_count(&self, ctx: &Context<'_>) -> Result<Count> {
         Ok(Count(ctx.data::<Services>()?.store.count_pipelines() as u64))
     }
 
-    /// The registered sources of a pipeline, by their keys, the disabled ones too: those behind the key `after`, at most
-    /// 5,000.
+    /// The registered sources of a pipeline sorted by key, including disabled ones, starting after the key `after`;
+    /// at most 5,000.
     async fn sources(
         &self,
         ctx: &Context<'_>,
@@ -83,7 +82,7 @@ impl StatusQuery {
         Ok(sources.into_iter().map(Source::from).collect())
     }
 
-    /// Data quality metrics, newest first: at or after `from`, before `to`, at most 500 a page.
+    /// Data quality metrics, newest first, from `from` (inclusive) to `to` (exclusive); at most 500 per page.
     #[allow(clippy::too_many_arguments, reason = "they are the field's arguments")]
     async fn data_quality_metrics(
         &self,
@@ -102,7 +101,7 @@ impl StatusQuery {
         Ok(connection(page, request.after.is_none(), |metric| Position { at: metric.timestamp, id: metric.id }))
     }
 
-    /// What the statistics found, the newest hours first: hours that began at or after `from`, before `to`, at most 500 a
+    /// Anomalies, newest first, in hours that start from `from` (inclusive) to `to` (exclusive); at most 500 per
     /// page.
     #[allow(clippy::too_many_arguments, reason = "they are the field's arguments")]
     async fn anomalies(
@@ -124,8 +123,8 @@ impl StatusQuery {
         }))
     }
 
-    /// Source runs, at most 500 a page: finished ones, the last to end first, ended at or after `from`, before `to`; or,
-    /// with the outcome `RUNNING`, those that have begun and not ended, by their beginning.
+    /// Source runs, at most 500 per page. Finished runs are sorted by their end, newest first, from `from`
+    /// (inclusive) to `to` (exclusive); with the outcome `RUNNING`, runs in progress are sorted by their start.
     #[allow(clippy::too_many_arguments, reason = "they are the field's arguments")]
     async fn source_runs(
         &self,
@@ -145,8 +144,8 @@ impl StatusQuery {
         Ok(connection(page, request.after.is_none(), run_pages::position))
     }
 
-    /// The sums of a check over time, or of the volume `articles` or `events`: of a source, or of the whole pipeline.
-    /// The hours or days that have a part at or after `from` and before `to`, at most 10,000 of them.
+    /// The totals of a check, or of the volume `articles` or `events`, for a source or the whole pipeline. Covers the
+    /// hours or days that overlap `from` (inclusive) to `to` (exclusive); at most 10,000.
     #[allow(clippy::too_many_arguments, reason = "they are the field's arguments")]
     async fn quality_history(
         &self,
@@ -169,7 +168,6 @@ impl StatusQuery {
     }
 }
 
-/// A pipeline that there is, and that this viewer may know of.
 fn known(ctx: &Context<'_>, pipeline: &str) -> Result<PipelineKey> {
     let pipeline = visible(ctx, pipeline)?;
     if ctx.data::<Services>()?.store.newest_revision(&pipeline).is_none() {

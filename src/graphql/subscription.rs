@@ -9,7 +9,7 @@ use crate::domain::viewer::Viewer;
 use crate::graphql::types::status::{PipelineStatus, PipelineSummary};
 use crate::graphql::{Services, error, pipeline as visible, revision};
 
-/// The revision of the status that a subscription gave last.
+/// The revision of the status that a subscription received last.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Published(Arc<AtomicI64>);
 
@@ -24,16 +24,14 @@ impl Published {
     }
 }
 
-/// What is watched.
 #[derive(Default)]
 pub(super) struct StatusSubscription;
 
-/// What is watched. The newest comes at once, then each newer one; a slow client skips to the newest.
 #[GraphqlSubscription]
 impl StatusSubscription {
-    /// The status of a pipeline: on every change and once an interval. It ends when the pipeline is removed. A client that
-    /// comes back names with `sinceRevision`, as a variable, what it has seen: it is given nothing older, unless that
-    /// cannot be found.
+    /// The status of a pipeline: the current one, then one per change and at least one per interval. Ends when the
+    /// pipeline is removed. A client that reconnects passes the revision it has seen as `sinceRevision` and receives
+    /// nothing older, unless that revision cannot be found.
     async fn pipeline_status_updates(
         &self,
         ctx: &Context<'_>,
@@ -53,7 +51,7 @@ impl StatusSubscription {
         }))
     }
 
-    /// All pipelines, by their keys, at most 1,000: the whole list again whenever it differs and once an interval.
+    /// All pipelines sorted by key, at most 1,000: the whole list after each change and at least once per interval.
     #[allow(clippy::unused_async, reason = "resolvers are asynchronous")]
     async fn pipelines_updates(&self, ctx: &Context<'_>) -> Result<impl Stream<Item = Vec<PipelineSummary>> + use<>> {
         let viewer = *ctx.data::<Viewer>()?;

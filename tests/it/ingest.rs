@@ -261,11 +261,11 @@ async fn graphql_mutations_follow_the_same_rules(database: Database) {
     let one = "mutation { recordSourceRun(input: {source: \"a\", timestamp: \"TIME\"}) { results { status } }
         recordDataQuality(input: {metricType: HOURLY, timestamp: \"TIME\", validationAttempts: 1, validationPasses: 1}) {
             results { status } }
-        recordDataQualities(inputs: []) { results { status } } }";
+        recordDataQualityMetrics(inputs: []) { results { status } } }";
     let data = server.data(&one.replace("TIME", &now()), json!({})).await;
     assert_eq!(data["recordSourceRun"]["results"][0]["status"], "STORED");
     assert_eq!(data["recordDataQuality"]["results"][0]["status"], "STORED");
-    assert_eq!(data["recordDataQualities"]["results"], json!([]));
+    assert_eq!(data["recordDataQualityMetrics"]["results"], json!([]));
     server.stop().await;
 }
 

@@ -6,93 +6,93 @@ use crate::domain::source::SourceKey;
 use crate::graphql::types::scalar::DateTime;
 use crate::graphql::types::status::SeverityValue;
 
-/// What an alert is about.
+/// The subject of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "AlertType", name = "AlertType")]
 pub(crate) enum AlertTypeValue {
-    /// A rate.
+    /// The rate of a data quality check.
     Quality,
-    /// A volume.
+    /// The number of articles or events.
     Volume,
-    /// A source that should have reported.
+    /// A source that has not reported in time.
     #[graphql(name = "SILENCE")]
     Overdue,
-    /// Pipewatch itself.
+    /// The Pipewatch server or its database.
     Server,
 }
 
-/// Where an alert stands.
+/// The state of an alert in its life cycle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "AlertState", name = "AlertState")]
 pub(crate) enum AlertStateValue {
-    /// Seen, and not yet for long enough.
+    /// The condition holds, but has not held for long enough to fire.
     Pending,
-    /// Somebody should look.
+    /// The condition holds and needs attention.
     Firing,
-    /// Somebody looks.
+    /// The alert fires and a user has acknowledged it.
     Acknowledged,
-    /// Over.
+    /// The condition has cleared.
     Resolved,
 }
 
-/// What raises an alert.
+/// The rule that raises an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "Rule", name = "AlertRule")]
 pub(crate) enum RuleValue {
-    /// A check's rate is below its threshold.
+    /// The rate of a check is below one of its thresholds.
     Threshold,
-    /// A source that should have reported did not.
+    /// A source has not reported within its expected interval and grace period.
     #[graphql(name = "SILENCE")]
     Overdue,
-    /// A source reports, and brings nothing.
+    /// A source runs on schedule but returns no data.
     DeadFeed,
-    /// The statistics find a rate or a volume unusual.
+    /// A rate or a volume deviates significantly from its own history.
     Anomaly,
-    /// Pipewatch itself is in trouble.
+    /// The Pipewatch server cannot work properly.
     Server,
 }
 
-/// Why an alert takes a step.
+/// The reason for a transition between two alert states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "Reason", name = "AlertReason")]
 pub(crate) enum ReasonValue {
-    /// It was found.
+    /// The condition was found for the first time.
     Found,
-    /// It was found often enough.
+    /// The condition held for long enough to fire.
     Persisted,
-    /// It was pending, and was not found again: nobody is told.
+    /// The condition cleared while the alert was pending, so no notification is sent.
     Vanished,
-    /// It has become graver.
+    /// The severity of the alert has increased.
     Escalated,
-    /// It has become less grave.
+    /// The severity of the alert has decreased.
     Eased,
-    /// Somebody looks.
+    /// A user has acknowledged the alert.
     Acknowledged,
-    /// It is well again.
+    /// The condition has cleared after the alert fired.
     Recovered,
-    /// Nothing watches for it any more.
+    /// The condition is no longer evaluated, for example because its source was removed.
     Unwatched,
 }
 
-/// Something that somebody should be told.
+/// An alert: a problem that needs attention.
 #[derive(SimpleObject)]
 pub(crate) struct Alert {
-    /// Its id.
+    /// The id of the alert, also used by `AlertRecord` and `acknowledgeAlert`.
     id: ID,
-    /// What it is about.
+    /// The kind of problem that the alert is about.
     #[graphql(name = "type")]
     kind: AlertTypeValue,
-    /// How grave it is.
+    /// The severity of the alert: `HIGH` before `MEDIUM` before `LOW`.
     severity: SeverityValue,
-    /// One line.
+    /// The problem in one line of text.
     title: String,
-    /// Why, and what to do.
+    /// The cause of the problem and how to fix it.
     message: String,
-    /// Since when it stands as it does.
+    /// The instant at which the alert entered its current state.
     timestamp: DateTime,
-    /// Where it stands.
+    /// The current state: `FIRING` or `ACKNOWLEDGED` in a status.
     state: AlertStateValue,
-    /// The source, where it is about one.
+    /// The affected source; null if the alert concerns the whole pipeline or the server.
     source: Option<String>,
 }
 
@@ -111,40 +111,41 @@ impl From<alert::Alert> for Alert {
     }
 }
 
-/// An alert with its story, as lists show it.
+/// An alert with its history, as `alerts` lists it.
 #[derive(SimpleObject)]
 #[graphql(name = "AlertRecord")]
 pub(crate) struct AlertRecord {
-    /// Its id.
+    /// The id of the alert, as `acknowledgeAlert` takes it.
     id: ID,
-    /// What raised it.
+    /// The rule that raised the alert.
     rule: RuleValue,
-    /// What it is about.
+    /// The kind of problem that the alert is about.
     #[graphql(name = "type")]
     kind: AlertTypeValue,
-    /// The pipeline's key; null for what is about the server itself.
+    /// The key of the affected pipeline; null if the alert concerns the server.
     pipeline: Option<String>,
-    /// The source, where it is about one.
+    /// The affected source; null if the alert concerns the whole pipeline or the server.
     source: Option<String>,
-    /// The check, the volume, or the part of the server, where it is about one.
+    /// The affected check, volume (`articles`, `events`) or part of the server; null if the alert concerns none of
+    /// them.
     check: Option<String>,
-    /// Where it stands.
+    /// The current state of the alert.
     pub(crate) state: AlertStateValue,
-    /// How grave it is.
+    /// The current severity of the alert.
     severity: SeverityValue,
-    /// One line.
+    /// The problem in one line of text.
     title: String,
-    /// Why, and what to do.
+    /// The cause of the problem and how to fix it.
     message: String,
-    /// When it was first found.
+    /// The instant at which the condition was first found.
     started_at: DateTime,
-    /// Since when it stands as it does.
+    /// The instant at which the alert entered its current state.
     changed_at: DateTime,
-    /// Who looks, if somebody does.
+    /// The user who acknowledged the alert; null if no user has.
     acknowledged_by: Option<String>,
-    /// What they say.
+    /// The note of the user who acknowledged the alert; null without one.
     note: Option<String>,
-    /// Since when they look.
+    /// The instant of the acknowledgement; null without one.
     acknowledged_at: Option<DateTime>,
 }
 
@@ -174,39 +175,40 @@ impl From<Tracked> for AlertRecord {
     }
 }
 
-/// A step of an alert. Every watcher gets each exactly once.
+/// A transition of an alert from one state to another. Each subscriber receives each event exactly once.
 #[derive(SimpleObject)]
 pub(crate) struct AlertEvent {
-    /// Its number, in decimal digits: who comes back names the last one in `since`.
+    /// The number of the event in decimal digits. Pass the last one as `since` to resume `alertEvents` after it.
     id: ID,
-    /// The alert's id.
+    /// The id of the alert that changed.
     alert: ID,
-    /// What raised the alert.
+    /// The rule that raised the alert.
     rule: RuleValue,
-    /// What it is about.
+    /// The kind of problem that the alert is about.
     #[graphql(name = "type")]
     kind: AlertTypeValue,
-    /// The pipeline's key; null for what is about the server itself.
+    /// The key of the affected pipeline; null if the alert concerns the server.
     pipeline: Option<String>,
-    /// The source, where it is about one.
+    /// The affected source; null if the alert concerns the whole pipeline or the server.
     source: Option<String>,
-    /// The check, the volume, or the part of the server, where it is about one.
+    /// The affected check, volume (`articles`, `events`) or part of the server; null if the alert concerns none of
+    /// them.
     check: Option<String>,
-    /// Where it stood; null when it begins.
+    /// The previous state; null for the first event of an alert.
     from: Option<AlertStateValue>,
-    /// Where it stands.
+    /// The new state of the alert.
     to: AlertStateValue,
-    /// How grave it is.
+    /// The severity of the alert after the event.
     severity: SeverityValue,
-    /// One line.
+    /// The problem in one line of text.
     title: String,
-    /// Why, and what to do.
+    /// The cause of the problem and how to fix it.
     message: String,
-    /// Why it took the step.
+    /// The reason for the transition.
     reason: ReasonValue,
-    /// When.
+    /// The instant of the transition.
     timestamp: DateTime,
-    /// The pipeline's revision with it; null for what is about the server itself.
+    /// The revision of the pipeline in which the event is visible; null if the alert concerns the server.
     revision: Option<String>,
 }
 
@@ -232,26 +234,26 @@ impl From<alert::AlertEvent> for AlertEvent {
     }
 }
 
-/// Alerts that nobody is told of for a while. They stay in the status.
+/// A silence: matching alerts send no notifications for its duration. They still appear in the status.
 #[derive(SimpleObject)]
 pub(crate) struct AlertSilence {
-    /// Its id.
+    /// The id of the silence, as `endAlertSilence` takes it.
     id: ID,
-    /// Only alerts of this rule.
+    /// The rule that the silence is limited to; null for all rules.
     rule: Option<RuleValue>,
-    /// Only alerts of this pipeline.
+    /// The pipeline that the silence is limited to; null for all pipelines.
     pipeline: Option<String>,
-    /// Only alerts of this source.
+    /// The source that the silence is limited to; null for all sources.
     source: Option<String>,
-    /// Only alerts of sources with this label, `name=value`.
+    /// The label, as `name=value`, that a source must have; null for all sources.
     label: Option<String>,
-    /// From when.
+    /// The instant at which the silence begins.
     from: DateTime,
-    /// Until when.
+    /// The instant at which the silence ends.
     until: DateTime,
-    /// Who wanted it.
+    /// The user who created the silence.
     author: String,
-    /// Why.
+    /// The user's reason for the silence.
     reason: String,
 }
 

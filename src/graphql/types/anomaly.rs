@@ -4,65 +4,65 @@ use crate::domain::anomaly::{self, AnomalyType, Method};
 use crate::graphql::types::scalar::{Count, DateTime};
 use crate::graphql::types::status::SeverityValue;
 
-/// What is unusual.
+/// The quantity that an anomaly was found in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "AnomalyType", name = "AnomalyType")]
 pub(crate) enum AnomalyTypeValue {
-    /// How much came.
+    /// The number of articles or events.
     Volume,
-    /// How good it was.
+    /// The rate of a data quality check.
     Quality,
 }
 
-/// How an anomaly was found.
+/// The statistical test that found an anomaly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "Method", name = "AnomalyMethod")]
 pub(crate) enum MethodValue {
-    /// One point of a rate, beside the beta-binomial distribution of those before it.
+    /// A rate, tested against the beta-binomial distribution of its predecessors.
     Rate,
-    /// One hour of a volume, beside the same hours before it.
+    /// An hourly volume, tested against the same hours of earlier days.
     Volume,
-    /// The moving average of many residuals.
+    /// A moving average of residuals, which reveals a slow drift.
     Drift,
-    /// Runs that bring nothing.
+    /// A series of runs that returned no data.
     DeadFeed,
 }
 
-/// Something that the statistics find unusual.
+/// A deviation of a rate or a volume from its own history that is statistically significant.
 #[derive(SimpleObject)]
 pub(crate) struct Anomaly {
-    /// Its id.
+    /// The id of the anomaly, which stays the same when its hour is evaluated again.
     id: ID,
-    /// What is unusual.
+    /// The quantity that the anomaly was found in.
     #[graphql(name = "type")]
     kind: AnomalyTypeValue,
-    /// High when its p-value is below `alpha`: that is an alert. Low is shown, and nothing more.
+    /// The severity: `HIGH` if `pValue` is below `alpha`, which raises an alert, otherwise `LOW`.
     severity: SeverityValue,
-    /// What was seen and what was expected, in a sentence.
+    /// The observed and the expected value in one sentence.
     description: String,
-    /// When its hour began.
+    /// The start of the hour in which the anomaly was observed.
     timestamp: DateTime,
-    /// Where, unless it is the whole pipeline.
+    /// The source of the anomaly; null if it concerns the whole pipeline.
     source: Option<String>,
-    /// The check, where it is about one.
+    /// The check of the anomaly; null if it concerns a volume.
     check: Option<String>,
-    /// What was counted: the check's name, `articles` or `events`.
+    /// The series that was tested: the name of a check, `articles` or `events`.
     series: String,
-    /// How it was found.
+    /// The statistical test that found the anomaly.
     method: MethodValue,
-    /// What was seen: percent of a check, the count of a volume.
+    /// The observed value: a percentage for a check, a count for a volume.
     observed: f64,
-    /// What was expected.
+    /// The expected value, in the unit of `observed`.
     expected: f64,
-    /// Between this and `upper` it would not have been recorded.
+    /// The lower bound of the values that are not an anomaly, in the unit of `observed`.
     lower: f64,
-    /// Between `lower` and this it would not have been recorded.
+    /// The upper bound of the values that are not an anomaly, in the unit of `observed`.
     upper: f64,
-    /// What the expectation was made of: attempts of a rate, hours of a volume.
+    /// The size of the sample behind `expected`: attempts for a rate, hours for a volume.
     sample_size: Count,
-    /// How likely something at least as unusual is while nothing is wrong.
+    /// The probability of a value at least this extreme if nothing is wrong, from 0 to 1.
     p_value: f64,
-    /// Below this a p-value is an alert: each test's share of the false alerts a month that are bearable.
+    /// The threshold of `pValue` for an alert: the share of this test in the false alerts accepted per month.
     alpha: f64,
 }
 

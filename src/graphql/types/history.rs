@@ -9,85 +9,87 @@ use crate::domain::step::{Step, StepState};
 use crate::graphql::types::scalar::DateTime;
 use crate::graphql::types::status::HealthValue;
 
-/// What a row of data quality counts is about.
+/// The scope of data quality counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "MetricType", name = "MetricType")]
 pub(crate) enum MetricTypeValue {
-    /// The whole pipeline; has no source.
+    /// Counts of the whole pipeline, without a source.
     Aggregate,
-    /// One source; has a source.
+    /// Counts of one source, which is required.
     SourceSpecific,
-    /// An hour's sums, of the pipeline or of one source.
+    /// Totals of one hour, of the pipeline or of one source.
     Hourly,
 }
 
-/// What is said of a run: how it ended, or that it has begun.
+/// The reported outcome of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "Outcome", name = "RunOutcome")]
 pub(crate) enum OutcomeValue {
-    /// It has begun; its end comes under the same id.
+    /// The run has started; its end follows under the same id.
     Running,
-    /// It did its work.
+    /// The run has completed successfully.
     Ok,
-    /// It did not.
+    /// The run has ended with an error.
     Failed,
-    /// Somebody stopped it.
+    /// The run was stopped before its end.
     Aborted,
 }
 
-/// Where a run stands.
+/// The state of a source run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "RunState", name = "RunState")]
 pub(crate) enum RunStateValue {
-    /// Begun and not yet ended.
+    /// The run has started and not ended.
     Running,
-    /// Ended well.
+    /// The run has completed successfully.
     Ok,
-    /// Ended in failure.
+    /// The run has ended with an error.
     Failed,
-    /// Stopped.
+    /// The run was stopped before its end.
     Aborted,
-    /// Begun, and never heard of again.
+    /// The run has started, and its end was not reported in time.
     Lost,
 }
 
-/// A feed of a pipeline.
+/// A source: a feed that a pipeline collects data from.
 #[derive(SimpleObject)]
 pub(crate) struct Source {
-    /// The pipeline's key.
+    /// The key of the pipeline that the source belongs to.
     pipeline: String,
-    /// Its own key.
+    /// The key of the source, unique within its pipeline.
     key: String,
-    /// Whether it counts for the status.
+    /// Whether the source counts towards the status of its pipeline.
     enabled: bool,
-    /// When its newest run ended, backfill aside.
+    /// The end of the latest run that is not backfill; null without one.
     last_run: Option<DateTime>,
-    /// How that run ended.
+    /// The state of the run that ended at `lastRun`; null without one.
     last_run_state: Option<RunStateValue>,
-    /// How often it is expected to run, in seconds or as cron with its time zone; null where it is learned from its runs.
+    /// The expected interval between runs: seconds, or a cron expression with its time zone; null if it is inferred
+    /// from past runs.
     expected_every: Option<String>,
-    /// How late it may be, in seconds; null for the default.
+    /// The grace period after the expected time, in seconds; null for the default of half the interval, between a
+    /// minute and an hour.
     grace: Option<String>,
-    /// What it is marked with, by name.
+    /// The labels of the source, sorted by name.
     labels: Vec<LabelObject>,
 }
 
-/// A mark on a source, by which its alerts can be silenced.
+/// A label of a source, by which its alerts can be silenced.
 #[derive(SimpleObject)]
 #[graphql(name = "Label")]
 pub(crate) struct LabelObject {
-    /// Its name.
+    /// The name of the label, unique within its source.
     name: String,
-    /// Its value.
+    /// The value that the source has for the label.
     value: String,
 }
 
-/// A mark on a source, by which its alerts can be silenced.
+/// A label to attach to a source, by which its alerts can be silenced.
 #[derive(InputObject)]
 pub(crate) struct LabelInput {
-    /// Its name.
+    /// The name of the label, unique within its source.
     pub(crate) name: String,
-    /// Its value.
+    /// The value that the source has for the label.
     pub(crate) value: String,
 }
 
@@ -109,70 +111,71 @@ impl From<source::Source> for Source {
 /// A run of a source. Counts that were not reported are null.
 #[derive(SimpleObject)]
 pub(crate) struct SourceRun {
-    /// Its id: the reporter's, else the server's.
+    /// The id under which the report is stored: a UUID chosen by the reporter, otherwise by the server.
     id: ID,
-    /// The pipeline's key.
+    /// The key of the pipeline that the run belongs to.
     pipeline: String,
-    /// The source's key.
+    /// The key of the source that ran.
     source: String,
-    /// Where it stands.
+    /// The state of the run, `LOST` if its end was never reported.
     state: RunStateValue,
-    /// When it began, if that was reported.
+    /// The start of the run; null if it was not reported.
     started_at: Option<DateTime>,
-    /// When it ended, if it has.
+    /// The end of the run; null while it is running.
     finished_at: Option<DateTime>,
-    /// When the report reached the server.
+    /// The instant at which the server received the report.
     received_at: DateTime,
-    /// Whether it was reported more than a day after it ended.
+    /// Whether the run was reported more than 24 hours after it ended. Backfill appears in the history but does not
+    /// affect the status.
     backfill: bool,
-    /// Articles it collected.
+    /// The number of articles that the run collected.
     articles_collected: Option<u32>,
-    /// Events it extracted.
+    /// The number of events that the run extracted.
     events_extracted: Option<u32>,
-    /// How many events were to get a place.
+    /// The number of events that geocoding was attempted for.
     geocoding_attempts: Option<u64>,
-    /// How many got one.
+    /// The number of events that were geocoded successfully.
     geocoding_successes: Option<u64>,
-    /// How many events were looked at for being complete.
+    /// The number of events that were validated.
     validation_attempts: Option<u64>,
-    /// How many were.
+    /// The number of events that passed validation.
     validation_passes: Option<u64>,
-    /// Its steps, in their order.
+    /// The steps of the run in the order of the report.
     steps: Vec<RunStep>,
-    /// What went wrong, in the reporter's words.
+    /// The error message of the reporter; null without one. See also `state`.
     error: Option<String>,
 }
 
-/// A step of a run.
+/// A step of a source run.
 #[derive(SimpleObject)]
 pub(crate) struct RunStep {
-    /// Its name.
+    /// The name of the step, such as `collection` or `geocoding`.
     name: String,
-    /// Where it stands.
+    /// The state of the step within its run.
     state: StepStateValue,
-    /// Items it was given; null when they were not counted.
+    /// The number of items that the step received; null if they were not counted.
     items_in: Option<u32>,
-    /// Items it gave on; null when they were not counted.
+    /// The number of items that the step passed on; null if they were not counted.
     items_out: Option<u32>,
-    /// When it began, if that was reported.
+    /// The start of the step; null if it was not reported.
     started_at: Option<DateTime>,
-    /// When it ended, if that was reported.
+    /// The end of the step; null if it was not reported.
     ended_at: Option<DateTime>,
 }
 
-/// Where a step stands.
+/// The state of a step of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "StepState", name = "StepState")]
 pub(crate) enum StepStateValue {
-    /// Not yet begun.
+    /// The step has not started yet.
     Pending,
-    /// Begun and not yet ended.
+    /// The step has started and not ended.
     Running,
-    /// Ended well.
+    /// The step has completed successfully.
     Ok,
-    /// Ended in failure.
+    /// The step has ended with an error.
     Failed,
-    /// Left out.
+    /// The step was left out of its run.
     Skipped,
 }
 
@@ -212,16 +215,16 @@ impl From<run::SourceRun> for SourceRun {
     }
 }
 
-/// The counts of a further check.
+/// The counts of a custom check.
 #[derive(SimpleObject)]
 pub(crate) struct CheckCounts {
-    /// Its name.
+    /// The name of the check, such as `deduplication`.
     name: String,
-    /// How often it was tried.
+    /// The number of items that were checked.
     attempts: u64,
-    /// How often it passed.
+    /// The number of items that passed the check.
     passes: u64,
-    /// Percent, with one decimal; null without an attempt.
+    /// The percentage of attempts that passed, rounded to one decimal; null without attempts.
     rate: Option<f64>,
 }
 
@@ -236,34 +239,34 @@ impl From<(&CheckName, &Counts)> for CheckCounts {
     }
 }
 
-/// The quality counts of a moment. The server works out its rates and status.
+/// Data quality counts at one instant. The server computes the rates and the status.
 #[derive(SimpleObject)]
 pub(crate) struct DataQualityMetric {
-    /// Its id: the reporter's, else the server's.
+    /// The id under which the report is stored: a UUID chosen by the reporter, otherwise by the server.
     id: ID,
-    /// The pipeline's key.
+    /// The key of the pipeline that the counts belong to.
     pipeline: String,
-    /// The moment.
+    /// The instant that the counts refer to.
     timestamp: DateTime,
-    /// What the counts are about.
+    /// The scope of the counts.
     metric_type: MetricTypeValue,
-    /// The source they are about, if they are about one.
+    /// The source of the counts; null if they concern the whole pipeline.
     source: Option<String>,
-    /// How many events were to get a place.
+    /// The number of events that geocoding was attempted for.
     geocoding_attempts: u64,
-    /// How many got one.
+    /// The number of events that were geocoded successfully.
     geocoding_successes: u64,
-    /// Percent, with one decimal; null without an attempt.
+    /// The percentage of geocoding attempts that succeeded, rounded to one decimal; null without attempts.
     geocoding_success_rate: Option<f64>,
-    /// How many events were looked at for being complete.
+    /// The number of events that were validated.
     validation_attempts: u64,
-    /// How many were.
+    /// The number of events that passed validation.
     validation_passes: u64,
-    /// Percent, with one decimal; null without an attempt.
+    /// The percentage of validated events that passed, rounded to one decimal; null without attempts.
     validation_pass_rate: Option<f64>,
-    /// Further checks.
+    /// The custom checks, beyond geocoding and validation.
     checks: Vec<CheckCounts>,
-    /// What these counts alone come to.
+    /// The status of these counts alone, by the thresholds of the pipeline.
     status: HealthValue,
 }
 

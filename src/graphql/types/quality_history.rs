@@ -7,62 +7,62 @@ use crate::domain::source::SourceKey;
 use crate::graphql::types::scalar::{Count, DateTime};
 use crate::store::SeriesHistory;
 
-/// How long the stretches are whose sums are shown, in UTC.
+/// The length of the buckets of a history, in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "Bucket", name = "HistoryBucket")]
 pub(crate) enum BucketValue {
-    /// Hours.
+    /// One bucket per hour.
     Hour,
-    /// Days.
+    /// One bucket per calendar day.
     Day,
 }
 
-/// Which rows were summed.
+/// The rows that a history is computed from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "RollupBasis", name = "HistoryBasis")]
 pub(crate) enum BasisValue {
     /// Metrics of the whole pipeline.
     Aggregate,
-    /// Source runs, and metrics of single sources.
+    /// Source runs and metrics of single sources.
     SourceSpecific,
-    /// Hours' sums of the whole pipeline, as they were reported.
+    /// Hourly totals of the whole pipeline, as reported.
     Hourly,
-    /// Hours' sums of single sources.
+    /// Hourly totals of single sources, as reported.
     HourlyOfSources,
 }
 
-/// The sums of a check or a volume, hour by hour or day by day.
+/// The totals of a check or a volume per hour or day.
 #[derive(SimpleObject)]
 pub(crate) struct QualityHistory {
-    /// The pipeline's key.
+    /// The key of the pipeline that the history belongs to.
     pipeline: String,
-    /// The source; null for the whole pipeline.
+    /// The key of the source; null for the whole pipeline.
     source: Option<String>,
-    /// The check, or the volume.
+    /// The name of the check, or the volume `articles` or `events`.
     check: String,
-    /// How long each stretch is.
+    /// The length of each bucket in `points`.
     bucket: BucketValue,
-    /// Which rows were summed: the first kind that has an attempt in the range, for all checks together. Null when there
-    /// is none.
+    /// The rows that were summed: the first kind that has attempts in the range, for all checks together; null if
+    /// there are none.
     basis: Option<BasisValue>,
-    /// The sums, in the order of time. An hour or day of which nothing was reported is missing.
+    /// The totals in chronological order. Buckets without reports are left out.
     points: Vec<QualityPoint>,
 }
 
-/// The sums of an hour or a day.
+/// The totals of one hour or day.
 #[derive(SimpleObject)]
 pub(crate) struct QualityPoint {
-    /// Where the hour or day begins.
+    /// The start of the bucket in UTC.
     start: DateTime,
-    /// How many reports were summed.
+    /// The number of reports in the bucket.
     runs: Count,
-    /// How often the check was tried; null for a volume.
+    /// The number of items that were checked; null for a volume.
     attempts: Option<Count>,
-    /// How often it passed; null for a volume.
+    /// The number of items that passed the check; null for a volume.
     passes: Option<Count>,
-    /// Percent, with one decimal: of the sums. Null for a volume.
+    /// The percentage of attempts that passed, rounded to one decimal; null for a volume.
     rate: Option<f64>,
-    /// The volume: articles or events; null for a check.
+    /// The total number of articles or events; null for a check.
     total: Option<Count>,
 }
 

@@ -10,112 +10,114 @@ use crate::graphql::types::history::{MetricTypeValue, OutcomeValue, StepStateVal
 use crate::graphql::types::scalar::DateTime;
 use crate::ingest;
 
-/// What a reporter says of a run: of its start (the outcome RUNNING, and an id), or of its end.
+/// A report of a source run: of its start (with the outcome `RUNNING` and an id), or of its end.
 #[derive(Debug, InputObject, Serialize)]
 pub(crate) struct SourceRunInput {
-    /// The reporter's id, a UUID: the same report under the same id is stored once. The start and the end of a run have the
-    /// same.
+    /// The id of the run, a UUID chosen by the reporter. A report that is repeated under its id is stored once; the
+    /// start and the end of a run share one id.
     id: Option<ID>,
-    /// The pipeline's key, when it is not that of the mutation's argument.
+    /// The key of the pipeline; null for the `pipeline` argument of the mutation.
     pipeline: Option<String>,
-    /// The source's key: 1 to 255 characters after trimming.
+    /// The key of the source: 1 to 255 characters after trimming.
     source: String,
-    /// When the run finished or, at its start, when it started.
+    /// The end of the run, or its start if the outcome is `RUNNING`; at most five minutes in the future.
     #[serde(serialize_with = "as_text")]
     timestamp: DateTime,
-    /// How it ended; OK when it is not said.
+    /// The outcome of the run; null for `OK`.
     #[serde(serialize_with = "as_outcome")]
     outcome: Option<OutcomeValue>,
-    /// When it started, if its start was not reported. At its end only, as all that follows but the steps.
+    /// The start of the run, if it was not reported. Like all fields below except `steps`, it is only accepted at the
+    /// end of a run.
     #[serde(serialize_with = "as_optional_text")]
     started_at: Option<DateTime>,
-    /// Articles it collected.
+    /// The number of articles that the run collected.
     articles_collected: Option<i32>,
-    /// Events it extracted.
+    /// The number of events that the run extracted.
     events_extracted: Option<i32>,
-    /// How many events were to get a place.
+    /// The number of events that geocoding was attempted for.
     geocoding_attempts: Option<i32>,
-    /// How many got one: no more than the attempts.
+    /// The number of events that were geocoded; at most `geocodingAttempts`.
     geocoding_successes: Option<i32>,
-    /// Percent; must agree with the counts within 0.1.
+    /// The percentage of attempts that succeeded; must agree with the counts within 0.1.
     geocoding_success_rate: Option<f64>,
-    /// How many events were looked at for being complete.
+    /// The number of events that were validated.
     validation_attempts: Option<i32>,
-    /// How many were: no more than the attempts.
+    /// The number of events that passed validation; at most `validationAttempts`.
     validation_passes: Option<i32>,
-    /// Percent; must agree with the counts within 0.1.
+    /// The percentage of attempts that passed; must agree with the counts within 0.1.
     validation_pass_rate: Option<f64>,
-    /// Further checks, each once.
+    /// The counts of custom checks; each name is allowed once.
     checks: Option<Vec<CheckInput>>,
-    /// Its steps, in their order.
+    /// The steps of the run in their order; each name is allowed once.
     steps: Option<Vec<StepInput>>,
-    /// What went wrong.
+    /// The error message of a failed run.
     error: Option<String>,
 }
 
-/// What a reporter says of the quality of a moment.
+/// A report of data quality counts at one instant.
 #[derive(Debug, InputObject, Serialize)]
 pub(crate) struct DataQualityInput {
-    /// The reporter's id, a UUID: the same report under the same id is stored once.
+    /// The id of the report, a UUID chosen by the reporter. A report that is repeated under its id is stored once.
     id: Option<ID>,
-    /// The pipeline's key, when it is not that of the mutation's argument.
+    /// The key of the pipeline; null for the `pipeline` argument of the mutation.
     pipeline: Option<String>,
-    /// The moment.
+    /// The instant that the counts refer to; at most five minutes in the future.
     #[serde(serialize_with = "as_text")]
     timestamp: DateTime,
-    /// What the counts are about.
+    /// The scope of the counts.
     #[serde(serialize_with = "as_metric_type")]
     metric_type: MetricTypeValue,
-    /// The source they are about: required for `SOURCE_SPECIFIC`, refused for `AGGREGATE`.
+    /// The source of the counts: required for `SOURCE_SPECIFIC`, refused for `AGGREGATE`.
     source: Option<String>,
-    /// How many events were to get a place.
+    /// The number of events that geocoding was attempted for.
     geocoding_attempts: Option<i32>,
-    /// How many got one: no more than the attempts.
+    /// The number of events that were geocoded; at most `geocodingAttempts`.
     geocoding_successes: Option<i32>,
-    /// Percent; must agree with the counts within 0.1.
+    /// The percentage of attempts that succeeded; must agree with the counts within 0.1.
     geocoding_success_rate: Option<f64>,
-    /// How many events were looked at for being complete.
+    /// The number of events that were validated.
     validation_attempts: Option<i32>,
-    /// How many were: no more than the attempts.
+    /// The number of events that passed validation; at most `validationAttempts`.
     validation_passes: Option<i32>,
-    /// Percent; must agree with the counts within 0.1.
+    /// The percentage of attempts that passed; must agree with the counts within 0.1.
     validation_pass_rate: Option<f64>,
-    /// Further checks, each once.
+    /// The counts of custom checks; each name is allowed once.
     checks: Option<Vec<CheckInput>>,
 }
 
-/// The counts of a check beyond the two that have fields of their own.
+/// The counts of a custom check, beyond geocoding and validation.
 #[derive(Debug, InputObject, Serialize)]
 pub(crate) struct CheckInput {
-    /// Its name: 1 to 64 characters of a-z, 0-9, '_' and '-'.
+    /// The name of the check: 1 to 64 characters of a-z, 0-9, '_' and '-'.
     name: String,
-    /// How often it was tried.
+    /// The number of items that were checked.
     attempts: i32,
-    /// How often it passed: no more than the attempts.
+    /// The number of items that passed; at most `attempts`.
     passes: i32,
 }
 
-/// A step of a run.
+/// A step of a reported run.
 #[derive(Debug, InputObject, Serialize)]
 pub(crate) struct StepInput {
-    /// Its name: 1 to 64 characters of a-z, 0-9, '_' and '-', such as collection, extraction, geocoding.
+    /// The name of the step: 1 to 64 characters of a-z, 0-9, '_' and '-', such as `collection`, `extraction` or
+    /// `geocoding`.
     name: String,
-    /// Where it stands. When the run has ended none is running.
+    /// The state of the step. It cannot be `RUNNING` once the run has ended.
     #[serde(serialize_with = "as_step_state")]
     state: StepStateValue,
-    /// Items it was given.
+    /// The number of items that the step received.
     items_in: Option<i32>,
-    /// Items it gave on.
+    /// The number of items that the step passed on.
     items_out: Option<i32>,
-    /// When it began.
+    /// The instant at which the step started.
     #[serde(serialize_with = "as_optional_text")]
     started_at: Option<DateTime>,
-    /// When it ended.
+    /// The instant at which the step ended.
     #[serde(serialize_with = "as_optional_text")]
     ended_at: Option<DateTime>,
 }
 
-/// An input as the item of a report, which is what the one way in takes.
+/// Converts an input into the item of a report, which is the only form that `ingest` accepts.
 pub(crate) fn item(input: &impl Serialize) -> async_graphql::Result<Value> {
     Ok(serde_json::to_value(input)?)
 }
@@ -144,57 +146,57 @@ fn as_metric_type<S: serde::Serializer>(metric_type: &MetricTypeValue, serialize
     serializer.serialize_str(MetricType::from(*metric_type).as_str())
 }
 
-/// What became of the items of a report.
+/// The results of a report, item by item. Stored items are committed.
 #[derive(SimpleObject)]
 pub(crate) struct RecordAnswer {
-    /// The revisions of the pipelines that took something.
+    /// The new revisions of the pipelines that stored an item.
     revisions: Vec<PipelineRevision>,
-    /// One for each item, in their order.
+    /// One result per item, in the order of the items.
     results: Vec<RecordResult>,
 }
 
-/// The revision of a pipeline.
+/// The revision of a pipeline after a report.
 #[derive(SimpleObject)]
 pub(crate) struct PipelineRevision {
-    /// The pipeline's key.
+    /// The key of the pipeline that stored an item.
     pipeline: String,
-    /// In decimal digits, to be compared as a number.
+    /// The revision in decimal digits, to be compared as a number.
     revision: String,
 }
 
-/// What became of one item.
+/// The result of one reported item.
 #[derive(SimpleObject)]
 pub(crate) struct RecordResult {
-    /// Its place among the items, from 0.
+    /// The position of the item in the report, starting at 0.
     index: usize,
-    /// The id it is stored under, or came with.
+    /// The id of the item: stored under it, or sent with it; null if a refused item has no readable id.
     id: Option<ID>,
-    /// What became of it.
+    /// Whether the item was stored, a duplicate or refused.
     status: RecordStatus,
-    /// What is wrong with it, if it was refused.
+    /// The errors of a refused item; empty otherwise.
     errors: Vec<RecordError>,
 }
 
-/// What can become of an item.
+/// The outcome of one reported item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "ingest::ItemStatus")]
 pub(crate) enum RecordStatus {
-    /// It is committed.
+    /// The item is stored and committed.
     Stored,
-    /// The same was committed before.
+    /// The same item was stored before.
     Duplicate,
-    /// It is not stored.
+    /// The item was not stored; see `errors`.
     Refused,
 }
 
-/// One thing that is wrong with an item.
+/// An error in one field of a refused item.
 #[derive(SimpleObject)]
 pub(crate) struct RecordError {
-    /// The field's path in the item; empty for the item as a whole.
+    /// The path of the field within the item; empty for the item as a whole.
     field: String,
-    /// What is wrong.
+    /// The problem with the value of the field.
     message: String,
-    /// What would be right.
+    /// The value or format that would be accepted.
     expected: String,
 }
 
@@ -225,7 +227,7 @@ impl From<Fault> for RecordError {
     }
 }
 
-/// A field's name as the schema has it.
+/// Converts a field name of a report to its name in the schema.
 fn camel_case(field: &str) -> String {
     let mut words = field.split('_');
     let first = words.next().unwrap_or_default().to_owned();

@@ -3,12 +3,13 @@ use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value
 use crate::domain::time::{Timestamp, parse_rfc3339, rfc3339};
 use crate::graphql::bad_input;
 
-/// An instant: RFC 3339, in UTC with `Z` when it goes out, with any zone when it comes in.
+/// An instant: RFC 3339, in UTC with `Z` in results, with any offset in arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum DateTime {
-    /// An instant.
+    /// An instant that was read.
     At(Timestamp),
-    /// A text that is none. Reports are checked item by item, so that one bad instant does not refuse its whole batch.
+    /// A text that is not an instant. Reports are checked item by item, so one bad instant does not refuse the whole
+    /// batch.
     Unread(String),
 }
 
@@ -19,7 +20,7 @@ impl From<Timestamp> for DateTime {
 }
 
 impl DateTime {
-    /// The text.
+    /// The instant as RFC 3339, or the text that was sent.
     pub(crate) fn text(&self) -> String {
         match self {
             Self::At(instant) => rfc3339(*instant),
@@ -27,7 +28,7 @@ impl DateTime {
         }
     }
 
-    /// The instant that an argument must be.
+    /// The instant, or an error that names the argument.
     pub(crate) fn instant(self, argument: &str) -> async_graphql::Result<Timestamp> {
         match self {
             Self::At(instant) => Ok(instant),
@@ -38,7 +39,7 @@ impl DateTime {
     }
 }
 
-/// An instant as RFC 3339: in UTC with `Z` when it goes out, with any zone when it comes in.
+/// An instant in RFC 3339 format: in UTC with `Z` in results, with any offset in arguments.
 #[Scalar(specified_by_url = "https://datatracker.ietf.org/doc/html/rfc3339")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -53,11 +54,11 @@ impl ScalarType for DateTime {
     }
 }
 
-/// A whole number from 0 to 2⁵³ − 1: sums of counts can pass the 32 bits of `Int`.
+/// An integer from 0 to 2⁵³ − 1: totals can exceed the 32 bits of `Int`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Count(pub(crate) u64);
 
-/// A whole number from 0 to 2⁵³ − 1: a sum of counts, which can pass the 32 bits of `Int`.
+/// An integer from 0 to 2⁵³ − 1. Totals can exceed the 32 bits of `Int`.
 #[Scalar]
 impl ScalarType for Count {
     fn parse(value: Value) -> InputValueResult<Self> {

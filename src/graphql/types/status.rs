@@ -14,190 +14,190 @@ use crate::graphql::types::history::StepStateValue;
 use crate::graphql::types::scalar::{Count, DateTime};
 use crate::status::snapshot::{Listing, Snapshot};
 
-/// How well something is.
+/// The health of a pipeline or of one of its parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "Health", name = "Health")]
 pub(crate) enum HealthValue {
-    /// Nothing, or too little, is known.
+    /// There is no data, or too little to decide.
     Pending,
-    /// All is well.
+    /// Everything works as expected.
     Healthy,
-    /// Somebody should look today.
+    /// There is a problem that needs attention soon.
     Warning,
-    /// Somebody should look now.
+    /// There is a problem that needs attention now.
     Error,
 }
 
-/// Where the data quality was taken from.
+/// The rows that the data quality is computed from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "Basis", name = "QualityBasis")]
 pub(crate) enum BasisValue {
     /// Metrics of the whole pipeline.
     Aggregate,
-    /// Metrics of its sources.
+    /// Source runs and metrics of single sources.
     SourceSpecific,
-    /// Sums of hours.
+    /// Hourly totals, as they were reported.
     Hourly,
-    /// The old pipeline's own output.
+    /// Rows of the table `conflict_events`, which the old pipeline writes.
     ConflictEvents,
-    /// Nothing was counted.
+    /// There are no counts in the window.
     None,
 }
 
-/// How grave an anomaly or an alert is.
+/// The severity of an anomaly or an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "Severity", name = "Severity")]
 pub(crate) enum SeverityValue {
-    /// Worth knowing.
+    /// The problem is for information only.
     Low,
-    /// Worth a look today.
+    /// The problem should be looked into today.
     Medium,
-    /// Worth waking somebody.
+    /// The problem needs immediate attention.
     High,
 }
 
 /// The status of a pipeline at an instant.
 pub(crate) struct PipelineStatus(pub(crate) Arc<Snapshot>);
 
-/// The status of a pipeline at an instant.
+/// The status of a pipeline at one instant. It summarises the window, which is 24 hours unless configured.
 #[Object]
 impl PipelineStatus {
-    /// The pipeline's key.
+    /// The key of the pipeline, `default` unless another was requested.
     async fn pipeline(&self) -> &str {
         self.0.status().pipeline.as_str()
     }
 
-    /// The revision of the data, in decimal digits, to be compared as a number. Of two statuses the newer one has the
-    /// higher revision or, at the same one, the later timestamp.
+    /// The revision of the data in decimal digits, to be compared as a number. The newer of two statuses has the
+    /// higher revision or, at the same revision, the later timestamp.
     async fn revision(&self) -> String {
         self.0.revision().to_string()
     }
 
-    /// The instant that the status is worked out for.
+    /// The instant that the status was computed for.
     async fn timestamp(&self) -> DateTime {
         self.0.timestamp().into()
     }
 
-    /// How the sources do.
+    /// The health of the sources and the volumes that they collect.
     async fn scraping_health(&self) -> ScrapingHealthObject<'_> {
         ScrapingHealthObject(&self.0.status().scraping_health)
     }
 
-    /// How good what they bring is.
+    /// The results of the data quality checks in the window.
     async fn data_quality(&self) -> DataQualityObject {
         DataQualityObject::from(&self.0.status().data_quality)
     }
 
-    /// The steps of the last cycle: of the newest run of each source that told of its steps.
-    /// At most 100 are listed.
+    /// The steps of the latest cycle: of the latest run of each source that reports its steps. At most 100 are
+    /// listed.
     async fn steps(&self) -> Vec<PipelineStepObject> {
         self.0.status().steps.listed.iter().map(PipelineStepObject::from).collect()
     }
 
-    /// How many steps the list leaves out.
+    /// The number of steps that `steps` leaves out.
     async fn steps_omitted(&self) -> Count {
         Count(self.0.status().steps.omitted)
     }
 
-    /// What is unusual in the window, the most severe first: at most 100.
+    /// The anomalies in the window, the most severe first; at most 100 are listed.
     async fn anomalies(&self) -> Vec<Anomaly> {
         self.0.status().anomalies.listed.iter().cloned().map(Anomaly::from).collect()
     }
 
-    /// How many anomalies the list leaves out.
+    /// The number of anomalies that `anomalies` leaves out.
     async fn anomalies_omitted(&self) -> Count {
         Count(self.0.status().anomalies.omitted)
     }
 
-    /// The active alerts, the most severe first, and firing before acknowledged: at most 100. `alerts` of the query lists
-    /// all of them, page by page.
+    /// The active alerts, the most severe first, and firing before acknowledged; at most 100 are listed. The query
+    /// `alerts` lists all, page by page.
     async fn alerts(&self) -> Vec<Alert> {
         self.0.status().alerts.listed.iter().cloned().map(Alert::from).collect()
     }
 
-    /// How many active alerts the list leaves out.
+    /// The number of active alerts that `alerts` leaves out.
     async fn alerts_omitted(&self) -> Count {
         Count(self.0.status().alerts.omitted)
     }
 
-    /// The worst of the parts; pending only when all of them are.
+    /// The worst health of all parts; `PENDING` only if all parts are.
     async fn overall_status(&self) -> HealthValue {
         self.0.status().overall_status.into()
     }
 }
 
-/// How the sources of a pipeline do.
+/// The health of the sources of a pipeline.
 pub(crate) struct ScrapingHealthObject<'a>(&'a ScrapingHealth);
 
-/// How the sources of a pipeline do.
+/// The health of the sources of a pipeline and their volumes in the window.
 #[Object(name = "ScrapingHealth")]
 impl ScrapingHealthObject<'_> {
-    /// Warning with any source in error, error above a fifth of them; never healthy when all are silent.
+    /// The health: `WARNING` if any source is in error, `ERROR` if more than 20 % are, and never `HEALTHY` if all
+    /// sources are silent.
     async fn status(&self) -> HealthValue {
         self.0.status.into()
     }
 
-    /// Enabled sources with a successful run in the window.
+    /// The number of enabled sources with a successful run in the window.
     async fn sources_processed(&self) -> Count {
         Count(self.0.sources_processed)
     }
 
-    /// Enabled sources.
+    /// The number of enabled sources, with and without runs.
     async fn total_sources(&self) -> Count {
         Count(self.0.total_sources)
     }
 
-    /// Enabled sources whose last run failed.
+    /// The number of enabled sources whose latest run failed.
     async fn failed_sources(&self) -> Count {
         Count(self.0.failed_sources)
     }
 
-    /// Enabled sources that ran before and have been silent for too long.
+    /// The number of enabled sources that have run before and are overdue.
     async fn stale_sources(&self) -> Count {
         Count(self.0.stale_sources)
     }
 
-    /// Articles of all runs in the window.
+    /// The number of articles collected by all runs in the window.
     async fn articles_collected(&self) -> Count {
         Count(self.0.articles_collected)
     }
 
-    /// Events of all runs in the window.
+    /// The number of events extracted by all runs in the window.
     async fn events_extracted(&self) -> Count {
         Count(self.0.events_extracted)
     }
 
-    /// The enabled sources, the worst first: at most 50, unless `first` says how many, or all are asked for. Never more than
-    /// 5,000.
+    /// The enabled sources, the worst first: 50 of them, or `first`, or with `all` every one, up to 5,000.
     async fn sources(&self, #[graphql(default)] all: bool, first: Option<i32>) -> Vec<SourceStatusObject> {
         let default = if all { Listing::MOST } else { Listing::WORST };
         let most = first.map_or(default, |first| usize::try_from(first).unwrap_or(0)).min(Listing::MOST);
         self.0.sources.iter().take(most).map(SourceStatusObject::from).collect()
     }
 
-    /// How many enabled sources `sources` leaves out unless all are asked for.
+    /// The number of enabled sources that `sources` leaves out by default.
     async fn sources_omitted(&self) -> Count {
         Count(self.0.sources.len().saturating_sub(Listing::WORST) as u64)
     }
 }
 
-/// How one source does.
+/// The status of one source.
 #[derive(SimpleObject)]
 #[graphql(name = "SourceStatus")]
 pub(crate) struct SourceStatusObject {
-    /// The source's key.
+    /// The key of the source, unique within its pipeline.
     source: String,
-    /// Pending without a run, error when its last run failed, else healthy.
+    /// The health: `PENDING` without a run, `ERROR` if the latest run failed, otherwise `HEALTHY`.
     status: HealthValue,
-    /// Whether it ran before and has been silent for too long.
+    /// Whether the source has run before and is overdue.
     stale: bool,
-    /// Percent of its runs in the window that succeeded, with one decimal; null without a run in the window.
+    /// The percentage of successful runs in the window, rounded to one decimal; null without runs in the window.
     success_rate: Option<f64>,
-    /// Its runs that have begun and not ended.
+    /// The number of runs in progress.
     running: Count,
-    /// Its runs in the window.
+    /// The number of runs that ended in the window.
     runs: Count,
-    /// When its last run finished.
+    /// The end of the latest run that is not backfill; null without one.
     last_run: Option<DateTime>,
 }
 
@@ -215,27 +215,28 @@ impl From<&SourceStatus> for SourceStatusObject {
     }
 }
 
-/// A step of the last cycle, all sources together.
+/// A step of the latest cycle, over all sources.
 #[derive(SimpleObject)]
 #[graphql(name = "PipelineStep")]
 pub(crate) struct PipelineStepObject {
-    /// Its name.
+    /// The name of the step, such as `collection` or `geocoding`.
     name: String,
-    /// Failed when it failed anywhere; running while it runs anywhere, or is done here and still to come there.
+    /// The state: `FAILED` if it failed for any source, `RUNNING` if it is in progress for any, or done for some and
+    /// pending for others.
     state: StepStateValue,
-    /// In how many sources' runs it is.
+    /// The number of sources whose runs have the step.
     sources: Count,
-    /// In how many of them it failed.
+    /// The number of sources for which the step failed.
     failed: Count,
-    /// Items it was given; null when they were not counted.
+    /// The number of items that the step received; null if they were not counted.
     items_in: Option<Count>,
-    /// Items it gave on; null when they were not counted.
+    /// The number of items that the step passed on; null if they were not counted.
     items_out: Option<Count>,
-    /// When the first of them began.
+    /// The earliest start of the step; null if it was not reported.
     started_at: Option<DateTime>,
-    /// When the last of them ended; null while one has not.
+    /// The latest end of the step; null while it is in progress for any source.
     ended_at: Option<DateTime>,
-    /// The time that was spent in it, all sources together, in seconds; null when it is not known.
+    /// The time spent in the step by all sources, in seconds; null if it is unknown.
     duration_seconds: Option<f64>,
 }
 
@@ -255,29 +256,29 @@ impl From<&PipelineStep> for PipelineStepObject {
     }
 }
 
-/// How good the data is: the counts of the window, summed and then divided.
+/// The results of the data quality checks: the counts of the window are summed, then divided.
 #[derive(SimpleObject)]
 #[graphql(name = "DataQuality")]
 pub(crate) struct DataQualityObject {
-    /// The worst of the checks.
+    /// The worst health of all checks.
     status: HealthValue,
-    /// Percent, with one decimal; null without an attempt.
+    /// The percentage of geocoding attempts that succeeded, rounded to one decimal; null without attempts.
     geocoding_success_rate: Option<f64>,
-    /// Percent, with one decimal; null without an attempt.
+    /// The percentage of validated events that passed, rounded to one decimal; null without attempts.
     validation_pass_rate: Option<f64>,
-    /// How many events were to get a place.
+    /// The number of events that geocoding was attempted for.
     geocoding_attempts: Count,
-    /// How many got one.
+    /// The number of events that were geocoded successfully.
     geocoding_successes: Count,
-    /// How many events were looked at for being complete.
+    /// The number of events that were validated.
     validation_attempts: Count,
-    /// How many were.
+    /// The number of events that passed validation.
     validation_passes: Count,
-    /// Every check, those two and the further ones.
+    /// All checks: geocoding, validation and the custom ones.
     checks: Vec<CheckStatusObject>,
-    /// Where the counts were taken from.
+    /// The rows that the counts are taken from.
     basis: BasisValue,
-    /// The newest moment in them.
+    /// The latest instant that the counts refer to; null without counts.
     last_updated: Option<DateTime>,
 }
 
@@ -300,23 +301,23 @@ impl From<&DataQuality> for DataQualityObject {
     }
 }
 
-/// How one check does.
+/// The result of one data quality check.
 #[derive(SimpleObject)]
 #[graphql(name = "CheckStatus")]
 pub(crate) struct CheckStatusObject {
-    /// Its name.
+    /// The name of the check, such as `geocoding`.
     name: String,
-    /// How its counts were judged.
+    /// The health of the check: `PENDING` with fewer than 5 attempts, otherwise by its thresholds.
     status: HealthValue,
-    /// How often it was tried.
+    /// The number of items that were checked.
     attempts: Count,
-    /// How often it passed.
+    /// The number of items that passed the check.
     passes: Count,
-    /// Percent, with one decimal; null without an attempt.
+    /// The percentage of attempts that passed, rounded to one decimal; null without attempts.
     rate: Option<f64>,
-    /// Below this, in percent, it is a warning.
+    /// The threshold of a warning, in percent: a lower rate is one.
     warning_below: f64,
-    /// Below this, in percent, it is an error.
+    /// The threshold of an error, in percent: a lower rate is one.
     error_below: f64,
 }
 
@@ -337,65 +338,65 @@ impl From<&CheckStatus> for CheckStatusObject {
 /// A pipeline in the overview.
 pub(crate) struct PipelineSummary(pub(crate) Arc<Snapshot>);
 
-/// A pipeline in the overview.
+/// The main figures of a pipeline, for an overview of many.
 #[Object]
 impl PipelineSummary {
-    /// The pipeline's key.
+    /// The key of the pipeline, as `pipelineStatus` takes it.
     async fn key(&self) -> &str {
         self.0.status().pipeline.as_str()
     }
 
-    /// The worst of its parts.
+    /// The worst health of all its parts.
     async fn overall_status(&self) -> HealthValue {
         self.0.status().overall_status.into()
     }
 
-    /// The revision of its data, in decimal digits, to be compared as a number.
+    /// The revision of its data in decimal digits, to be compared as a number.
     async fn revision(&self) -> String {
         self.0.revision().to_string()
     }
 
-    /// The instant that this is worked out for.
+    /// The instant that the figures were computed for.
     async fn timestamp(&self) -> DateTime {
         self.0.timestamp().into()
     }
 
-    /// Enabled sources with a successful run in the window.
+    /// The number of enabled sources with a successful run in the window.
     async fn sources_processed(&self) -> Count {
         Count(self.0.status().scraping_health.sources_processed)
     }
 
-    /// Enabled sources.
+    /// The number of enabled sources, with and without runs.
     async fn total_sources(&self) -> Count {
         Count(self.0.status().scraping_health.total_sources)
     }
 
-    /// Enabled sources whose last run failed.
+    /// The number of enabled sources whose latest run failed.
     async fn failed_sources(&self) -> Count {
         Count(self.0.status().scraping_health.failed_sources)
     }
 
-    /// Enabled sources that ran before and have been silent for too long.
+    /// The number of enabled sources that have run before and are overdue.
     async fn stale_sources(&self) -> Count {
         Count(self.0.status().scraping_health.stale_sources)
     }
 
-    /// Articles of all runs in the window.
+    /// The number of articles collected by all runs in the window.
     async fn articles_collected(&self) -> Count {
         Count(self.0.status().scraping_health.articles_collected)
     }
 
-    /// Events of all runs in the window.
+    /// The number of events extracted by all runs in the window.
     async fn events_extracted(&self) -> Count {
         Count(self.0.status().scraping_health.events_extracted)
     }
 
-    /// The worst of its checks.
+    /// The worst health of its data quality checks.
     async fn data_quality_status(&self) -> HealthValue {
         self.0.status().data_quality.status.into()
     }
 
-    /// Alerts that fire, those at which somebody looks too.
+    /// The number of alerts that fire, including acknowledged ones.
     async fn open_alerts(&self) -> Count {
         let alerts = &self.0.status().alerts;
         let listed = alerts.listed.iter().filter(|alert| alert.state.is_active());

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use futures_util::FutureExt as _;
 use libfuzzer_sys::fuzz_target;
-use pipewatch::graphql::operation::Parameters;
+use pipewatch::graphql::operation::RequestParams;
 use pipewatch::graphql::{Checks, Limits};
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ fuzz_target!(|text: &str| {
 });
 
 fn check(json: Value) {
-    let Ok(parameters) = Parameters::from_json(json) else { return };
+    let Ok(parameters) = RequestParams::from_json(json) else { return };
     let Ok(operation) = CHECKS.parse(parameters) else { return };
     // Whether it is valid does not matter, only that it is decided: a check waits for nothing.
     drop(CHECKS.check(operation).now_or_never().expect("checked at once"));

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pipewatch::graphql::operation::Parameters;
+use pipewatch::graphql::operation::RequestParams;
 use pipewatch::push::protocol::graphql_ws::session::{Effect, Session};
 use pipewatch::push::protocol::ws_reader::{Incoming, Reader};
 
@@ -42,7 +42,7 @@ fuzz_target!(|input: (u8, &[u8])| {
 });
 
 fn hear(session: &mut Session, running: &mut Vec<String>, text: &str) {
-    let parse = |payload| Parameters::from_json(payload).map_err(|error| error.to_string());
+    let parse = |payload| RequestParams::from_json(payload).map_err(|error| error.to_string());
     match session.receive(text, parse) {
         Effect::Pong(payload) => {
             let payload = payload.map(|payload| serde_json::from_str::<serde_json::Value>(&payload));

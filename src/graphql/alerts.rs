@@ -1,4 +1,4 @@
-//! Alerts: lists, what is done about them, and their steps as they happen.
+//! Alerts: lists, acknowledgements, silences, and events as they happen.
 
 use std::sync::Arc;
 
@@ -8,14 +8,16 @@ use futures_util::{Stream, StreamExt as _};
 use uuid::Uuid;
 
 use crate::domain::alert::{AlertEvent as Event, AlertState, Label, Matcher, Silence};
-use crate::domain::pipeline::PipelineKey;
 use crate::domain::time::rfc3339;
 use crate::domain::viewer::Viewer;
-use crate::error::Error;
+use crate::graphql::arguments::{parse_source, parse_uuid, require_pipeline, storable};
+use crate::graphql::audit;
 use crate::graphql::connection::{Cursor, after, at_most, connection, first};
-use crate::graphql::types::alert::{AlertEvent, AlertRecord, AlertSilence, AlertStateValue, RuleValue};
+use crate::graphql::errors::{bad_input, coded, error};
+use crate::graphql::services::Services;
+use crate::graphql::types::alert::{AlertEvent, AlertRecord, AlertSilence};
+use crate::graphql::types::enums;
 use crate::graphql::types::scalar::DateTime;
-use crate::graphql::{Services, audit, bad_input, coded, error, pipeline as visible, storable};
 use crate::store::alerts::read::AlertRequest;
 use crate::store::history::Position;
 
@@ -29,23 +31,28 @@ impl AlertQuery {
     async fn alerts(
         &self,
         ctx: &Context<'_>,
-        pipeline: Option<String>,
-        states: Option<Vec<AlertStateValue>>,
-        #[graphql(name = "first", default = 50)] most: i32,
-        #[graphql(name = "after")] cursor: Option<String>,
+        #[graphql(desc = "The key of a pipeline; null for all pipelines and the server.")] pipeline: Option<String>,
+        #[graphql(desc = "The states to include; null or empty for all.")] states: Option<Vec<enums::AlertState>>,
+        #[graphql(name = "first", default = 50, desc = "The number of rows per page, from 1 to 500.")] size: i32,
+        #[graphql(name = "after", desc = "The `endCursor` of the previous page; null for the first page.")]
+        cursor: Option<String>,
     ) -> Result<Connection<Cursor, AlertRecord>> {
         let request = AlertRequest {
-            pipeline: existing(ctx, pipeline.as_deref())?,
+            pipeline: pipeline.map(|pipeline| require_pipeline(ctx, &pipeline)).transpose()?,
             states: distinct(states.unwrap_or_default().into_iter().map(Into::into)),
             after: after(cursor.as_deref())?,
-            first: first(most)?,
+            first: first(size)?,
         };
         let page = ctx.data::<Services>()?.store.alerts(&request).await.map_err(error)?;
         Ok(connection(page, request.after.is_none(), |alert| Position { at: alert.changed_at, id: alert.id }))
     }
 
     /// Current and future silences, the last to end first; at most 1,000.
-    async fn alert_silences(&self, ctx: &Context<'_>, first: Option<i32>) -> Result<Vec<AlertSilence>> {
+    async fn alert_silences(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The maximum number of silences, from 1 to 1,000.")] first: Option<i32>,
+    ) -> Result<Vec<AlertSilence>> {
         let first = at_most(first, 1_000)?;
         let silences = ctx.data::<Services>()?.store.alert_silences(first as u64).await.map_err(error)?;
         Ok(silences.into_iter().map(AlertSilence::from).collect())
@@ -62,9 +69,9 @@ impl AlertMutation {
     async fn acknowledge_alert(
         &self,
         ctx: &Context<'_>,
-        id: ID,
-        author: String,
-        note: Option<String>,
+        #[graphql(desc = "The id of a firing alert.")] id: ID,
+        #[graphql(desc = "The user who acknowledges the alert: 1 to 255 characters.")] author: String,
+        #[graphql(desc = "A note for other users, up to 1,000 characters.")] note: Option<String>,
     ) -> Result<AlertRecord> {
         let author = storable("author", author)?.trim().to_owned();
         let note = note.map(|note| storable("note", note)).transpose()?;
@@ -72,7 +79,7 @@ impl AlertMutation {
             return Err(bad_input("author: expected 1 to 255 characters"));
         }
         let store = &ctx.data::<Services>()?.store;
-        let id = uuid("id", &id)?;
+        let id = parse_uuid("id", &id)?;
         let acknowledged = store.acknowledge_alert(id, author.clone(), note).await.map_err(error)?;
         let acknowledged = acknowledged.map_err(|refused| coded(refused.to_string(), "CANNOT_ACKNOWLEDGE"))?;
         audit::log(ctx, "acknowledge_alert", &format!("acknowledged the alert {id} in the name of {author:?}"))?;
@@ -86,22 +93,20 @@ impl AlertMutation {
     async fn silence_alerts(
         &self,
         ctx: &Context<'_>,
-        rule: Option<RuleValue>,
-        pipeline: Option<String>,
-        source: Option<String>,
-        label: Option<String>,
-        until: DateTime,
-        author: String,
-        reason: String,
+        #[graphql(desc = "The rule of the alerts to silence.")] rule: Option<enums::AlertRule>,
+        #[graphql(desc = "The pipeline of the alerts to silence.")] pipeline: Option<String>,
+        #[graphql(desc = "The source of the alerts to silence.")] source: Option<String>,
+        #[graphql(desc = "A label, as `name=value`, of the sources to silence.")] label: Option<String>,
+        #[graphql(desc = "The instant at which the silence ends.")] until: DateTime,
+        #[graphql(desc = "The user who creates the silence.")] author: String,
+        #[graphql(desc = "The reason, for other users.")] reason: String,
     ) -> Result<AlertSilence> {
-        let source = source
-            .map(|source| source.parse().map_err(|error| bad_input(format!("source {source:?}: {error}"))))
-            .transpose()?;
+        let source = source.map(|source| parse_source(&source)).transpose()?;
         let label = label.map(|label| storable("label", label)).transpose()?;
         let label = label.map(|label| label.parse::<Label>()).transpose();
         let matcher = Matcher {
             rule: rule.map(Into::into),
-            pipeline: existing(ctx, pipeline.as_deref())?,
+            pipeline: pipeline.map(|pipeline| require_pipeline(ctx, &pipeline)).transpose()?,
             source,
             label: label.map_err(|error| bad_input(format!("label: {error}")))?,
         };
@@ -116,8 +121,12 @@ impl AlertMutation {
     }
 
     /// End a silence early. True if the silence existed.
-    async fn end_alert_silence(&self, ctx: &Context<'_>, id: ID) -> Result<bool> {
-        let id = uuid("id", &id)?;
+    async fn end_alert_silence(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The id of the silence.")] id: ID,
+    ) -> Result<bool> {
+        let id = parse_uuid("id", &id)?;
         let is_ended = ctx.data::<Services>()?.store.end_alert_silence(id).await.map_err(error)?;
         if is_ended {
             audit::log(ctx, "end_alert_silence", &format!("ended the silence {id}"))?;
@@ -137,10 +146,10 @@ impl AlertSubscription {
     async fn alert_events(
         &self,
         ctx: &Context<'_>,
-        pipeline: Option<String>,
-        since: Option<ID>,
+        #[graphql(desc = "The key of a pipeline; null for all pipelines and the server.")] pipeline: Option<String>,
+        #[graphql(desc = "The number of the last event that the client received.")] since: Option<ID>,
     ) -> Result<impl Stream<Item = AlertEvent> + use<>> {
-        let pipeline = existing(ctx, pipeline.as_deref())?;
+        let pipeline = pipeline.map(|pipeline| require_pipeline(ctx, &pipeline)).transpose()?;
         let since = since
             .map(|since| since.parse::<i64>().ok().filter(|since| *since >= 0))
             .map(|since| since.ok_or_else(|| bad_input("since: expected the id of an alert event, in decimal digits")))
@@ -169,15 +178,6 @@ fn describe(silence: &Silence) -> String {
     format!("silenced alerts {alerts} until {until} in the name of {author:?}: {id}")
 }
 
-fn existing(ctx: &Context<'_>, pipeline: Option<&str>) -> Result<Option<PipelineKey>> {
-    let Some(pipeline) = pipeline else { return Ok(None) };
-    let key = visible(ctx, pipeline)?;
-    if ctx.data::<Services>()?.store.newest_revision(&key).is_none() {
-        return Err(error(Error::PipelineNotFound(key)));
-    }
-    Ok(Some(key))
-}
-
 /// Each state once: a list may repeat states more often than a statement may have parameters.
 fn distinct(states: impl Iterator<Item = AlertState>) -> Vec<AlertState> {
     states.fold(Vec::new(), |mut distinct, state| {
@@ -186,8 +186,4 @@ fn distinct(states: impl Iterator<Item = AlertState>) -> Vec<AlertState> {
         }
         distinct
     })
-}
-
-fn uuid(name: &str, id: &ID) -> Result<Uuid> {
-    id.parse().map_err(|_| bad_input(format!("{name}: {:?} is no UUID", id.as_str())))
 }

@@ -2,25 +2,26 @@ use async_graphql::{Response, ServerError, Value};
 use bytes::Bytes;
 use serde::Serialize;
 
+use crate::graphql::errors::server_error;
 use crate::graphql::limits::budget::{Budget, MAX_ANSWER, MAX_ERRORS};
-use crate::graphql::limits::{Exceeded, coded};
+use crate::graphql::limits::exceeded::Exceeded;
 
-/// Characters of an error's message: some repeat what the client sent.
+/// Characters of an error message: some quote what the client sent.
 const MAX_MESSAGE: usize = 1_000;
 
-/// What an operation is answered with.
+/// The answer to an operation.
 #[derive(Debug)]
 pub enum Answer {
-    /// It was executed: the result as JSON, with its data and its errors.
+    /// The result as JSON, with data and errors.
     Executed(Bytes),
-    /// It was not executed, or has no result.
+    /// Errors without a result: the operation was not executed, or its answer is too large.
     Refused(Refusal),
 }
 
-/// Errors in place of a result.
+/// Errors without a result.
 #[derive(Debug, Clone)]
 pub struct Refusal {
-    /// Whose fault it is.
+    /// The cause, from which the HTTP status follows.
     pub reason: Reason,
     errors: Vec<ServerError>,
 }
@@ -28,13 +29,13 @@ pub struct Refusal {
 /// Why an operation has no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// The request is wrong.
+    /// The request is invalid.
     Request,
-    /// The request asks for too much.
+    /// The request exceeds a limit.
     Limit,
-    /// It was executed, and its answer is too large.
+    /// The operation was executed, and its answer is too large.
     TooLarge,
-    /// The server cannot answer it now.
+    /// The server is too busy.
     Overload,
 }
 
@@ -43,27 +44,27 @@ impl Refusal {
         Self { reason, errors: bounded(errors, MAX_ERRORS) }
     }
 
-    /// Of a request that is wrong.
+    /// An invalid request.
     pub fn request(message: impl Into<String>) -> Self {
         Self::new(Reason::Request, vec![ServerError::new(message, None)])
     }
 
-    /// Of a request that is wrong, with a code for programs.
+    /// An invalid request, with a code in `extensions.code`.
     pub fn coded(message: impl Into<String>, code: &str) -> Self {
-        Self::new(Reason::Request, vec![coded(message, code)])
+        Self::new(Reason::Request, vec![server_error(message, code)])
     }
 
-    /// The same with at most `max` errors.
+    /// The same refusal with at most `max` errors.
     pub(super) fn cut(self, max: usize) -> Self {
         Self { errors: bounded(self.errors, max), ..self }
     }
 
-    /// The list of errors, as JSON.
+    /// The list of errors as JSON.
     pub fn errors(&self) -> Bytes {
         json(&self.errors)
     }
 
-    /// A whole answer, as JSON. One that was not executed has no data, not even null.
+    /// The whole answer as JSON. An operation that was not executed has no `data`, not even null.
     pub fn body(&self) -> Bytes {
         match self.reason {
             Reason::TooLarge => json(&serde_json::json!({"data": null, "errors": self.errors})),
@@ -85,7 +86,7 @@ impl From<ServerError> for Refusal {
 }
 
 impl Answer {
-    /// The answer of a response of the executor. A subscription without any data could not be begun, or cannot go on.
+    /// The answer for a response of the executor. A subscription without data did not start, or has failed.
     pub(super) fn of(mut response: Response, is_subscription: bool, budget: Budget) -> Self {
         let has_no_data = response.is_err() && response.data == Value::Null;
         if has_no_data && (is_subscription || response.errors.iter().all(|error| error.path.is_empty())) {
@@ -100,18 +101,18 @@ impl Answer {
     }
 }
 
-/// The error in place of an answer that is too large.
+/// The error of an answer that is too large.
 pub(super) fn too_large() -> ServerError {
-    let message = format!("the answer has more than {MAX_ANSWER} bytes; lower `first`, or select fewer fields");
-    coded(message, "ANSWER_TOO_LARGE")
+    let message = format!("the answer exceeds {MAX_ANSWER} bytes; lower `first`, or select fewer fields");
+    server_error(message, "ANSWER_TOO_LARGE")
 }
 
-/// The errors that an answer has room for, their messages cut.
+/// At most `max` errors, the last of which counts the omitted ones, with their messages cut.
 fn bounded(mut errors: Vec<ServerError>, max: usize) -> Vec<ServerError> {
     if errors.len() > max {
         let omitted = errors.len() - (max - 1);
         errors.truncate(max - 1);
-        errors.push(coded(format!("{omitted} more errors are left out"), "ERRORS_OMITTED"));
+        errors.push(server_error(format!("{omitted} more errors are omitted"), "ERRORS_OMITTED"));
     }
     for error in &mut errors {
         if let Some((end, _)) = error.message.char_indices().nth(MAX_MESSAGE) {
@@ -122,18 +123,18 @@ fn bounded(mut errors: Vec<ServerError>, max: usize) -> Vec<ServerError> {
     errors
 }
 
-/// GraphQL's values as JSON.
+/// Serialises GraphQL values as JSON.
 fn json(value: &impl Serialize) -> Bytes {
     serde_json::to_vec(value).expect("GraphQL values always serialise").into()
 }
 
-/// The same, or `None` if it has more than `max` bytes: then writing ends early.
+/// Serialises as JSON, or gives `None` beyond `max` bytes, where writing stops early.
 fn bounded_json(value: &impl Serialize, max: usize) -> Option<Bytes> {
     let mut text = Bounded { bytes: Vec::new(), max };
     serde_json::to_writer(&mut text, value).ok().map(|()| text.bytes.into())
 }
 
-/// A buffer of bounded size.
+/// A buffer of limited size.
 struct Bounded {
     bytes: Vec<u8>,
     max: usize,
@@ -165,7 +166,7 @@ mod tests {
             assert_eq!(errors.len(), expect);
             assert!(errors.iter().all(|error| error.message.chars().count() <= MAX_MESSAGE + 1));
             if count > MAX_ERRORS {
-                assert_eq!(errors[MAX_ERRORS - 1].message, format!("{} more errors are left out", count - 19));
+                assert_eq!(errors[MAX_ERRORS - 1].message, format!("{} more errors are omitted", count - 19));
             }
         }
     }

@@ -2,8 +2,8 @@ use async_graphql::{Context, Result};
 
 use crate::domain::viewer::Viewer;
 
-/// Writes one line to the log of a change that cannot be undone or that hides something: who made it, from where, and what
-/// it was. `subject` has what users typed in quotes.
+/// Logs a change that cannot be undone or that hides something: who made it, from where, and what it was. `subject`
+/// quotes what users typed.
 pub(super) fn log(ctx: &Context<'_>, action: &'static str, subject: &str) -> Result<()> {
     let actor = ctx.data::<Viewer>()?.actor();
     let who = actor.token.map_or_else(|| "anonymous".to_owned(), |token| token.to_string());

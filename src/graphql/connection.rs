@@ -6,11 +6,11 @@ use chrono::DateTime;
 use uuid::Uuid;
 
 use crate::domain::time::is_storable;
-use crate::graphql::bad_input;
+use crate::graphql::errors::bad_input;
 use crate::store::history::{Page, Position};
 
 /// Maximum number of rows of a page.
-const MOST: i32 = 500;
+const MAX_PAGE: i32 = 500;
 
 /// A position in a history. It is opaque to clients and stays valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,19 +18,19 @@ pub struct Cursor(pub Position);
 
 /// An invalid cursor.
 #[derive(Debug, thiserror::Error)]
-#[error("this is no cursor of this connection; take endCursor as it was given")]
-pub struct BadCursor;
+#[error("invalid cursor; use the `endCursor` of the previous page")]
+pub struct InvalidCursor;
 
 impl CursorType for Cursor {
-    type Error = BadCursor;
+    type Error = InvalidCursor;
 
-    fn decode_cursor(text: &str) -> Result<Self, BadCursor> {
+    fn decode_cursor(text: &str) -> Result<Self, InvalidCursor> {
         let bytes: [u8; 24] =
-            URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| bytes.try_into().ok()).ok_or(BadCursor)?;
+            URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| bytes.try_into().ok()).ok_or(InvalidCursor)?;
         let (at, id) = bytes.split_at(8);
-        let at = i64::from_be_bytes(at.try_into().map_err(|_| BadCursor)?);
-        let at = DateTime::from_timestamp_micros(at).filter(|at| is_storable(*at)).ok_or(BadCursor)?;
-        Ok(Self(Position { at, id: Uuid::from_slice(id).map_err(|_| BadCursor)? }))
+        let at = i64::from_be_bytes(at.try_into().map_err(|_| InvalidCursor)?);
+        let at = DateTime::from_timestamp_micros(at).filter(|at| is_storable(*at)).ok_or(InvalidCursor)?;
+        Ok(Self(Position { at, id: Uuid::from_slice(id).map_err(|_| InvalidCursor)? }))
     }
 
     fn encode_cursor(&self) -> String {
@@ -42,17 +42,17 @@ impl CursorType for Cursor {
 /// The number of rows that an argument requests.
 pub(super) fn first(first: i32) -> async_graphql::Result<u64> {
     match u64::try_from(first) {
-        Ok(rows) if (1..=MOST).contains(&first) => Ok(rows),
-        _ => Err(bad_input(format!("first: {first} is not from 1 to {MOST}; take the next page with after"))),
+        Ok(rows) if (1..=MAX_PAGE).contains(&first) => Ok(rows),
+        _ => Err(bad_input(format!("first: {first} is not from 1 to {MAX_PAGE}; request the next page with after"))),
     }
 }
 
 /// The number of entries that an argument requests, by default the maximum.
-pub(super) fn at_most(first: Option<i32>, most: usize) -> async_graphql::Result<usize> {
-    let Some(first) = first else { return Ok(most) };
+pub(super) fn at_most(first: Option<i32>, max: usize) -> async_graphql::Result<usize> {
+    let Some(first) = first else { return Ok(max) };
     match usize::try_from(first) {
-        Ok(entries) if (1..=most).contains(&entries) => Ok(entries),
-        _ => Err(bad_input(format!("first: {first} is not from 1 to {most}"))),
+        Ok(entries) if (1..=max).contains(&entries) => Ok(entries),
+        _ => Err(bad_input(format!("first: {first} is not from 1 to {max}"))),
     }
 }
 

@@ -6,8 +6,8 @@ use async_graphql::parser::types::{
 use async_graphql::{Positioned, ServerError};
 use serde_json::{Map, Value};
 
-/// The first variable that is required and not given: the specification wants it known before anything is executed, even
-/// where only a directive uses it.
+/// The first required variable without a value. By the specification it is an error before execution, even if only a
+/// directive uses the variable.
 pub(super) fn missing_variable(operation: &OperationDefinition, given: &Map<String, Value>) -> Option<ServerError> {
     operation.variable_definitions.iter().find_map(|definition| {
         let variable = &definition.node;
@@ -23,24 +23,24 @@ pub(super) fn missing_variable(operation: &OperationDefinition, given: &Map<Stri
 }
 
 /// Moves the directives of each `__typename` to a fragment around it, where the executor sees the variables in them.
-pub(super) fn uncover_typename_directives(document: &mut ExecutableDocument) {
+pub(super) fn hoist_typename_directives(document: &mut ExecutableDocument) {
     match &mut document.operations {
-        DocumentOperations::Single(operation) => uncover(&mut operation.node.selection_set.node),
+        DocumentOperations::Single(operation) => hoist(&mut operation.node.selection_set.node),
         DocumentOperations::Multiple(operations) => {
             for operation in operations.values_mut() {
-                uncover(&mut operation.node.selection_set.node);
+                hoist(&mut operation.node.selection_set.node);
             }
         }
     }
     for fragment in document.fragments.values_mut() {
-        uncover(&mut fragment.node.selection_set.node);
+        hoist(&mut fragment.node.selection_set.node);
     }
 }
 
-fn uncover(selections: &mut SelectionSet) {
+fn hoist(selections: &mut SelectionSet) {
     for selection in &mut selections.items {
         match &mut selection.node {
-            Selection::Field(field) if is_covered(&field.node) => {
+            Selection::Field(field) if has_hidden_directives(&field.node) => {
                 let (mut field, pos) = (field.clone(), selection.pos);
                 let directives = std::mem::take(&mut field.node.directives);
                 let items = vec![Positioned::new(Selection::Field(field), pos)];
@@ -48,13 +48,13 @@ fn uncover(selections: &mut SelectionSet) {
                 let fragment = InlineFragment { type_condition: None, directives, selection_set };
                 selection.node = Selection::InlineFragment(Positioned::new(fragment, pos));
             }
-            Selection::Field(field) => uncover(&mut field.node.selection_set.node),
-            Selection::InlineFragment(fragment) => uncover(&mut fragment.node.selection_set.node),
+            Selection::Field(field) => hoist(&mut field.node.selection_set.node),
+            Selection::InlineFragment(fragment) => hoist(&mut fragment.node.selection_set.node),
             Selection::FragmentSpread(_) => {}
         }
     }
 }
 
-fn is_covered(field: &Field) -> bool {
+fn has_hidden_directives(field: &Field) -> bool {
     field.name.node == "__typename" && !field.directives.is_empty()
 }

@@ -13,25 +13,25 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use crate::graphql::answer::{Answer, Reason, Refusal, too_large};
+use crate::graphql::errors::server_error;
 use crate::graphql::limits::budget::{Budget, EXECUTION};
-use crate::graphql::limits::coded;
 
-/// Bytes of all answers under construction together.
+/// Bytes of all answers under construction.
 const MAX_MEMORY: usize = 64 * 1024 * 1024;
-/// Bytes of one answer under construction: its values take more than its text.
+/// Bytes of one answer under construction: its values take more memory than its text.
 const MAX_MEMORY_OF_ANSWER: usize = MAX_MEMORY / 2;
-/// Bytes that are reserved together.
+/// Bytes of one permit of the semaphore.
 const UNIT: usize = 1024;
-/// Bytes that are reserved for any answer before it is begun.
+/// Bytes that are reserved before any answer is started.
 const FLOOR: usize = 64 * 1024;
-/// Bytes that a value takes beside its text.
+/// Bytes that a value takes in addition to its text.
 const VALUE: usize = 128;
-/// Operations that read rows with long texts at a time.
+/// Operations that read rows with long texts at the same time.
 const READERS: usize = 2;
 /// How long an operation waits for memory.
 const WAIT: Duration = Duration::from_secs(2);
 
-/// The memory that answers under construction share.
+/// The memory for answers under construction, shared by all operations.
 #[derive(Debug, Clone)]
 pub(super) struct Memory {
     units: Arc<Semaphore>,
@@ -45,34 +45,34 @@ impl Default for Memory {
     }
 }
 
-/// What one operation takes. Operations of one request can share it.
+/// The memory and time that one operation uses.
 #[derive(Debug)]
 pub(super) struct Meter {
     memory: Memory,
-    /// A subscription waits for memory, where a query is refused: its client did not ask for an answer just now.
+    /// A subscription waits for memory, where a query is refused: no request is waiting for its next answer.
     is_subscription: bool,
     budget: Budget,
-    /// Bytes that are expected: at first by the cost, then as many as the last answer of a subscription took.
+    /// Expected bytes: estimated from the cost at first, then the size of the previous answer of a subscription.
     expected: AtomicUsize,
     /// Bytes of the values of the answer under construction, and of its text.
     values: AtomicUsize,
     text: AtomicUsize,
-    /// Bytes of long texts of rows that were read for it.
+    /// Bytes of long texts in the rows read for the answer.
     rows: AtomicUsize,
-    /// Units that are reserved.
+    /// Reserved permits.
     reserved: AtomicUsize,
     permit: Mutex<Option<OwnedSemaphorePermit>>,
     failure: Mutex<Option<Failure>>,
 }
 
-/// Why an operation is not executed to its end.
+/// Why an operation is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Failure {
     /// Its answer is too large.
     TooLarge,
     /// There is no memory for its answer.
     NoMemory,
-    /// It took too long.
+    /// It exceeds the time limit.
     Timeout,
 }
 
@@ -82,12 +82,16 @@ impl Failure {
             Self::TooLarge => too_large(),
             Self::NoMemory => {
                 let limit = MAX_MEMORY / 1024 / 1024;
-                let message = format!("{limit} MiB of answers are under construction; try again in a few seconds");
-                coded(message, "OVERLOADED")
+                let message =
+                    format!("the server is busy: answers under construction take {limit} MiB; retry in a few seconds");
+                server_error(message, "OVERLOADED")
             }
             Self::Timeout => {
                 let seconds = EXECUTION.as_secs();
-                coded(format!("the operation took more than {seconds} s; ask for less, or try again later"), "TIMEOUT")
+                server_error(
+                    format!("the operation exceeded the time limit of {seconds} s; request less, or retry later"),
+                    "TIMEOUT",
+                )
             }
         }
     }
@@ -110,7 +114,7 @@ impl Meter {
         })
     }
 
-    /// The answer of a response that was executed under this meter. What was reserved is given back.
+    /// The answer for a response that was executed under this meter. Releases the reserved memory.
     pub(super) fn answer(&self, response: Response) -> Answer {
         let refuse = |reason, failure: Failure| Answer::Refused(Refusal::new(reason, vec![failure.error()]));
         let answer = match self.failure() {
@@ -123,7 +127,7 @@ impl Meter {
         answer
     }
 
-    /// Reserves what is expected.
+    /// Reserves the expected memory.
     async fn begin(&self) -> Result<(), Failure> {
         self.values.store(0, Ordering::Relaxed);
         self.text.store(0, Ordering::Relaxed);
@@ -141,18 +145,18 @@ impl Meter {
         Ok(())
     }
 
-    /// Counts a value, and reserves more where that is needed.
+    /// Counts a value and reserves more memory if necessary.
     fn charge(&self, text: usize) -> Result<(), Failure> {
         self.count(&self.text, text)
     }
 
-    /// Counts the long texts of rows that were read.
+    /// Counts the long texts of rows.
     pub(super) fn charge_rows(&self, text: usize) -> Result<(), async_graphql::Error> {
         self.count(&self.rows, text).map_err(to_error)
     }
 
-    /// Waits for its turn to read rows with long texts: few do at a time, so that connections to the database are left for
-    /// everything else.
+    /// Waits for a turn to read rows with long texts. Few operations read them at the same time, so that database
+    /// connections remain for all others.
     pub(super) async fn turn_to_read(&self) -> Result<SemaphorePermit<'_>, async_graphql::Error> {
         let turn = self.memory.reading.acquire().await.map_err(|_| to_error(Failure::NoMemory))?;
         match self.failure() {
@@ -190,7 +194,7 @@ impl Meter {
         *lock(&self.failure)
     }
 
-    /// Notes the first failure.
+    /// Records the first failure.
     fn fail(&self, failure: Failure) -> Failure {
         *lock(&self.failure).get_or_insert(failure)
     }
@@ -205,7 +209,7 @@ fn to_error(failure: Failure) -> async_graphql::Error {
     async_graphql::Error::new(failure.error().message)
 }
 
-/// Executes each request under the meter that is among its data.
+/// Executes each request under the meter in its data.
 pub(super) struct Metered;
 
 impl ExtensionFactory for Metered {
@@ -263,7 +267,7 @@ impl Extension for MeteredRequest {
     }
 }
 
-/// Roughly how many bytes a scalar has as text. The items of a list are counted by themselves.
+/// Estimates the bytes of a scalar as text. The items of a list are counted separately.
 fn text_of(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len(),

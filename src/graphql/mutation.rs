@@ -4,9 +4,12 @@ use serde::Serialize;
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::report::ReportKind;
 use crate::domain::source::{SourceChange, SourceKey};
+use crate::graphql::arguments::{parse_optional, parse_pipeline, parse_source, storable};
+use crate::graphql::audit;
+use crate::graphql::errors::{bad_input, error};
+use crate::graphql::services::Services;
 use crate::graphql::types::history::{LabelInput, Source};
 use crate::graphql::types::report::{DataQualityInput, RecordAnswer, SourceRunInput, item};
-use crate::graphql::{Services, audit, bad_input, error, pipeline as visible, storable};
 use crate::ingest::MAX_ITEMS;
 
 #[derive(Default)]
@@ -18,8 +21,8 @@ impl ReportMutation {
     async fn record_source_run(
         &self,
         ctx: &Context<'_>,
-        input: SourceRunInput,
-        #[graphql(default = "default")] pipeline: String,
+        #[graphql(desc = "The report of the run.")] input: SourceRunInput,
+        #[graphql(default = "default", desc = "The pipeline of items without one.")] pipeline: String,
     ) -> Result<RecordAnswer> {
         record(ctx, ReportKind::SourceRun, &[input], &pipeline).await
     }
@@ -28,8 +31,8 @@ impl ReportMutation {
     async fn record_source_runs(
         &self,
         ctx: &Context<'_>,
-        inputs: Vec<SourceRunInput>,
-        #[graphql(default = "default")] pipeline: String,
+        #[graphql(desc = "The reports, at most 1,000.")] inputs: Vec<SourceRunInput>,
+        #[graphql(default = "default", desc = "The pipeline of items without one.")] pipeline: String,
     ) -> Result<RecordAnswer> {
         record(ctx, ReportKind::SourceRun, &inputs, &pipeline).await
     }
@@ -38,8 +41,8 @@ impl ReportMutation {
     async fn record_data_quality(
         &self,
         ctx: &Context<'_>,
-        input: DataQualityInput,
-        #[graphql(default = "default")] pipeline: String,
+        #[graphql(desc = "The counts to report.")] input: DataQualityInput,
+        #[graphql(default = "default", desc = "The pipeline of items without one.")] pipeline: String,
     ) -> Result<RecordAnswer> {
         record(ctx, ReportKind::DataQuality, &[input], &pipeline).await
     }
@@ -48,8 +51,8 @@ impl ReportMutation {
     async fn record_data_quality_metrics(
         &self,
         ctx: &Context<'_>,
-        inputs: Vec<DataQualityInput>,
-        #[graphql(default = "default")] pipeline: String,
+        #[graphql(desc = "The reports, at most 1,000.")] inputs: Vec<DataQualityInput>,
+        #[graphql(default = "default", desc = "The pipeline of items without one.")] pipeline: String,
     ) -> Result<RecordAnswer> {
         record(ctx, ReportKind::DataQuality, &inputs, &pipeline).await
     }
@@ -63,18 +66,18 @@ impl ReportMutation {
     async fn upsert_source(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default = "default")] pipeline: String,
-        source: String,
-        #[graphql(default = true)] enabled: bool,
-        expected_every: MaybeUndefined<String>,
-        grace: MaybeUndefined<String>,
-        labels: Option<Vec<LabelInput>>,
+        #[graphql(default = "default", desc = "The key of the pipeline.")] pipeline: String,
+        #[graphql(desc = "The key of the source.")] source: String,
+        #[graphql(default = true, desc = "Whether the source counts towards the status.")] enabled: bool,
+        #[graphql(desc = "The expected interval between runs, see above.")] expected_every: MaybeUndefined<String>,
+        #[graphql(desc = "The grace period after the expected time, see above.")] grace: MaybeUndefined<String>,
+        #[graphql(desc = "The labels that replace the current ones.")] labels: Option<Vec<LabelInput>>,
     ) -> Result<Source> {
         let (pipeline, source) = keys(ctx, &pipeline, &source)?;
         let change = SourceChange {
             enabled: Some(enabled),
-            expectation: given("expectedEvery", expected_every)?,
-            grace: given("grace", grace)?,
+            expectation: parse_optional("expectedEvery", expected_every)?,
+            grace: parse_optional("grace", grace)?,
             labels: labels.map(|labels| labels.into_iter().map(label).collect::<Result<_>>()).transpose()?,
         };
         let source = ctx.data::<Services>()?.store.upsert_source(&pipeline, &source, &change).await;
@@ -86,8 +89,8 @@ impl ReportMutation {
     async fn remove_source(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default = "default")] pipeline: String,
-        source: String,
+        #[graphql(default = "default", desc = "The key of the pipeline.")] pipeline: String,
+        #[graphql(desc = "The key of the source.")] source: String,
     ) -> Result<bool> {
         let (pipeline, source) = keys(ctx, &pipeline, &source)?;
         ctx.data::<Services>()?.store.remove_source(&pipeline, &source).await.map_err(error)?;
@@ -102,8 +105,12 @@ impl ReportMutation {
     /// Remove a pipeline with all its data; `default` cannot be removed. It disappears at once and its streams end.
     /// The rows of a large pipeline are removed after the response; until then reports to it are refused with a
     /// request to retry.
-    async fn remove_pipeline(&self, ctx: &Context<'_>, pipeline: String) -> Result<bool> {
-        let pipeline = visible(ctx, &pipeline)?;
+    async fn remove_pipeline(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The key of the pipeline.")] pipeline: String,
+    ) -> Result<bool> {
+        let pipeline = parse_pipeline(ctx, &pipeline)?;
         ctx.data::<Services>()?.store.remove_pipeline(&pipeline).await.map_err(error)?;
         audit::log(ctx, "remove_pipeline", &format!("removed the pipeline {pipeline}"))?;
         Ok(true)
@@ -114,22 +121,6 @@ fn label(label: LabelInput) -> Result<(String, String)> {
     Ok((storable("labels", label.name)?, storable("labels", label.value)?))
 }
 
-/// The value of an argument: absent, null, or parsed.
-#[allow(clippy::option_option, reason = "nothing, null, or a value: three cases")]
-fn given<T: std::str::FromStr<Err: std::fmt::Display>>(
-    name: &str,
-    argument: MaybeUndefined<String>,
-) -> Result<Option<Option<T>>> {
-    match argument {
-        MaybeUndefined::Undefined => Ok(None),
-        MaybeUndefined::Null => Ok(Some(None)),
-        MaybeUndefined::Value(text) => {
-            let value = text.parse().map_err(|error| bad_input(format!("{name} {text:?}: {error}")))?;
-            Ok(Some(Some(value)))
-        }
-    }
-}
-
 async fn record<T: Serialize>(
     ctx: &Context<'_>,
     kind: ReportKind,
@@ -137,7 +128,10 @@ async fn record<T: Serialize>(
     pipeline: &str,
 ) -> Result<RecordAnswer> {
     if inputs.len() > MAX_ITEMS {
-        return Err(bad_input(format!("inputs: {} items are more than {MAX_ITEMS}; send several", inputs.len())));
+        return Err(bad_input(format!(
+            "inputs: {} items exceed the maximum of {MAX_ITEMS}; split the request",
+            inputs.len()
+        )));
     }
     let items = inputs.iter().map(item).collect::<Result<_>>()?;
     let answer = ctx.data::<Services>()?.ingest.record(kind, items, Some(pipeline)).await;
@@ -145,6 +139,6 @@ async fn record<T: Serialize>(
 }
 
 fn keys(ctx: &Context<'_>, pipeline: &str, source: &str) -> Result<(PipelineKey, SourceKey)> {
-    let source = source.parse().map_err(|error| bad_input(format!("source {source:?}: {error}")))?;
-    Ok((visible(ctx, pipeline)?, source))
+    let source = parse_source(source)?;
+    Ok((parse_pipeline(ctx, pipeline)?, source))
 }

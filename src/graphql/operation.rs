@@ -1,7 +1,7 @@
 //! A request as every transport takes it: checked for shape, parsed once, and known by its kind.
 
 use async_graphql::parser::parse_query;
-use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, OperationType, Selection};
+use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet};
 use async_graphql::{Pos, Positioned, Request, Variables};
 use async_graphql_value::Value as Argument;
 use serde_json::{Map, Value, json};
@@ -13,79 +13,80 @@ use crate::graphql::document;
 use crate::graphql::limits::size::{self, Size};
 use crate::graphql::limits::{cost, nesting};
 
-/// The subscription that follows a log.
+/// The subscription to a log of events.
 const LOG: &str = "alertEvents";
-/// The subscription to a status, and the argument that names what was seen of it.
+/// The subscription to a status, and the argument with the latest revision that the client has seen.
 const STATUS: &str = "pipelineStatusUpdates";
 const SINCE: &str = "sinceRevision";
 
-/// The parameters of a GraphQL request, of the right shapes.
+/// The parameters of a GraphQL request, with their types checked.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Parameters {
+pub struct RequestParams {
     query: String,
     operation_name: Option<String>,
     variables: Map<String, Value>,
     extensions: Map<String, Value>,
 }
 
-/// A parameter that is missing or of the wrong shape.
+/// A parameter that is missing or has the wrong type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
-pub struct BadParameter {
+pub struct InvalidParam {
     field: &'static str,
     message: &'static str,
 }
 
-/// An operation that can be executed.
+/// A parsed operation.
 #[derive(Debug)]
 pub struct Operation {
-    /// What it is.
+    /// Query, mutation or subscription.
     pub kind: OperationType,
-    /// Whether it follows a log, of which nothing may be skipped, and not a state, of which the newest is all.
-    pub follows_log: bool,
-    /// What its answer costs.
+    /// Whether it subscribes to a log, of which nothing may be skipped, rather than a state, of which only the newest
+    /// matters.
+    pub is_event_log: bool,
+    /// The cost of its answer.
     pub cost: u64,
-    /// How large its document is with all fragments expanded.
+    /// The size of its document with all fragments expanded.
     pub(super) size: Size,
-    /// What tells it from others: document, name and variables, without what its client has seen.
+    /// The identity of a topic: document, name and variables, without the revision that the client has seen.
     pub identity: Vec<u8>,
-    /// What its client has seen of a pipeline's status, if it subscribes to that and says so.
+    /// The latest revision of a pipeline's status that the client has seen, if it names one.
     pub seen: Option<Seen>,
-    /// The request, its document already parsed.
+    /// The request with its parsed document.
     pub request: Request,
 }
 
 /// A revision that a client has seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
-    /// Of which pipeline.
+    /// The pipeline of the status.
     pub pipeline: PipelineKey,
-    /// Which one.
+    /// The revision of the status.
     pub revision: Revision,
 }
 
-impl Parameters {
-    /// Takes the parameters out of a request's JSON.
-    pub fn from_json(json: Value) -> Result<Self, BadParameter> {
+impl RequestParams {
+    /// Reads the parameters from the JSON of a request.
+    pub fn from_json(json: Value) -> Result<Self, InvalidParam> {
         let Value::Object(mut parameters) = json else {
-            return Err(BadParameter { field: "request", message: "it must be a JSON object with a `query`" });
+            return Err(InvalidParam { field: "request", message: "it must be a JSON object with a `query`" });
         };
         let query = match parameters.remove("query") {
             Some(Value::String(query)) => query,
             Some(Value::Null) | None => {
-                return Err(BadParameter { field: "query", message: "it is missing; send the document as a string" });
+                return Err(InvalidParam { field: "query", message: "it is missing; send the document as a string" });
             }
-            Some(_) => return Err(BadParameter { field: "query", message: "it must be a string" }),
+            Some(_) => return Err(InvalidParam { field: "query", message: "it must be a string" }),
         };
         let operation_name = match parameters.remove("operationName") {
             Some(Value::String(name)) => Some(name),
             None | Some(Value::Null) => None,
-            Some(_) => return Err(BadParameter { field: "operationName", message: "it must be a string or null" }),
+            Some(_) => return Err(InvalidParam { field: "operationName", message: "it must be a string or null" }),
         };
         let mut object = |field| match parameters.remove(field) {
             Some(Value::Object(object)) => Ok(object),
             None | Some(Value::Null) => Ok(Map::new()),
-            Some(_) => Err(BadParameter { field, message: "it must be an object or null" }),
+            Some(_) => Err(InvalidParam { field, message: "it must be an object or null" }),
         };
         let variables = object("variables")?;
         let extensions = object("extensions")?;
@@ -93,18 +94,18 @@ impl Parameters {
     }
 }
 
-impl TryFrom<Request> for Parameters {
-    type Error = BadParameter;
+impl TryFrom<Request> for RequestParams {
+    type Error = InvalidParam;
 
-    /// Takes the parameters out of a request as async-graphql reads it, which has an empty document where there was none.
-    fn try_from(request: Request) -> Result<Self, BadParameter> {
+    /// Reads the parameters from a request of async-graphql, where a missing document is empty.
+    fn try_from(request: Request) -> Result<Self, InvalidParam> {
         if request.query.is_empty() {
-            return Err(BadParameter {
+            return Err(InvalidParam {
                 field: "query",
                 message: "it is empty or missing; send the document as a string",
             });
         }
-        let not_json = |field| BadParameter { field, message: "it must be an object or null" };
+        let not_json = |field| InvalidParam { field, message: "it must be an object or null" };
         let Ok(Value::Object(variables)) = request.variables.into_value().into_json() else {
             return Err(not_json("variables"));
         };
@@ -114,25 +115,10 @@ impl TryFrom<Request> for Parameters {
     }
 }
 
-impl Parameters {
+impl RequestParams {
     /// The document.
     pub fn query(&self) -> &str {
         &self.query
-    }
-
-    /// Which of the document's operations is meant.
-    pub fn operation_name(&self) -> Option<&str> {
-        self.operation_name.as_deref()
-    }
-
-    /// Whether it may follow a log, of which nothing is skipped. A document that only mentions it is served so as well.
-    pub fn follows_log(&self) -> bool {
-        self.query.contains(LOG)
-    }
-
-    /// The variables.
-    pub fn variables(&self) -> &Map<String, Value> {
-        &self.variables
     }
 
     /// The extensions.
@@ -142,46 +128,58 @@ impl Parameters {
 }
 
 impl Operation {
-    /// Parses the document, once it is known to be of a size that can be parsed, and finds the operation that is meant.
-    /// Nothing walks the document before the size of its selections is known.
+    /// Parses the document after checking that its size permits it, and finds the operation. Nothing walks the
+    /// document before the number of its selections is known.
     ///
     /// # Errors
-    /// What is wrong with it.
-    pub fn parse(parameters: Parameters) -> Result<Self, Refusal> {
-        let follows_log = parameters.follows_log();
+    /// The request is invalid or exceeds a limit.
+    pub fn parse(parameters: RequestParams) -> Result<Self, Refusal> {
         nesting::check(&parameters.query)?;
         let mut document =
             parse_query(&parameters.query).map_err(|error| Refusal::new(Reason::Request, vec![error.into()]))?;
         let size = size::check(&document, &parameters.variables).map_err(|refused| match refused {
-            size::Refused::Exceeded(exceeded) => Refusal::from(exceeded),
-            size::Refused::Invalid(error) => Refusal::from(*error),
+            size::SizeError::Exceeded(exceeded) => Refusal::from(exceeded),
+            size::SizeError::Invalid(error) => Refusal::from(*error),
         })?;
-        document::uncover_typename_directives(&mut document);
+        document::hoist_typename_directives(&mut document);
         let operation = find(&document, parameters.operation_name.as_deref()).map_err(Refusal::request)?;
         if let Some(missing) = document::missing_variable(operation, &parameters.variables) {
             return Err(missing.into());
         }
         let (kind, cost) = (operation.ty, cost::cost(&document, operation, &parameters.variables));
+        let is_event_log = selects(&document, &operation.selection_set.node, LOG);
         let (seen, given) = seen(operation, &parameters);
         let identity = identity(&parameters, given.as_ref());
         let mut request =
             Request::new(parameters.query).variables(Variables::from_json(Value::Object(parameters.variables)));
         request.operation_name = parameters.operation_name;
         request.set_parsed_query(document);
-        Ok(Self { kind, follows_log, cost, size, identity, seen, request })
+        Ok(Self { kind, is_event_log, cost, size, identity, seen, request })
     }
 }
 
-/// How a client gives the revision that it has seen.
+/// Whether a selection set has a field, itself or through fragments, which spread no cycle here.
+fn selects(document: &ExecutableDocument, set: &SelectionSet, name: &str) -> bool {
+    set.items.iter().any(|selection| match &selection.node {
+        Selection::Field(field) => field.node.name.node == name,
+        Selection::InlineFragment(fragment) => selects(document, &fragment.node.selection_set.node, name),
+        Selection::FragmentSpread(spread) => {
+            let fragment = document.fragments.get(&spread.node.fragment_name.node);
+            fragment.is_some_and(|fragment| selects(document, &fragment.node.selection_set.node, name))
+        }
+    })
+}
+
+/// How a client passes the revision that it has seen.
 enum Given {
-    /// As a variable that is used for nothing else.
+    /// As a variable without another use.
     Variable(String),
-    /// As a literal in the document, from one byte of it to another.
+    /// As a literal, between two byte offsets of the document.
     Literal(usize, usize),
 }
 
-/// What tells an operation from others: two clients that have seen different revisions subscribe to the same.
-fn identity(parameters: &Parameters, given: Option<&Given>) -> Vec<u8> {
+/// The identity of a topic. Clients that have seen different revisions share one.
+fn identity(parameters: &RequestParams, given: Option<&Given>) -> Vec<u8> {
     let (mut query, mut variables) = (parameters.query.clone(), parameters.variables.clone());
     match given {
         Some(Given::Variable(name)) => drop(variables.remove(name)),
@@ -196,8 +194,8 @@ fn identity(parameters: &Parameters, given: Option<&Given>) -> Vec<u8> {
     identity
 }
 
-/// The revision that the client has seen, as `sinceRevision` names it, and how it is given where others may give another.
-fn seen(operation: &OperationDefinition, parameters: &Parameters) -> (Option<Seen>, Option<Given>) {
+/// The revision in `sinceRevision`, and how it is passed if it can be left out of the identity.
+fn seen(operation: &OperationDefinition, parameters: &RequestParams) -> (Option<Seen>, Option<Given>) {
     let mut fields = operation.selection_set.node.items.iter().filter_map(|selection| match &selection.node {
         Selection::Field(field) if field.node.name.node == STATUS => Some(&field.node),
         _ => None,
@@ -223,7 +221,7 @@ fn seen(operation: &OperationDefinition, parameters: &Parameters) -> (Option<See
     (pipeline.zip(revision).map(|(pipeline, revision)| Seen { pipeline, revision }), given)
 }
 
-/// Where the digits of a literal revision are in the document. A text that is not a revision is an error of its own.
+/// The position of the digits of a literal revision. Any other text is an error that must not share a topic.
 fn literal(query: &str, value: &Positioned<Argument>) -> Option<Given> {
     let start = offset(query, value.pos)?;
     let digits = query.get(start..)?.strip_prefix('"')?;
@@ -232,7 +230,7 @@ fn literal(query: &str, value: &Positioned<Argument>) -> Option<Given> {
     is_revision.then_some(Given::Literal(start + 1, start + 1 + length))
 }
 
-/// The byte at a position of the document, whose lines and columns count characters from 1.
+/// The byte offset of a position, whose line and column count characters from 1.
 fn offset(query: &str, pos: Pos) -> Option<usize> {
     let mut lines = query.split_inclusive('\n');
     let before: usize = lines.by_ref().take(pos.line - 1).map(str::len).sum();
@@ -240,8 +238,8 @@ fn offset(query: &str, pos: Pos) -> Option<usize> {
     line.char_indices().nth(pos.column - 1).map(|(at, _)| before + at)
 }
 
-/// How often a variable occurs in a document, its definition included; more often where comments or texts name it. Unknown
-/// where there is something between a `$` and its name.
+/// How often a variable occurs in a document, including its definition, comments and texts. `None` if something
+/// separates a `$` from its name.
 fn uses(query: &str, variable: &str) -> Option<usize> {
     let is_part = |letter: char| letter == '_' || letter.is_ascii_alphanumeric();
     let mut parts = query.split('$');
@@ -252,7 +250,7 @@ fn uses(query: &str, variable: &str) -> Option<usize> {
     })
 }
 
-/// JSON with the keys of objects in their order, whatever order they came in.
+/// Writes JSON with the keys of objects sorted.
 fn canonical(value: &serde_json::Value, out: &mut Vec<u8>) {
     match value {
         serde_json::Value::Object(object) => {
@@ -287,7 +285,7 @@ fn find<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Result<&'a 
     };
     match (name, found) {
         (None, Some(_)) if operations.next().is_some() => {
-            Err("the document has several operations; say which one with operationName".into())
+            Err("the document has several operations; choose one with operationName".into())
         }
         (_, Some((_, operation))) => Ok(&operation.node),
         (Some(name), None) => Err(format!("unknown operation named {name:?}")),
@@ -300,7 +298,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameters_have_shapes() {
+    fn parameters_have_types() {
         for (json, expect) in [
             (json!({"query": "{ a }"}), None),
             (json!({"query": "{ a }", "operationName": null, "variables": null, "extensions": null}), None),
@@ -316,12 +314,26 @@ mod tests {
             (json!([{"query": "{ a }"}]), Some("request")),
             (json!("{ a }"), Some("request")),
         ] {
-            assert_eq!(Parameters::from_json(json.clone()).err().map(|error| error.field), expect, "{json}");
+            assert_eq!(RequestParams::from_json(json.clone()).err().map(|error| error.field), expect, "{json}");
         }
     }
 
     #[test]
-    fn the_operation_that_is_meant_is_found() {
+    fn subscription_to_a_log_is_found_by_its_field() {
+        for (query, expect) in [
+            ("subscription { alertEvents { id } }", true),
+            ("subscription { a: alertEvents { id } }", true),
+            ("subscription { ...F } fragment F on Subscription { ... { alertEvents { id } } }", true),
+            ("subscription alertEvents { alertEventsOther: other { alertEvents } } # alertEvents", false),
+        ] {
+            let parameters = RequestParams { query: query.into(), ..RequestParams::default() };
+            let operation = Operation::parse(parameters).expect("an operation");
+            assert_eq!(operation.is_event_log, expect, "{query}");
+        }
+    }
+
+    #[test]
+    fn operation_is_found_by_name() {
         let two = "query A { a } subscription B { b }";
         for (query, name, expect) in [
             ("{ a }", None, Some(OperationType::Query)),
@@ -340,7 +352,7 @@ mod tests {
             ("query ($a: Int) { a }", None, Some(OperationType::Query)),
         ] {
             let parameters =
-                Parameters { query: query.into(), operation_name: name.map(Into::into), ..Parameters::default() };
+                RequestParams { query: query.into(), operation_name: name.map(Into::into), ..RequestParams::default() };
             assert_eq!(Operation::parse(parameters).ok().map(|operation| operation.kind), expect, "{query} {name:?}");
         }
     }

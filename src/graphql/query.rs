@@ -6,15 +6,17 @@ use crate::domain::rollup::{Range, Series};
 use crate::domain::run::{Outcome, RunState};
 use crate::domain::source::SourceKey;
 use crate::domain::viewer::Viewer;
-use crate::error::Error;
+use crate::graphql::arguments::{parse_pipeline, parse_revision, parse_source, require_pipeline};
 use crate::graphql::connection::{Cursor, after, at_most, connection, first};
+use crate::graphql::errors::{bad_input, error};
 use crate::graphql::run_pages;
+use crate::graphql::services::Services;
 use crate::graphql::types::anomaly::Anomaly;
-use crate::graphql::types::history::{DataQualityMetric, MetricTypeValue, OutcomeValue, Source, SourceRun};
-use crate::graphql::types::quality_history::{BucketValue, QualityHistory};
+use crate::graphql::types::enums::{HistoryBucket, MetricType, RunOutcome};
+use crate::graphql::types::history::{DataQualityMetric, Source, SourceRun};
+use crate::graphql::types::quality_history::QualityHistory;
 use crate::graphql::types::scalar::{Count, DateTime};
 use crate::graphql::types::status::{PipelineStatus, PipelineSummary};
-use crate::graphql::{Services, bad_input, error, pipeline as visible, revision};
 use crate::status::monitor::OVERVIEW;
 use crate::status::snapshot::Listing;
 use crate::store::history::{PageRequest, Position};
@@ -30,13 +32,15 @@ impl StatusQuery {
     async fn pipeline_status(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default = "default")] pipeline: String,
-        since_revision: Option<String>,
+        #[graphql(default = "default", desc = "The key of the pipeline.")] pipeline: String,
+        #[graphql(desc = "The latest revision that the client has seen, in decimal digits.")] since_revision: Option<
+            String,
+        >,
     ) -> Result<PipelineStatus> {
-        let key = visible(ctx, &pipeline)?;
+        let key = parse_pipeline(ctx, &pipeline)?;
         let monitor = &ctx.data::<Services>()?.monitor;
         if let Some(seen) = since_revision {
-            monitor.look_again(&key, revision(&seen)?).await;
+            monitor.look_again(&key, parse_revision(&seen)?).await;
         }
         let snapshot = monitor.current(&key).await.map_err(error)?;
         Ok(PipelineStatus(snapshot))
@@ -46,8 +50,8 @@ impl StatusQuery {
     async fn pipelines(
         &self,
         ctx: &Context<'_>,
-        first: Option<i32>,
-        after: Option<String>,
+        #[graphql(desc = "The maximum number of pipelines, from 1 to 1,000.")] first: Option<i32>,
+        #[graphql(desc = "The key after which the list starts.")] after: Option<String>,
     ) -> Result<Vec<PipelineSummary>> {
         let viewer = ctx.data::<Viewer>()?;
         let first = at_most(first, OVERVIEW)?;
@@ -69,11 +73,11 @@ impl StatusQuery {
     async fn sources(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default = "default")] pipeline: String,
-        first: Option<i32>,
-        after: Option<String>,
+        #[graphql(default = "default", desc = "The key of the pipeline.")] pipeline: String,
+        #[graphql(desc = "The maximum number of sources, from 1 to 5,000.")] first: Option<i32>,
+        #[graphql(desc = "The key after which the list starts.")] after: Option<String>,
     ) -> Result<Vec<Source>> {
-        let key = known(ctx, &pipeline)?;
+        let key = require_pipeline(ctx, &pipeline)?;
         let first = at_most(first, Listing::MOST)?;
         let after: Option<SourceKey> =
             after.map(|after| after.parse()).transpose().map_err(|error| bad_input(format!("after: {error}")))?;
@@ -87,15 +91,16 @@ impl StatusQuery {
     async fn data_quality_metrics(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default = "default")] pipeline: String,
-        source: Option<String>,
-        metric_type: Option<MetricTypeValue>,
-        from: Option<DateTime>,
-        to: Option<DateTime>,
-        #[graphql(name = "first", default = 50)] most: i32,
-        #[graphql(name = "after")] cursor: Option<String>,
+        #[graphql(default = "default", desc = "The key of the pipeline.")] pipeline: String,
+        #[graphql(desc = "The key of a source, to include only its rows.")] source: Option<String>,
+        #[graphql(desc = "The scope of the counts to include.")] metric_type: Option<MetricType>,
+        #[graphql(desc = "The start of the range, inclusive.")] from: Option<DateTime>,
+        #[graphql(desc = "The end of the range, exclusive.")] to: Option<DateTime>,
+        #[graphql(name = "first", default = 50, desc = "The number of rows per page, from 1 to 500.")] size: i32,
+        #[graphql(name = "after", desc = "The `endCursor` of the previous page; null for the first page.")]
+        cursor: Option<String>,
     ) -> Result<Connection<Cursor, DataQualityMetric>> {
-        let request = page(ctx, &pipeline, source, from, to, most, cursor.as_deref())?;
+        let request = page(ctx, &pipeline, source, from, to, size, cursor.as_deref())?;
         let store = &ctx.data::<Services>()?.store;
         let page = store.data_quality_metrics(&request, metric_type.map(Into::into)).await.map_err(error)?;
         Ok(connection(page, request.after.is_none(), |metric| Position { at: metric.timestamp, id: metric.id }))
@@ -107,14 +112,15 @@ impl StatusQuery {
     async fn anomalies(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default = "default")] pipeline: String,
-        source: Option<String>,
-        from: Option<DateTime>,
-        to: Option<DateTime>,
-        #[graphql(name = "first", default = 50)] most: i32,
-        #[graphql(name = "after")] cursor: Option<String>,
+        #[graphql(default = "default", desc = "The key of the pipeline.")] pipeline: String,
+        #[graphql(desc = "The key of a source, to include only its rows.")] source: Option<String>,
+        #[graphql(desc = "The start of the range, inclusive.")] from: Option<DateTime>,
+        #[graphql(desc = "The end of the range, exclusive.")] to: Option<DateTime>,
+        #[graphql(name = "first", default = 50, desc = "The number of rows per page, from 1 to 500.")] size: i32,
+        #[graphql(name = "after", desc = "The `endCursor` of the previous page; null for the first page.")]
+        cursor: Option<String>,
     ) -> Result<Connection<Cursor, Anomaly>> {
-        let request = page(ctx, &pipeline, source, from, to, most, cursor.as_deref())?;
+        let request = page(ctx, &pipeline, source, from, to, size, cursor.as_deref())?;
         let page = ctx.data::<Services>()?.store.anomalies(&request).await.map_err(error)?;
         Ok(connection(page, request.after.is_none(), |anomaly| Position {
             at: anomaly.timestamp,
@@ -129,15 +135,18 @@ impl StatusQuery {
     async fn source_runs(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default = "default")] pipeline: String,
-        source: Option<String>,
-        outcome: Option<OutcomeValue>,
-        from: Option<DateTime>,
-        to: Option<DateTime>,
-        #[graphql(name = "first", default = 50)] most: i32,
-        #[graphql(name = "after")] cursor: Option<String>,
+        #[graphql(default = "default", desc = "The key of the pipeline.")] pipeline: String,
+        #[graphql(desc = "The key of a source, to include only its rows.")] source: Option<String>,
+        #[graphql(desc = "The outcome of the runs to include; null for all finished runs.")] outcome: Option<
+            RunOutcome,
+        >,
+        #[graphql(desc = "The start of the range, inclusive.")] from: Option<DateTime>,
+        #[graphql(desc = "The end of the range, exclusive.")] to: Option<DateTime>,
+        #[graphql(name = "first", default = 50, desc = "The number of rows per page, from 1 to 500.")] size: i32,
+        #[graphql(name = "after", desc = "The `endCursor` of the previous page; null for the first page.")]
+        cursor: Option<String>,
     ) -> Result<Connection<Cursor, SourceRun>> {
-        let request = page(ctx, &pipeline, source, from, to, most, cursor.as_deref())?;
+        let request = page(ctx, &pipeline, source, from, to, size, cursor.as_deref())?;
         let store = &ctx.data::<Services>()?.store;
         let state = outcome.map(|outcome| RunState::from(Outcome::from(outcome)));
         let page = run_pages::read(ctx, store, &request, state).await?;
@@ -150,15 +159,15 @@ impl StatusQuery {
     async fn quality_history(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default = "default")] pipeline: String,
-        source: Option<String>,
-        check: String,
-        from: DateTime,
-        to: DateTime,
-        bucket: BucketValue,
+        #[graphql(default = "default", desc = "The key of the pipeline.")] pipeline: String,
+        #[graphql(desc = "The key of a source; null for the whole pipeline.")] source: Option<String>,
+        #[graphql(desc = "The name of a check, or the volume `articles` or `events`.")] check: String,
+        #[graphql(desc = "The start of the range, inclusive.")] from: DateTime,
+        #[graphql(desc = "The end of the range, exclusive.")] to: DateTime,
+        #[graphql(desc = "The length of each bucket.")] bucket: HistoryBucket,
     ) -> Result<QualityHistory> {
-        let key = known(ctx, &pipeline)?;
-        let source = source.map(|source| source_key(&source)).transpose()?;
+        let key = require_pipeline(ctx, &pipeline)?;
+        let source = source.map(|source| parse_source(&source)).transpose()?;
         let series: Series = check.parse().map_err(|error| bad_input(format!("check {check:?}: {error}")))?;
         let range = Range::new(bucket.into(), from.instant("from")?, to.instant("to")?);
         let range = range.map_err(|error| bad_input(error.to_string()))?;
@@ -168,33 +177,21 @@ impl StatusQuery {
     }
 }
 
-fn known(ctx: &Context<'_>, pipeline: &str) -> Result<PipelineKey> {
-    let pipeline = visible(ctx, pipeline)?;
-    if ctx.data::<Services>()?.store.newest_revision(&pipeline).is_none() {
-        return Err(error(Error::PipelineNotFound(pipeline)));
-    }
-    Ok(pipeline)
-}
-
-fn source_key(source: &str) -> Result<SourceKey> {
-    source.parse().map_err(|error| bad_input(format!("source {source:?}: {error}")))
-}
-
 fn page(
     ctx: &Context<'_>,
     pipeline: &str,
     source: Option<String>,
     from: Option<DateTime>,
     to: Option<DateTime>,
-    most: i32,
+    size: i32,
     cursor: Option<&str>,
 ) -> Result<PageRequest> {
     Ok(PageRequest {
-        pipeline: known(ctx, pipeline)?,
-        source: source.map(|source| source_key(&source)).transpose()?,
+        pipeline: require_pipeline(ctx, pipeline)?,
+        source: source.map(|source| parse_source(&source)).transpose()?,
         from: from.map(|from| from.instant("from")).transpose()?,
         to: to.map(|to| to.instant("to")).transpose()?,
         after: after(cursor)?,
-        first: first(most)?,
+        first: first(size)?,
     })
 }

@@ -3,17 +3,17 @@ use std::sync::Arc;
 use async_graphql::{Context, Result};
 
 use crate::domain::run::{RunState, SourceRun};
-use crate::graphql::error;
+use crate::graphql::errors::error;
 use crate::graphql::meter::Meter;
 use crate::store::Store;
 use crate::store::history::{Page, PageRequest, Position};
 
-/// Runs that are read at first: each may have a text of 64 KiB, and an answer has room for few of those.
+/// Runs in the first part of a page: each may have a text of 64 KiB, and an answer has room for few of those.
 const FIRST_PART: u64 = 50;
-/// Bytes of text in a part after which the next ones are no larger.
+/// Bytes of text in a part beyond which the next parts stay small.
 const LARGE: usize = 256 * 1024;
 
-/// A page of runs, read in parts, so that reading ends when the answer has no room for more.
+/// Reads a page of runs in parts and stops when the answer has no room for more.
 pub(super) async fn read(
     ctx: &Context<'_>,
     store: &Store,
@@ -48,7 +48,7 @@ pub(super) async fn read(
     Ok(page)
 }
 
-/// The place of a run in its history. What has not finished is in the order of its beginning.
+/// The position of a run in its history. Runs in progress are sorted by their start.
 pub(super) fn position(run: &SourceRun) -> Position {
     Position { at: run.finished_at.or(run.started_at).unwrap_or(run.received_at), id: run.id }
 }

@@ -6,8 +6,10 @@ use futures_util::{Stream, StreamExt as _};
 
 use crate::domain::revision::Revision;
 use crate::domain::viewer::Viewer;
+use crate::graphql::arguments::{parse_pipeline, parse_revision};
+use crate::graphql::errors::error;
+use crate::graphql::services::Services;
 use crate::graphql::types::status::{PipelineStatus, PipelineSummary};
-use crate::graphql::{Services, error, pipeline as visible, revision};
 
 /// The revision of the status that a subscription received last.
 #[derive(Debug, Clone, Default)]
@@ -35,13 +37,15 @@ impl StatusSubscription {
     async fn pipeline_status_updates(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default = "default")] pipeline: String,
-        since_revision: Option<String>,
+        #[graphql(default = "default", desc = "The key of the pipeline.")] pipeline: String,
+        #[graphql(desc = "The latest revision that the client has seen, in decimal digits.")] since_revision: Option<
+            String,
+        >,
     ) -> Result<impl Stream<Item = PipelineStatus> + use<>> {
-        let key = visible(ctx, &pipeline)?;
+        let key = parse_pipeline(ctx, &pipeline)?;
         let monitor = &ctx.data::<Services>()?.monitor;
         if let Some(seen) = since_revision {
-            monitor.look_again(&key, revision(&seen)?).await;
+            monitor.look_again(&key, parse_revision(&seen)?).await;
         }
         let published = ctx.data_opt::<Published>().cloned().unwrap_or_default();
         let watch = monitor.watch(&key).await.map_err(error)?;

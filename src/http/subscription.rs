@@ -24,7 +24,7 @@ use crate::push::topic::{SubscriptionGuard, Update, UpdateStream};
 ///
 /// A subscription to an event log has its own topic: others may be at another position in the log.
 fn key(operation: &Operation, viewer: Viewer) -> TopicKey {
-    let own = if operation.follows_log { Uuid::new_v4().into_bytes().to_vec() } else { Vec::new() };
+    let own = if operation.is_event_log { Uuid::new_v4().into_bytes().to_vec() } else { Vec::new() };
     topic_key([b"graphql", &operation.identity[..], viewer.scope(), &own])
 }
 
@@ -76,7 +76,7 @@ fn source(graphql: Graphql, operation: Operation, viewer: Viewer) -> UpdateStrea
         Running(BoxStream<'static, (Answer, Option<Revision>)>),
         Failed,
     }
-    let follows_log = operation.follows_log;
+    let is_event_log = operation.is_event_log;
     // The topic's task builds the executor: the first subscriber does not wait for it.
     unfold(State::New(Box::new((graphql, operation, viewer))), move |state| async move {
         let mut answers = match state {
@@ -92,7 +92,7 @@ fn source(graphql: Graphql, operation: Operation, viewer: Viewer) -> UpdateStrea
         match answer {
             Answer::Executed(json) => {
                 let message = Arc::new(Message::new(json, revision));
-                let update = if follows_log { Update::Event(message) } else { Update::Message(message) };
+                let update = if is_event_log { Update::Event(message) } else { Update::Message(message) };
                 Some((update, State::Running(answers)))
             }
             // The stream did not start, or failed.
@@ -107,12 +107,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::graphql::operation::Parameters;
+    use crate::graphql::operation::RequestParams;
 
     #[test]
     fn equal_operations_share_a_topic() {
         let key = |json: serde_json::Value| {
-            let parameters = Parameters::from_json(json).expect("good parameters");
+            let parameters = RequestParams::from_json(json).expect("good parameters");
             key(&Operation::parse(parameters).expect("an operation"), Viewer::default())
         };
         let one = key(json!({"query": "{ a }", "variables": {"a": 1, "b": [{"c": 2, "d": 3}]}}));
@@ -132,7 +132,7 @@ mod tests {
         let key = |query: &str, since: &str| {
             let json = json!({"query": query, "variables": {"s": since, "p": "a"}});
             key(
-                &Operation::parse(Parameters::from_json(json).expect("parameters")).expect("an operation"),
+                &Operation::parse(RequestParams::from_json(json).expect("parameters")).expect("an operation"),
                 Viewer::default(),
             )
         };

@@ -2,12 +2,12 @@ use std::time::Duration;
 
 /// Bytes of an answer.
 pub(in crate::graphql) const MAX_ANSWER: usize = 8 * 1024 * 1024;
-/// Errors of an answer; the last one counts those that are left out.
+/// Errors of an answer; the last one counts the omitted ones.
 pub(in crate::graphql) const MAX_ERRORS: usize = 20;
-/// How long an operation may be executed.
+/// Time limit of an operation.
 pub(in crate::graphql) const EXECUTION: Duration = Duration::from_secs(10);
 
-/// What an operation may use. Operations of a batch share one budget.
+/// What an operation may use. The operations of a batch share one budget.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::graphql) struct Budget {
     /// Bytes of the answer.

@@ -10,13 +10,10 @@ use async_graphql::{Name, Positioned};
 use async_graphql_value::{ConstValue, Value};
 use serde_json::{Map, Value as Json};
 
-use crate::graphql::sdl;
+use crate::graphql::limits::exceeded::LIST_COST;
+use crate::graphql::schema::sdl;
 
-/// What a list counts whose length the operation does not say.
-pub(crate) const LIST: u64 = 50;
-
-/// The types of introspection, which are not in the schema's own text, and how long their lists are in this schema: the
-/// number of its types, and averages.
+/// The types of introspection, which the schema's SDL lacks, and the average lengths of their lists in this schema.
 const INTROSPECTION: &str = "
     type __Schema { types: [__Type] queryType: __Type mutationType: __Type subscriptionType: __Type
         directives: [__Directive] }
@@ -36,18 +33,18 @@ const INTROSPECTION_LISTS: [(&str, u64); 7] = [
     ("directives", 5),
 ];
 
-/// What the fields of the schema return.
+/// The types of the fields of the schema.
 struct Shapes {
-    /// By the names of a type and of its field.
+    /// Shapes by the names of a type and a field.
     fields: HashMap<String, HashMap<String, Shape>>,
 }
 
-/// What a field returns.
+/// The type of a field.
 struct Shape {
     type_name: String,
-    /// How many items a list has, where that is not said by an argument. A field of one thing has one.
+    /// The length of a list without an argument; 1 for a single value.
     items: u64,
-    /// The default of `first` or `last`, where there is such an argument.
+    /// The default of `first` or `last`, if the field has such an argument.
     page: Option<u64>,
 }
 
@@ -68,7 +65,7 @@ static SHAPES: LazyLock<Shapes> = LazyLock::new(|| {
             .collect::<Vec<_>>()
     };
     let (own, meta) = (types(&sdl()), types(INTROSPECTION));
-    let all = u64::try_from(own.len() + meta.len()).unwrap_or(LIST);
+    let all = u64::try_from(own.len() + meta.len()).unwrap_or(LIST_COST);
     let mut fields: HashMap<_, HashMap<_, _>> = HashMap::new();
     for (name, definitions) in own {
         let is_connection = name.ends_with("Connection");
@@ -94,18 +91,18 @@ static SHAPES: LazyLock<Shapes> = LazyLock::new(|| {
     Shapes { fields }
 });
 
-/// What a field returns. The lists of a connection are as long as its `first` or `last` says.
+/// The shape of a field. The lists of a connection are as long as its `first` or `last`.
 fn shape(field: &FieldDefinition, is_in_connection: bool) -> Shape {
     let (type_name, is_list) = base(&field.ty.node);
     let pages = field.arguments.iter().filter(|argument| is_page(&argument.node.name.node));
     let page = pages.map(|argument| match argument.node.default_value.as_ref().map(|value| &value.node) {
-        Some(ConstValue::Number(number)) => number.as_u64().unwrap_or(LIST),
-        _ => LIST,
+        Some(ConstValue::Number(number)) => number.as_u64().unwrap_or(LIST_COST),
+        _ => LIST_COST,
     });
     let page = page.max();
     // A list whose length an argument says is counted once.
     let has_own_length = is_list && !is_in_connection && page.is_none();
-    Shape { type_name, items: if has_own_length { LIST } else { 1 }, page }
+    Shape { type_name, items: if has_own_length { LIST_COST } else { 1 }, page }
 }
 
 fn is_page(argument: &str) -> bool {
@@ -120,10 +117,10 @@ fn base(ty: &Type) -> (String, bool) {
     }
 }
 
-/// What the answer to an operation costs: each selection 1, and what is below a list as often as the list has items, which
-/// `first` and `last` say.
+/// The cost of an operation's answer: 1 per selection, where selections below a list count once per item, which
+/// `first` and `last` give.
 ///
-/// A fragment is walked once, so this takes as long as the document, whose depth must have been checked.
+/// A fragment is walked once, so this takes time proportional to the document, whose depth must have been checked.
 pub(crate) fn cost(document: &ExecutableDocument, operation: &OperationDefinition, given: &Map<String, Json>) -> u64 {
     let root = match operation.ty {
         OperationType::Query => "Query",
@@ -140,7 +137,7 @@ struct Walk<'a> {
     fragments: &'a HashMap<Name, Positioned<FragmentDefinition>>,
     operation: &'a OperationDefinition,
     given: &'a Map<String, Json>,
-    /// What fragments cost.
+    /// The costs of fragments.
     known: HashMap<&'a Name, u64>,
 }
 
@@ -183,8 +180,8 @@ impl<'a> Walk<'a> {
         cost
     }
 
-    /// How long a page is: the largest of `first` and `last`. What is no number of items is refused later, and counts as
-    /// the default does.
+    /// The length of a page: the larger of `first` and `last`. An invalid length is refused later and counts like the
+    /// default.
     fn page(&self, field: &Field, default: u64) -> u64 {
         let pages = field.arguments.iter().filter(|(name, _)| is_page(&name.node));
         pages.map(|(_, value)| self.number(&value.node).unwrap_or(default)).max().unwrap_or(default)
@@ -238,11 +235,11 @@ mod tests {
         for (document, variables, expect) in [
             ("{ __typename }", &none, 1),
             ("{ pipelineStatus { pipeline __typename a: pipeline } }", &none, 4),
-            ("{ sources { key } }", &none, 1 + LIST),
+            ("{ sources { key } }", &none, 1 + LIST_COST),
             ("{ sources(first: 7) { key } }", &none, 1 + 7),
-            ("{ alertSilences { id } }", &none, 1 + LIST),
-            ("{ sources { ...F } } fragment F on Source { key }", &none, 1 + LIST * 2),
-            ("{ sources { ... { key } ... on Source { key } } }", &none, 1 + LIST * 4),
+            ("{ alertSilences { id } }", &none, 1 + LIST_COST),
+            ("{ sources { ...F } } fragment F on Source { key }", &none, 1 + LIST_COST * 2),
+            ("{ sources { ... { key } ... on Source { key } } }", &none, 1 + LIST_COST * 4),
             ("{ sourceRuns(first: 10) { nodes { id source } } }", &none, 1 + 10 * 3),
             ("{ sourceRuns(first: 10) { edges { node { id } } } }", &none, 1 + 10 * 3),
             ("{ sourceRuns { nodes { id } } }", &none, 1 + 50 * 2),

@@ -1,10 +1,9 @@
-use crate::graphql::limits::{Exceeded, MAX_BRACKETS, MAX_DOCUMENT, MAX_NAME};
+use crate::graphql::limits::exceeded::{Exceeded, MAX_BRACKETS, MAX_DOCUMENT, MAX_NAME};
 
-/// Checks the size of a document, how deeply its brackets are nested, and how long its names are, in one pass and without
+/// Checks the size of a document, the depth of its brackets and the length of its names, in one pass without
 /// recursion: the parser recurses on each bracket, and a deep document would overflow its stack.
 ///
-/// Where a document is not well formed it may count brackets that the parser does not reach, and never misses one that it
-/// does.
+/// In a malformed document it may count brackets that the parser does not reach, but never misses one that it does.
 pub(crate) fn check(document: &str) -> Result<(), Exceeded> {
     if document.len() > MAX_DOCUMENT {
         return Err(Exceeded::Bytes(document.len()));
@@ -36,8 +35,8 @@ pub(crate) fn check(document: &str) -> Result<(), Exceeded> {
     Ok(())
 }
 
-/// What comes behind the string that begins here. One that does not end is taken as the parser takes it: three quotes as an
-/// empty string and another quote, and a single quote as nothing.
+/// The text behind the string that starts here. An unterminated string is treated as in the parser: three quotes as
+/// an empty string and another quote, a single quote as nothing.
 fn behind_string(text: &[u8]) -> &[u8] {
     if let Some(block) = text.strip_prefix(b"\"\"\"") {
         return behind_block(block).unwrap_or(&text[2..]);

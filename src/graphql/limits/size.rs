@@ -5,28 +5,29 @@ use async_graphql::{Name, Positioned, ServerError};
 use async_graphql_value::Value;
 use serde_json::{Map, Value as Json};
 
-use crate::graphql::limits::{Exceeded, MAX_ARGUMENTS, MAX_DEPTH, MAX_SELECTIONS, MAX_VALUES, MAX_VARIABLES, coded};
+use crate::graphql::errors::server_error;
+use crate::graphql::limits::exceeded::{Exceeded, MAX_ARGUMENTS, MAX_DEPTH, MAX_SELECTIONS, MAX_VALUES, MAX_VARIABLES};
 
 /// Bytes of a text that count as one more value: long texts are copied for each use.
 const BYTES_OF_VALUE: usize = 32;
 
-/// How large a document is with all its fragments expanded. It is counted without expanding them: each fragment once.
+/// The size of a document with all fragments expanded. It is computed without expanding them, each fragment once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Size {
-    /// Fields and fragments, aliases and `__typename` included.
+    /// Fields and fragments, including aliases and `__typename`.
     pub(crate) selections: u64,
     /// Arguments, directives, and the parts of their values.
     pub(crate) values: u64,
-    /// Selection sets within each other.
+    /// Depth of nested selection sets.
     depth: usize,
 }
 
-/// Checks the size of all operations of a document together, so that nothing that walks it later, expanding its fragments,
-/// takes long.
+/// Checks the size of all operations of a document together, so that everything that walks it later, expanding its
+/// fragments, ends soon.
 ///
 /// # Errors
-/// The limit that it exceeds, or a fragment that spreads itself or is not used.
-pub(crate) fn check(document: &ExecutableDocument, variables: &Map<String, Json>) -> Result<Size, Refused> {
+/// The document exceeds a limit, or has a fragment that is unused or spreads itself.
+pub(crate) fn check(document: &ExecutableDocument, variables: &Map<String, Json>) -> Result<Size, SizeError> {
     let mut counter = Counter::new(document, variables);
     let mut size = Size::default();
     // The defaults of all operations come first: a fragment may be used by several.
@@ -47,32 +48,32 @@ pub(crate) fn check(document: &ExecutableDocument, variables: &Map<String, Json>
     }
     if let Some((name, fragment)) = document.fragments.iter().find(|(name, _)| !counter.fragments.contains_key(*name)) {
         let error = ServerError::new(format!("Fragment \"{name}\" is never used"), Some(fragment.pos));
-        return Err(Refused::Invalid(Box::new(error)));
+        return Err(SizeError::Invalid(Box::new(error)));
     }
     size.check()?;
     Ok(size)
 }
 
-/// Why a document is not looked at any further.
+/// Why a document is refused.
 #[derive(Debug, Clone)]
-pub(crate) enum Refused {
+pub(crate) enum SizeError {
     /// It exceeds a limit.
     Exceeded(Exceeded),
-    /// Validation would find this, but must not walk the document.
+    /// Validation would find this error, but must not walk the document.
     Invalid(Box<ServerError>),
 }
 
-impl From<Exceeded> for Refused {
+impl From<Exceeded> for SizeError {
     fn from(exceeded: Exceeded) -> Self {
         Self::Exceeded(exceeded)
     }
 }
 
 impl Size {
-    /// Checks the size of what is executed together.
+    /// Checks the size of operations that are executed together.
     ///
     /// # Errors
-    /// The limit that it exceeds.
+    /// The size exceeds a limit.
     pub(crate) fn check(self) -> Result<(), Exceeded> {
         if self.selections > MAX_SELECTIONS {
             return Err(Exceeded::Selections(self.selections));
@@ -89,9 +90,9 @@ impl Size {
 
 struct Counter<'a> {
     document: &'a HashMap<Name, Positioned<FragmentDefinition>>,
-    /// How many values each variable has.
+    /// The number of values of each variable.
     variables: HashMap<&'a str, u64>,
-    /// The fragments that were counted, and with `None` those that are being counted.
+    /// The counted fragments, and with `None` those that are being counted.
     fragments: HashMap<&'a Name, Option<Size>>,
 }
 
@@ -101,14 +102,14 @@ impl<'a> Counter<'a> {
         Self { document: &document.fragments, variables, fragments: HashMap::new() }
     }
 
-    /// The default of a variable, which counts if it has more values than what was given.
+    /// The default of a variable, which counts if it has more values than the given one.
     fn use_default(&mut self, name: &'a str, default: Option<&Value>) {
         let values = default.map_or(1, |value| self.value(value));
         let known = self.variables.entry(name).or_default();
         *known = values.max(*known);
     }
 
-    fn selection_set(&mut self, set: &'a SelectionSet, depth: usize) -> Result<Size, Refused> {
+    fn selection_set(&mut self, set: &'a SelectionSet, depth: usize) -> Result<Size, SizeError> {
         if depth > MAX_DEPTH {
             return Err(Exceeded::Depth.into());
         }
@@ -136,14 +137,14 @@ impl<'a> Counter<'a> {
         Ok(size)
     }
 
-    /// A fragment, counted when it is first spread. An unknown one is left to validation.
-    fn fragment(&mut self, name: &Name, depth: usize) -> Result<Size, Refused> {
+    /// Counts a fragment at its first spread. Unknown fragments are left to validation.
+    fn fragment(&mut self, name: &Name, depth: usize) -> Result<Size, SizeError> {
         let Some((name, fragment)) = self.document.get_key_value(name) else { return Ok(Size::default()) };
         let size = match self.fragments.get(name) {
             Some(Some(size)) => *size,
             Some(None) => {
                 let message = format!("fragment \"{name}\" spreads itself; remove the cycle");
-                return Err(Refused::Invalid(Box::new(coded(message, "FRAGMENT_CYCLE"))));
+                return Err(SizeError::Invalid(Box::new(server_error(message, "FRAGMENT_CYCLE"))));
             }
             None => {
                 self.fragments.insert(name, None);

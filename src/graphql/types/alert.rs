@@ -1,78 +1,10 @@
-use async_graphql::{Enum, ID, SimpleObject};
+use async_graphql::{ID, SimpleObject};
 
-use crate::domain::alert::{self, AlertState, AlertType, Reason, Rule, Silence, Tracked};
+use crate::domain::alert::{self, Silence, Tracked};
 use crate::domain::pipeline::PipelineKey;
 use crate::domain::source::SourceKey;
+use crate::graphql::types::enums::{AlertReason, AlertRule, AlertState, AlertType, Severity};
 use crate::graphql::types::scalar::DateTime;
-use crate::graphql::types::status::SeverityValue;
-
-/// The subject of an alert.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "AlertType", name = "AlertType")]
-pub(crate) enum AlertTypeValue {
-    /// The rate of a data quality check.
-    Quality,
-    /// The number of articles or events.
-    Volume,
-    /// A source that has not reported in time.
-    #[graphql(name = "SILENCE")]
-    Overdue,
-    /// The Pipewatch server or its database.
-    Server,
-}
-
-/// The state of an alert in its life cycle.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "AlertState", name = "AlertState")]
-pub(crate) enum AlertStateValue {
-    /// The condition holds, but has not held for long enough to fire.
-    Pending,
-    /// The condition holds and needs attention.
-    Firing,
-    /// The alert fires and a user has acknowledged it.
-    Acknowledged,
-    /// The condition has cleared.
-    Resolved,
-}
-
-/// The rule that raises an alert.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "Rule", name = "AlertRule")]
-pub(crate) enum RuleValue {
-    /// The rate of a check is below one of its thresholds.
-    Threshold,
-    /// A source has not reported within its expected interval and grace period.
-    #[graphql(name = "SILENCE")]
-    Overdue,
-    /// A source runs on schedule but returns no data.
-    DeadFeed,
-    /// A rate or a volume deviates significantly from its own history.
-    Anomaly,
-    /// The Pipewatch server cannot work properly.
-    Server,
-}
-
-/// The reason for a transition between two alert states.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "Reason", name = "AlertReason")]
-pub(crate) enum ReasonValue {
-    /// The condition was found for the first time.
-    Found,
-    /// The condition held for long enough to fire.
-    Persisted,
-    /// The condition cleared while the alert was pending, so no notification is sent.
-    Vanished,
-    /// The severity of the alert has increased.
-    Escalated,
-    /// The severity of the alert has decreased.
-    Eased,
-    /// A user has acknowledged the alert.
-    Acknowledged,
-    /// The condition has cleared after the alert fired.
-    Recovered,
-    /// The condition is no longer evaluated, for example because its source was removed.
-    Unwatched,
-}
 
 /// An alert: a problem that needs attention.
 #[derive(SimpleObject)]
@@ -81,9 +13,9 @@ pub(crate) struct Alert {
     id: ID,
     /// The kind of problem that the alert is about.
     #[graphql(name = "type")]
-    kind: AlertTypeValue,
+    kind: AlertType,
     /// The severity of the alert: `HIGH` before `MEDIUM` before `LOW`.
-    severity: SeverityValue,
+    severity: Severity,
     /// The problem in one line of text.
     title: String,
     /// The cause of the problem and how to fix it.
@@ -91,7 +23,7 @@ pub(crate) struct Alert {
     /// The instant at which the alert entered its current state.
     timestamp: DateTime,
     /// The current state: `FIRING` or `ACKNOWLEDGED` in a status.
-    state: AlertStateValue,
+    state: AlertState,
     /// The affected source; null if the alert concerns the whole pipeline or the server.
     source: Option<String>,
 }
@@ -118,10 +50,10 @@ pub(crate) struct AlertRecord {
     /// The id of the alert, as `acknowledgeAlert` takes it.
     id: ID,
     /// The rule that raised the alert.
-    rule: RuleValue,
+    rule: AlertRule,
     /// The kind of problem that the alert is about.
     #[graphql(name = "type")]
-    kind: AlertTypeValue,
+    kind: AlertType,
     /// The key of the affected pipeline; null if the alert concerns the server.
     pipeline: Option<String>,
     /// The affected source; null if the alert concerns the whole pipeline or the server.
@@ -130,9 +62,9 @@ pub(crate) struct AlertRecord {
     /// them.
     check: Option<String>,
     /// The current state of the alert.
-    pub(crate) state: AlertStateValue,
+    pub(crate) state: AlertState,
     /// The current severity of the alert.
-    severity: SeverityValue,
+    severity: Severity,
     /// The problem in one line of text.
     title: String,
     /// The cause of the problem and how to fix it.
@@ -183,10 +115,10 @@ pub(crate) struct AlertEvent {
     /// The id of the alert that changed.
     alert: ID,
     /// The rule that raised the alert.
-    rule: RuleValue,
+    rule: AlertRule,
     /// The kind of problem that the alert is about.
     #[graphql(name = "type")]
-    kind: AlertTypeValue,
+    kind: AlertType,
     /// The key of the affected pipeline; null if the alert concerns the server.
     pipeline: Option<String>,
     /// The affected source; null if the alert concerns the whole pipeline or the server.
@@ -195,17 +127,17 @@ pub(crate) struct AlertEvent {
     /// them.
     check: Option<String>,
     /// The previous state; null for the first event of an alert.
-    from: Option<AlertStateValue>,
+    from: Option<AlertState>,
     /// The new state of the alert.
-    to: AlertStateValue,
+    to: AlertState,
     /// The severity of the alert after the event.
-    severity: SeverityValue,
+    severity: Severity,
     /// The problem in one line of text.
     title: String,
     /// The cause of the problem and how to fix it.
     message: String,
     /// The reason for the transition.
-    reason: ReasonValue,
+    reason: AlertReason,
     /// The instant of the transition.
     timestamp: DateTime,
     /// The revision of the pipeline in which the event is visible; null if the alert concerns the server.
@@ -222,7 +154,7 @@ impl From<alert::AlertEvent> for AlertEvent {
             pipeline: event.subject.pipeline.as_ref().map(PipelineKey::to_string),
             source: event.subject.source.as_ref().map(SourceKey::to_string),
             check: event.subject.check,
-            from: event.from.map(AlertStateValue::from),
+            from: event.from.map(AlertState::from),
             to: event.to.into(),
             severity: event.severity.into(),
             title: event.title,
@@ -240,7 +172,7 @@ pub(crate) struct AlertSilence {
     /// The id of the silence, as `endAlertSilence` takes it.
     id: ID,
     /// The rule that the silence is limited to; null for all rules.
-    rule: Option<RuleValue>,
+    rule: Option<AlertRule>,
     /// The pipeline that the silence is limited to; null for all pipelines.
     pipeline: Option<String>,
     /// The source that the silence is limited to; null for all sources.
@@ -261,7 +193,7 @@ impl From<Silence> for AlertSilence {
     fn from(silence: Silence) -> Self {
         Self {
             id: silence.id.to_string().into(),
-            rule: silence.matcher.rule.map(RuleValue::from),
+            rule: silence.matcher.rule.map(AlertRule::from),
             pipeline: silence.matcher.pipeline.as_ref().map(PipelineKey::to_string),
             source: silence.matcher.source.as_ref().map(SourceKey::to_string),
             label: silence.matcher.label.as_ref().map(ToString::to_string),

@@ -1,32 +1,8 @@
-use async_graphql::{Enum, ID, SimpleObject};
+use async_graphql::{ID, SimpleObject};
 
-use crate::domain::anomaly::{self, AnomalyType, Method};
+use crate::domain::anomaly;
+use crate::graphql::types::enums::{AnomalyMethod, AnomalyType, Severity};
 use crate::graphql::types::scalar::{Count, DateTime};
-use crate::graphql::types::status::SeverityValue;
-
-/// The quantity that an anomaly was found in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "AnomalyType", name = "AnomalyType")]
-pub(crate) enum AnomalyTypeValue {
-    /// The number of articles or events.
-    Volume,
-    /// The rate of a data quality check.
-    Quality,
-}
-
-/// The statistical test that found an anomaly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "Method", name = "AnomalyMethod")]
-pub(crate) enum MethodValue {
-    /// A rate, tested against the beta-binomial distribution of its predecessors.
-    Rate,
-    /// An hourly volume, tested against the same hours of earlier days.
-    Volume,
-    /// A moving average of residuals, which reveals a slow drift.
-    Drift,
-    /// A series of runs that returned no data.
-    DeadFeed,
-}
 
 /// A deviation of a rate or a volume from its own history that is statistically significant.
 #[derive(SimpleObject)]
@@ -35,9 +11,9 @@ pub(crate) struct Anomaly {
     id: ID,
     /// The quantity that the anomaly was found in.
     #[graphql(name = "type")]
-    kind: AnomalyTypeValue,
+    kind: AnomalyType,
     /// The severity: `HIGH` if `pValue` is below `alpha`, which raises an alert, otherwise `LOW`.
-    severity: SeverityValue,
+    severity: Severity,
     /// The observed and the expected value in one sentence.
     description: String,
     /// The start of the hour in which the anomaly was observed.
@@ -49,7 +25,7 @@ pub(crate) struct Anomaly {
     /// The series that was tested: the name of a check, `articles` or `events`.
     series: String,
     /// The statistical test that found the anomaly.
-    method: MethodValue,
+    method: AnomalyMethod,
     /// The observed value: a percentage for a check, a count for a volume.
     observed: f64,
     /// The expected value, in the unit of `observed`.

@@ -1,55 +1,13 @@
-use async_graphql::{Enum, ID, InputObject, SimpleObject};
+use async_graphql::{ID, InputObject, SimpleObject};
 
 use crate::domain::check::CheckName;
 use crate::domain::counts::{Counts, shown};
-use crate::domain::metric::{self, MetricType};
-use crate::domain::run::{self, Outcome, RunState};
+use crate::domain::metric;
+use crate::domain::run;
 use crate::domain::source;
-use crate::domain::step::{Step, StepState};
+use crate::domain::step::Step;
+use crate::graphql::types::enums::{Health, MetricType, RunState, StepState};
 use crate::graphql::types::scalar::DateTime;
-use crate::graphql::types::status::HealthValue;
-
-/// The scope of data quality counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "MetricType", name = "MetricType")]
-pub(crate) enum MetricTypeValue {
-    /// Counts of the whole pipeline, without a source.
-    Aggregate,
-    /// Counts of one source, which is required.
-    SourceSpecific,
-    /// Totals of one hour, of the pipeline or of one source.
-    Hourly,
-}
-
-/// The reported outcome of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "Outcome", name = "RunOutcome")]
-pub(crate) enum OutcomeValue {
-    /// The run has started; its end follows under the same id.
-    Running,
-    /// The run has completed successfully.
-    Ok,
-    /// The run has ended with an error.
-    Failed,
-    /// The run was stopped before its end.
-    Aborted,
-}
-
-/// The state of a source run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "RunState", name = "RunState")]
-pub(crate) enum RunStateValue {
-    /// The run has started and not ended.
-    Running,
-    /// The run has completed successfully.
-    Ok,
-    /// The run has ended with an error.
-    Failed,
-    /// The run was stopped before its end.
-    Aborted,
-    /// The run has started, and its end was not reported in time.
-    Lost,
-}
 
 /// A source: a feed that a pipeline collects data from.
 #[derive(SimpleObject)]
@@ -63,7 +21,7 @@ pub(crate) struct Source {
     /// The end of the latest run that is not backfill; null without one.
     last_run: Option<DateTime>,
     /// The state of the run that ended at `lastRun`; null without one.
-    last_run_state: Option<RunStateValue>,
+    last_run_state: Option<RunState>,
     /// The expected interval between runs: seconds, or a cron expression with its time zone; null if it is inferred
     /// from past runs.
     expected_every: Option<String>,
@@ -118,7 +76,7 @@ pub(crate) struct SourceRun {
     /// The key of the source that ran.
     source: String,
     /// The state of the run, `LOST` if its end was never reported.
-    state: RunStateValue,
+    state: RunState,
     /// The start of the run; null if it was not reported.
     started_at: Option<DateTime>,
     /// The end of the run; null while it is running.
@@ -152,7 +110,7 @@ pub(crate) struct RunStep {
     /// The name of the step, such as `collection` or `geocoding`.
     name: String,
     /// The state of the step within its run.
-    state: StepStateValue,
+    state: StepState,
     /// The number of items that the step received; null if they were not counted.
     items_in: Option<u32>,
     /// The number of items that the step passed on; null if they were not counted.
@@ -161,22 +119,6 @@ pub(crate) struct RunStep {
     started_at: Option<DateTime>,
     /// The end of the step; null if it was not reported.
     ended_at: Option<DateTime>,
-}
-
-/// The state of a step of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "StepState", name = "StepState")]
-pub(crate) enum StepStateValue {
-    /// The step has not started yet.
-    Pending,
-    /// The step has started and not ended.
-    Running,
-    /// The step has completed successfully.
-    Ok,
-    /// The step has ended with an error.
-    Failed,
-    /// The step was left out of its run.
-    Skipped,
 }
 
 impl From<Step> for RunStep {
@@ -249,7 +191,7 @@ pub(crate) struct DataQualityMetric {
     /// The instant that the counts refer to.
     timestamp: DateTime,
     /// The scope of the counts.
-    metric_type: MetricTypeValue,
+    metric_type: MetricType,
     /// The source of the counts; null if they concern the whole pipeline.
     source: Option<String>,
     /// The number of events that geocoding was attempted for.
@@ -267,7 +209,7 @@ pub(crate) struct DataQualityMetric {
     /// The custom checks, beyond geocoding and validation.
     checks: Vec<CheckCounts>,
     /// The status of these counts alone, by the thresholds of the pipeline.
-    status: HealthValue,
+    status: Health,
 }
 
 impl From<metric::DataQualityMetric> for DataQualityMetric {

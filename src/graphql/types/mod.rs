@@ -2,6 +2,8 @@
 pub(super) mod alert;
 /// Anomalies.
 pub(super) mod anomaly;
+/// Enumerations.
+pub(super) mod enums;
 /// Sources, runs and metrics.
 pub(super) mod history;
 /// Sums of hours and days.

@@ -1,35 +1,12 @@
-use async_graphql::{Enum, SimpleObject};
+use async_graphql::SimpleObject;
 
 use crate::domain::counts::{Counts, shown};
 use crate::domain::pipeline::PipelineKey;
-use crate::domain::rollup::{Bucket, BucketSums, RollupBasis, Series};
+use crate::domain::rollup::{Bucket, BucketSums, Series};
 use crate::domain::source::SourceKey;
+use crate::graphql::types::enums::{HistoryBasis, HistoryBucket};
 use crate::graphql::types::scalar::{Count, DateTime};
 use crate::store::SeriesHistory;
-
-/// The length of the buckets of a history, in UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "Bucket", name = "HistoryBucket")]
-pub(crate) enum BucketValue {
-    /// One bucket per hour.
-    Hour,
-    /// One bucket per calendar day.
-    Day,
-}
-
-/// The rows that a history is computed from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "RollupBasis", name = "HistoryBasis")]
-pub(crate) enum BasisValue {
-    /// Metrics of the whole pipeline.
-    Aggregate,
-    /// Source runs and metrics of single sources.
-    SourceSpecific,
-    /// Hourly totals of the whole pipeline, as reported.
-    Hourly,
-    /// Hourly totals of single sources, as reported.
-    HourlyOfSources,
-}
 
 /// The totals of a check or a volume per hour or day.
 #[derive(SimpleObject)]
@@ -41,10 +18,10 @@ pub(crate) struct QualityHistory {
     /// The name of the check, or the volume `articles` or `events`.
     check: String,
     /// The length of each bucket in `points`.
-    bucket: BucketValue,
+    bucket: HistoryBucket,
     /// The rows that were summed: the first kind that has attempts in the range, for all checks together; null if
     /// there are none.
-    basis: Option<BasisValue>,
+    basis: Option<HistoryBasis>,
     /// The totals in chronological order. Buckets without reports are left out.
     points: Vec<QualityPoint>,
 }

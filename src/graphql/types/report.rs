@@ -2,11 +2,11 @@ use async_graphql::{Enum, ID, InputObject, SimpleObject};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::domain::metric::MetricType;
+use crate::domain::metric;
 use crate::domain::report::Fault;
 use crate::domain::run::Outcome;
-use crate::domain::step::StepState;
-use crate::graphql::types::history::{MetricTypeValue, OutcomeValue, StepStateValue};
+use crate::domain::step;
+use crate::graphql::types::enums::{MetricType, RunOutcome, StepState};
 use crate::graphql::types::scalar::DateTime;
 use crate::ingest;
 
@@ -25,7 +25,7 @@ pub(crate) struct SourceRunInput {
     timestamp: DateTime,
     /// The outcome of the run; null for `OK`.
     #[serde(serialize_with = "as_outcome")]
-    outcome: Option<OutcomeValue>,
+    outcome: Option<RunOutcome>,
     /// The start of the run, if it was not reported. Like all fields below except `steps`, it is only accepted at the
     /// end of a run.
     #[serde(serialize_with = "as_optional_text")]
@@ -66,7 +66,7 @@ pub(crate) struct DataQualityInput {
     timestamp: DateTime,
     /// The scope of the counts.
     #[serde(serialize_with = "as_metric_type")]
-    metric_type: MetricTypeValue,
+    metric_type: MetricType,
     /// The source of the counts: required for `SOURCE_SPECIFIC`, refused for `AGGREGATE`.
     source: Option<String>,
     /// The number of events that geocoding was attempted for.
@@ -104,7 +104,7 @@ pub(crate) struct StepInput {
     name: String,
     /// The state of the step. It cannot be `RUNNING` once the run has ended.
     #[serde(serialize_with = "as_step_state")]
-    state: StepStateValue,
+    state: StepState,
     /// The number of items that the step received.
     items_in: Option<i32>,
     /// The number of items that the step passed on.
@@ -132,18 +132,18 @@ fn as_optional_text<S: serde::Serializer>(instant: &Option<DateTime>, serializer
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn as_step_state<S: serde::Serializer>(state: &StepStateValue, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(StepState::from(*state).as_str())
+fn as_step_state<S: serde::Serializer>(state: &StepState, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(step::StepState::from(*state).as_str())
 }
 
 #[allow(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn as_outcome<S: serde::Serializer>(outcome: &Option<OutcomeValue>, serializer: S) -> Result<S::Ok, S::Error> {
+fn as_outcome<S: serde::Serializer>(outcome: &Option<RunOutcome>, serializer: S) -> Result<S::Ok, S::Error> {
     outcome.map(|outcome| Outcome::from(outcome).as_str()).serialize(serializer)
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn as_metric_type<S: serde::Serializer>(metric_type: &MetricTypeValue, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(MetricType::from(*metric_type).as_str())
+fn as_metric_type<S: serde::Serializer>(metric_type: &MetricType, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(metric::MetricType::from(*metric_type).as_str())
 }
 
 /// The results of a report, item by item. Stored items are committed.

@@ -1,7 +1,7 @@
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 
 use crate::domain::time::{Timestamp, parse_rfc3339, rfc3339};
-use crate::graphql::bad_input;
+use crate::graphql::errors::bad_input;
 
 /// An instant: RFC 3339, in UTC with `Z` in results, with any offset in arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl DateTime {
         match self {
             Self::At(instant) => Ok(instant),
             Self::Unread(text) => Err(bad_input(format!(
-                "{argument}: {text:?} is no RFC 3339 instant with a zone, such as 2026-01-28T15:30:45Z"
+                "{argument}: {text:?} is not an RFC 3339 timestamp with an offset, such as 2026-01-28T15:30:45Z"
             ))),
         }
     }

@@ -1,60 +1,16 @@
 use std::sync::Arc;
 
-use async_graphql::{Enum, Object, SimpleObject};
+use async_graphql::{Object, SimpleObject};
 
-use crate::domain::anomaly::Severity;
 use crate::domain::counts::{Counts, shown};
-use crate::domain::health::Health;
-use crate::domain::status::{Basis, CheckStatus, DataQuality, ScrapingHealth, SourceStatus};
+use crate::domain::status::{CheckStatus, DataQuality, ScrapingHealth, SourceStatus};
 use crate::domain::step::PipelineStep;
 use crate::domain::time::seconds;
 use crate::graphql::types::alert::Alert;
 use crate::graphql::types::anomaly::Anomaly;
-use crate::graphql::types::history::StepStateValue;
+use crate::graphql::types::enums::{Health, QualityBasis, StepState};
 use crate::graphql::types::scalar::{Count, DateTime};
 use crate::status::snapshot::{Listing, Snapshot};
-
-/// The health of a pipeline or of one of its parts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "Health", name = "Health")]
-pub(crate) enum HealthValue {
-    /// There is no data, or too little to decide.
-    Pending,
-    /// Everything works as expected.
-    Healthy,
-    /// There is a problem that needs attention soon.
-    Warning,
-    /// There is a problem that needs attention now.
-    Error,
-}
-
-/// The rows that the data quality is computed from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "Basis", name = "QualityBasis")]
-pub(crate) enum BasisValue {
-    /// Metrics of the whole pipeline.
-    Aggregate,
-    /// Source runs and metrics of single sources.
-    SourceSpecific,
-    /// Hourly totals, as they were reported.
-    Hourly,
-    /// Rows of the table `conflict_events`, which the old pipeline writes.
-    ConflictEvents,
-    /// There are no counts in the window.
-    None,
-}
-
-/// The severity of an anomaly or an alert.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "Severity", name = "Severity")]
-pub(crate) enum SeverityValue {
-    /// The problem is for information only.
-    Low,
-    /// The problem should be looked into today.
-    Medium,
-    /// The problem needs immediate attention.
-    High,
-}
 
 /// The status of a pipeline at an instant.
 pub(crate) struct PipelineStatus(pub(crate) Arc<Snapshot>);
@@ -121,7 +77,7 @@ impl PipelineStatus {
     }
 
     /// The worst health of all parts; `PENDING` only if all parts are.
-    async fn overall_status(&self) -> HealthValue {
+    async fn overall_status(&self) -> Health {
         self.0.status().overall_status.into()
     }
 }
@@ -134,7 +90,7 @@ pub(crate) struct ScrapingHealthObject<'a>(&'a ScrapingHealth);
 impl ScrapingHealthObject<'_> {
     /// The health: `WARNING` if any source is in error, `ERROR` if more than 20 % are, and never `HEALTHY` if all
     /// sources are silent.
-    async fn status(&self) -> HealthValue {
+    async fn status(&self) -> Health {
         self.0.status.into()
     }
 
@@ -169,10 +125,14 @@ impl ScrapingHealthObject<'_> {
     }
 
     /// The enabled sources, the worst first: 50 of them, or `first`, or with `all` every one, up to 5,000.
-    async fn sources(&self, #[graphql(default)] all: bool, first: Option<i32>) -> Vec<SourceStatusObject> {
+    async fn sources(
+        &self,
+        #[graphql(default, desc = "Whether to list every source, up to 5,000.")] all: bool,
+        #[graphql(desc = "The maximum number of sources; 50 by default.")] first: Option<i32>,
+    ) -> Vec<SourceStatusObject> {
         let default = if all { Listing::MOST } else { Listing::WORST };
-        let most = first.map_or(default, |first| usize::try_from(first).unwrap_or(0)).min(Listing::MOST);
-        self.0.sources.iter().take(most).map(SourceStatusObject::from).collect()
+        let count = first.map_or(default, |first| usize::try_from(first).unwrap_or(0)).min(Listing::MOST);
+        self.0.sources.iter().take(count).map(SourceStatusObject::from).collect()
     }
 
     /// The number of enabled sources that `sources` leaves out by default.
@@ -188,7 +148,7 @@ pub(crate) struct SourceStatusObject {
     /// The key of the source, unique within its pipeline.
     source: String,
     /// The health: `PENDING` without a run, `ERROR` if the latest run failed, otherwise `HEALTHY`.
-    status: HealthValue,
+    status: Health,
     /// Whether the source has run before and is overdue.
     stale: bool,
     /// The percentage of successful runs in the window, rounded to one decimal; null without runs in the window.
@@ -223,7 +183,7 @@ pub(crate) struct PipelineStepObject {
     name: String,
     /// The state: `FAILED` if it failed for any source, `RUNNING` if it is in progress for any, or done for some and
     /// pending for others.
-    state: StepStateValue,
+    state: StepState,
     /// The number of sources whose runs have the step.
     sources: Count,
     /// The number of sources for which the step failed.
@@ -261,7 +221,7 @@ impl From<&PipelineStep> for PipelineStepObject {
 #[graphql(name = "DataQuality")]
 pub(crate) struct DataQualityObject {
     /// The worst health of all checks.
-    status: HealthValue,
+    status: Health,
     /// The percentage of geocoding attempts that succeeded, rounded to one decimal; null without attempts.
     geocoding_success_rate: Option<f64>,
     /// The percentage of validated events that passed, rounded to one decimal; null without attempts.
@@ -277,7 +237,7 @@ pub(crate) struct DataQualityObject {
     /// All checks: geocoding, validation and the custom ones.
     checks: Vec<CheckStatusObject>,
     /// The rows that the counts are taken from.
-    basis: BasisValue,
+    basis: QualityBasis,
     /// The latest instant that the counts refer to; null without counts.
     last_updated: Option<DateTime>,
 }
@@ -308,7 +268,7 @@ pub(crate) struct CheckStatusObject {
     /// The name of the check, such as `geocoding`.
     name: String,
     /// The health of the check: `PENDING` with fewer than 5 attempts, otherwise by its thresholds.
-    status: HealthValue,
+    status: Health,
     /// The number of items that were checked.
     attempts: Count,
     /// The number of items that passed the check.
@@ -347,7 +307,7 @@ impl PipelineSummary {
     }
 
     /// The worst health of all its parts.
-    async fn overall_status(&self) -> HealthValue {
+    async fn overall_status(&self) -> Health {
         self.0.status().overall_status.into()
     }
 
@@ -392,7 +352,7 @@ impl PipelineSummary {
     }
 
     /// The worst health of its data quality checks.
-    async fn data_quality_status(&self) -> HealthValue {
+    async fn data_quality_status(&self) -> Health {
         self.0.status().data_quality.status.into()
     }
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::domain::viewer::Viewer;
 use crate::graphql::answer::{Answer, Refusal};
-use crate::graphql::operation::{Operation, Parameters};
+use crate::graphql::operation::{Operation, RequestParams};
 use crate::http::caller::Caller;
 use crate::http::event_stream::{self, EVENT_STREAM};
 use crate::http::problem::Problem;
@@ -143,7 +143,7 @@ impl SingleConnectionStreams {
         viewer: Viewer,
         token: &str,
         method: &Method,
-        parameters: Parameters,
+        parameters: RequestParams,
     ) -> Result<Response<Body>, StartError> {
         let id = match parameters.extensions().get("operationId") {
             Some(serde_json::Value::String(id)) if !id.is_empty() => id.clone(),
@@ -153,7 +153,7 @@ impl SingleConnectionStreams {
         if *method == Method::GET && operation.kind == OperationType::Mutation {
             return Err(StartError::Method);
         }
-        services.graphql.check(operation).await.map_err(StartError::Operation)?;
+        services.graphql.validate(operation).await.map_err(StartError::Operation)?;
         let operation = services.graphql.parse(parameters).map_err(StartError::Operation)?;
         self.enqueue(services, token, id, PendingOperation { operation, viewer })?;
         Ok(StatusCode::ACCEPTED.into_response())

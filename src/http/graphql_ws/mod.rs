@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::domain::viewer::{Fingerprint, Viewer};
 use crate::graphql::answer::Answer;
-use crate::graphql::operation::Parameters;
+use crate::graphql::operation::RequestParams;
 use crate::http::auth_failures::{Means, Penalty};
 use crate::http::caller::Caller;
 use crate::http::hijack::Hijack;
@@ -112,7 +112,10 @@ impl GraphqlWsConnection {
     fn on_message(&mut self, connection: &Arc<Connection>, payload: Payload) -> Result<(), Close> {
         let Payload::Text(text) = payload else { return Err(Close::new(4400, "messages must be text")) };
         self.reap_finished();
-        match self.session.receive(&text, |payload| Parameters::from_json(payload).map_err(|error| error.to_string())) {
+        match self
+            .session
+            .receive(&text, |payload| RequestParams::from_json(payload).map_err(|error| error.to_string()))
+        {
             Effect::None => {}
             Effect::Acknowledge { credentials } => {
                 // Credentials of the message replace those of the handshake.
@@ -172,7 +175,7 @@ impl GraphqlWsConnection {
         self.running.retain(|id, running| !(running.has_ended() && session.finish(id)));
     }
 
-    fn start(&mut self, connection: &Arc<Connection>, viewer: Viewer, id: String, parameters: Parameters) {
+    fn start(&mut self, connection: &Arc<Connection>, viewer: Viewer, id: String, parameters: RequestParams) {
         let quoted = serde_json::Value::from(id.as_str()).to_string();
         let refuse = |session: &mut Session, errors: Vec<u8>| {
             session.finish(&id);

@@ -1,5 +1,4 @@
-//! The REST routes as OpenAPI describes them. Nothing else knows of the description: its types stand beside the real ones,
-//! and the tests hold real answers against them.
+//! The OpenAPI description of the REST API. Its types mirror the real ones; tests validate real responses against them.
 
 /// The routes.
 mod paths;
@@ -27,8 +26,8 @@ use crate::http::Services;
 #[openapi(
     info(
         title = "Pipewatch",
-        description = "Data pipelines report their runs and quality counts, and everyone who watches sees the one true \
-                       status. GraphQL, its subscriptions among them, is at `/graphql` and described by its own schema."
+        description = "Data pipelines report their runs and data quality counts; subscribers receive the live status. GraphQL \
+                       with subscriptions is at `/graphql` and described by its own schema."
     ),
     paths(
         paths::poll,
@@ -44,9 +43,9 @@ use crate::http::Services;
         paths::description
     ),
     tags(
-        (name = "watch", description = "The status of a pipeline: once, or on every change"),
-        (name = "report", description = "Runs of sources and their quality counts"),
-        (name = "server", description = "The server itself")
+        (name = "watch", description = "The status of a pipeline: polled, or streamed on every change"),
+        (name = "report", description = "Reports of source runs and data quality counts"),
+        (name = "server", description = "The health and the metrics of the server")
     ),
     security((), ("bearer" = []), ("query" = [])),
     modifiers(&Tokens)
@@ -58,10 +57,12 @@ struct Tokens;
 
 impl Modify for Tokens {
     fn modify(&self, description: &mut OpenApi) {
-        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("One of the server's tokens"));
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("One of the access tokens of the server"));
         let query = ApiKeyValue::with_description(
             "access_token",
-            "The same for a browser's EventSource and WebSocket, which cannot set headers",
+            "An access token, for EventSource and WebSocket of browsers, which cannot set headers",
         );
         let components = ComponentsBuilder::from(description.components.take().unwrap_or_default())
             .security_scheme("bearer", SecurityScheme::Http(bearer.build()))

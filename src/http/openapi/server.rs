@@ -2,38 +2,38 @@
 
 use utoipa::{IntoResponses, ToSchema};
 
-/// What is wrong (RFC 9457).
+/// An error (RFC 9457, `application/problem+json`).
 #[derive(ToSchema)]
 pub(super) struct Problem {
-    /// The HTTP status.
+    /// The HTTP status of the response.
     #[schema(minimum = 400, maximum = 599)]
     status: u16,
-    /// The HTTP status in words.
+    /// The reason phrase of the HTTP status.
     title: String,
-    /// What is wrong, for programs.
+    /// The kind of error, for programs.
     #[schema(pattern = "^[A-Z][A-Z_]*$")]
     code: String,
-    /// What is wrong, and what would be right.
+    /// The problem and how to fix it.
     detail: String,
 }
 
-/// What any route but those of health may answer.
 #[derive(IntoResponses)]
-pub(super) enum Anywhere {
-    /// The server has tokens, and the request none of them.
-    #[response(status = 401, content_type = "application/problem+json", headers(("WWW-Authenticate" = String)),
+pub(super) enum AuthErrors {
+    /// The server requires a token, and the request has no valid one.
+    #[response(status = 401, content_type = "application/problem+json", headers(("WWW-Authenticate" = String, description = "The authentication scheme: always `Bearer`")),
         example = json!({
             "status": 401, "title": "Unauthorized", "code": "UNAUTHORIZED",
-            "detail": "this server asks for a token; send one as Authorization: Bearer <token> or, where headers cannot be \
-                       set, as ?access_token="
+            "detail": "this server requires a token; send one as Authorization: Bearer <token> or, where headers cannot be set, \
+                       as ?access_token="
         }))]
     Unauthorized(Problem),
 }
 
 /// What any route but those of health may answer to pages of other sites, and to requests for other hosts.
 #[derive(IntoResponses)]
-pub(super) enum Guarded {
-    /// A page of another origin made the request, and the server's setting `cors_origins` does not allow that origin.
+pub(super) enum GuardErrors {
+    /// A page of another origin made the request, and the setting `cors_origins` does not allow that origin. `null`
+    /// is never allowed.
     #[response(status = 403, content_type = "application/problem+json", example = json!({
         "status": 403, "title": "Forbidden", "code": "CROSS_SITE",
         "detail": "pages of the origin \"https://example.com\" may not use this server; add their origin to the server's \
@@ -41,15 +41,15 @@ pub(super) enum Guarded {
                    (PIPEWATCH_PUBLIC_URL)"
     }))]
     CrossSite(Problem),
-    /// The request names a host that is not this server's, and has no valid token in a header.
+    /// The request names a host that is not one of this server, and has no valid token in a header.
     #[response(status = 421, content_type = "application/problem+json", example = json!({
         "status": 421, "title": "Misdirected Request", "code": "MISDIRECTED_REQUEST",
         "detail": "\"example.com\" is not a host of this server; use its IP address or localhost, or add the host to the \
                    server's setting allowed_hosts (PIPEWATCH_ALLOWED_HOSTS), or set public_url (PIPEWATCH_PUBLIC_URL)"
     }))]
     Misdirected(Problem),
-    /// Clients of this server send wrong tokens faster than it answers them. Valid tokens are answered as always.
-    #[response(status = 429, content_type = "application/problem+json", headers(("Retry-After" = u64)), example = json!({
+    /// Clients send wrong tokens faster than the server answers them. Requests with a valid token are not affected.
+    #[response(status = 429, content_type = "application/problem+json", headers(("Retry-After" = u64, description = "The number of seconds to wait before the next attempt")), example = json!({
         "status": 429, "title": "Too Many Requests", "code": "TOO_MANY_FAILURES",
         "detail": "too many requests with a wrong token; wait a few seconds, then send a valid token"
     }))]
@@ -58,43 +58,44 @@ pub(super) enum Guarded {
 
 /// What a route of one pipeline's status may answer.
 #[derive(IntoResponses)]
-pub(super) enum OfPipeline {
-    /// The query cannot be understood.
+pub(super) enum StatusErrors {
+    /// A query parameter is invalid; the detail names it.
     #[response(status = 400, content_type = "application/problem+json", example = json!({
         "status": 400, "title": "Bad Request", "code": "BAD_REQUEST",
         "detail": "sources is \"some\"; expected all, none, or nothing"
     }))]
     BadRequest(Problem),
-    /// There is no such pipeline.
+    /// The pipeline does not exist. Pipelines are created by their first report.
     #[response(status = 404, content_type = "application/problem+json", example = json!({
         "status": 404, "title": "Not Found", "code": "PIPELINE_NOT_FOUND",
-        "detail": "there is no pipeline \"news\"; a pipeline exists from its first report on"
+        "detail": "pipeline \"news\" not found (pipelines are created by their first report)"
     }))]
     NotFound(Problem),
-    /// The database does not answer and nothing is known yet, the server stops, or it has as many connections as it takes.
-    #[response(status = 503, content_type = "application/problem+json", headers(("Retry-After" = u64)), example = json!({
+    /// The database is not available and no status is known yet, the server is shutting down, or its connection limit
+    /// is reached.
+    #[response(status = 503, content_type = "application/problem+json", headers(("Retry-After" = u64, description = "The number of seconds to wait before the next attempt")), example = json!({
         "status": 503, "title": "Service Unavailable", "code": "OVERLOADED",
-        "detail": "the server has as many connections as it takes"
+        "detail": "connection limit reached"
     }))]
     Unavailable(Problem),
 }
 
 /// What a route that takes reports may answer when it took none.
 #[derive(IntoResponses)]
-pub(super) enum OfReports {
-    /// The body is not valid JSON, or not valid gzip. The detail says where, by line and column.
+pub(super) enum IngestErrors {
+    /// The body is not valid JSON or not valid gzip. The detail gives line and column.
     #[response(status = 400, content_type = "application/problem+json", example = json!({
         "status": 400, "title": "Bad Request", "code": "BAD_REQUEST",
         "detail": "the request body is not valid JSON: expected value at line 1 column 12"
     }))]
     BadRequest(Problem),
-    /// The body has more than 8 MiB after decompression, 1,000 items in an array, or 10,000 lines.
+    /// The body exceeds 8 MiB after decompression, 1,000 array items, or 10,000 lines.
     #[response(status = 413, content_type = "application/problem+json", example = json!({
         "status": 413, "title": "Payload Too Large", "code": "TOO_LARGE",
         "detail": "the array has more than 1000 items; send several requests, or NDJSON"
     }))]
     TooLarge(Problem),
-    /// The body is neither JSON nor NDJSON.
+    /// The Content-Type is neither JSON nor NDJSON.
     #[response(status = 415, content_type = "application/problem+json", example = json!({
         "status": 415, "title": "Unsupported Media Type", "code": "UNSUPPORTED_MEDIA_TYPE",
         "detail": "the Content-Type is \"text/plain\"; expected application/json (an object or an array) or application/x-ndjson"
@@ -102,39 +103,48 @@ pub(super) enum OfReports {
     UnsupportedMediaType(Problem),
 }
 
-/// What there is to say of the server in one look.
+/// The health of the server and its parts.
 #[derive(ToSchema)]
 #[schema(example = json!({
     "status": "healthy", "version": "0.1.0", "database": {"kind": "sqlite", "status": "healthy"},
     "clock": {"status": "healthy"}, "evaluation": {"status": "healthy"}, "connections": 3, "pipelines": 1
 }))]
 pub(super) struct ServerHealth {
+    /// The worst health of the database and the clock.
     status: Part,
+    /// The version of Pipewatch, such as `0.1.0`.
     version: String,
+    /// The database and its health.
     database: Database,
-    /// Whether the clock is right.
+    /// Whether the clock of the server is right.
     clock: Checked,
-    /// Whether the pipelines are evaluated, by this server or another on the same database.
+    /// Whether alerts are evaluated in time, by this server or another on the same database.
     evaluation: Checked,
-    /// Streams and sockets that are open.
+    /// The number of open streams and sockets.
     connections: u64,
-    /// Pipelines that there are.
+    /// The number of pipelines in the database.
     pipelines: u64,
 }
 
+/// The health of a part that the server checks itself.
 #[derive(ToSchema)]
 struct Checked {
+    /// Whether the part works as expected.
     status: Part,
-    /// What is wrong and what to do, in an error.
+    /// The problem and how to fix it; absent if healthy.
     detail: Option<String>,
 }
 
+/// The database and its health.
 #[derive(ToSchema)]
 struct Database {
+    /// The kind of the database server.
     kind: DatabaseKind,
+    /// Whether the database can be read and written to.
     status: Part,
 }
 
+/// The kind of the database server.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 enum DatabaseKind {
@@ -142,6 +152,7 @@ enum DatabaseKind {
     Postgres,
 }
 
+/// The health of a part of the server.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 enum Part {
@@ -149,21 +160,26 @@ enum Part {
     Error,
 }
 
+/// The response of a process that is alive.
 #[derive(ToSchema)]
 #[schema(example = json!({"status": "live"}))]
 pub(super) struct Live {
+    /// Always `live` in a response.
     #[schema(pattern = "^live$")]
     status: String,
 }
 
+/// The readiness of the server for requests.
 #[derive(ToSchema)]
 #[schema(example = json!({"status": "ready"}))]
 pub(super) struct Ready {
+    /// The readiness, or the reason against it.
     status: Readiness,
-    /// What is wrong and what to do, of a clock that is skewed.
+    /// The problem and how to fix it, if the clock is skewed; otherwise absent.
     detail: Option<String>,
 }
 
+/// The readiness of the server: `ready`, or the reason why it should not receive requests.
 #[derive(ToSchema)]
 enum Readiness {
     #[schema(rename = "starting")]

@@ -3,40 +3,42 @@
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-/// The status of a pipeline at an instant.
+/// The status of a pipeline at one instant. It summarises the window, which is 24 hours unless configured.
 #[derive(ToSchema)]
 #[schema(example = example)]
 pub(super) struct PipelineStatus {
-    /// The pipeline's key.
+    /// The key of the pipeline, `default` unless another was requested.
     #[schema(pattern = "^[a-z0-9][a-z0-9._-]{0,63}$")]
     pipeline: String,
-    /// The revision of the data, to be compared as a number. Of two statuses the newer one has the higher revision or, at the
-    /// same one, the later timestamp.
+    /// The revision of the data, to be compared as a number. The newer of two statuses has the higher revision or, at
+    /// the same revision, the later timestamp.
     #[schema(pattern = "^[0-9]+$")]
     revision: String,
-    /// The instant that the status is worked out for.
+    /// The instant that the status was computed for.
     #[schema(format = DateTime)]
     timestamp: String,
+    /// The health of the sources and the volumes that they collect.
     scraping_health: ScrapingHealth,
+    /// The results of the data quality checks in the window.
     data_quality: DataQuality,
-    /// The steps of the last cycle: of the newest run of each source that told of its steps.
-    /// At most 100 are listed.
+    /// The steps of the latest cycle: of the latest run of each source that reports its steps. At most 100 are
+    /// listed.
     steps: Vec<PipelineStep>,
-    /// How many steps the list leaves out.
+    /// The number of steps that `steps` leaves out.
     steps_omitted: u64,
-    /// What is unusual in the window, the most severe first: at most 100.
+    /// The anomalies in the window, the most severe first; at most 100 are listed.
     anomalies: Vec<Anomaly>,
-    /// How many anomalies the list leaves out.
+    /// The number of anomalies that `anomalies` leaves out.
     anomalies_omitted: u64,
-    /// The active alerts, the most severe first, and firing before acknowledged: at most 100.
+    /// The active alerts, the most severe first, and firing before acknowledged; at most 100 are listed.
     alerts: Vec<Alert>,
-    /// How many active alerts the list leaves out.
+    /// The number of active alerts that `alerts` leaves out.
     alerts_omitted: u64,
-    /// The worst of the parts; pending only when all of them are.
+    /// The worst health of all parts; `pending` only if all parts are.
     overall_status: Health,
 }
 
-/// How well something is: `pending` where nothing, or too little, is known.
+/// The health of a pipeline or of one of its parts; `pending` if there is no data, or too little to decide.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 pub(super) enum Health {
@@ -46,113 +48,127 @@ pub(super) enum Health {
     Error,
 }
 
-/// How the sources of the pipeline do.
+/// The health of the sources of a pipeline and their volumes in the window.
 #[derive(ToSchema)]
 struct ScrapingHealth {
-    /// Warning with any source in error, error above a fifth of them; never healthy when all are silent.
+    /// The health: `warning` if any source is in error, `error` if more than 20 % are, and never `healthy` if all
+    /// sources are silent.
     status: Health,
-    /// Enabled sources with a successful run in the window.
+    /// The number of enabled sources with a successful run in the window.
     sources_processed: u64,
-    /// Enabled sources.
+    /// The number of enabled sources, with and without runs.
     total_sources: u64,
-    /// Enabled sources whose last run failed.
+    /// The number of enabled sources whose latest run failed.
     failed_sources: u64,
-    /// Enabled sources that ran before and have been silent for too long.
+    /// The number of enabled sources that have run before and are overdue.
     stale_sources: u64,
-    /// Articles of all runs in the window.
+    /// The number of articles collected by all runs in the window.
     articles_collected: u64,
-    /// Events of all runs in the window.
+    /// The number of events extracted by all runs in the window.
     events_extracted: u64,
-    /// How many enabled sources the list leaves out.
+    /// The number of enabled sources that `sources` leaves out.
     sources_omitted: u64,
-    /// The enabled sources, the worst first: at most 50, unless `sources` says otherwise.
+    /// The enabled sources, the worst first: at most 50 unless the parameter `sources` requests otherwise.
     sources: Vec<SourceStatus>,
 }
 
-/// How one source does.
+/// The status of one source.
 #[derive(ToSchema)]
 struct SourceStatus {
-    /// The source's key.
+    /// The key of the source, unique within its pipeline.
     source: String,
-    /// Pending without a run, error when its last run failed, else healthy.
+    /// The health: `pending` without a run, `error` if the latest run failed, otherwise `healthy`.
     status: Health,
-    /// Whether it ran before and has been silent for too long.
+    /// Whether the source has run before and is overdue.
     stale: bool,
-    /// Percent of its runs in the window that succeeded, with one decimal; 0 without a run, which `runs` tells.
+    /// The percentage of successful runs in the window, rounded to one decimal; 0 without runs, see `runs`.
     #[schema(minimum = 0, maximum = 100)]
     success_rate: f64,
-    /// Its runs that have begun and not ended.
+    /// The number of runs in progress.
     running: u64,
-    /// Its runs in the window.
+    /// The number of runs that ended in the window.
     runs: u64,
-    /// When its last run finished.
+    /// The end of the latest run that is not backfill; null without one.
     #[schema(format = DateTime, required)]
     last_run: Option<String>,
 }
 
-/// How good the data is: the counts of the window, summed and then divided.
+/// The results of the data quality checks: the counts of the window are summed, then divided.
 #[derive(ToSchema)]
 struct DataQuality {
-    /// The worst of the checks.
+    /// The worst health of all checks.
     status: Health,
-    /// Percent, with one decimal; 0 without an attempt, which `geocoding_attempts` tells.
+    /// The percentage of geocoding attempts that succeeded, rounded to one decimal; 0 without attempts, see
+    /// `geocoding_attempts`.
     #[schema(minimum = 0, maximum = 100)]
     geocoding_success_rate: f64,
-    /// Percent, with one decimal; 0 without an attempt, which `validation_attempts` tells.
+    /// The percentage of validated events that passed, rounded to one decimal; 0 without attempts, see
+    /// `validation_attempts`.
     #[schema(minimum = 0, maximum = 100)]
     validation_pass_rate: f64,
+    /// The number of events that geocoding was attempted for.
     geocoding_attempts: u64,
+    /// The number of events that were geocoded successfully.
     geocoding_successes: u64,
+    /// The number of events that were validated.
     validation_attempts: u64,
+    /// The number of events that passed validation.
     validation_passes: u64,
-    /// Every check, those two and the further ones.
+    /// All checks: geocoding, validation and the custom ones.
     checks: Vec<CheckStatus>,
+    /// The rows that the counts are taken from.
     basis: Basis,
-    /// The newest moment in the counts.
+    /// The latest instant that the counts refer to; null without counts.
     #[schema(format = DateTime, required)]
     last_updated: Option<String>,
 }
 
-/// How one check does.
+/// The result of one data quality check.
 #[derive(ToSchema)]
 struct CheckStatus {
+    /// The name of the check, such as `geocoding`.
     name: String,
+    /// The health of the check: `pending` with fewer than 5 attempts, otherwise by its thresholds.
     status: Health,
+    /// The number of items that were checked.
     attempts: u64,
+    /// The number of items that passed the check.
     passes: u64,
-    /// Percent, with one decimal; null without an attempt.
+    /// The percentage of attempts that passed, rounded to one decimal; null without attempts.
     #[schema(minimum = 0, maximum = 100, required)]
     rate: Option<f64>,
 }
 
-/// A step of the last cycle, all sources together.
+/// A step of the latest cycle, over all sources.
 #[derive(ToSchema)]
 struct PipelineStep {
+    /// The name of the step, such as `collection` or `geocoding`.
     name: String,
-    /// Failed when it failed anywhere; running while it runs anywhere, or is done here and still to come there.
+    /// The state: `failed` if it failed for any source, `running` if it is in progress for any, or done for some and
+    /// pending for others.
     state: StepState,
-    /// In how many sources' runs it is.
+    /// The number of sources whose runs have the step.
     sources: u64,
-    /// In how many of them it failed.
+    /// The number of sources for which the step failed.
     failed: u64,
-    /// Items it was given; null when they were not counted.
+    /// The number of items that the step received; null if they were not counted.
     #[schema(required)]
     items_in: Option<u64>,
-    /// Items it gave on; null when they were not counted.
+    /// The number of items that the step passed on; null if they were not counted.
     #[schema(required)]
     items_out: Option<u64>,
-    /// When the first of them began.
+    /// The earliest start of the step; null if it was not reported.
     #[schema(format = DateTime, required)]
     started_at: Option<String>,
-    /// When the last of them ended; null while one has not.
+    /// The latest end of the step; null while it is in progress for any source.
     #[schema(format = DateTime, required)]
     ended_at: Option<String>,
-    /// The time that was spent in it, all sources together; null when it is not known.
+    /// The time spent in the step by all sources, in seconds; null if it is unknown.
     #[schema(required)]
     duration_seconds: Option<f64>,
 }
 
-/// Where a step stands.
+/// The state of a step; `skipped` if it was left out of its run.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 pub(super) enum StepState {
@@ -163,8 +179,8 @@ pub(super) enum StepState {
     Skipped,
 }
 
-/// Where the counts were taken from: metrics of the whole pipeline, of its sources, of hours, or the rows of the old
-/// pipeline's own table.
+/// The rows that the data quality is computed from: metrics of the pipeline, of its sources or of hours, or rows of
+/// the table `conflict_events`, which the old pipeline writes; `none` without counts.
 #[derive(ToSchema)]
 enum Basis {
     #[schema(rename = "aggregate")]
@@ -179,7 +195,7 @@ enum Basis {
     None,
 }
 
-/// How grave something is.
+/// The severity of an anomaly or an alert; `high` needs immediate attention.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 enum Severity {
@@ -188,42 +204,47 @@ enum Severity {
     High,
 }
 
-/// Something that the statistics find unusual.
+/// A deviation of a rate or a volume from its own history that is statistically significant.
 #[derive(ToSchema)]
 struct Anomaly {
+    /// The id of the anomaly, which stays the same when its hour is evaluated again.
     id: String,
+    /// The quantity that the anomaly was found in.
     r#type: AnomalyType,
+    /// The severity: `high` if `p_value` is below `alpha`, which raises an alert, otherwise `low`.
     severity: Severity,
-    /// What was seen and what was expected, in a sentence.
+    /// The observed and the expected value in one sentence.
     description: String,
+    /// The start of the hour in which the anomaly was observed.
     #[schema(format = DateTime)]
     timestamp: String,
-    /// The source, unless it is the whole pipeline.
+    /// The source of the anomaly; null if it concerns the whole pipeline.
     #[schema(required)]
     source: Option<String>,
-    /// The check, where it is about one.
+    /// The check of the anomaly; null if it concerns a volume.
     #[schema(required)]
     check: Option<String>,
-    /// What was counted: the check's name, `articles` or `events`.
+    /// The series that was tested: the name of a check, `articles` or `events`.
     subject: String,
+    /// The statistical test that found the anomaly.
     method: AnomalyMethod,
-    /// What was seen: percent of a check, the count of a volume.
+    /// The observed value: a percentage for a check, a count for a volume.
     observed: f64,
-    /// What was expected.
+    /// The expected value, in the unit of `observed`.
     expected: f64,
-    /// Between this and `upper` it would not have been recorded.
+    /// The lower bound of the values that are not an anomaly, in the unit of `observed`.
     lower: f64,
-    /// Between `lower` and this it would not have been recorded.
+    /// The upper bound of the values that are not an anomaly, in the unit of `observed`.
     upper: f64,
-    /// What the expectation was made of: attempts of a rate, hours of a volume.
+    /// The size of the sample behind `expected`: attempts for a rate, hours for a volume.
     sample_size: u64,
-    /// How likely something at least as unusual is while nothing is wrong.
+    /// The probability of a value at least this extreme if nothing is wrong, from 0 to 1.
     p_value: f64,
-    /// Below this a p-value is an alert.
+    /// The threshold of `p_value` for an alert: the share of this test in the false alerts accepted per month.
     alpha: f64,
 }
 
-/// How an anomaly was found.
+/// The statistical test that found an anomaly: of one rate, one hourly volume, a slow drift, or runs without data.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]
 enum AnomalyMethod {
@@ -233,6 +254,7 @@ enum AnomalyMethod {
     DeadFeed,
 }
 
+/// The quantity that an anomaly was found in: a count or a rate.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 enum AnomalyType {
@@ -240,26 +262,31 @@ enum AnomalyType {
     Quality,
 }
 
-/// Something that somebody should be told.
+/// An alert: a problem that needs attention.
 #[derive(ToSchema)]
 struct Alert {
+    /// The id of the alert, as GraphQL's `acknowledgeAlert` takes it.
     id: String,
+    /// The kind of problem that the alert is about.
     r#type: AlertType,
+    /// The severity of the alert: `high` before `medium` before `low`.
     severity: Severity,
-    /// One line.
+    /// The problem in one line of text.
     title: String,
-    /// Why, and what to do.
+    /// The cause of the problem and how to fix it.
     message: String,
-    /// Since when it stands as it does.
+    /// The instant at which the alert entered its current state.
     #[schema(format = DateTime)]
     timestamp: String,
+    /// The current state: `firing` or `acknowledged` in a status.
     state: AlertState,
-    /// The source, where it is about one.
+    /// The affected source; null if the alert concerns the whole pipeline or the server.
     #[schema(required)]
     source: Option<String>,
 }
 
-/// What an alert is about: `server` when the server cannot work out the status, and shows what it knew last.
+/// The kind of problem that an alert is about; `silence` for a source that has not reported in time, `server` if the
+/// server cannot compute the status and shows the latest known one.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 enum AlertType {
@@ -269,6 +296,7 @@ enum AlertType {
     Server,
 }
 
+/// The state of an alert in its life cycle; `resolved` once its condition has cleared.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 enum AlertState {

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use pipewatch::graphql::operation::{Operation, Parameters};
+use pipewatch::graphql::operation::{Operation, RequestParams};
 use reqwest::{Client, RequestBuilder};
 use sea_orm::{ConnectOptions, ConnectionTrait as _, DatabaseConnection};
 use serde_json::{Value, json};
@@ -385,7 +385,8 @@ fn operations_of_the_dashboard_and_of_graphiql_pass() {
         let variables = json!({"pipeline": "a", "source": "a", "first": 500, "all": true, "id": "1", "author": "a",
             "until": "2026-01-01T00:00:00Z", "reason": "a", "check": "a", "from": "2026-01-01T00:00:00Z",
             "to": "2026-01-02T00:00:00Z", "bucket": "HOUR", "since": "1"});
-        let parameters = Parameters::from_json(json!({"query": document, "variables": variables})).expect("parameters");
+        let parameters =
+            RequestParams::from_json(json!({"query": document, "variables": variables})).expect("parameters");
         let operation = Operation::parse(parameters).expect("an operation that passes");
         println!("{:>6}: {}", operation.cost, document.trim().lines().next().unwrap_or_default());
         assert!(operation.cost <= MAX_COST, "{} of {document}", operation.cost);

@@ -8,8 +8,8 @@ fn checked(document: &str, variables: &Json) -> Result<Size, String> {
     let document = parse_query(document).expect("a document");
     let variables = variables.as_object().expect("variables");
     check(&document, variables).map_err(|refused| match refused {
-        Refused::Exceeded(exceeded) => exceeded.code().to_owned(),
-        Refused::Invalid(error) => error.message,
+        SizeError::Exceeded(exceeded) => exceeded.code().to_owned(),
+        SizeError::Invalid(error) => error.message,
     })
 }
 
@@ -144,7 +144,7 @@ proptest! {
         let naive: u64 = document.operations.iter().map(|(_, it)| expanded(&document, &it.node.selection_set.node)).sum();
         match check(&document, &Map::new()) {
             Ok(size) => prop_assert_eq!(size.selections, naive),
-            Err(Refused::Exceeded(Exceeded::Selections(counted))) => prop_assert_eq!(counted, naive),
+            Err(SizeError::Exceeded(Exceeded::Selections(counted))) => prop_assert_eq!(counted, naive),
             Err(refused) => prop_assert!(false, "{:?}: {}", refused, text),
         }
     }

@@ -159,7 +159,7 @@ async fn single_connection(
     }
 }
 
-/// The response to a GET, with an ETag of its body; 304 if the client has it.
+/// The response to a GET, with an entity tag of its body; 304 if the client has it.
 fn with_etag(format: ResponseFormat, json: Bytes, headers: &HeaderMap) -> Response {
     let hash = u64::from_be_bytes(*topic_key([&json[..]]).first_chunk().unwrap_or(&[0; 8]));
     let etag = format!("W/\"{hash:016x}\"");

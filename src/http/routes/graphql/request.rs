@@ -13,15 +13,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::graphql::answer::Refusal;
-use crate::graphql::operation::Parameters;
+use crate::graphql::operation::RequestParams;
 use crate::http::routes::graphql::response::ResponseFormat;
 use crate::http::{Bodies, MAX_GRAPHQL_BODY};
 
 /// The operations of a request.
 pub(super) enum Operations {
-    One(Parameters),
+    One(RequestParams),
     /// A batch is answered with a list.
-    Batch(Vec<Parameters>),
+    Batch(Vec<RequestParams>),
 }
 
 impl Operations {
@@ -42,7 +42,7 @@ impl Operations {
     }
 
     /// The operation of a request that may have no batch, because its results are events.
-    pub(super) fn single(self) -> Result<Parameters, BadRequest> {
+    pub(super) fn single(self) -> Result<RequestParams, BadRequest> {
         match self {
             Self::One(parameters) => Ok(parameters),
             Self::Batch(_) => Err(BadRequest::new("event streams take no batches; send one operation per request")),
@@ -96,8 +96,8 @@ fn from_json(body: &[u8]) -> Result<Operations, BadRequest> {
     }
 }
 
-fn single(request: async_graphql::Request) -> Result<Parameters, BadRequest> {
-    Parameters::try_from(request).map_err(|error| BadRequest::new(error.to_string()))
+fn single(request: async_graphql::Request) -> Result<RequestParams, BadRequest> {
+    RequestParams::try_from(request).map_err(|error| BadRequest::new(error.to_string()))
 }
 
 /// What is wrong with a body that the extractor rejected: it only says that the body is neither a request nor a batch.
@@ -107,13 +107,13 @@ fn explain(body: &[u8]) -> String {
         Err(error) => return format!("the request body is not valid JSON: {error}"),
     };
     let Value::Array(requests) = json else {
-        let error = Parameters::from_json(json).err().map(|error| error.to_string());
+        let error = RequestParams::from_json(json).err().map(|error| error.to_string());
         return error.unwrap_or_else(|| "the request body is not a GraphQL request".into());
     };
     if requests.is_empty() {
         return "the batch is empty; send at least one operation".into();
     }
-    let errors = requests.into_iter().map(Parameters::from_json).enumerate();
+    let errors = requests.into_iter().map(RequestParams::from_json).enumerate();
     let mut errors =
         errors.filter_map(|(index, result)| Some(format!("operation {index} of the batch: {}", result.err()?)));
     errors.next().unwrap_or_else(|| "the request body is not a batch of GraphQL requests".into())
@@ -132,7 +132,7 @@ struct UrlParameters {
 ///
 /// # Errors
 /// The parameter that is not well formed.
-pub fn from_query(uri: &Uri) -> Result<Parameters, BadRequest> {
+pub fn from_query(uri: &Uri) -> Result<RequestParams, BadRequest> {
     let Query(url) = Query::<UrlParameters>::try_from_uri(uri).map_err(|error| BadRequest::new(error.body_text()))?;
     let json = |name: &str, text: Option<String>| match text {
         None => Ok(Value::Null),
@@ -148,7 +148,7 @@ pub fn from_query(uri: &Uri) -> Result<Parameters, BadRequest> {
         "variables": json("variables", url.variables)?,
         "extensions": json("extensions", url.extensions)?,
     });
-    Parameters::from_json(parameters).map_err(|error| BadRequest::new(error.to_string()))
+    RequestParams::from_json(parameters).map_err(|error| BadRequest::new(error.to_string()))
 }
 
 #[cfg(test)]

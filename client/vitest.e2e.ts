@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: process.env.SCREENSHOTS ? ['e2e/screenshots.ts'] : ['e2e/**/*.test.ts'],
-    testTimeout: 120_000,
+    testTimeout: process.env.SCREENSHOTS ? 300_000 : 120_000,
     hookTimeout: 60_000,
     fileParallelism: false,
   },

@@ -6,6 +6,7 @@ import { Header } from './components/header';
 import { ErrorIsland, lazyWithRetry, prefetchAll } from './components/lazy-with-retry';
 import { OfflineBanner } from './components/offline-banner';
 import { TokenForm } from './components/token-form';
+import { useDocumentTitle } from './hooks/use-document-title';
 import { Overview } from './pages/overview';
 import { Pipeline } from './pages/pipeline';
 import { hrefs, parseRoute, useHash } from './router';
@@ -63,14 +64,7 @@ export function App() {
           ) : route.page === 'alerts' ? (
             <Alerts overview={overview} />
           ) : route.page === 'unknown' ? (
-            <>
-              <Title order={1} size="h2">
-                Page not found
-              </Title>
-              <p>
-                <a href={hrefs.overview}>All pipelines</a>
-              </p>
-            </>
+            <NotFound />
           ) : pipelines === null ? (
             <Loading />
           ) : (
@@ -90,6 +84,20 @@ export function App() {
         </ErrorIsland>
       </main>
     </div>
+  );
+}
+
+function NotFound() {
+  useDocumentTitle('Page not found', null, null);
+  return (
+    <>
+      <Title order={1} size="h2">
+        Page not found
+      </Title>
+      <p>
+        <a href={hrefs.overview}>All pipelines</a>
+      </p>
+    </>
   );
 }
 

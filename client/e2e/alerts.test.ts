@@ -175,6 +175,11 @@ it('a server with tokens shows the sign-in form', async () => {
       await page.emulateMedia({ colorScheme });
       expect(await findAxeViolations(page), colorScheme).toEqual([]);
     }
+    expect(await page.title()).toBe('Sign in · Pipewatch');
+    await page.getByLabel('Token').fill('wrong');
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByText('Invalid token.').waitFor();
+    expect(await findAxeViolations(page)).toEqual([]);
     await page.getByLabel('Token').fill(TOKEN);
     await page.getByRole('button', { name: 'Sign in' }).click();
     await page.locator('.stat', { hasText: 'Articles' }).getByText('7', { exact: true }).waitFor();

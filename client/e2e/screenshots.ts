@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { Browser } from './support/browser';
+import { Browser, isNetworkComplaint } from './support/browser';
 import { weeksOfRuns } from './support/history-fixture';
 import { FaultProxy } from './support/proxy';
 import { PipewatchServer } from './support/server';
@@ -52,6 +52,16 @@ const PAGES: [name: string, path: string, selector: string, then?: (page: Page) 
   ],
   ['error', '/#/pipelines/shop', '.chart canvas >> nth=1'],
   ['alerts', '/#/alerts', '.alert-card'],
+  [
+    'silence',
+    '/#/alerts',
+    '.alert-card',
+    async (page) => {
+      await page.getByRole('button', { name: 'Silence' }).first().click();
+      await page.locator('.form').waitFor();
+    },
+  ],
+  ['not-found', '/#/nowhere', 'main h1'],
   ['kiosk', '/?kiosk#/', '.pipeline-card >> nth=1'],
   ['kiosk-pipeline', '/?kiosk#/pipelines/news', '.chart canvas >> nth=1'],
   ['checks', '/#/pipelines/trade/sources/customs', '.chart canvas >> nth=2'],
@@ -86,6 +96,7 @@ it('every page in every size and colour scheme', async () => {
       }
     }
   }
+  await takeSignInScreenshots();
   await takeReadmeScreenshots();
   const pages: { page: Page; name: string }[] = [];
   for (const scheme of ['light', 'dark'] as const) {
@@ -106,6 +117,32 @@ it('every page in every size and colour scheme', async () => {
   }
   expect(browser.complaints.filter((it) => !/ERR_CONNECTION|502|WebSocket/.test(it))).toEqual([]);
 });
+
+async function takeSignInScreenshots() {
+  const locked = await PipewatchServer.start({ PIPEWATCH_TOKENS: 'a-long-random-token-for-the-screenshots' });
+  try {
+    for (const scheme of ['light', 'dark'] as const) {
+      for (const [form, viewport] of Object.entries(SIZES)) {
+        const page = await browser.context.newPage();
+        await page.emulateMedia({ colorScheme: scheme });
+        await page.setViewportSize(viewport);
+        await page.goto(locked.url);
+        await page.getByLabel('Token').waitFor();
+        await page.screenshot({ path: `${FOLDER}sign-in-${form}-${scheme}.png` });
+        await page.getByLabel('Token').fill('wrong');
+        await page.getByRole('button', { name: 'Sign in' }).click();
+        await page.getByText('Invalid token.').waitFor();
+        await page.screenshot({ path: `${FOLDER}sign-in-failed-${form}-${scheme}.png` });
+        await page.evaluate(() => sessionStorage.clear());
+        await page.close();
+      }
+    }
+  } finally {
+    await locked.stop();
+  }
+  // The browser logs every 401.
+  browser.complaints.splice(0, Number.POSITIVE_INFINITY, ...browser.complaints.filter((it) => !isNetworkComplaint(it)));
+}
 
 /** The screenshots of the README, cropped to the content. */
 async function takeReadmeScreenshots() {

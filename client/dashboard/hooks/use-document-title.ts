@@ -9,7 +9,11 @@ import warning from '../icons/warning.svg';
 const ICONS: Record<Health, string> = { HEALTHY: healthy, WARNING: warning, ERROR: error, PENDING: pending };
 
 /** Shows the status in the title and the icon of the browser tab. */
-export function useDocumentTitle(subject: string | null, health: Health | null, connection: Connection['state']) {
+export function useDocumentTitle(
+  subject: string | null,
+  health: Health | null,
+  connection: Connection['state'] | null,
+) {
   useEffect(() => {
     const state = connection === 'disconnected' ? 'Disconnected' : health && HEALTH_LABELS[health];
     document.title = [state, subject, 'Pipewatch'].filter(Boolean).join(' · ');

@@ -1,4 +1,4 @@
-// Apollo Client 4, with its links for HTTP and for graphql-ws, and with graphql-sse as its users plug it in.
+// Apollo Client 4 with HttpLink, GraphQLWsLink, and a graphql-sse link.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
@@ -16,21 +16,21 @@ import { RECORD, STATUS, UPDATES, run } from './support/operations.js';
 import { Server, isAtLeast } from './support/server.js';
 import { within } from './support/within.js';
 
-// GraphQLWsLink looks for it by its global name when an operation fails, and Node has it from version 22 only.
+// GraphQLWsLink uses the global WebSocket when an operation fails; Node.js has it from version 22 on.
 globalThis.WebSocket ??= WebSocket;
 
 let server;
 before(async () => (server = await Server.start()));
 after(() => server.stop());
 
-/** Subscriptions by graphql-ws. */
+/** Subscriptions over graphql-ws. */
 function overWebSocket(t) {
   const client = createWsClient({ url: server.socketUrl('/graphql'), webSocketImpl: WebSocket, retryAttempts: 0 });
   t.after(() => client.dispose());
   return new GraphQLWsLink(client);
 }
 
-/** Subscriptions by graphql-sse. */
+/** Subscriptions over graphql-sse. */
 const overEvents = (singleConnection) => (t) => {
   const client = createSseClient({ url: `${server.url}/graphql`, singleConnection, retryAttempts: 0 });
   t.after(() => client.dispose());
@@ -51,7 +51,7 @@ function apollo(t, subscriptions) {
   return client;
 }
 
-/** The results of a subscription, which end with it. */
+/** The results of a subscription; the sequence ends with it. */
 function subscribe(t, client, variables) {
   const results = new Mailbox();
   const subscription = client.subscribe({ query: gql(UPDATES), variables }).subscribe({
@@ -63,7 +63,7 @@ function subscribe(t, client, variables) {
   return results;
 }
 
-test('a query, and again after a change', async (t) => {
+test('refetched query returns the change', async (t) => {
   const pipeline = await server.pipeline();
   const client = apollo(t, overWebSocket);
   const query = { query: gql(STATUS), variables: { pipeline }, fetchPolicy: 'network-only' };
@@ -90,7 +90,7 @@ test('queries of one batch have their own results', async (t) => {
   assert.equal(requests, 1);
 });
 
-test('a query that is polled sees a change', async (t) => {
+test('polled query returns the change', async (t) => {
   const pipeline = await server.pipeline();
   const client = apollo(t, overWebSocket);
   const results = new Mailbox();
@@ -102,7 +102,7 @@ test('a query that is polled sees a change', async (t) => {
   await results.takeUntil('the change', (status) => isAtLeast(status, revision));
 });
 
-test('a mutation', async (t) => {
+test('mutation succeeds', async (t) => {
   const pipeline = await server.pipeline();
   const mutation = { mutation: gql(RECORD), variables: run(pipeline) };
   const { data } = await within(apollo(t, overWebSocket).mutate(mutation), 'an answer');
@@ -112,7 +112,7 @@ test('a mutation', async (t) => {
   );
 });
 
-test('the error of a query has its code', async (t) => {
+test('query error has a code', async (t) => {
   const query = { query: gql(STATUS), variables: { pipeline: 'nowhere' } };
   await assert.rejects(within(apollo(t, overWebSocket).query(query), 'an error'), (error) => {
     assert.ok(CombinedGraphQLErrors.is(error), error);
@@ -126,7 +126,7 @@ for (const [way, link] of Object.entries({
   'graphql-sse, distinct connections': overEvents(false),
   'graphql-sse, single connection': overEvents(true),
 })) {
-  test(`a subscription follows its pipeline (${way})`, async (t) => {
+  test(`subscription receives the changes of its pipeline (${way})`, async (t) => {
     const pipeline = await server.pipeline();
     const results = subscribe(t, apollo(t, link), { pipeline });
     const first = await results.take('the first status');
@@ -138,7 +138,7 @@ for (const [way, link] of Object.entries({
     await results.takeAll('the end');
   });
 
-  test(`the error of a subscription has its code (${way})`, async (t) => {
+  test(`subscription error has a code (${way})`, async (t) => {
     const results = subscribe(t, apollo(t, link), { pipeline: 'nowhere' });
     const { error } = await results.take('the error');
     assert.ok(CombinedGraphQLErrors.is(error), error);

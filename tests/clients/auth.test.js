@@ -1,4 +1,4 @@
-// A server with a token: how each real client brings it, and what the client sees without one.
+// A server with a token: how each client library sends it, and what the client sees without one.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
@@ -16,7 +16,7 @@ import { Server } from './support/server.js';
 import { Socket } from './support/socket.js';
 import { within } from './support/within.js';
 
-// GraphQLWsLink looks for it by its global name when an operation fails, and Node has it from version 22 only.
+// GraphQLWsLink uses the global WebSocket when an operation fails; Node.js has it from version 22 on.
 globalThis.WebSocket ??= WebSocket;
 
 const TOKEN = 'a-token+of/this.test=';
@@ -29,7 +29,7 @@ let server;
 before(async () => (server = await Server.start({ TOKENS: `another-token-of-the-test,${TOKEN}` })));
 after(() => server.stop());
 
-/** Subscribes; the results, which end with the operation. */
+/** Subscribes and returns the results; the sequence ends with the operation. */
 function subscribe(client) {
   const results = new Mailbox();
   client.subscribe(
@@ -45,7 +45,7 @@ async function assertStatus(results) {
   assert.match(data.pipelineStatusUpdates.revision, /^\d+$/);
 }
 
-/** A graphql-ws client of the test `t`. */
+/** A graphql-ws client, disposed at the end of the test `t`. */
 function wsClient(t, options, path = '/graphql') {
   const url = server.socketUrl(path);
   const client = createWsClient({ url, webSocketImpl: WebSocket, retryAttempts: 0, ...options });
@@ -66,7 +66,7 @@ for (const [way, options, path] of [
   ['the query', {}, `/graphql?${QUERY}`],
   ['a header of the handshake', { webSocketImpl: WithHeader }],
 ]) {
-  test(`graphql-ws: ${way}`, async (t) => assertStatus(subscribe(wsClient(t, options, path))));
+  test(`graphql-ws sends the token: ${way}`, async (t) => assertStatus(subscribe(wsClient(t, options, path))));
 }
 
 for (const [way, connectionParams] of [
@@ -79,7 +79,7 @@ for (const [way, connectionParams] of [
   });
 }
 
-test('Apollo Client: a query by its link for HTTP and a subscription by graphql-ws', async (t) => {
+test('Apollo Client sends the token over HttpLink and GraphQLWsLink', async (t) => {
   const link = ApolloLink.split(
     ({ operationType }) => operationType === OperationTypeNode.SUBSCRIPTION,
     new GraphQLWsLink(wsClient(t, { connectionParams: AUTHORIZATION })),
@@ -96,7 +96,7 @@ test('Apollo Client: a query by its link for HTTP and a subscription by graphql-
   await assertStatus(results);
 });
 
-test('Apollo Client without a token gets the 401', async (t) => {
+test('Apollo Client without a token receives 401', async (t) => {
   const link = new HttpLink({ uri: `${server.url}/graphql` });
   const client = new ApolloClient({ link, cache: new InMemoryCache() });
   t.after(() => client.stop());
@@ -106,7 +106,7 @@ test('Apollo Client without a token gets the 401', async (t) => {
 
 for (const singleConnection of [false, true]) {
   const mode = singleConnection ? 'single connection' : 'distinct connections';
-  test(`graphql-sse, ${mode}`, async (t) => {
+  test(`graphql-sse sends the token (${mode})`, async (t) => {
     const open = (headers) => {
       const client = createSseClient({ url: `${server.url}/graphql`, singleConnection, headers, retryAttempts: 0 });
       t.after(() => client.dispose());
@@ -118,22 +118,22 @@ for (const singleConnection of [false, true]) {
   });
 }
 
-test('EventSource names the token in its URL', async (t) => {
+test('EventSource sends the token in its URL', async (t) => {
   const open = (query) => {
-    const told = new Mailbox();
+    const events = new Mailbox();
     const source = new EventSource(`${server.url}${STREAM}?${query}`);
     t.after(() => source.close());
-    for (const kind of ['status', 'error']) source.addEventListener(kind, (event) => told.put(event));
-    return { source, told };
+    for (const kind of ['status', 'error']) source.addEventListener(kind, (event) => events.put(event));
+    return { source, events };
   };
-  assert.equal((await open(QUERY).told.take('a status')).type, 'status');
-  const { source, told } = open('access_token=wrong');
-  const { type, code } = await told.take('the error');
+  assert.equal((await open(QUERY).events.take('a status')).type, 'status');
+  const { source, events } = open('access_token=wrong');
+  const { type, code } = await events.take('the error');
   assert.deepEqual({ type, code }, { type: 'error', code: 401 });
   assert.equal(source.readyState, EventSource.CLOSED, 'and it does not come back');
 });
 
-test('the plain WebSocket names the token in its URL, and is closed with 4001 without one', async (t) => {
+test('plain WebSocket sends the token in its URL, and is closed with 4001 without one', async (t) => {
   const socket = await Socket.open(t, server.socketUrl(`${PLAIN}?${QUERY}`));
   assert.equal((await socket.json('a status')).pipeline, 'default');
   for (const query of ['', '?access_token=wrong']) {

@@ -1,4 +1,4 @@
-// The examples of shell and Node, as they stand in examples/, against a server with a token.
+// The shell and Node.js examples, unchanged, against a server with a token.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { copyFile, mkdtemp, rm, symlink } from 'node:fs/promises';
@@ -18,10 +18,10 @@ let server;
 before(async () => (server = await Server.start({ TOKENS: TOKEN })));
 after(() => server.stop());
 
-/** Starts an example of the test `t`; the lines that it prints, which end when it does. */
+/** Starts an example and returns the lines it prints; it is stopped at the end of the test `t`. */
 function run(t, program, ...args) {
   const env = { ...process.env, PIPEWATCH_URL: server.url, PIPEWATCH_TOKEN: TOKEN };
-  // A group of its own: what a shell has started ends with it.
+  // A process group, so that programs started by the shell are stopped too.
   const child = spawn(program, args, { env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
   t.after(() => {
     if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid, 'SIGKILL');
@@ -44,7 +44,7 @@ async function report(pipeline) {
   return (await answer.json()).revisions[pipeline];
 }
 
-test('shell: reports twice, polls, and watches', async (t) => {
+test('shell example reports twice, polls and subscribes', async (t) => {
   const lines = run(t, path('shell/report-and-watch.sh'), 'shell');
   const next = async (what) => JSON.parse((await lines.take(what)).replace(/^live: /, ''));
   assert.equal((await next('the answer')).results[0].status, 'stored');
@@ -58,8 +58,8 @@ test('shell: reports twice, polls, and watches', async (t) => {
   assert.equal(event.scraping_health.articles_collected, 15);
 });
 
-test('Node: watches with graphql-ws', async (t) => {
-  // Beside the packages of these tests; from where it stands, Node would look for its own.
+test('Node.js example subscribes with graphql-ws', async (t) => {
+  // A copy next to the packages of these tests, which Node.js resolves from the location of the file.
   const folder = await mkdtemp(join(tmpdir(), 'pipewatch-example-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
   for (const file of ['watch.js', 'package.json']) await copyFile(path(`node/${file}`), join(folder, file));

@@ -1,4 +1,4 @@
-// GraphQL over HTTP beyond its audits: what PROTOCOLS.md owes, and the traps that it names.
+// GraphQL over HTTP, beyond the audits of npm graphql-http.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
@@ -34,7 +34,7 @@ async function read(answer) {
   return { status: answer.status, headers: answer.headers, type, body: /json$/.test(type) ? JSON.parse(text) : text };
 }
 
-/** The form of the answer by what is accepted. */
+/** The content type of the response for values of Accept. */
 for (const [accept, type] of [
   [GRAPHQL, GRAPHQL],
   [JSON_TYPE, JSON_TYPE],
@@ -47,7 +47,7 @@ for (const [accept, type] of [
   [`${GRAPHQL}, application/graphql+json, ${JSON_TYPE}, text/event-stream, multipart/mixed`, GRAPHQL],
   ['text/html, */*;q=0.1', JSON_TYPE],
 ]) {
-  test(`Accept "${accept}" is answered with ${type}`, async () => {
+  test(`Accept "${accept}" returns ${type}`, async () => {
     const answer = await post({ query: '{ __typename }' }, { accept });
     assert.deepEqual([answer.status, answer.type], [200, type]);
     assert.deepEqual(answer.body, { data: { __typename: 'Query' } });
@@ -55,18 +55,18 @@ for (const [accept, type] of [
 }
 
 for (const accept of ['text/html', 'image/*', `${JSON_TYPE};q=0`]) {
-  test(`406 answers Accept "${accept}"`, async () => {
+  test(`Accept "${accept}" returns 406`, async () => {
     assert.equal((await post({ query: '{ __typename }' }, { accept })).status, 406);
   });
 }
 
 for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'application/graphql']) {
-  test(`415 answers the content type ${type}`, async () => {
+  test(`content type ${type} returns 415`, async () => {
     assert.equal((await post('{"query":"{ __typename }"}', { 'content-type': type })).status, 415);
   });
 }
 
-/** Requests that cannot be executed, though they are well formed. */
+/** Well-formed requests that cannot be executed. */
 const REFUSED = {
   'no document': { query: '{' },
   'an unknown field': { query: '{ nothing }' },
@@ -81,7 +81,7 @@ const REFUSED = {
 };
 
 for (const [what, request] of Object.entries(REFUSED)) {
-  test(`${what} is refused by the status in ${GRAPHQL}, without data in both forms`, async () => {
+  test(`${what} is refused, with a status code in ${GRAPHQL}, without data in both content types`, async () => {
     for (const [accept, status] of [
       [GRAPHQL, 400],
       [JSON_TYPE, 200],
@@ -94,7 +94,7 @@ for (const [what, request] of Object.entries(REFUSED)) {
   });
 }
 
-test('a variable that is used on __typename only is used', async () => {
+test('variable used on __typename only counts as used', async () => {
   const query = 'query ($with: Boolean!) { __typename @include(if: $with) }';
   const answer = await post({ query, variables: { with: true } }, { accept: GRAPHQL });
   assert.deepEqual([answer.status, answer.body], [200, { data: { __typename: 'Query' } }]);
@@ -107,12 +107,12 @@ for (const [what, body] of Object.entries({
   'variables that are an array': { query: '{ __typename }', variables: [] },
   'extensions that are a string': { query: '{ __typename }', extensions: '' },
 })) {
-  test(`400 answers ${what}, in both forms`, async () => {
+  test(`${what} returns 400, in both content types`, async () => {
     for (const accept of [GRAPHQL, JSON_TYPE]) assert.equal((await post(body, { accept })).status, 400);
   });
 }
 
-test('405 answers a mutation by GET, which is not executed', async () => {
+test('mutation by GET returns 405 and is not executed', async () => {
   const pipeline = await server.pipeline();
   const { pipelineStatus: before } = await server.graphql(STATUS, { pipeline });
   const answer = await get({ query: RECORD, variables: JSON.stringify(run(pipeline)) });
@@ -123,7 +123,7 @@ test('405 answers a mutation by GET, which is not executed', async () => {
 });
 
 for (const [method, ask] of Object.entries({ POST: post, GET: get })) {
-  test(`a subscription by ${method} is refused, and told both ways to get one`, async () => {
+  test(`subscription by ${method} without a stream is refused, and the error names the transports`, async () => {
     const variables = { pipeline: 'default' };
     const request = { query: UPDATES, variables: method === 'GET' ? JSON.stringify(variables) : variables };
     const answer = await ask(request, { accept: GRAPHQL });
@@ -134,7 +134,7 @@ for (const [method, ask] of Object.entries({ POST: post, GET: get })) {
   });
 }
 
-test('an unknown pipeline has its code, and the query was executed', async () => {
+test('unknown pipeline has a code, and the other fields are returned', async () => {
   const answer = await post({ query: STATUS, variables: { pipeline: 'nowhere' } }, { accept: JSON_TYPE });
   assert.equal(answer.status, 200);
   assert.equal(answer.body.errors[0].extensions.code, 'PIPELINE_NOT_FOUND');

@@ -1,4 +1,4 @@
-// The npm graphql-sse client, in both of its modes.
+// The npm graphql-sse client, in both modes.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
@@ -12,7 +12,7 @@ let server;
 before(async () => (server = await Server.start()));
 after(() => server.stop());
 
-/** Subscribes; the results, which end with the operation, and the function that ends it. */
+/** Subscribes; returns the results, and a function that ends the operation. */
 function subscribe(client, query, variables) {
   const results = new Mailbox();
   const complete = client.subscribe(
@@ -42,7 +42,7 @@ for (const singleConnection of [false, true]) {
     return created;
   };
 
-  test(`a subscription follows its pipeline (${mode})`, async (t) => {
+  test(`subscription receives the changes of its pipeline (${mode})`, async (t) => {
     const pipeline = await server.pipeline();
     const { results } = subscribe(client(t), UPDATES, { pipeline });
     statusIn(await results.take('the first status'));
@@ -52,7 +52,7 @@ for (const singleConnection of [false, true]) {
     }
   });
 
-  test(`a query and a mutation give one result and complete (${mode})`, async (t) => {
+  test(`query and mutation return one result and complete (${mode})`, async (t) => {
     const pipeline = await server.pipeline();
     const connection = client(t);
     const [query, ...more] = await subscribe(connection, STATUS, { pipeline }).results.takeAll('the query');
@@ -62,7 +62,7 @@ for (const singleConnection of [false, true]) {
     assert.deepEqual(mutation.data?.recordSourceRun.results, [{ status: 'STORED' }], mutation.failure);
   });
 
-  test(`one subscription ends and the other goes on (${mode})`, async (t) => {
+  test(`ending one subscription does not affect another (${mode})`, async (t) => {
     const pipeline = await server.pipeline();
     const connection = client(t);
     const ended = subscribe(connection, UPDATES, { pipeline });
@@ -74,7 +74,7 @@ for (const singleConnection of [false, true]) {
     await other.results.takeUntil('the change', (result) => isAtLeast(statusIn(result), revision));
   });
 
-  test(`a removed pipeline completes its subscriptions (${mode})`, async (t) => {
+  test(`removing a pipeline completes its subscriptions (${mode})`, async (t) => {
     const pipeline = await server.pipeline();
     const { results } = subscribe(client(t), UPDATES, { pipeline });
     statusIn(await results.take('the first status'));
@@ -82,17 +82,17 @@ for (const singleConnection of [false, true]) {
     (await results.takeAll('the rest')).forEach(statusIn);
   });
 
-  test(`an unknown pipeline is told with its code (${mode})`, async (t) => {
+  test(`unknown pipeline is an error with a code (${mode})`, async (t) => {
     const { results } = subscribe(client(t), UPDATES, { pipeline: 'nowhere' });
     const [result] = await results.takeAll('the error');
     assert.equal(result.errors?.[0].extensions.code, 'PIPELINE_NOT_FOUND', result.failure);
   });
 
-  test(`a client comes back to a server that starts again (${mode})`, async (t) => {
+  test(`client reconnects to a restarted server (${mode})`, async (t) => {
     const restarting = await Server.startFor(t);
     let goOn;
     const isBack = new Promise((resolve) => (goOn = resolve));
-    // One attempt, which is made when the server is there again.
+    // One attempt, made when the server is back.
     const connection = client(t, { url: `${restarting.url}/graphql`, retryAttempts: 1, retry: () => isBack });
     const { results } = subscribe(connection, UPDATES, { pipeline: 'default' });
     statusIn(await results.take('the first status'));
@@ -103,7 +103,7 @@ for (const singleConnection of [false, true]) {
   });
 }
 
-test('what is wrong with an operation comes as its result (distinct connections)', async (t) => {
+test('errors of an operation are its result (distinct connections)', async (t) => {
   const client = createClient({ url: `${server.url}/graphql`, retryAttempts: 0 });
   t.after(() => client.dispose());
   for (const query of ['{', '{ nothing }', 'subscription { nothing }']) {
@@ -112,13 +112,13 @@ test('what is wrong with an operation comes as its result (distinct connections)
   }
 });
 
-test('what is wrong with an operation fails its request, and the stream goes on (single connection)', async (t) => {
+test('invalid operation fails its request and leaves the stream open (single connection)', async (t) => {
   const client = createClient({ url: `${server.url}/graphql`, singleConnection: true, retryAttempts: 0 });
   t.after(() => client.dispose());
   const { results: other } = subscribe(client, UPDATES, { pipeline: 'default' });
   statusIn(await other.take('the first status'));
   const [{ failure }] = await subscribe(client, '{ nothing }').results.takeAll('the error');
-  // The body, which says more, is closed to the caller by then.
+  // The client does not expose the body, which has the details.
   assert.ok(failure instanceof NetworkError, failure);
   const revision = await server.report('default');
   await other.takeUntil('the change', (result) => isAtLeast(statusIn(result), revision));

@@ -33,23 +33,23 @@ function urlOf({ query, variables, operationName }) {
   return url.href;
 }
 
-/** The next event, which must be a `next`; its result. */
+/** Asserts that the next event is `next` and returns its result. */
 async function takeNext(stream) {
   const { event, data } = await stream.take('a next event');
   assert.equal(event, 'next', data);
   return JSON.parse(data);
 }
 
-/** The next event, which must be the `complete`, and then the end. */
+/** Asserts that the next event is `complete` and the last one. */
 async function takeComplete(stream) {
   const complete = await stream.take('the complete event');
-  // Without the empty data EventSource would not dispatch it.
+  // EventSource does not dispatch an event without data.
   assert.deepEqual(complete, { event: 'complete', data: '' });
   assert.deepEqual(await stream.events.takeAll('the stream'), []);
 }
 
 for (const [way, open] of Object.entries(WAYS)) {
-  test(`a subscription is a next event for each status (${way})`, async (t) => {
+  test(`subscription sends a next event per status (${way})`, async (t) => {
     const pipeline = await server.pipeline();
     const stream = await open(t, { query: UPDATES, variables: { pipeline } });
     assert.match((await takeNext(stream)).data.pipelineStatusUpdates.revision, /^\d+$/);
@@ -62,7 +62,7 @@ for (const [way, open] of Object.entries(WAYS)) {
     }
   });
 
-  test(`a query is a next event and the complete event (${way})`, async (t) => {
+  test(`query sends a next and a complete event (${way})`, async (t) => {
     const pipeline = await server.pipeline();
     const stream = await open(t, { query: STATUS, variables: { pipeline } });
     const result = await takeNext(stream);
@@ -71,7 +71,7 @@ for (const [way, open] of Object.entries(WAYS)) {
     await takeComplete(stream);
   });
 
-  test(`the operation that operationName names is executed (${way})`, async (t) => {
+  test(`operationName selects the operation (${way})`, async (t) => {
     const query = 'query A { a: __typename } subscription B { pipelineStatusUpdates { pipeline } }';
     const stream = await open(t, { query, operationName: 'B' });
     assert.equal((await takeNext(stream)).data.pipelineStatusUpdates.pipeline, 'default');
@@ -85,7 +85,7 @@ for (const [way, open] of Object.entries(WAYS)) {
     'a missing variable': { query: UPDATES },
   };
   for (const [what, request] of Object.entries(REFUSED)) {
-    test(`${what} is a next event with the errors and the complete event (${way})`, async (t) => {
+    test(`${what} sends a next event with errors and a complete event (${way})`, async (t) => {
       const stream = await open(t, request);
       const result = await takeNext(stream);
       assert.equal(typeof result.errors[0].message, 'string');
@@ -94,13 +94,13 @@ for (const [way, open] of Object.entries(WAYS)) {
     });
   }
 
-  test(`an unknown pipeline is a next event with its code and the complete event (${way})`, async (t) => {
+  test(`unknown pipeline sends a next event with its code and a complete event (${way})`, async (t) => {
     const stream = await open(t, { query: UPDATES, variables: { pipeline: 'nowhere' } });
     assert.equal((await takeNext(stream)).errors[0].extensions.code, 'PIPELINE_NOT_FOUND');
     await takeComplete(stream);
   });
 
-  test(`the complete event comes when the pipeline is removed (${way})`, async (t) => {
+  test(`removing the pipeline sends the complete event (${way})`, async (t) => {
     const pipeline = await server.pipeline();
     const stream = await open(t, { query: UPDATES, variables: { pipeline } });
     await takeNext(stream);
@@ -108,7 +108,7 @@ for (const [way, open] of Object.entries(WAYS)) {
     await takeComplete(stream);
   });
 
-  test(`a stream is not stored, not held back and not compressed (${way})`, async (t) => {
+  test(`stream is not cached, buffered or compressed (${way})`, async (t) => {
     const stream = await open(t, { query: UPDATES, variables: { pipeline: 'default' } }, { 'accept-encoding': 'gzip' });
     const { headers } = stream.response;
     assert.match(headers.get('cache-control'), /no-(store|cache)/);
@@ -116,7 +116,7 @@ for (const [way, open] of Object.entries(WAYS)) {
     assert.ok([null, 'identity', 'none'].includes(headers.get('content-encoding')));
   });
 
-  test(`the stream is chosen from a list in Accept (${way})`, async (t) => {
+  test(`stream is selected from a list in Accept (${way})`, async (t) => {
     const stream = await open(
       t,
       { query: UPDATES, variables: { pipeline: 'default' } },
@@ -127,7 +127,7 @@ for (const [way, open] of Object.entries(WAYS)) {
     await takeNext(stream);
   });
 
-  test(`the stream ends when the server does (${way})`, async (t) => {
+  test(`server shutdown ends the stream (${way})`, async (t) => {
     const stopping = await Server.startFor(t);
     const request = { query: UPDATES, variables: { pipeline: 'default' } };
     const url = `${stopping.url}/graphql${way === 'GET' ? new URL(urlOf(request)).search : ''}`;
@@ -136,13 +136,13 @@ for (const [way, open] of Object.entries(WAYS)) {
     await takeNext(stream);
     stopping.beginStop();
     const rest = await stream.events.takeAll('the stream');
-    // No complete: that would tell the client that the subscription is over for good.
+    // Without a complete event, after which a client would not reconnect.
     assert.ok(rest.every(({ event }) => event === 'next'));
     await stopping.stop();
   });
 }
 
-test('a mutation by POST is executed', async (t) => {
+test('mutation by POST is executed', async (t) => {
   const pipeline = await server.pipeline();
   const stream = await WAYS.POST(t, { query: RECORD, variables: run(pipeline) });
   const { data } = await takeNext(stream);
@@ -150,7 +150,7 @@ test('a mutation by POST is executed', async (t) => {
   await takeComplete(stream);
 });
 
-test('a mutation by GET is not executed: 405', async () => {
+test('mutation by GET returns 405 and is not executed', async () => {
   const pipeline = await server.pipeline();
   const { pipelineStatus: before } = await server.graphql(STATUS, { pipeline });
   const url = urlOf({ query: RECORD, variables: run(pipeline) });
@@ -167,39 +167,39 @@ const BAD = {
   'no JSON': ['{', 400],
 };
 for (const [what, [body, status]] of Object.entries(BAD)) {
-  test(`${what} is no GraphQL request: ${status}`, async () => {
+  test(`${what} returns ${status}`, async () => {
     const headers = { accept: 'text/event-stream', 'content-type': 'application/json' };
     const answer = await within(fetch(`${server.url}/graphql`, { method: 'POST', headers, body }), 'an answer');
     assert.equal(answer.status, status);
   });
 }
 
-test('a POST without a JSON content type is 415', async () => {
+test('POST without a JSON content type returns 415', async () => {
   const headers = { accept: 'text/event-stream', 'content-type': 'text/plain' };
   const request = fetch(`${server.url}/graphql`, { method: 'POST', headers, body: '{"query":"{ __typename }"}' });
   assert.equal((await within(request, 'an answer')).status, 415);
 });
 
-test('a client that prefers JSON gets JSON, though it would take a stream', async () => {
+test('client that prefers JSON to a stream gets JSON', async () => {
   const pipeline = await server.pipeline();
-  // What urql sends with every query.
+  // The Accept header of every urql query.
   const accept =
     'application/graphql-response+json, application/graphql+json, application/json, text/event-stream, multipart/mixed';
   const answer = await within(fetch(urlOf({ query: STATUS, variables: { pipeline } }), { headers: { accept } }), 'it');
   assert.match(answer.headers.get('content-type'), /^application\/graphql-response\+json/);
 });
 
-test('EventSource takes a subscription, and its complete event', async (t) => {
+test('EventSource receives a subscription and its complete event', async (t) => {
   const pipeline = await server.pipeline();
   const source = new EventSource(urlOf({ query: UPDATES, variables: { pipeline } }));
   t.after(() => source.close());
-  const told = new Mailbox();
-  for (const name of ['next', 'complete', 'error']) source.addEventListener(name, (event) => told.put(event));
-  const first = await told.take('the first status');
+  const events = new Mailbox();
+  for (const name of ['next', 'complete', 'error']) source.addEventListener(name, (event) => events.put(event));
+  const first = await events.take('the first status');
   assert.equal(first.type, 'next', first.message);
   const revision = await server.report(pipeline);
-  await told.takeUntil('the change', ({ data }) => isAtLeast(JSON.parse(data).data.pipelineStatusUpdates, revision));
+  await events.takeUntil('the change', ({ data }) => isAtLeast(JSON.parse(data).data.pipelineStatusUpdates, revision));
   await server.removePipeline(pipeline);
-  await told.takeUntil('the complete event', ({ type }) => type === 'complete');
+  await events.takeUntil('the complete event', ({ type }) => type === 'complete');
   source.close();
 });

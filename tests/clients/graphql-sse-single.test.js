@@ -1,5 +1,5 @@
 // graphql-sse, single connection mode: one reserved stream, many operations.
-// Source: PROTOCOL.md of enisdenjo/graphql-sse; the statuses that it leaves open are those of its reference handler.
+// Source: PROTOCOL.md of enisdenjo/graphql-sse; status codes it does not specify are those of its reference handler.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
@@ -26,12 +26,12 @@ async function reserve() {
   return answer.text();
 }
 
-/** Connects to a reservation. */
+/** Opens the stream of a reservation. */
 function connect(t, token) {
   return Events.open(t, `${server.url}/graphql`, { headers: { [HEADER]: token } });
 }
 
-/** Asks for an operation, whose results come by the stream; `operationId` may be left out. */
+/** Starts an operation, whose results arrive on the stream; `operationId` is optional. */
 function execute(token, operationId, query, variables, headers) {
   const extensions = operationId === undefined ? undefined : { operationId };
   return send('POST', {
@@ -50,7 +50,7 @@ function stop(token, operationId) {
   return send('DELETE', { token, search: `?operationId=${operationId}` });
 }
 
-/** The next event, which must be the `next` of this operation; its result. */
+/** Asserts that the next event is `next` of this operation and returns its result. */
 async function takeNext(stream, id) {
   const { event, data } = await stream.take(`next of ${id}`);
   const message = JSON.parse(data);
@@ -71,17 +71,17 @@ async function takeStatus(stream, id, revision) {
   await stream.events.takeUntil(`revision ${revision} for ${id}`, isIt);
 }
 
-test('PUT reserves a stream and answers with its token', async () => {
+test('PUT reserves a stream and returns its token', async () => {
   const answer = await send('PUT');
   assert.equal(answer.status, 201);
   assert.match(answer.headers.get('content-type'), /^text\/plain(;|$)/);
   const token = await answer.text();
-  // It is sent in a header and in a URL, and must not be guessed.
+  // It is sent in headers and URLs, and must be hard to guess.
   assert.match(token, /^[A-Za-z0-9._~-]{20,}$/);
   assert.notEqual(await reserve(), token);
 });
 
-test('a token is good in the header or in the URL', async (t) => {
+test('token is accepted in the header and in the URL', async (t) => {
   const inHeader = await connect(t, await reserve());
   const inUrl = await Events.open(t, `${server.url}/graphql?token=${await reserve()}`);
   for (const { response } of [inHeader, inUrl]) {
@@ -90,14 +90,14 @@ test('a token is good in the header or in the URL', async (t) => {
   }
 });
 
-test('only one stream may stand behind a reservation: 409', async (t) => {
+test('second stream of a reservation returns 409', async (t) => {
   const token = await reserve();
   await connect(t, token);
   const answer = await send('GET', { token, headers: { accept: 'text/event-stream' } });
   assert.equal(answer.status, 409);
 });
 
-test('results come by the stream, with their operation id', async (t) => {
+test('results arrive on the stream with their operation id', async (t) => {
   const pipeline = await server.pipeline();
   const token = await reserve();
   const stream = await connect(t, token);
@@ -120,7 +120,7 @@ test('subscriptions share the stream', async (t) => {
   for (const pipeline of pipelines) await takeStatus(stream, pipeline, await server.report(pipeline));
 });
 
-test('an operation may come before the stream: its results wait', async (t) => {
+test('results of an operation started before the stream are queued', async (t) => {
   const pipeline = await server.pipeline();
   const token = await reserve();
   await accepted(execute(token, 's', UPDATES, { pipeline }));
@@ -133,7 +133,7 @@ test('an operation may come before the stream: its results wait', async (t) => {
   }
 });
 
-test('the token of an operation may be in the URL', async (t) => {
+test('token of an operation is accepted in the URL', async (t) => {
   const token = await reserve();
   const stream = await connect(t, token);
   const body = JSON.stringify({ query: '{ __typename }', extensions: { operationId: '1' } });
@@ -144,7 +144,7 @@ test('the token of an operation may be in the URL', async (t) => {
   assert.equal((await send('DELETE', { search: `?token=${token}&operationId=1` })).status, 200);
 });
 
-test('DELETE ends an operation, and its id is free again', async (t) => {
+test('DELETE ends an operation and its id can be reused', async (t) => {
   const pipeline = await server.pipeline();
   const token = await reserve();
   const stream = await connect(t, token);
@@ -156,7 +156,7 @@ test('DELETE ends an operation, and its id is free again', async (t) => {
   for (;;) {
     const { event, data } = await stream.take('the change');
     const { id, payload } = JSON.parse(data);
-    // Whether a complete answers a DELETE is left open.
+    // The protocol does not specify whether DELETE sends a complete event.
     assert.ok(id === 'other' || event === 'complete', data);
     if (id === 'other' && isAtLeast(payload.data.pipelineStatusUpdates, revision)) break;
   }
@@ -165,7 +165,7 @@ test('DELETE ends an operation, and its id is free again', async (t) => {
   await takeComplete(stream, 'ended');
 });
 
-test('the end of a pipeline completes its operations, and the stream goes on', async (t) => {
+test('removing a pipeline completes its operations and leaves the stream open', async (t) => {
   const pipeline = await server.pipeline();
   const token = await reserve();
   const stream = await connect(t, token);
@@ -177,25 +177,25 @@ test('the end of a pipeline completes its operations, and the stream goes on', a
   await takeNext(stream, 's');
 });
 
-test('an operation without an id is refused: 400', async (t) => {
+test('operation without an id returns 400', async (t) => {
   const token = await reserve();
   await connect(t, token);
   assert.equal((await execute(token, undefined, '{ __typename }')).status, 400);
   assert.equal((await execute(token, '', '{ __typename }')).status, 400);
 });
 
-test('an operation with an id in use is refused: 409', async (t) => {
+test('operation with an id in use returns 409', async (t) => {
   const pipeline = await server.pipeline();
   const token = await reserve();
   const stream = await connect(t, token);
   await accepted(execute(token, '1', UPDATES, { pipeline }));
   await takeNext(stream, '1');
   assert.equal((await execute(token, '1', '{ __typename }')).status, 409);
-  // The first one goes on.
+  // The first operation continues.
   await takeStatus(stream, '1', await server.report(pipeline));
 });
 
-test('two reservations may use the same ids', async (t) => {
+test('two reservations can use the same ids', async (t) => {
   const pipeline = await server.pipeline();
   const tokens = [await reserve(), await reserve()];
   const streams = await Promise.all(tokens.map((token) => connect(t, token)));
@@ -207,7 +207,7 @@ test('two reservations may use the same ids', async (t) => {
   await takeStatus(streams[1], '1', await server.report(pipeline));
 });
 
-test('what is wrong with an operation is answered as GraphQL over HTTP has it, and its id is free', async (t) => {
+test('invalid operation is answered as in GraphQL over HTTP, and its id can be reused', async (t) => {
   const token = await reserve();
   const stream = await connect(t, token);
   const accept = 'application/graphql-response+json';
@@ -220,7 +220,7 @@ test('what is wrong with an operation is answered as GraphQL over HTTP has it, a
   await takeNext(stream, '1');
 });
 
-test('a subscription to an unknown pipeline is told of it', async (t) => {
+test('subscription to an unknown pipeline receives an error', async (t) => {
   const token = await reserve();
   const stream = await connect(t, token);
   await accepted(execute(token, '1', UPDATES, { pipeline: 'nowhere' }));
@@ -228,20 +228,20 @@ test('a subscription to an unknown pipeline is told of it', async (t) => {
   await takeComplete(stream, '1');
 });
 
-test('a DELETE without an operation id is refused: 400', async (t) => {
+test('DELETE without an operation id returns 400', async (t) => {
   const token = await reserve();
   await connect(t, token);
   assert.equal((await send('DELETE', { token })).status, 400);
 });
 
-test('a DELETE of an operation that is not there is fine', async (t) => {
+test('DELETE of an unknown operation succeeds', async (t) => {
   const token = await reserve();
   await connect(t, token);
-  // It may have ended by itself in the meantime, which the client's DELETE cannot know.
+  // The operation may have ended before the client sent DELETE.
   assert.equal((await stop(token, 'never')).status, 200);
 });
 
-test('an unknown token is good for nothing', async () => {
+test('unknown token is refused', async () => {
   const token = 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx';
   assert.equal((await execute(token, '1', '{ __typename }')).status, 404);
   assert.equal((await stop(token, '1')).status, 404);
@@ -249,7 +249,7 @@ test('an unknown token is good for nothing', async () => {
   assert.ok([400, 404].includes(stream.status), `${stream.status}`);
 });
 
-test('a token dies with its stream', async (t) => {
+test('token expires with its stream', async (t) => {
   const pipeline = await server.pipeline();
   const token = await reserve();
   const stream = await connect(t, token);
@@ -263,12 +263,12 @@ test('a token dies with its stream', async (t) => {
   );
 });
 
-test('the stream ends when the server does', async (t) => {
+test('server shutdown ends the stream', async (t) => {
   const stopping = await Server.startFor(t);
   const reserved = await within(fetch(`${stopping.url}/graphql`, { method: 'PUT' }), 'a reservation');
   assert.equal(reserved.status, 201);
   const stream = await Events.open(t, `${stopping.url}/graphql?token=${await reserved.text()}`);
-  // One that is never used must not hold the server up.
+  // An unused reservation must not delay the shutdown.
   await within(fetch(`${stopping.url}/graphql`, { method: 'PUT' }), 'a reservation');
   stopping.beginStop();
   assert.deepEqual(await stream.events.takeAll('the stream'), []);

@@ -1,5 +1,5 @@
-// The operations: what a subscribe brings, how it ends, and what an id is worth afterwards.
-// Source: PROTOCOL.md of enisdenjo/graphql-ws, and the table in PROTOCOLS.md.
+// Operations: their messages, how they end, and the reuse of ids.
+// Source: PROTOCOL.md of enisdenjo/graphql-ws.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
@@ -11,7 +11,7 @@ let server;
 before(async () => (server = await Server.start()));
 after(() => server.stop());
 
-test('a query is one next and a complete', async (t) => {
+test('query sends one next and a complete', async (t) => {
   const pipeline = await server.pipeline();
   const socket = await GraphqlSocket.open(t, server);
   socket.subscribe('q', STATUS, { pipeline });
@@ -22,7 +22,7 @@ test('a query is one next and a complete', async (t) => {
   assert.deepEqual(await socket.settle(), []);
 });
 
-test('a mutation is one next and a complete', async (t) => {
+test('mutation sends one next and a complete', async (t) => {
   const pipeline = await server.pipeline();
   const socket = await GraphqlSocket.open(t, server);
   socket.subscribe('m', RECORD, run(pipeline));
@@ -33,7 +33,7 @@ test('a mutation is one next and a complete', async (t) => {
   assert.ok(isAtLeast(pipelineStatus, revision));
 });
 
-test('an error in the execution of a query is in its next', async (t) => {
+test('execution error of a query is in its next', async (t) => {
   const socket = await GraphqlSocket.open(t, server);
   socket.subscribe('q', STATUS, { pipeline: 'nowhere' });
   const { errors } = await socket.takeNext('q');
@@ -41,7 +41,7 @@ test('an error in the execution of a query is in its next', async (t) => {
   await socket.takeComplete('q');
 });
 
-test('the operation that operationName names is executed', async (t) => {
+test('operationName selects the operation', async (t) => {
   const socket = await GraphqlSocket.open(t, server);
   const query = 'query A { a: __typename } query B { b: __typename }';
   socket.subscribe('1', query, null, { operationName: 'B', extensions: null });
@@ -49,9 +49,9 @@ test('the operation that operationName names is executed', async (t) => {
   await socket.takeComplete('1');
 });
 
-// Deep, but of few fields: the depth must be what is refused.
+// Deep with few fields, so that only the depth limit applies.
 const DEEP = `{ __schema ${'{ types { fields { type '.repeat(12)}{ name }${' } } }'.repeat(12)} }`;
-// Wide, and not deep.
+// Wide and shallow, so that only the cost limit applies.
 const WIDE = `{ ${Array.from({ length: 500 }, (_, n) => `a${n}: pipelineStatus { revision timestamp }`).join(' ')} }`;
 
 const REFUSED = {
@@ -71,18 +71,18 @@ const REFUSED = {
 };
 
 for (const [what, { query, variables, ...more }] of Object.entries(REFUSED)) {
-  test(`${what} is an error, and nothing after it`, async (t) => {
+  test(`${what} sends one error and no further message`, async (t) => {
     const socket = await GraphqlSocket.open(t, server);
     socket.subscribe('1', query, variables, more);
     await socket.takeError('1');
     assert.deepEqual(await socket.settle(), []);
-    // It has ended: the id is free.
+    // The operation has ended, so its id can be reused.
     socket.subscribe('1', '{ __typename }');
     assert.deepEqual((await socket.takeNext('1')).data, { __typename: 'Query' });
   });
 }
 
-test('a subscription to an unknown pipeline is an error with its code', async (t) => {
+test('subscription to an unknown pipeline sends an error with a code', async (t) => {
   const socket = await GraphqlSocket.open(t, server);
   socket.subscribe('1', UPDATES, { pipeline: 'nowhere' });
   const [error] = await socket.takeError('1');
@@ -90,7 +90,7 @@ test('a subscription to an unknown pipeline is an error with its code', async (t
   assert.deepEqual(await socket.settle(), []);
 });
 
-test('an error of one operation does not disturb another', async (t) => {
+test('error of one operation does not affect another', async (t) => {
   const pipeline = await server.pipeline();
   const socket = await GraphqlSocket.open(t, server);
   await socket.watch('good', pipeline);
@@ -99,14 +99,14 @@ test('an error of one operation does not disturb another', async (t) => {
   await socket.statusOf('good', await server.report(pipeline));
 });
 
-test('a subscription brings the status at once and again on every change', async (t) => {
+test('subscription sends the status immediately and after every change', async (t) => {
   const pipeline = await server.pipeline();
   const socket = await GraphqlSocket.open(t, server);
   await socket.watch('1', pipeline);
   for (let change = 0; change < 3; change += 1) await socket.statusOf('1', await server.report(pipeline));
 });
 
-test('a burst of changes ends with the newest status', async (t) => {
+test('burst of changes ends with the newest status', async (t) => {
   const pipeline = await server.pipeline();
   const socket = await GraphqlSocket.open(t, server);
   let last = await socket.watch('1', pipeline);
@@ -119,7 +119,7 @@ test('a burst of changes ends with the newest status', async (t) => {
   }
 });
 
-test('a subscription without changes follows the interval', async (t) => {
+test('subscription without changes sends the status every interval', async (t) => {
   const quick = await Server.startFor(t, { interval: '100ms' });
   const socket = await GraphqlSocket.open(t, quick);
   const query = 'subscription { pipelineStatusUpdates { revision timestamp } }';
@@ -130,7 +130,7 @@ test('a subscription without changes follows the interval', async (t) => {
   assert.ok(second.timestamp > first.timestamp, `${second.timestamp} after ${first.timestamp}`);
 });
 
-test('the overview brings every pipeline, and a new one when it comes', async (t) => {
+test('overview contains every pipeline, also one created later', async (t) => {
   const socket = await GraphqlSocket.open(t, server);
   socket.subscribe('1', 'subscription { pipelinesUpdates { key revision } }');
   const { data } = await socket.takeNext('1');
@@ -160,7 +160,7 @@ test('many subscriptions share a socket', async (t) => {
   }
 });
 
-test('a completed subscription is silent: no next, no echoed complete', async (t) => {
+test('completed subscription sends no next and no complete', async (t) => {
   const pipeline = await server.pipeline();
   const socket = await GraphqlSocket.open(t, server);
   await socket.watch('ended', pipeline);
@@ -175,18 +175,18 @@ test('a completed subscription is silent: no next, no echoed complete', async (t
   assert.deepEqual(await socket.settle(), []);
 });
 
-test('a completed id is free at once', async (t) => {
+test('completed id can be reused immediately', async (t) => {
   const pipeline = await server.pipeline();
   const socket = await GraphqlSocket.open(t, server);
   await socket.watch('1', pipeline);
   socket.complete('1');
-  // An echoed complete would end this one.
+  // A late complete for the first operation would end this one.
   socket.subscribe('1', '{ __typename }');
   assert.deepEqual((await socket.takeNext('1')).data, { __typename: 'Query' });
   await socket.takeComplete('1');
 });
 
-test('a completed id is free for another subscription, again and again', async (t) => {
+test('completed id can be reused repeatedly', async (t) => {
   const pipelines = [await server.pipeline(), await server.pipeline()];
   const socket = await GraphqlSocket.open(t, server);
   for (let round = 0; round < 10; round += 1) {
@@ -197,7 +197,7 @@ test('a completed id is free for another subscription, again and again', async (
   await socket.statusOf('1', await server.report(pipelines[0]));
 });
 
-test('the id of an operation that ended by itself is free', async (t) => {
+test('id of a finished operation can be reused', async (t) => {
   const socket = await GraphqlSocket.open(t, server);
   for (let round = 0; round < 3; round += 1) {
     socket.subscribe('1', '{ __typename }');
@@ -206,7 +206,7 @@ test('the id of an operation that ended by itself is free', async (t) => {
   }
 });
 
-test('a complete of an unknown or ended id is ignored', async (t) => {
+test('complete for an unknown or finished id is ignored', async (t) => {
   const pipeline = await server.pipeline();
   const socket = await GraphqlSocket.open(t, server);
   await socket.watch('1', pipeline);
@@ -218,7 +218,7 @@ test('a complete of an unknown or ended id is ignored', async (t) => {
   await socket.statusOf('1', await server.report(pipeline));
 });
 
-test('the subscriptions of a removed pipeline are completed, and no others', async (t) => {
+test('removing a pipeline completes only its subscriptions', async (t) => {
   const [removed, kept] = [await server.pipeline(), await server.pipeline()];
   const socket = await GraphqlSocket.open(t, server);
   await socket.watch('kept', kept);
@@ -231,7 +231,7 @@ test('the subscriptions of a removed pipeline are completed, and no others', asy
   await socket.watch('removed', removed);
 });
 
-test('1012 is the farewell of a server that stops, to every socket', async (t) => {
+test('shutdown closes every socket with 1012', async (t) => {
   const stopping = await Server.startFor(t);
   const watching = await GraphqlSocket.open(t, stopping);
   await watching.watch('1', 'default');

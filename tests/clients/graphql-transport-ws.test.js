@@ -1,5 +1,5 @@
-// The connection: handshake, initialisation, pings, and every message that ends it.
-// Source: PROTOCOL.md of enisdenjo/graphql-ws, and the table in PROTOCOLS.md.
+// The connection: handshake, initialisation, pings, and messages that close it.
+// Source: PROTOCOL.md of enisdenjo/graphql-ws.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
@@ -14,8 +14,8 @@ before(async () => (server = await Server.start()));
 after(() => server.stop());
 
 for (const offered of [[], ['graphql-ws'], ['GRAPHQL-TRANSPORT-WS'], ['graphql-transport-ws2'], ['a', 'b']]) {
-  test(`the handshake is refused when [${offered}] is offered`, async (t) => {
-    // Raw, since a client library gives up before it hears of 4406 when its offer is passed over.
+  test(`handshake offering [${offered}] is refused`, async (t) => {
+    // A raw socket, since client libraries abort before they receive 4406.
     const lines = ['Sec-WebSocket-Version: 13'];
     if (offered.length > 0) lines.push(`Sec-WebSocket-Protocol: ${offered.join(', ')}`);
     const { head, socket } = await RawSocket.handshake(t, server, '/graphql', lines);
@@ -28,17 +28,17 @@ for (const offered of [[], ['graphql-ws'], ['GRAPHQL-TRANSPORT-WS'], ['graphql-t
 }
 
 for (const offered of [[PROTOCOL], ['graphql-ws', PROTOCOL], [PROTOCOL, 'graphql-ws'], ['a', 'b', PROTOCOL]]) {
-  test(`${PROTOCOL} is chosen and spoken when [${offered}] is offered`, async (t) => {
+  test(`${PROTOCOL} is selected when [${offered}] is offered`, async (t) => {
     const socket = await Socket.open(t, server.socketUrl('/graphql'), offered);
     assert.equal(socket.protocol, PROTOCOL);
-    // A stock server here picks one name and speaks the other's protocol: only the new one has this ping.
+    // Some servers select one name and use the other protocol; only this protocol has a ping message.
     socket.send('{"type":"ping"}');
     assert.deepEqual(await socket.json('the pong'), { type: 'pong' });
   });
 }
 
 for (const payload of [undefined, null, {}, { token: 'x', nested: { deep: [1, null] } }]) {
-  test(`an initialisation with the payload ${JSON.stringify(payload)} is acknowledged`, async (t) => {
+  test(`connection_init with the payload ${JSON.stringify(payload)} is acknowledged`, async (t) => {
     const socket = await GraphqlSocket.connect(t, server);
     socket.send({ type: 'connection_init', payload });
     const acknowledgement = await socket.take('the acknowledgement');
@@ -48,43 +48,43 @@ for (const payload of [undefined, null, {}, { token: 'x', nested: { deep: [1, nu
   });
 }
 
-test('4408 comes when no initialisation does, however much else is said', async (t) => {
+test('connection without connection_init closes with 4408, despite other messages', async (t) => {
   const silent = await GraphqlSocket.connect(t, server);
   const initialised = await GraphqlSocket.open(t, server);
   const since = Date.now();
   await silent.settle();
   await silent.assertClosed(4408, 'Connection initialisation timeout');
   assert.ok(Date.now() - since > 2_500, 'the wait is 3 s');
-  // The other one is as old.
+  // The second connection is equally old.
   assert.deepEqual(await initialised.settle(), []);
 });
 
-test('4429 answers a second initialisation', async (t) => {
+test('second connection_init closes with 4429', async (t) => {
   const socket = await GraphqlSocket.open(t, server);
   socket.send({ type: 'connection_init' });
   await socket.assertClosed(4429, 'Too many initialisation requests');
 });
 
-test('4429 answers a second initialisation that does not wait for the acknowledgement', async (t) => {
+test('second connection_init before the acknowledgement closes with 4429', async (t) => {
   const socket = await GraphqlSocket.connect(t, server);
   socket.send({ type: 'connection_init' });
   socket.send({ type: 'connection_init' });
   await socket.assertClosed(4429, 'Too many initialisation requests');
 });
 
-test('4401 answers a subscribe before the acknowledgement', async (t) => {
+test('subscribe before the acknowledgement closes with 4401', async (t) => {
   const socket = await GraphqlSocket.connect(t, server);
   socket.subscribe('1', '{ __typename }');
   await socket.assertClosed(4401, 'Unauthorized');
 });
 
-test('a complete before the acknowledgement is of an unknown id, and ignored', async (t) => {
+test('complete before the acknowledgement is ignored', async (t) => {
   const socket = await GraphqlSocket.connect(t, server);
   socket.complete('1');
   assert.deepEqual(await socket.settle(), []);
 });
 
-test('4409 answers a subscribe with an id in use', async (t) => {
+test('subscribe with an id in use closes with 4409', async (t) => {
   const pipeline = await server.pipeline();
   const socket = await GraphqlSocket.open(t, server);
   await socket.watch('twice', pipeline);
@@ -93,7 +93,7 @@ test('4409 answers a subscribe with an id in use', async (t) => {
 });
 
 for (const [what, id] of Object.entries({ long: 'x'.repeat(300), 'of two bytes a letter': 'xß'.repeat(100) })) {
-  test(`4409 has a reason that fits when the id is ${what}`, async (t) => {
+  test(`close reason of 4409 is valid when the id is ${what}`, async (t) => {
     const pipeline = await server.pipeline();
     const socket = await GraphqlSocket.open(t, server);
     await socket.watch(id, pipeline);
@@ -151,7 +151,7 @@ const MALFORMED = {
 };
 
 for (const [what, message] of Object.entries(MALFORMED)) {
-  test(`4400 answers ${what}`, async (t) => {
+  test(`${what} closes with 4400`, async (t) => {
     const socket = await GraphqlSocket.open(t, server);
     socket.socket.send(typeof message === 'string' ? message : JSON.stringify(message));
     await socket.assertClosed(4400);
@@ -159,7 +159,7 @@ for (const [what, message] of Object.entries(MALFORMED)) {
 }
 
 for (const payload of [[], 'x', 0, true]) {
-  test(`4400 answers an initialisation with the payload ${JSON.stringify(payload)}`, async (t) => {
+  test(`connection_init with the payload ${JSON.stringify(payload)} closes with 4400`, async (t) => {
     const socket = await GraphqlSocket.connect(t, server);
     socket.send({ type: 'connection_init', payload });
     await socket.assertClosed(4400);
@@ -167,7 +167,7 @@ for (const payload of [[], 'x', 0, true]) {
 }
 
 for (const data of [Buffer.from([0, 1, 2]), Buffer.from('{"type":"ping"}'), Buffer.alloc(0)]) {
-  test(`4400 answers a binary message of ${data.length} bytes, whatever is in it`, async (t) => {
+  test(`binary message of ${data.length} bytes closes with 4400`, async (t) => {
     const socket = await GraphqlSocket.open(t, server);
     socket.socket.send(data, { binary: true });
     await socket.assertClosed(4400);
@@ -176,7 +176,7 @@ for (const data of [Buffer.from([0, 1, 2]), Buffer.from('{"type":"ping"}'), Buff
 
 for (const state of ['before', 'after']) {
   for (const payload of [undefined, {}, { number: 1, text: 'ß\n"', nested: { list: [1, null, false] } }]) {
-    test(`a ping ${state} the initialisation with the payload ${JSON.stringify(payload)} is answered`, async (t) => {
+    test(`ping ${state} connection_init with the payload ${JSON.stringify(payload)} is answered`, async (t) => {
       const socket = await (state === 'before' ? GraphqlSocket.connect : GraphqlSocket.open)(t, server);
       socket.send({ type: 'ping', payload });
       const pong = payload === undefined ? { type: 'pong' } : { type: 'pong', payload };
@@ -184,7 +184,7 @@ for (const state of ['before', 'after']) {
     });
   }
 
-  test(`a ping ${state} the initialisation with null is answered with null or nothing`, async (t) => {
+  test(`ping ${state} connection_init with null is answered with null or no payload`, async (t) => {
     const socket = await (state === 'before' ? GraphqlSocket.connect : GraphqlSocket.open)(t, server);
     socket.send({ type: 'ping', payload: null });
     const { type, payload } = await socket.take('the pong');
@@ -192,7 +192,7 @@ for (const state of ['before', 'after']) {
   });
 
   for (const payload of [undefined, null, { number: 1 }]) {
-    test(`a pong ${state} the initialisation with ${JSON.stringify(payload)} is fine`, async (t) => {
+    test(`pong ${state} connection_init with ${JSON.stringify(payload)} is ignored`, async (t) => {
       const socket = await (state === 'before' ? GraphqlSocket.connect : GraphqlSocket.open)(t, server);
       socket.send({ type: 'pong', payload });
       assert.deepEqual(await socket.settle(), []);
@@ -200,7 +200,7 @@ for (const state of ['before', 'after']) {
   }
 }
 
-test('pings are answered in their order, among the messages of a subscription', async (t) => {
+test('pings are answered in order, between messages of a subscription', async (t) => {
   const pipeline = await server.pipeline();
   const socket = await GraphqlSocket.open(t, server);
   await socket.watch('1', pipeline);
@@ -214,7 +214,7 @@ test('pings are answered in their order, among the messages of a subscription', 
   assert.deepEqual(numbers, [...Array(20).keys()]);
 });
 
-test('a request without the upgrade is GraphQL over HTTP at the same path', async () => {
+test('request without an upgrade is GraphQL over HTTP', async () => {
   const pipeline = await server.pipeline();
   const { pipelineStatus } = await server.graphql(STATUS, { pipeline });
   assert.match(pipelineStatus.revision, /^\d+$/);

@@ -1,4 +1,4 @@
-// The npm graphql-ws client, with its own ideas of when to connect, to ping and to come back.
+// The npm graphql-ws client, with its connection, ping and retry behaviour.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
@@ -14,9 +14,9 @@ let server;
 before(async () => (server = await Server.start()));
 after(() => server.stop());
 
-/** A client of the test `t`, and what it tells about its connection: `connected`, `closed`, `ping`, `pong`, … */
+/** A client, disposed at the end of the test `t`, and the events of its connection: `connected`, `closed`, `ping`, … */
 function client(t, server, options = {}) {
-  const told = new Mailbox();
+  const log = new Mailbox();
   const created = createClient({
     url: server.socketUrl('/graphql'),
     webSocketImpl: WebSocket,
@@ -24,17 +24,17 @@ function client(t, server, options = {}) {
     on: Object.fromEntries(
       ['connecting', 'opened', 'connected', 'ping', 'pong', 'closed', 'error'].map((event) => [
         event,
-        (...details) => told.put({ event, details }),
+        (...details) => log.put({ event, details }),
       ]),
     ),
     ...options,
   });
-  // Not awaited: it waits for a connection under way, which the end of the server may have cut.
+  // Not awaited: it waits for a pending connection, which the end of the server may have closed.
   t.after(() => void created.dispose());
-  return { client: created, told };
+  return { client: created, log };
 }
 
-/** Subscribes; the results, which end with the operation, and the function that ends it. */
+/** Subscribes; returns the results, and a function that ends the operation. */
 function subscribe(client, query, variables) {
   const results = new Mailbox();
   const complete = client.subscribe(
@@ -52,9 +52,9 @@ function subscribe(client, query, variables) {
 }
 
 const statusIn = (result) => result.data.pipelineStatusUpdates;
-const event = (name) => (told) => told.event === name;
+const event = (name) => (entry) => entry.event === name;
 
-test('a subscription follows its pipeline', async (t) => {
+test('subscription receives the changes of its pipeline', async (t) => {
   const pipeline = await server.pipeline();
   const { results } = subscribe(client(t, server).client, UPDATES, { pipeline });
   await results.take('the first status');
@@ -64,7 +64,7 @@ test('a subscription follows its pipeline', async (t) => {
   }
 });
 
-test('a query and a mutation give one result and complete', async (t) => {
+test('query and mutation return one result and complete', async (t) => {
   const pipeline = await server.pipeline();
   const { client: connection } = client(t, server);
   const query = await subscribe(connection, STATUS, { pipeline }).results.takeAll('the query');
@@ -74,16 +74,16 @@ test('a query and a mutation give one result and complete', async (t) => {
   );
   assert.match(query[0].data.pipelineStatus.revision, /^\d+$/);
   const mutation = await subscribe(connection, RECORD, run(pipeline)).results.takeAll('the mutation');
-  // The client went between the two, as lazy clients do; what failed if the close was not answered is told here.
+  // A lazy client disconnects between the two; an unanswered close would fail here.
   assert.deepEqual(
     mutation.map(({ failure, data }) => failure ?? data.recordSourceRun.results),
     [[{ status: 'STORED' }]],
   );
 });
 
-test('results can be iterated, and leaving the loop ends the subscription', async (t) => {
+test('leaving the iteration of results ends the subscription', async (t) => {
   const pipeline = await server.pipeline();
-  const { client: connection, told } = client(t, server);
+  const { client: connection, log } = client(t, server);
   const iterate = async () => {
     let revision;
     for await (const result of connection.iterate({ query: UPDATES, variables: { pipeline } })) {
@@ -92,12 +92,12 @@ test('results can be iterated, and leaving the loop ends the subscription', asyn
     }
   };
   await within(iterate(), 'two statuses');
-  await told.takeUntil('the end of a connection without use', event('closed'));
+  await log.takeUntil('the end of a connection without use', event('closed'));
 });
 
-test('what is wrong with an operation is an error of the operation, and the connection goes on', async (t) => {
+test('invalid operation is an error of the operation and leaves the connection open', async (t) => {
   const pipeline = await server.pipeline();
-  const { client: connection, told } = client(t, server, { lazyCloseTimeout: 60_000 });
+  const { client: connection, log } = client(t, server, { lazyCloseTimeout: 60_000 });
   for (const query of ['{', '{ nothing }', 'subscription { nothing }']) {
     const [{ failure }] = await subscribe(connection, query).results.takeAll(query);
     assert.equal(typeof failure[0].message, 'string', query);
@@ -105,52 +105,52 @@ test('what is wrong with an operation is an error of the operation, and the conn
   const [{ failure }] = await subscribe(connection, UPDATES, { pipeline: 'nowhere' }).results.takeAll('the error');
   assert.equal(failure[0].extensions.code, 'PIPELINE_NOT_FOUND');
   await subscribe(connection, UPDATES, { pipeline }).results.take('a status');
-  assert.equal(told.drain().filter(event('connected')).length, 1);
+  assert.equal(log.drain().filter(event('connected')).length, 1);
 });
 
-test('a lazy client connects for its first operation and leaves after its last', async (t) => {
+test('lazy client connects for its first operation and disconnects after its last', async (t) => {
   const pipeline = await server.pipeline();
-  const { client: connection, told } = client(t, server);
+  const { client: connection, log } = client(t, server);
   const first = subscribe(connection, UPDATES, { pipeline });
   const second = subscribe(connection, UPDATES, { pipeline });
-  assert.equal((await told.take('the connection')).event, 'connecting');
+  assert.equal((await log.take('the connection')).event, 'connecting');
   await Promise.all([first, second].map(({ results }) => results.take('a status')));
   first.complete();
-  // The second goes on without the first, on the same connection.
+  // The second operation continues on the same connection.
   const revision = await server.report(pipeline);
   await second.results.takeUntil('the change', (result) => isAtLeast(statusIn(result), revision));
   second.complete();
   const events = [];
-  while (events.at(-1) !== 'closed') events.push((await told.take('the close')).event);
+  while (events.at(-1) !== 'closed') events.push((await log.take('the close')).event);
   assert.deepEqual(events, ['opened', 'connected', 'closed']);
-  // And it comes back for another.
+  // The client reconnects for another operation.
   await subscribe(connection, UPDATES, { pipeline }).results.take('a status');
 });
 
-test('the close of a client that leaves is answered', async (t) => {
+test('close of a client is answered', async (t) => {
   const pipeline = await server.pipeline();
-  const { client: connection, told } = client(t, server);
+  const { client: connection, log } = client(t, server);
   const { results, complete } = subscribe(connection, UPDATES, { pipeline });
   await results.take('a status');
   complete();
-  const { details } = await told.takeUntil('the close', event('closed'));
+  const { details } = await log.takeUntil('the close', event('closed'));
   assert.equal(details[0].code, 1000);
 });
 
-test('an eager client connects at once, with parameters', async (t) => {
-  const { told } = client(t, server, { lazy: false, connectionParams: { token: 'x' } });
-  await told.takeUntil('the acknowledgement', event('connected'));
+test('eager client connects immediately, with parameters', async (t) => {
+  const { log } = client(t, server, { lazy: false, connectionParams: { token: 'x' } });
+  await log.takeUntil('the acknowledgement', event('connected'));
 });
 
-test('the pings of keepAlive are answered', async (t) => {
-  const { told } = client(t, server, { lazy: false, keepAlive: 20 });
+test('keepAlive pings are answered', async (t) => {
+  const { log } = client(t, server, { lazy: false, keepAlive: 20 });
   for (let round = 0; round < 3; round += 1) {
-    const { details } = await told.takeUntil('a pong', event('pong'));
+    const { details } = await log.takeUntil('a pong', event('pong'));
     assert.equal(details[0], true, 'it was received');
   }
 });
 
-test('a removed pipeline completes its subscriptions', async (t) => {
+test('removing a pipeline completes its subscriptions', async (t) => {
   const pipeline = await server.pipeline();
   const { results } = subscribe(client(t, server).client, UPDATES, { pipeline });
   await results.take('a status');
@@ -162,12 +162,12 @@ test('a removed pipeline completes its subscriptions', async (t) => {
   );
 });
 
-test('a client comes back to a server that starts again, and misses nothing that lasts', async (t) => {
+test('client reconnects to a restarted server and receives the current status', async (t) => {
   const restarting = await Server.startFor(t);
   let goOn;
   const isBack = new Promise((resolve) => (goOn = resolve));
-  // One attempt, which is made when the server is there again.
-  const { client: connection, told } = client(t, restarting, { retryAttempts: 1, retryWait: () => isBack });
+  // One attempt, made when the server is back.
+  const { client: connection, log } = client(t, restarting, { retryAttempts: 1, retryWait: () => isBack });
   const { results } = subscribe(connection, UPDATES, { pipeline: 'default' });
   await results.take('the first status');
 
@@ -175,7 +175,7 @@ test('a client comes back to a server that starts again, and misses nothing that
   const revision = await restarting.report('default');
   goOn();
 
-  const { details } = await told.takeUntil('the close', event('closed'));
+  const { details } = await log.takeUntil('the close', event('closed'));
   assert.equal(details[0].code, 1012, 'the code that says to come back');
   await results.takeUntil('the newest status', (result) => isAtLeast(statusIn(result), revision));
 });

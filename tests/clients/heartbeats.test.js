@@ -1,5 +1,5 @@
-// What keeps silent connections alive through proxies. The waits are those of the server, and so this file takes as
-// long as the longest of them: its tests wait side by side.
+// Heartbeats, which keep idle connections open through proxies. The tests wait for the server's intervals, in parallel, so
+// this file takes as long as the longest interval.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
@@ -11,7 +11,7 @@ import { Server } from './support/server.js';
 
 const COMMENT_AFTER = 15_000;
 const PING_AFTER = 25_000;
-/** How late a timer may be on a busy machine. */
+/** Tolerance for timers on a busy machine. */
 const GRACE = 5_000;
 
 describe('heartbeats', { concurrency: true }, () => {
@@ -19,13 +19,13 @@ describe('heartbeats', { concurrency: true }, () => {
   before(async () => (server = await Server.start()));
   after(() => server.stop());
 
-  test('a comment after 15 s without an event', async (t) => {
+  test('event stream sends a comment after 15 s without an event', async (t) => {
     const stream = await Events.open(t, `${server.url}/api/v1/monitoring/pipeline-status/stream`);
     await stream.take('the first status');
     await stream.comments.take('a comment', COMMENT_AFTER + GRACE);
   });
 
-  test('a comment on a graphql-sse stream of one operation', async (t) => {
+  test('graphql-sse stream of one operation sends a comment', async (t) => {
     const url = new URL('/graphql', server.url);
     url.searchParams.set('query', UPDATES);
     url.searchParams.set('variables', '{"pipeline":"default"}');
@@ -34,7 +34,7 @@ describe('heartbeats', { concurrency: true }, () => {
     await stream.comments.take('a comment', COMMENT_AFTER + GRACE);
   });
 
-  test('a comment on a graphql-sse stream of many operations', async (t) => {
+  test('graphql-sse stream of many operations sends a comment', async (t) => {
     const reserved = await fetch(`${server.url}/graphql`, { method: 'PUT' });
     assert.equal(reserved.status, 201);
     const stream = await Events.open(t, `${server.url}/graphql?token=${await reserved.text()}`);
@@ -45,7 +45,7 @@ describe('heartbeats', { concurrency: true }, () => {
     ['graphql', '/graphql', PROTOCOL],
     ['plain', '/api/v1/ws/monitoring/pipeline-status'],
   ]) {
-    test(`a WebSocket ping when nothing was heard for 25 s (${kind})`, async (t) => {
+    test(`WebSocket ping is sent after 25 s without a message (${kind})`, async (t) => {
       const socket = await RawSocket.open(t, server, path, protocol);
       if (protocol) socket.sendText('{"type":"connection_init"}');
       await socket.text('the first message');

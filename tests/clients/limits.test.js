@@ -1,4 +1,4 @@
-// The limit of connections: who comes too many is told before the upgrade, and when to come again.
+// The connection limit: excess connections are refused before the upgrade, with Retry-After.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
@@ -15,7 +15,7 @@ function assertRefused(status, retryAfter) {
   assert.match(retryAfter ?? 'nothing', /^[1-9]\d*$/, 'Retry-After in seconds');
 }
 
-test('503 answers whoever comes too many, by whatever way, and a place is free when somebody goes', async (t) => {
+test('excess connection returns 503 on every transport, and a closed connection frees its permit', async (t) => {
   const server = await Server.startFor(t, { MAX_CONNECTIONS: '2' });
   const [first, second] = [await GraphqlSocket.open(t, server), await Socket.open(t, server.socketUrl(PLAIN))];
   await second.json('the first status');
@@ -31,7 +31,7 @@ test('503 answers whoever comes too many, by whatever way, and a place is free w
   t.after(() => abort.abort());
   const stream = await within(fetch(server.url + STREAM, { signal: abort.signal }), 'an answer');
   assertRefused(stream.status, stream.headers.get('retry-after'));
-  // Those who were there notice nothing.
+  // Existing connections are unaffected.
   await first.watch('1', 'default');
   const revision = await server.report('default');
   await second.jsonUntil('the change', (status) => status.revision === revision);
@@ -44,7 +44,7 @@ test('503 answers whoever comes too many, by whatever way, and a place is free w
   );
 });
 
-test('a refused handshake takes no place', async (t) => {
+test('refused handshake uses no permit', async (t) => {
   const server = await Server.startFor(t, { MAX_CONNECTIONS: '1' });
   for (let attempt = 0; attempt < 5; attempt += 1) {
     const { refusal } = await Socket.handshake(t, server.socketUrl(`${PLAIN}?pipeline=nowhere`));

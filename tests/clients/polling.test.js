@@ -1,4 +1,4 @@
-// Polling: the plain status with an entity tag, so that who has it already is told so in a few bytes.
+// Polling: the plain status with an ETag.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
@@ -12,7 +12,7 @@ let server;
 before(async () => (server = await Server.start()));
 after(() => server.stop());
 
-/** Asks; the answer with its body as text. */
+/** Requests the status; returns the response with its body as text. */
 async function poll(search, headers, { method = 'GET', base = server.url } = {}) {
   const answer = await within(fetch(`${base}${PATH}${search}`, { method, headers }), 'an answer');
   return { status: answer.status, headers: answer.headers, text: await within(answer.text(), 'a body') };
@@ -20,7 +20,7 @@ async function poll(search, headers, { method = 'GET', base = server.url } = {})
 
 const tagOf = ({ headers }) => headers.get('etag');
 
-test('the status comes with a weak tag, its instant, and is kept by nobody unasked', async () => {
+test('status has a weak ETag, a timestamp, and must be revalidated', async () => {
   const pipeline = await server.pipeline();
   const answer = await poll(`?pipeline=${pipeline}`);
   assert.equal(answer.status, 200);
@@ -32,7 +32,7 @@ test('the status comes with a weak tag, its instant, and is kept by nobody unask
   assert.equal(answer.headers.get('x-status-timestamp'), status.timestamp);
 });
 
-/** Ways to say that one has it, of the tag. */
+/** Values of If-None-Match that match the tag. */
 const KNOWN = {
   'the tag': (tag) => tag,
   'the tag without its weakness': (tag) => tag.replace('W/', ''),
@@ -43,7 +43,7 @@ const KNOWN = {
 };
 
 for (const [what, header] of Object.entries(KNOWN)) {
-  test(`304 answers who has ${what}`, async () => {
+  test(`304 for ${what}`, async () => {
     const search = `?pipeline=${await server.pipeline()}`;
     const first = await poll(search);
     const second = await poll(search, { 'if-none-match': header(tagOf(first)) });
@@ -56,7 +56,7 @@ for (const [what, header] of Object.entries(KNOWN)) {
   });
 }
 
-/** Ways to say that one has something else. */
+/** Values of If-None-Match that do not match. */
 const UNKNOWN = {
   'another tag': () => 'W/"other"',
   'the tag in other quotes': (tag) => tag.replaceAll('"', "'"),
@@ -66,7 +66,7 @@ const UNKNOWN = {
 };
 
 for (const [what, header] of Object.entries(UNKNOWN)) {
-  test(`200 answers who has ${what}`, async () => {
+  test(`200 for ${what}`, async () => {
     const search = `?pipeline=${await server.pipeline()}`;
     const first = await poll(search);
     const second = await poll(search, { 'if-none-match': header(tagOf(first)) });
@@ -75,7 +75,7 @@ for (const [what, header] of Object.entries(UNKNOWN)) {
   });
 }
 
-test('200 answers after a change, with another tag, and no older status', async () => {
+test('change returns 200 with another ETag and a newer status', async () => {
   const pipeline = await server.pipeline();
   const search = `?pipeline=${pipeline}`;
   let last = await poll(search);
@@ -89,7 +89,7 @@ test('200 answers after a change, with another tag, and no older status', async 
   }
 });
 
-test('the tag stays while only time passes, and the instant tells the age', async (t) => {
+test('ETag is unchanged while only time passes, and the timestamp shows the age', async (t) => {
   const quick = await Server.startFor(t, { interval: '100ms' });
   const first = await poll('', {}, { base: quick.url });
   const known = { 'if-none-match': tagOf(first) };
@@ -102,7 +102,7 @@ test('the tag stays while only time passes, and the instant tells the age', asyn
   assert.equal(tagOf(later), tagOf(first));
 });
 
-test('the tag is of what is shown: another list of sources, another tag', async () => {
+test('another list of sources has another ETag', async () => {
   const pipeline = await server.pipeline();
   const [all, none] = [
     await poll(`?pipeline=${pipeline}&sources=all`),
@@ -114,7 +114,7 @@ test('the tag is of what is shown: another list of sources, another tag', async 
   assert.equal((await poll(`?pipeline=${pipeline}&sources=some`)).status, 400);
 });
 
-test('HEAD is answered as GET, without the body', async () => {
+test('HEAD returns the headers of GET without a body', async () => {
   const search = `?pipeline=${await server.pipeline()}`;
   const [get, head] = [await poll(search), await poll(search, {}, { method: 'HEAD' })];
   assert.equal(head.status, 200);
@@ -126,7 +126,7 @@ test('HEAD is answered as GET, without the body', async () => {
 });
 
 for (const method of ['POST', 'PUT', 'DELETE']) {
-  test(`${method} is answered with 405 and what is allowed`, async () => {
+  test(`${method} returns 405 with Allow`, async () => {
     const answer = await poll('', {}, { method });
     assert.equal(answer.status, 405);
     assert.match(answer.headers.get('allow'), /\bGET\b/);
@@ -134,7 +134,7 @@ for (const method of ['POST', 'PUT', 'DELETE']) {
 }
 
 for (const pipeline of ['nowhere', 'No%20Key', '']) {
-  test(`the unknown pipeline "${pipeline}" is answered with 404, whatever the client has`, async () => {
+  test(`unknown pipeline "${pipeline}" returns 404, with any If-None-Match`, async () => {
     const answer = await poll(`?pipeline=${pipeline}`, { 'if-none-match': '*' });
     assert.equal(answer.status, 404);
     assert.match(answer.headers.get('content-type'), /^application\/problem\+json(;|$)/);
@@ -142,7 +142,7 @@ for (const pipeline of ['nowhere', 'No%20Key', '']) {
   });
 }
 
-test('a page of another origin may read the tag and the instant', async (t) => {
+test('CORS exposes the ETag and the timestamp', async (t) => {
   const open = await Server.startFor(t, { CORS_ORIGINS: '*' });
   const answer = await poll('', { origin: 'https://example.org' }, { base: open.url });
   assert.ok(['*', 'https://example.org'].includes(answer.headers.get('access-control-allow-origin')));
@@ -153,7 +153,7 @@ test('a page of another origin may read the tag and the instant', async (t) => {
   assert.ok(exposed.includes('etag') && exposed.includes('x-status-timestamp'), `${exposed}`);
 });
 
-test('a GraphQL query by GET has a tag too', async () => {
+test('GraphQL query by GET has an ETag', async () => {
   const pipeline = await server.pipeline();
   const url = new URL('/graphql', server.url);
   url.searchParams.set('query', STATUS);

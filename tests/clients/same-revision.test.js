@@ -1,4 +1,4 @@
-// One status, many ways to it: after a report all of them say the same.
+// After a report all transports deliver the same status.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
@@ -22,7 +22,7 @@ let server;
 before(async () => (server = await Server.start()));
 after(() => server.stop());
 
-/** Each way to watch: opens it, and gives a function that waits for the status of a revision. */
+/** Each way to subscribe: opens it and returns a function that waits for the status of a revision. */
 const WATCHING = {
   'graphql-ws': async (t, pipeline) => {
     const socket = await GraphqlSocket.open(t, server);
@@ -56,7 +56,7 @@ const WATCHING = {
   },
 };
 
-/** Each way to ask. */
+/** Each way to poll. */
 const ASKING = {
   polling: async (pipeline) => (await within(fetch(`${server.url}${PLAIN}?pipeline=${pipeline}`), 'a status')).json(),
   'GraphQL by POST': async (pipeline) => (await server.graphql(QUERY, { pipeline })).status,
@@ -77,7 +77,7 @@ const REPORT = {
   validation_passes: 19,
 };
 
-/** What both forms of a status say, in the words of the plain one. */
+/** The content of a status in the form of the plain routes, from either form. */
 function essence(status) {
   if (status.overall_status) {
     const { revision, overall_status: overall, scraping_health: health, data_quality: quality } = status;
@@ -116,7 +116,7 @@ function essence(status) {
 }
 
 for (const [way, open] of Object.entries(WATCHING)) {
-  test(`who watches by ${way} sees what those who ask see`, async (t) => {
+  test(`subscriber by ${way} receives the status that polls return`, async (t) => {
     const pipeline = await server.pipeline();
     const statusOf = await open(t, pipeline);
     const revision = await server.report(pipeline, REPORT);
@@ -127,7 +127,7 @@ for (const [way, open] of Object.entries(WATCHING)) {
     assert.equal(watched.health[2], 43);
   });
 
-  test(`who comes to watch by ${way} after the change sees it at once`, async (t) => {
+  test(`subscriber by ${way} after the change receives it immediately`, async (t) => {
     const pipeline = await server.pipeline();
     const revision = await server.report(pipeline, REPORT);
     const statusOf = await open(t, pipeline);
@@ -135,7 +135,7 @@ for (const [way, open] of Object.entries(WATCHING)) {
   });
 }
 
-test('all who watch the same pipeline see the same of one change', async (t) => {
+test('all subscribers of a pipeline receive the same status of a change', async (t) => {
   const pipeline = await server.pipeline();
   const watchers = await Promise.all(Object.values(WATCHING).map((open) => open(t, pipeline)));
   const revision = await server.report(pipeline, REPORT);
@@ -144,7 +144,7 @@ test('all who watch the same pipeline see the same of one change', async (t) => 
   for (const other of others) assert.deepEqual(other, first);
 });
 
-test('those who ask after a report see it, each of them, every time', async () => {
+test('every poll after a report returns it', async () => {
   const pipeline = await server.pipeline();
   for (let round = 0; round < 10; round += 1) {
     const revision = await server.report(pipeline, REPORT);

@@ -1,4 +1,4 @@
-// Who reads too slowly skips to the newest status: nothing queues, and nobody else waits.
+// A slow reader skips to the newest status: nothing queues, and other clients do not wait.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
@@ -6,7 +6,7 @@ import { GraphqlSocket } from './support/graphql-socket.js';
 import { Server, isAtLeast } from './support/server.js';
 import { Socket } from './support/socket.js';
 
-/** As many as make a status so large that a few of them fill all buffers between server and client. */
+/** Enough sources that a few statuses fill all buffers between server and client. */
 const SOURCES = 4_000;
 const CHANGES = 15;
 
@@ -30,7 +30,7 @@ async function large() {
   return pipeline;
 }
 
-/** Ways to watch it all: a socket, and what is a status among its messages. */
+/** Each kind of WebSocket, with a function that finds the status in a message. */
 const WAYS = {
   graphql: async (t, pipeline) => {
     const { socket } = await GraphqlSocket.open(t, server);
@@ -44,7 +44,7 @@ const WAYS = {
 };
 
 for (const [kind, open] of Object.entries(WAYS)) {
-  test(`a slow reader skips, a fast one beside it does not wait (${kind})`, async (t) => {
+  test(`slow reader skips statuses and a fast reader does not wait (${kind})`, async (t) => {
     const pipeline = await large();
     const [slow, statusIn] = await open(t, pipeline);
     const [fast] = await open(t, pipeline);
@@ -54,7 +54,7 @@ for (const [kind, open] of Object.entries(WAYS)) {
     let newest;
     for (let change = 0; change < CHANGES; change += 1) {
       newest = await server.report(pipeline);
-      // The fast reader shows that there was one to be had.
+      // The fast reader shows that a newer status was available.
       await fast.jsonUntil('the change', (message) => isAtLeast(statusIn(message), newest));
     }
     slow.resume();

@@ -1,4 +1,4 @@
-// The plain stream of Server-Sent Events: what `curl -N` and EventSource see.
+// The plain stream of Server-Sent Events, as `curl -N` and EventSource receive it.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
@@ -19,7 +19,7 @@ function open(t, pipeline, headers, more = '') {
   return Events.open(t, `${server.url}${PATH}?pipeline=${pipeline}${more}`, { headers });
 }
 
-/** The next event, which must be a status in good form. */
+/** Asserts that the next event is a well-formed status and returns it. */
 async function takeStatus(stream) {
   const { event, id, data } = await stream.take('a status');
   assert.equal(event, 'status');
@@ -35,7 +35,7 @@ async function takeUntil(stream, revision) {
   }
 }
 
-test('the headers keep the stream open and flowing', async (t) => {
+test('headers prevent caching, buffering and compression', async (t) => {
   const stream = await open(t, 'default', { 'accept-encoding': 'gzip, br' });
   const { headers } = stream.response;
   assert.match(headers.get('content-type'), /^text\/event-stream(;|$)/);
@@ -45,7 +45,7 @@ test('the headers keep the stream open and flowing', async (t) => {
   assert.equal(headers.get('content-length'), null);
 });
 
-test('the newest status comes at once, and the retry time with it, once', async (t) => {
+test('newest status is sent immediately, with the retry time once', async (t) => {
   const pipeline = await server.pipeline();
   const revision = await server.report(pipeline);
   const stream = await open(t, pipeline);
@@ -59,7 +59,7 @@ test('the newest status comes at once, and the retry time with it, once', async 
   assert.equal((await stream.take('the second status')).retry, undefined);
 });
 
-test('a status comes after every change, and revisions rise', async (t) => {
+test('status is sent after every change with increasing revisions', async (t) => {
   const pipeline = await server.pipeline();
   const stream = await open(t, pipeline);
   let last = await takeStatus(stream);
@@ -76,7 +76,7 @@ test('a status comes after every change, and revisions rise', async (t) => {
   }
 });
 
-test('a status comes once an interval without a change', async (t) => {
+test('status is sent every interval without a change', async (t) => {
   const quick = await Server.startFor(t, { interval: '100ms' });
   const stream = await Events.open(t, quick.url + PATH);
   let last = await takeStatus(stream);
@@ -89,7 +89,7 @@ test('a status comes once an interval without a change', async (t) => {
 });
 
 for (const id of ['0', '1', 'nonsense', '', '99999999999999999999']) {
-  test(`Last-Event-ID "${id}" does not keep the newest status back, nor bring an older one`, async (t) => {
+  test(`Last-Event-ID "${id}" receives the newest status`, async (t) => {
     const pipeline = await server.pipeline();
     for (let change = 0; change < 3; change += 1) await server.report(pipeline);
     const revision = await server.report(pipeline);
@@ -98,14 +98,14 @@ for (const id of ['0', '1', 'nonsense', '', '99999999999999999999']) {
   });
 }
 
-test('who has the newest revision already gets the status all the same', async (t) => {
+test('client with the newest revision receives the status', async (t) => {
   const pipeline = await server.pipeline();
   const revision = await server.report(pipeline);
   const stream = await open(t, pipeline, { 'last-event-id': revision });
   assert.equal((await takeStatus(stream)).revision, revision);
 });
 
-test('HEAD is answered with the headers, and ends', async () => {
+test('HEAD returns the headers and ends', async () => {
   const answer = await within(fetch(server.url + PATH, { method: 'HEAD' }), 'an answer');
   assert.equal(answer.status, 200);
   assert.match(answer.headers.get('content-type'), /^text\/event-stream(;|$)/);
@@ -113,7 +113,7 @@ test('HEAD is answered with the headers, and ends', async () => {
 });
 
 for (const method of ['POST', 'PUT', 'DELETE']) {
-  test(`${method} is answered with 405 and what is allowed`, async () => {
+  test(`${method} returns 405 with Allow`, async () => {
     const answer = await within(fetch(server.url + PATH, { method }), 'an answer');
     assert.equal(answer.status, 405);
     assert.match(answer.headers.get('allow'), /\bGET\b/);
@@ -121,14 +121,14 @@ for (const method of ['POST', 'PUT', 'DELETE']) {
 }
 
 for (const pipeline of ['nowhere', 'No%20Key', '']) {
-  test(`the unknown pipeline "${pipeline}" is answered with 404`, async () => {
+  test(`unknown pipeline "${pipeline}" returns 404`, async () => {
     const answer = await within(fetch(`${server.url}${PATH}?pipeline=${pipeline}`), 'an answer');
     assert.equal(answer.status, 404);
     assert.equal((await answer.json()).code, 'PIPELINE_NOT_FOUND');
   });
 }
 
-test('the sources that are listed can be chosen', async (t) => {
+test('listed sources can be selected', async (t) => {
   const pipeline = await server.pipeline();
   for (let number = 0; number < 60; number += 1) await server.report(pipeline, { source: `source ${number}` });
   for (const [more, listed, omitted] of [
@@ -148,7 +148,7 @@ test('the sources that are listed can be chosen', async (t) => {
   assert.equal(answer.status, 400);
 });
 
-test('the stream ends when its pipeline is removed', async (t) => {
+test('removing the pipeline ends the stream', async (t) => {
   const pipeline = await server.pipeline();
   const stream = await open(t, pipeline);
   await takeStatus(stream);
@@ -156,7 +156,7 @@ test('the stream ends when its pipeline is removed', async (t) => {
   await stream.events.takeAll('the stream');
 });
 
-test('the stream ends when the server does', async (t) => {
+test('server shutdown ends the stream', async (t) => {
   const stopping = await Server.startFor(t);
   const stream = await Events.open(t, stopping.url + PATH);
   await takeStatus(stream);
@@ -165,9 +165,9 @@ test('the stream ends when the server does', async (t) => {
   await stopping.stop();
 });
 
-/** An EventSource of the test `t`; its events, of all kinds, and the Last-Event-ID of each of its requests. */
+/** An EventSource, closed at the end of the test `t`; its events, and the Last-Event-ID of each request. */
 function eventSource(t, url) {
-  const told = new Mailbox();
+  const received = new Mailbox();
   const ids = [];
   const source = new EventSource(url, {
     fetch: (input, init) => {
@@ -176,37 +176,37 @@ function eventSource(t, url) {
     },
   });
   t.after(() => source.close());
-  for (const kind of ['open', 'status', 'error', 'message']) source.addEventListener(kind, (event) => told.put(event));
-  return { source, told, ids };
+  for (const kind of ['open', 'status', 'error', 'message']) source.addEventListener(kind, (event) => received.put(event));
+  return { source, received, ids };
 }
 
-test('EventSource gets statuses with their revisions as ids', async (t) => {
+test('EventSource receives statuses with their revisions as ids', async (t) => {
   const pipeline = await server.pipeline();
-  const { told } = eventSource(t, `${server.url}${PATH}?pipeline=${pipeline}`);
-  assert.equal((await told.take('the stream')).type, 'open');
-  const first = await told.take('the first status');
+  const { received } = eventSource(t, `${server.url}${PATH}?pipeline=${pipeline}`);
+  assert.equal((await received.take('the stream')).type, 'open');
+  const first = await received.take('the first status');
   assert.equal(first.type, 'status', 'and no nameless message');
   assert.equal(first.lastEventId, JSON.parse(first.data).revision);
   const revision = await server.report(pipeline);
-  await told.takeUntil('the change', ({ type, lastEventId }) => type === 'status' && lastEventId === revision);
+  await received.takeUntil('the change', ({ type, lastEventId }) => type === 'status' && lastEventId === revision);
 });
 
-test('EventSource gives up on an unknown pipeline', async (t) => {
-  const { source, told } = eventSource(t, `${server.url}${PATH}?pipeline=nowhere`);
-  const { type, code } = await told.take('the error');
+test('EventSource does not reconnect for an unknown pipeline', async (t) => {
+  const { source, received } = eventSource(t, `${server.url}${PATH}?pipeline=nowhere`);
+  const { type, code } = await received.take('the error');
   assert.deepEqual({ type, code }, { type: 'error', code: 404 });
   assert.equal(source.readyState, EventSource.CLOSED);
 });
 
-test('EventSource comes back to a server that starts again, with the last revision', async (t) => {
+test('EventSource reconnects to a restarted server with the last revision', async (t) => {
   const restarting = await Server.startFor(t);
-  const { told, ids } = eventSource(t, restarting.url + PATH);
-  const first = await told.takeUntil('the first status', ({ type }) => type === 'status');
+  const { received, ids } = eventSource(t, restarting.url + PATH);
+  const first = await received.takeUntil('the first status', ({ type }) => type === 'status');
   await restarting.restart();
   const revision = await restarting.report('default');
-  await told.takeUntil('the end of the stream', ({ type }) => type === 'error');
-  // It is back after the 3 s that it was told.
-  const next = await told.takeUntil('a status', ({ type }) => type === 'status');
+  await received.takeUntil('the end of the stream', ({ type }) => type === 'error');
+  // It reconnects after the retry time of 3 s.
+  const next = await received.takeUntil('a status', ({ type }) => type === 'status');
   assert.equal(next.lastEventId, revision);
   assert.equal(ids.at(-1), first.lastEventId);
 });

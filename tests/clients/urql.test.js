@@ -1,4 +1,4 @@
-// urql: queries and mutations by fetch, with its long Accept; subscriptions by graphql-ws, or by fetch as events.
+// urql: queries and mutations by fetch; subscriptions by graphql-ws, and by fetch as events.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
@@ -15,7 +15,7 @@ let server;
 before(async () => (server = await Server.start()));
 after(() => server.stop());
 
-/** Subscriptions by graphql-ws. */
+/** Subscriptions over graphql-ws. */
 function overWebSocket(t) {
   const socket = createClient({ url: server.socketUrl('/graphql'), webSocketImpl: WebSocket, retryAttempts: 0 });
   t.after(() => socket.dispose());
@@ -29,7 +29,7 @@ function overWebSocket(t) {
   });
 }
 
-/** Subscriptions by fetch: graphql-sse with distinct connections. */
+/** Subscriptions by fetch: graphql-sse, distinct connections. */
 function overEvents() {
   return new Client({
     url: `${server.url}/graphql`,
@@ -49,7 +49,7 @@ function subscribe(t, client, variables) {
 for (const preferGetMethod of [false, 'force']) {
   const method = preferGetMethod ? 'GET' : 'POST';
 
-  test(`a query by ${method}`, async (t) => {
+  test(`query by ${method} succeeds`, async (t) => {
     const pipeline = await server.pipeline();
     const query = overWebSocket(t).query(STATUS, { pipeline }, { preferGetMethod });
     const { data, error } = await within(query.toPromise(), 'a status');
@@ -57,7 +57,7 @@ for (const preferGetMethod of [false, 'force']) {
     assert.match(data.pipelineStatus.revision, /^\d+$/);
   });
 
-  test(`what is wrong with a query by ${method}`, async (t) => {
+  test(`errors of a query by ${method} are returned`, async (t) => {
     const client = overWebSocket(t);
     const ask = (query, variables) => within(client.query(query, variables, { preferGetMethod }).toPromise(), 'it');
     const invalid = await ask('{ nothing }', {});
@@ -67,7 +67,7 @@ for (const preferGetMethod of [false, 'force']) {
   });
 }
 
-test('a mutation', async (t) => {
+test('mutation succeeds', async (t) => {
   const pipeline = await server.pipeline();
   const { data, error } = await within(overWebSocket(t).mutation(RECORD, run(pipeline)).toPromise(), 'an answer');
   assert.equal(error, undefined);
@@ -78,7 +78,7 @@ test('a mutation', async (t) => {
 });
 
 for (const [way, open] of Object.entries({ 'graphql-ws': overWebSocket, 'fetch and events': overEvents })) {
-  test(`a subscription follows its pipeline (${way})`, async (t) => {
+  test(`subscription receives the changes of its pipeline (${way})`, async (t) => {
     const pipeline = await server.pipeline();
     const results = subscribe(t, open(t), { pipeline });
     const first = await results.take('the first status');
@@ -87,7 +87,7 @@ for (const [way, open] of Object.entries({ 'graphql-ws': overWebSocket, 'fetch a
     await results.takeUntil('the change', ({ data }) => isAtLeast(data.pipelineStatusUpdates, revision));
   });
 
-  test(`the error of a subscription has its code (${way})`, async (t) => {
+  test(`subscription error has a code (${way})`, async (t) => {
     const { error } = await subscribe(t, open(t), { pipeline: 'nowhere' }).take('the error');
     assert.equal(error.graphQLErrors[0]?.extensions.code, 'PIPELINE_NOT_FOUND', `${error}`);
   });

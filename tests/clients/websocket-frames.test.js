@@ -1,4 +1,4 @@
-// RFC 6455 itself, on both kinds of WebSocket: what the frames beneath the messages are owed.
+// RFC 6455: frames, on both kinds of WebSocket.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
@@ -24,7 +24,7 @@ async function plain(t) {
 
 const KINDS = { graphql, plain };
 
-/** What is malformed, as RFC 6455 has it in its section 5. */
+/** Frames that are malformed according to RFC 6455, section 5. */
 const MALFORMED = {
   'an unmasked frame': (socket) => socket.send(TEXT, '{"type":"ping"}', { isMasked: false }),
   'an unmasked ping': (socket) => socket.send(PING, '', { isMasked: false }),
@@ -41,12 +41,12 @@ const MALFORMED = {
   'a fragmented ping': (socket) => socket.send(PING, 'x', { isFinal: false }),
   'a ping of 126 bytes': (socket) => socket.send(PING, 'x'.repeat(126)),
   'a close frame of one byte': (socket) => socket.send(CLOSE, 'x'),
-  'a close code that nobody may send': (socket) => socket.send(CLOSE, Buffer.from([0x03, 0xed])),
+  'a reserved close code': (socket) => socket.send(CLOSE, Buffer.from([0x03, 0xed])),
 };
 
 for (const [kind, open] of Object.entries(KINDS)) {
   for (const [what, send] of Object.entries(MALFORMED)) {
-    test(`1002 answers ${what} (${kind})`, async (t) => {
+    test(`${what} closes with 1002 (${kind})`, async (t) => {
       const socket = await open(t);
       send(socket);
       assert.equal(await socket.closeCode(), 1002);
@@ -55,14 +55,14 @@ for (const [kind, open] of Object.entries(KINDS)) {
 
   const INVALID = { 'no UTF-8': [0xff], 'half a character': [0xc3], 'a surrogate': [0xed, 0xa0, 0x80] };
   for (const [what, bytes] of Object.entries(INVALID)) {
-    test(`1007 answers a text that is ${what} (${kind})`, async (t) => {
+    test(`text that is ${what} closes with 1007 (${kind})`, async (t) => {
       const socket = await open(t);
       socket.send(TEXT, Buffer.from(bytes));
       assert.equal(await socket.closeCode(), 1007);
     });
   }
 
-  test(`1007 answers a text of which a later fragment is no UTF-8 (${kind})`, async (t) => {
+  test(`text with invalid UTF-8 in a later fragment closes with 1007 (${kind})`, async (t) => {
     const socket = await open(t);
     socket.send(TEXT, 'good', { isFinal: false });
     socket.send(CONTINUATION, Buffer.from([0xff]));
@@ -70,27 +70,27 @@ for (const [kind, open] of Object.entries(KINDS)) {
   });
 
   for (const code of [1000, 1001, 3000, 4999]) {
-    test(`a close with ${code} is answered with the same (${kind})`, async (t) => {
+    test(`close with ${code} is answered with the same code (${kind})`, async (t) => {
       const socket = await open(t);
       socket.send(CLOSE, Buffer.concat([Buffer.from([code >> 8, code & 255]), Buffer.from('bye')]));
       assert.equal(await socket.closeCode(), code);
     });
   }
 
-  test(`a close without a code is answered (${kind})`, async (t) => {
+  test(`close without a code is answered (${kind})`, async (t) => {
     const socket = await open(t);
     socket.send(CLOSE);
     assert.ok([undefined, 1000].includes(await socket.closeCode()));
   });
 
-  test(`a ping of the WebSocket is answered with its data (${kind})`, async (t) => {
+  test(`WebSocket ping is answered with its data (${kind})`, async (t) => {
     const socket = await open(t);
     socket.send(PING, 'are you there?');
     const { opcode, payload } = await socket.frames.take('the pong');
     assert.deepEqual([opcode, payload.toString()], [PONG, 'are you there?']);
   });
 
-  test(`an unsolicited pong of the WebSocket is ignored (${kind})`, async (t) => {
+  test(`unsolicited WebSocket pong is ignored (${kind})`, async (t) => {
     const socket = await open(t);
     socket.send(PONG, 'x');
     socket.send(PING, 'still there');
@@ -98,9 +98,9 @@ for (const [kind, open] of Object.entries(KINDS)) {
   });
 }
 
-test('a fragmented message is one message, even with a ping between', async (t) => {
+test('fragmented message is one message, even with a ping in between', async (t) => {
   const socket = await graphql(t);
-  // The cut goes through a character.
+  // The fragments split a character.
   const message = Buffer.from('{"type":"ping","payload":{"letter":"ß"}}');
   const cut = message.indexOf(0xc3) + 1;
   socket.send(TEXT, message.subarray(0, cut), { isFinal: false });
@@ -111,7 +111,7 @@ test('a fragmented message is one message, even with a ping between', async (t) 
   assert.deepEqual(JSON.parse(await socket.text('the pong')), { type: 'pong', payload: { letter: 'ß' } });
 });
 
-test('a message that arrives byte by byte is a message', async (t) => {
+test('message that arrives byte by byte is read', async (t) => {
   const socket = await graphql(t);
   const text = '{"type":"ping"}';
   socket.sendBytes([0x81]);
@@ -121,26 +121,26 @@ test('a message that arrives byte by byte is a message', async (t) => {
   assert.deepEqual(JSON.parse(await socket.text('the pong')), { type: 'pong' });
 });
 
-test('4400 answers a binary message in fragments', async (t) => {
+test('fragmented binary message closes with 4400', async (t) => {
   const socket = await graphql(t);
   socket.send(BINARY, '{"type":', { isFinal: false });
   socket.send(CONTINUATION, '"ping"}');
   assert.equal(await socket.closeCode(), 4400);
 });
 
-/** A ping that is so many bytes long. */
+/** A ping message of this many bytes. */
 function pingOf(bytes) {
   const frame = '{"type":"ping","payload":{"filler":""}}';
   return frame.replace('""', `"${'x'.repeat(bytes - frame.length)}"`);
 }
 
-test('a message of exactly 64 KiB is taken', async (t) => {
+test('message of exactly 64 KiB is accepted', async (t) => {
   const socket = await GraphqlSocket.open(t, server);
   socket.socket.send(pingOf(LIMIT));
   assert.equal((await socket.take('the pong')).type, 'pong');
 });
 
-test('1009 answers a message over 64 KiB, and no other connection notices', async (t) => {
+test('message over 64 KiB closes with 1009 without affecting other connections', async (t) => {
   const other = await GraphqlSocket.open(t, server);
   const pipeline = await server.pipeline();
   await other.watch('1', pipeline);
@@ -150,7 +150,7 @@ test('1009 answers a message over 64 KiB, and no other connection notices', asyn
   await other.statusOf('1', await server.report(pipeline));
 });
 
-test('1009 answers a message that passes 64 KiB in fragments', async (t) => {
+test('fragments over 64 KiB close with 1009', async (t) => {
   const socket = await GraphqlSocket.open(t, server);
   const text = pingOf(LIMIT + 1);
   for (let at = 0; at < text.length; at += 10_000) {
@@ -159,14 +159,14 @@ test('1009 answers a message that passes 64 KiB in fragments', async (t) => {
   assert.equal((await socket.socket.closed()).code, 1009);
 });
 
-test('1009 answers the mere announcement of a huge frame', async (t) => {
+test('header of a huge frame closes with 1009', async (t) => {
   const socket = await graphql(t);
-  // 2⁶² bytes, of which none follows.
+  // 2⁶² bytes announced, none sent.
   socket.sendBytes([0x81, 0xff, 0x40, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4]);
   assert.equal(await socket.closeCode(), 1009);
 });
 
-test('the subprotocols may come in several header lines', async (t) => {
+test('subprotocols can be in several header lines', async (t) => {
   const lines = [
     'Sec-WebSocket-Version: 13',
     'Sec-WebSocket-Protocol: graphql-ws',
@@ -178,7 +178,7 @@ test('the subprotocols may come in several header lines', async (t) => {
 });
 
 for (const path of ['/graphql', PLAIN]) {
-  test(`another version of the WebSocket protocol is refused with the one that is spoken, at ${path}`, async (t) => {
+  test(`unsupported WebSocket version is refused with the supported one, at ${path}`, async (t) => {
     const lines = ['Sec-WebSocket-Version: 12', `Sec-WebSocket-Protocol: ${PROTOCOL}`];
     const { head } = await RawSocket.handshake(t, server, path, lines);
     assert.match(head, /^HTTP\/1\.1 (400|426) /);
@@ -186,12 +186,12 @@ for (const path of ['/graphql', PLAIN]) {
   });
 }
 
-test('no compression is agreed on that was not offered', async (t) => {
+test('compression that was not offered is not negotiated', async (t) => {
   const { head } = await RawSocket.handshake(t, server, PLAIN, ['Sec-WebSocket-Version: 13']);
   assert.doesNotMatch(head.toLowerCase(), /sec-websocket-extensions/);
 });
 
-test('a client may go without a word', async (t) => {
+test('client can disconnect without a close frame', async (t) => {
   const pipeline = await server.pipeline();
   const gone = await Socket.open(t, server.socketUrl(`${PLAIN}?pipeline=${pipeline}`));
   await gone.json('the first status');

@@ -1,4 +1,4 @@
-// The plain WebSocket of the old clients: the status as text, whatever they say.
+// The plain WebSocket: the status as text; incoming messages are ignored.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
@@ -16,7 +16,7 @@ after(() => server.stop());
 const url = (pipeline, more = '') => server.socketUrl(`${PATH}?pipeline=${pipeline}${more}`);
 const has = (revision) => (status) => status.revision === revision;
 
-test('the first message is the status, the top-level object with the old names', async (t) => {
+test('first message is the status as top-level object', async (t) => {
   const pipeline = await server.pipeline();
   const revision = await server.report(pipeline);
   const socket = await Socket.open(t, url(pipeline));
@@ -35,12 +35,12 @@ test('the first message is the status, the top-level object with the old names',
   assert.match(status.overall_status, /^(pending|healthy|warning|error)$/);
 });
 
-test('without a pipeline it is the default one', async (t) => {
+test('default pipeline is used without a parameter', async (t) => {
   const socket = await Socket.open(t, server.socketUrl(PATH));
   assert.equal((await socket.json('the first status')).pipeline, 'default');
 });
 
-test('a status comes after every change', async (t) => {
+test('status is sent after every change', async (t) => {
   const pipeline = await server.pipeline();
   const socket = await Socket.open(t, url(pipeline));
   await socket.json('the first status');
@@ -49,7 +49,7 @@ test('a status comes after every change', async (t) => {
   }
 });
 
-test('a status comes once an interval without a change', async (t) => {
+test('status is sent every interval without a change', async (t) => {
   const quick = await Server.startFor(t, { interval: '100ms' });
   const socket = await Socket.open(t, quick.socketUrl(PATH));
   const first = await socket.json('the first status');
@@ -58,7 +58,7 @@ test('a status comes once an interval without a change', async (t) => {
   assert.ok(second.timestamp > first.timestamp);
 });
 
-test('whatever the client says is read and ignored', async (t) => {
+test('incoming messages are ignored', async (t) => {
   const pipeline = await server.pipeline();
   const socket = await Socket.open(t, url(pipeline));
   await socket.json('the first status');
@@ -68,14 +68,14 @@ test('whatever the client says is read and ignored', async (t) => {
   for (const bytes of [0, 3, LIMIT]) socket.send(Buffer.alloc(bytes, 255), { binary: true });
   socket.send('in ', { fin: false });
   socket.send('pieces', { fin: true });
-  // The pong shows that all of it was read; nothing was said in between.
+  // The pong shows that all messages were read; no message was sent in between.
   assert.equal(await socket.ping('read?'), 'read?');
   assert.deepEqual(socket.messages.drain(), []);
   await socket.jsonUntil('the change', has(await server.report(pipeline)));
 });
 
 for (const [what, data] of Object.entries({ text: 'x'.repeat(LIMIT + 1), binary: Buffer.alloc(LIMIT + 1) })) {
-  test(`1009 answers a ${what} message over 64 KiB, and no other connection notices`, async (t) => {
+  test(`${what} message over 64 KiB closes with 1009 without affecting other connections`, async (t) => {
     const pipeline = await server.pipeline();
     const [socket, other] = [await Socket.open(t, url(pipeline)), await Socket.open(t, url(pipeline))];
     await Promise.all([socket, other].map((each) => each.json('the first status')));
@@ -86,13 +86,13 @@ for (const [what, data] of Object.entries({ text: 'x'.repeat(LIMIT + 1), binary:
 }
 
 for (const pipeline of ['nowhere', 'No%20Key', '']) {
-  test(`the handshake for the unknown pipeline "${pipeline}" is refused with 404`, async (t) => {
+  test(`handshake for the unknown pipeline "${pipeline}" returns 404`, async (t) => {
     const { refusal } = await Socket.handshake(t, url(pipeline));
     assert.equal(refusal?.statusCode, 404);
   });
 }
 
-test('the sources that are listed can be chosen', async (t) => {
+test('listed sources can be selected', async (t) => {
   const pipeline = await server.pipeline();
   for (const [more, listed] of [
     ['', 1],
@@ -104,19 +104,19 @@ test('the sources that are listed can be chosen', async (t) => {
   }
 });
 
-test('a request without the upgrade is told what is missing', async () => {
+test('request without an upgrade is refused with an explanation', async () => {
   const answer = await within(fetch(server.url + PATH), 'an answer');
   assert.ok([400, 426].includes(answer.status), `${answer.status}`);
 });
 
-test('a close is answered with the same code', async (t) => {
+test('close is answered with the same code', async (t) => {
   const socket = await Socket.open(t, url('default'));
   await socket.json('the first status');
   socket.close(1000, 'bye');
   assert.equal((await socket.closed()).code, 1000);
 });
 
-test('the socket is closed when its pipeline is removed', async (t) => {
+test('removing the pipeline closes the socket', async (t) => {
   const pipeline = await server.pipeline();
   const socket = await Socket.open(t, url(pipeline));
   await socket.json('the first status');
@@ -124,7 +124,7 @@ test('the socket is closed when its pipeline is removed', async (t) => {
   assert.notEqual((await socket.closed()).code, 1006, 'with a close frame');
 });
 
-test('1012 is the farewell of a server that stops', async (t) => {
+test('shutdown closes the socket with 1012', async (t) => {
   const stopping = await Server.startFor(t);
   const socket = await Socket.open(t, stopping.socketUrl(PATH));
   await socket.json('the first status');

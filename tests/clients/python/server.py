@@ -1,4 +1,4 @@
-"""The program in a process, a folder and a database of its own."""
+"""The program in a separate process, with a folder and a database."""
 
 import json
 import os
@@ -23,8 +23,8 @@ class Server:
     def __init__(self):
         self._folder = tempfile.TemporaryDirectory(prefix="pipewatch-")
         self._log = open(Path(self._folder.name) / "log", "w+")
-        # The settings of whoever runs the tests must not reach the server. The interval is so long that whatever
-        # comes after the first status comes because of a change.
+        # The caller's settings must not reach the server. The interval is longer than any test, so every status after
+        # the first is due to a change.
         inherited = {
             name: value
             for name, value in os.environ.items()
@@ -56,7 +56,7 @@ class Server:
         return self._log.read()
 
     def report(self, pipeline):
-        """Reports a run that is stored; the pipeline's revision with it."""
+        """Reports a run that must be stored; returns the pipeline's revision."""
         run = {"source": "punch", "timestamp": datetime.now(timezone.utc).isoformat(), "articles_collected": 3}
         request = urllib.request.Request(
             f"{self.url}/api/v1/source-runs?pipeline={pipeline}",
@@ -68,14 +68,14 @@ class Server:
             return json.load(answer)["revisions"][pipeline]
 
     def pipeline(self):
-        """The key of a new pipeline: each test has one, and so knows nothing of the others."""
+        """Creates a pipeline and returns its key. Each test uses a separate pipeline."""
         self._pipelines += 1
         key = f"p{self._pipelines}"
         self.report(key)
         return key
 
     def stop(self):
-        """SIGTERM, after which it must end well."""
+        """Stops the server with SIGTERM; it must exit successfully."""
         with self._folder, self._log:
             self._process.send_signal(signal.SIGTERM)
             try:

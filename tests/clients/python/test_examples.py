@@ -1,4 +1,4 @@
-"""The examples of Python, as they stand in examples/."""
+"""The Python examples in examples/, unchanged."""
 
 import os
 import queue
@@ -22,7 +22,7 @@ def setUpModule():
 
 class Examples(unittest.TestCase):
     def run_example(self, name, *arguments):
-        """Starts an example, which ends with the test; gives its next line, or fails when none comes in time."""
+        """Starts an example for this test; returns a function that reads its next line, with a deadline."""
         process = subprocess.Popen(
             [sys.executable, EXAMPLES / name, *arguments],
             env=os.environ | {"PIPEWATCH_URL": server.url},
@@ -42,7 +42,7 @@ class Examples(unittest.TestCase):
         self.addCleanup(stop)
         return lambda: lines.get(timeout=PATIENCE)
 
-    def test_watching_with_gql(self):
+    def test_gql_example_prints_statuses(self):
         pipeline = server.pipeline()
         line = self.run_example("watch_gql.py", pipeline)
         first = line()
@@ -51,7 +51,7 @@ class Examples(unittest.TestCase):
         self.assertGreaterEqual(int(revision), int(first.split()[0]))
         self.assertTrue(line().startswith(f"{revision} "))
 
-    def test_reporting_and_polling_with_requests(self):
+    def test_requests_example_reports_and_polls(self):
         line = self.run_example("report_and_poll.py", "requests", "0.05")
         revision = re.fullmatch(r"reported, revision (\d+)\n", line())[1]
         self.assertEqual(line(), f"{revision} healthy\n")

@@ -1,4 +1,4 @@
-"""Python's gql, over each of its transports that the server speaks with."""
+"""Python's gql, over each of its transports that the server supports."""
 
 import asyncio
 import unittest
@@ -14,7 +14,7 @@ from gql.transport.websockets import WebsocketsTransport
 
 from server import Server
 
-# Nothing waits without a deadline.
+# The deadline of every wait.
 PATIENCE = 10
 
 STATUS = "query ($pipeline: String!) { pipelineStatus(pipeline: $pipeline) { revision overallStatus } }"
@@ -40,7 +40,7 @@ def websocket(transport, **options):
     return lambda: transport(url=server.url.replace("http:", "ws:") + "/graphql", **options)
 
 
-# By default gql offers the older protocol first, and finds out which one was chosen; there is a test for that.
+# By default gql also offers the older protocol and detects the selected one; a separate test covers that.
 PROTOCOL = [WebsocketsTransport.GRAPHQLWS_SUBPROTOCOL]
 
 ASYNC_HTTP = {"aiohttp": http(AIOHTTPTransport), "httpx": http(HTTPXAsyncTransport)}
@@ -63,7 +63,7 @@ STORED = {"recordSourceRun": {"results": [{"status": "STORED"}]}}
 
 class AsyncTest(unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self):
-        # Debug mode, which unittest turns on, tells at great length of each task of gql that is cancelled while it reads.
+        # The debug mode of unittest logs each task of gql that is cancelled while it reads.
         asyncio.get_running_loop().set_debug(False)
 
 
@@ -77,7 +77,7 @@ class Operations(AsyncTest):
                     async with Client(transport=transport()) as session:
                         await check(session)
 
-    async def test_a_query(self):
+    async def test_query_succeeds(self):
         async def check(session):
             pipeline = server.pipeline()
             result = await session.execute(operation(STATUS, pipeline=pipeline))
@@ -85,13 +85,13 @@ class Operations(AsyncTest):
 
         await self.each(check)
 
-    async def test_a_mutation(self):
+    async def test_mutation_succeeds(self):
         async def check(session):
             self.assertEqual(await session.execute(record(server.pipeline())), STORED)
 
         await self.each(check)
 
-    async def test_the_error_of_a_query_has_its_code(self):
+    async def test_query_error_has_a_code(self):
         async def check(session):
             with self.assertRaises(TransportQueryError) as raised:
                 await session.execute(operation(STATUS, pipeline="nowhere"))
@@ -99,7 +99,7 @@ class Operations(AsyncTest):
 
         await self.each(check)
 
-    async def test_what_is_wrong_with_a_query(self):
+    async def test_invalid_query_is_an_error(self):
         async def check(session):
             with self.assertRaises(TransportQueryError) as raised:
                 await session.execute(gql("{ nothing }"))
@@ -107,16 +107,16 @@ class Operations(AsyncTest):
 
         await self.each(check)
 
-    async def test_the_schema_can_be_fetched(self):
+    async def test_schema_can_be_fetched(self):
         for name, transport in (ASYNC_HTTP | WEBSOCKET).items():
             with self.subTest(name):
                 client = Client(transport=transport(), fetch_schema_from_transport=True)
                 async with asyncio.timeout(PATIENCE), client as session:
-                    # It is validated against that schema here, before it is sent.
+                    # gql validates the query against the fetched schema before sending it.
                     await session.execute(operation(STATUS, pipeline=server.pipeline()))
                     self.assertIn("pipelineStatusUpdates", client.schema.subscription_type.fields)
 
-    def test_a_query_and_a_mutation_by_requests(self):
+    def test_query_and_mutation_by_requests_succeed(self):
         with Client(transport=http(RequestsHTTPTransport)()) as session:
             pipeline = server.pipeline()
             self.assertEqual(session.execute(record(pipeline)), STORED)
@@ -125,7 +125,7 @@ class Operations(AsyncTest):
 
 
 class Protocol(AsyncTest):
-    """What a client that is given nothing but the URL makes of the handshake."""
+    """A client that is configured with the URL only."""
 
     async def check(self, transport):
         async with asyncio.timeout(PATIENCE):
@@ -133,17 +133,17 @@ class Protocol(AsyncTest):
                 result = await session.execute(operation(STATUS, pipeline="default"))
                 self.assertRegex(result["pipelineStatus"]["revision"], r"^\d+$")
 
-    async def test_the_protocol_is_found_by_websockets(self):
-        # It looks for Sec-WebSocket-Protocol in these very letters: in small ones it is not found, and the older
-        # protocol spoken.
+    async def test_websockets_transport_detects_the_protocol(self):
+        # It compares Sec-WebSocket-Protocol case-sensitively: in lower case it is not found, and the older
+        # protocol is used.
         await self.check(websocket(WebsocketsTransport))
 
-    async def test_the_protocol_is_found_by_aiohttp(self):
+    async def test_aiohttp_transport_detects_the_protocol(self):
         await self.check(websocket(AIOHTTPWebsocketsTransport))
 
 
 class Subscriptions(AsyncTest):
-    """Over WebSockets, which is graphql-transport-ws."""
+    """Over graphql-transport-ws."""
 
     async def each(self, check, transports=WEBSOCKET):
         for name, transport in transports.items():
@@ -152,7 +152,7 @@ class Subscriptions(AsyncTest):
                     async with Client(transport=transport()) as session:
                         await check(session)
 
-    async def test_a_subscription_receives_a_status_after_a_report(self):
+    async def test_subscription_receives_a_status_after_a_report(self):
         async def check(session):
             pipeline = server.pipeline()
             revision = None
@@ -178,7 +178,7 @@ class Subscriptions(AsyncTest):
                     revision = int(server.report(pipeline))
 
         async def check(session):
-            # All have their first status before the first of them reports.
+            # All receive their first status before the first report.
             ready = asyncio.Barrier(3)
             pipelines = [server.pipeline() for _ in range(3)]
             await asyncio.gather(*(follow(session, pipeline, ready) for pipeline in pipelines))
@@ -186,7 +186,7 @@ class Subscriptions(AsyncTest):
 
         await self.each(check)
 
-    async def test_an_unknown_pipeline_is_an_error_with_its_code(self):
+    async def test_unknown_pipeline_is_an_error_with_a_code(self):
         async def check(session):
             with self.assertRaises(TransportQueryError) as raised:
                 async for _ in session.subscribe(operation(UPDATES, pipeline="nowhere")):
@@ -195,7 +195,7 @@ class Subscriptions(AsyncTest):
 
         await self.each(check)
 
-    async def test_a_removed_pipeline_ends_its_subscription(self):
+    async def test_removing_a_pipeline_ends_its_subscription(self):
         async def check(session):
             pipeline = server.pipeline()
             is_first = True
@@ -208,7 +208,7 @@ class Subscriptions(AsyncTest):
 
         await self.each(check)
 
-    async def test_the_pings_of_the_protocol_are_answered(self):
+    async def test_protocol_pings_are_answered(self):
         async def check(session):
             transport = session.transport
             async for _ in session.subscribe(operation(UPDATES, pipeline=server.pipeline())):
@@ -221,8 +221,8 @@ class Subscriptions(AsyncTest):
 
         await self.each(check)
 
-    async def test_a_pong_that_stays_away_would_be_noticed(self):
-        # With an interval the client pings by itself, and ends the connection when no pong comes in time.
+    async def test_client_pings_are_answered_in_time(self):
+        # With an interval the client sends pings, and closes the connection without a pong in time.
         pinging = {
             name: websocket(transport, subprotocols=PROTOCOL, ping_interval=0.05, pong_timeout=5)
             for name, transport in {

@@ -3,16 +3,16 @@ import assert from 'node:assert/strict';
 import { Mailbox } from './mailbox.js';
 import { within } from './within.js';
 
-/** A stream of Server-Sent Events of the test `t`, read line by line, so that what no client shows can be seen too. */
+/** A stream of Server-Sent Events, read line by line to include comments; closed at the end of the test `t`. */
 export class Events {
-  /** The events: `{ event, data, id, retry }`, each undefined unless the stream says it. Ends with the stream. */
+  /** The events: `{ event, data, id, retry }`; fields the stream does not send are undefined. Ends with the stream. */
   events = new Mailbox();
-  /** The comments, which keep a stream alive. */
+  /** The comments (heartbeats). */
   comments = new Mailbox();
   response;
   #abort = new AbortController();
 
-  /** Opens one, which must be a stream. */
+  /** Opens a stream; fails for any other response. */
   static async open(t, url, init = {}) {
     const stream = new Events();
     t.after(() => stream.close());
@@ -33,7 +33,7 @@ export class Events {
     return this.events.take(what);
   }
 
-  /** Goes, as a client does that is not interested any more. */
+  /** Disconnects. */
   close() {
     this.#abort.abort();
   }

@@ -6,20 +6,20 @@ import { Socket } from './socket.js';
 
 export const PROTOCOL = 'graphql-transport-ws';
 
-/** A WebSocket that speaks graphql-transport-ws, message by message. */
+/** A graphql-transport-ws connection, message by message. */
 export class GraphqlSocket {
-  /** The WebSocket beneath. */
+  /** The underlying WebSocket. */
   socket;
   #pings = 0;
 
-  /** Opens one without initialising it. */
+  /** Opens a connection without `connection_init`. */
   static async connect(t, server) {
     const opened = new GraphqlSocket();
     opened.socket = await Socket.open(t, server.socketUrl('/graphql'), [PROTOCOL]);
     return opened;
   }
 
-  /** Opens one and initialises it. */
+  /** Opens a connection and initialises it. */
   static async open(t, server) {
     const opened = await GraphqlSocket.connect(t, server);
     opened.send({ type: 'connection_init' });
@@ -39,24 +39,24 @@ export class GraphqlSocket {
     this.send({ id, type: 'complete' });
   }
 
-  /** The next message, whatever it is. */
+  /** The next message of any type. */
   take(what) {
     return this.socket.json(what);
   }
 
-  /** The next message, which must be a `next` of this id; its payload. */
+  /** Asserts that the next message is `next` of this id and returns its payload. */
   async takeNext(id) {
     const { payload, ...head } = await this.take(`next of ${id}`);
     assert.deepEqual(head, { id, type: 'next' }, short({ ...head, payload }));
     return payload;
   }
 
-  /** The next message, which must be the `complete` of this id and nothing more. */
+  /** Asserts that the next message is `complete` of this id. */
   async takeComplete(id) {
     assert.deepEqual(await this.take(`complete of ${id}`), { id, type: 'complete' });
   }
 
-  /** The next message, which must be the `error` of this id; its errors. */
+  /** Asserts that the next message is `error` of this id and returns its errors. */
   async takeError(id) {
     const { payload, ...head } = await this.take(`error of ${id}`);
     assert.deepEqual(head, { id, type: 'error' }, short({ ...head, payload }));
@@ -65,13 +65,13 @@ export class GraphqlSocket {
     return payload;
   }
 
-  /** Watches a pipeline; the first status. */
+  /** Subscribes to a pipeline and returns the first status. */
   async watch(id, pipeline) {
     this.subscribe(id, UPDATES, { pipeline });
     return (await this.takeNext(id)).data.pipelineStatusUpdates;
   }
 
-  /** The first status of this id that is not older than the revision; other messages are passed over. */
+  /** The first status of this id that is not older than the revision; skips other messages. */
   async statusOf(id, revision) {
     const isIt = (message) => message.id === id && isAtLeast(message.payload.data.pipelineStatusUpdates, revision);
     const message = await this.socket.jsonUntil(`revision ${revision} for ${id}`, isIt);
@@ -79,8 +79,8 @@ export class GraphqlSocket {
   }
 
   /**
-   * The messages that come before the pong of a ping that is sent now. The server takes messages in their order, so
-   * what it still owed when the ping arrived is among them, and what it must not send would be.
+   * The messages before the pong to a ping that is sent now. The server processes messages in order, so they include
+   * everything it sends for earlier messages, also what it must not send.
    */
   async settle() {
     const number = (this.#pings += 1);
@@ -93,7 +93,7 @@ export class GraphqlSocket {
     }
   }
 
-  /** Asserts how it is closed: the code, and a reason that fits into a close frame. */
+  /** Asserts the close code, and that the reason fits into a close frame. */
   async assertClosed(code, reason) {
     const closed = await this.socket.closed();
     assert.equal(closed.code, code, closed.reason);
@@ -103,7 +103,7 @@ export class GraphqlSocket {
   }
 }
 
-/** A message as it is told in a failure: answers can be long. */
+/** A message shortened for a failure report. */
 function short(message) {
   return JSON.stringify(message).slice(0, 300);
 }

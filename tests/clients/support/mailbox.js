@@ -1,6 +1,6 @@
 import { DEADLINE, within } from './within.js';
 
-/** Keeps what arrives, in order, until the test takes it, so that nothing is missed between two awaits. */
+/** Queues items until the test takes them, so that none is missed between two awaits. */
 export class Mailbox {
   #items = [];
   #end = null;
@@ -11,20 +11,20 @@ export class Mailbox {
     this.#wake();
   }
 
-  /** Nothing more will come, and why. */
+  /** Ends the queue, with the reason. */
   end(reason) {
     this.#end ??= { reason };
     this.#wake();
   }
 
-  /** The next item; an error when there will be none. */
+  /** The next item; an error when the queue has ended. */
   async take(what, milliseconds = DEADLINE) {
     await within(this.#arrival(), what, milliseconds);
     if (this.#items.length === 0) throw new Error(`${what}: the other side ended: ${this.#end.reason}`);
     return this.#items.shift();
   }
 
-  /** The first item that satisfies; those before it are dropped. */
+  /** The first item that satisfies; earlier items are dropped. */
   async takeUntil(what, satisfies) {
     return within(
       (async () => {
@@ -37,7 +37,7 @@ export class Mailbox {
     );
   }
 
-  /** Everything up to the end, which must come. */
+  /** All items up to the end of the queue, which must come. */
   async takeAll(what, milliseconds = DEADLINE) {
     const all = [];
     await within(
@@ -54,7 +54,7 @@ export class Mailbox {
     return all;
   }
 
-  /** What has arrived by now. */
+  /** The items that have arrived so far. */
   drain() {
     return this.#items.splice(0);
   }

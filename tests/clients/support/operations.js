@@ -1,4 +1,4 @@
-/** The operations that the tests ask for. */
+/** The operations of the tests. */
 export const STATUS = 'query ($pipeline: String!) { pipelineStatus(pipeline: $pipeline) { revision overallStatus } }';
 
 export const UPDATES =

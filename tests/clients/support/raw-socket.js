@@ -11,14 +11,14 @@ export const CLOSE = 8;
 export const PING = 9;
 export const PONG = 10;
 
-/** A WebSocket down to the bit, for what no client library would send. */
+/** A WebSocket with full control of its bytes, for input that no client library sends. */
 export class RawSocket {
-  /** What came: `{ isFinal, opcode, payload }`. Ends with the TCP connection. */
+  /** Received frames: `{ isFinal, opcode, payload }`. Ends with the TCP connection. */
   frames = new Mailbox();
   #tcp;
   #saidClose = false;
 
-  /** The response to a handshake with these header lines: its head, and the socket when it was accepted. */
+  /** The response to a handshake with these header lines: its head, and the socket if it was accepted. */
   static async handshake(t, server, path, lines) {
     const { host, hostname, port } = new URL(server.url);
     const tcp = connect({ host: hostname, port: Number(port), noDelay: true });
@@ -52,7 +52,7 @@ export class RawSocket {
     );
   }
 
-  /** Opens one at a path, with a subprotocol if there is one. */
+  /** Opens a WebSocket at a path, with an optional subprotocol. */
   static async open(t, server, path, protocol) {
     const lines = ['Sec-WebSocket-Version: 13'];
     if (protocol) lines.push(`Sec-WebSocket-Protocol: ${protocol}`);
@@ -61,7 +61,7 @@ export class RawSocket {
     return socket;
   }
 
-  /** Sends one frame, good or bad. */
+  /** Sends one frame, valid or invalid. */
   send(opcode, payload = '', { isFinal = true, reserved = 0, isMasked = true } = {}) {
     if (opcode === CLOSE) this.#saidClose = true;
     const data = Buffer.from(payload);
@@ -79,7 +79,7 @@ export class RawSocket {
     this.send(TEXT, text);
   }
 
-  /** Any bytes. */
+  /** Sends raw bytes. */
   sendBytes(bytes) {
     this.#tcp.write(Buffer.from(bytes));
   }
@@ -91,7 +91,7 @@ export class RawSocket {
     return frame.payload.toString();
   }
 
-  /** The close frame that comes at last, after which the TCP connection must end: its code, undefined if it has none. */
+  /** The code of the close frame, or undefined without one; the TCP connection must end after it. */
   async closeCode() {
     const close = await this.frames.takeUntil('the close frame', ({ opcode }) => opcode === CLOSE);
     if (!this.#saidClose) this.send(CLOSE, close.payload);
@@ -100,7 +100,7 @@ export class RawSocket {
     return close.payload.length === 0 ? undefined : close.payload.readUInt16BE(0);
   }
 
-  /** Takes all whole frames; what is left. */
+  /** Parses complete frames and returns the remaining bytes. */
   #read(received) {
     for (;;) {
       if (received.length < 2) return received;

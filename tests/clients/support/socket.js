@@ -3,21 +3,21 @@ import WebSocket from 'ws';
 import { Mailbox } from './mailbox.js';
 import { within } from './within.js';
 
-/** A WebSocket of the test `t`, which ends with it. */
+/** A WebSocket, closed at the end of the test `t`. */
 export class Socket {
   /** The messages: `{ text }` or `{ binary }`. */
   messages = new Mailbox();
   #inner;
   #closed;
 
-  /** Opens one; an error when the handshake is refused. */
+  /** Opens a WebSocket; an error when the handshake is refused. */
   static async open(t, url, protocols = []) {
     const { socket, refusal } = await Socket.handshake(t, url, protocols);
     if (refusal) throw new Error(`the handshake with ${url} was refused with ${refusal.statusCode}`);
     return socket;
   }
 
-  /** Either a socket or the refusal, an HTTP response. */
+  /** A WebSocket, or the HTTP response that refuses it. */
   static async handshake(t, url, protocols = []) {
     const inner = new WebSocket(url, protocols);
     t.after(() => inner.terminate());
@@ -49,7 +49,7 @@ export class Socket {
     this.#inner.send(data, options);
   }
 
-  /** A ping of RFC 6455, which is no message; the data of the pong. */
+  /** Sends a WebSocket ping frame and returns the data of the pong. */
   async ping(data) {
     const pong = new Promise((resolve) => this.#inner.once('pong', resolve));
     this.#inner.ping(data);
@@ -60,7 +60,7 @@ export class Socket {
     this.#inner.close(code, reason);
   }
 
-  /** Reads nothing for a while, not even from the network. */
+  /** Stops reading from the network. */
   pause() {
     this.#inner.pause();
   }
@@ -69,12 +69,12 @@ export class Socket {
     this.#inner.resume();
   }
 
-  /** Ends without a close frame. */
+  /** Disconnects without a close frame. */
   terminate() {
     this.#inner.terminate();
   }
 
-  /** The code and the reason it ends with; 1006 when the connection ended without a close frame. */
+  /** The close code and reason; 1006 when the connection ended without a close frame. */
   closed(milliseconds) {
     return within(this.#closed, 'the close', milliseconds);
   }

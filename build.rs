@@ -1,5 +1,5 @@
-//! Lays the built pages of client/ ready for the program: packed, and listed in `pages.rs`. It builds nothing there; where
-//! nothing is built the list is empty, and the program says so.
+//! Compresses the built pages of client/ and lists them in `pages.rs`, for embedding. It does not build the pages: without
+//! them the list is empty, and the program serves build instructions.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fmt::Write as _;
@@ -19,14 +19,15 @@ fn main() -> io::Result<()> {
     let mut number = 0;
     for part in ["dashboard", "graphiql"] {
         let folder = dist.join(part);
-        // What is not there cannot be watched, and Cargo would build anew each time. Where nothing may be written, it does.
+        // Cargo reruns the build script every time if a watched folder is missing. A read-only tree accepts that.
         fs::create_dir_all(&folder).ok();
         println!("cargo::rerun-if-changed={}", folder.display());
         for path in files(&folder)? {
             let bytes = fs::read(&path)?;
-            let packed = pack(&bytes)?;
-            // Fonts are packed already.
-            let (form, content) = if packed.len() < bytes.len() { ("Gzip", &packed) } else { ("Plain", &bytes) };
+            let compressed = compress(&bytes)?;
+            // Fonts are already compressed.
+            let (form, content) =
+                if compressed.len() < bytes.len() { ("Gzip", &compressed) } else { ("Plain", &bytes) };
             let file = format!("page-{number}");
             fs::write(out.join(&file), content)?;
             let name = path.strip_prefix(&dist).map_err(io::Error::other)?;
@@ -44,12 +45,12 @@ fn main() -> io::Result<()> {
     fs::write(out.join("pages.rs"), list)
 }
 
-/// Cargo sets it.
+/// A variable that Cargo sets.
 fn variable(name: &str) -> String {
     env::var(name).unwrap_or_else(|_| panic!("{name} is set by Cargo"))
 }
 
-/// The files of a folder and of those in it, in order, so that the same pages make the same program.
+/// The files below a folder, sorted, so that the build is reproducible.
 fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let Ok(entries) = fs::read_dir(folder) else { return Ok(vec![]) };
     let mut paths: Vec<_> = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
@@ -61,13 +62,13 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn pack(bytes: &[u8]) -> io::Result<Vec<u8>> {
+fn compress(bytes: &[u8]) -> io::Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(vec![], Compression::best());
     encoder.write_all(bytes)?;
     encoder.finish()
 }
 
-/// A weak entity tag: it stands for the content, packed or not.
+/// A weak entity tag of the uncompressed content.
 fn tag(bytes: &[u8]) -> String {
     let mut hasher = DefaultHasher::new();
     hasher.write(bytes);

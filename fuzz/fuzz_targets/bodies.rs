@@ -1,4 +1,4 @@
-//! What a reporter can send as a body: JSON, NDJSON, and gzip of them.
+//! Request bodies of reporters: JSON, NDJSON, and gzip of either.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -14,7 +14,7 @@ fuzz_target!(|body: &[u8]| {
         inflated.extend_from_slice(piece);
         if inflated.len() > LIMIT { Err(BadRequestBody::TooLarge(LIMIT)) } else { Ok(()) }
     });
-    assert!(inflated.len() <= LIMIT + 64 * 1024, "a bomb stops at the limit");
+    assert!(inflated.len() <= LIMIT + 64 * 1024, "decompression stops at the limit");
     if whole.is_ok() {
         parse(&inflated);
     }
@@ -36,7 +36,7 @@ fn parse(body: &[u8]) {
                     assert_eq!(if expect.is_array() { Value::Array(items) } else { items[0].clone() }, expect);
                 }
             }
-            // Where an item is too large the rest of it is only skipped, not parsed.
+            // The rest of an oversized item is skipped without parsing.
             (Form::Json, Err(_)) => assert!(result.is_err() || !is_all),
             (Form::Ndjson, _) => {}
         }

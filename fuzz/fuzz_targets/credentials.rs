@@ -1,4 +1,4 @@
-//! What a client can send as its credential: a header, or a parameter of the query.
+//! Credentials: a header, or a query parameter.
 #![no_main]
 
 use http::{HeaderMap, HeaderValue, Uri, header};

@@ -1,4 +1,4 @@
-//! What a client can send as an expectation: a duration, or a cron pattern in a time zone.
+//! Expected intervals: a duration, or a cron pattern with a time zone.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -11,10 +11,10 @@ fuzz_target!(|text: &str| {
     }
     let Ok(expectation) = text.parse::<Expectation>() else { return };
     assert_eq!(expectation.to_string().parse::<Expectation>().as_ref(), Ok(&expectation));
-    // Around clocks that are set, and before a century without a leap day.
+    // Around daylight-saving changes, and before a century without a leap day.
     for base in ["1970-01-01T00:00:00Z", "2026-03-29T00:59:59Z", "2026-10-25T00:30:00Z", "2096-02-29T12:00:00Z"] {
         let base = parse_rfc3339(base).expect("an instant");
-        let due = expectation.next_due(base).expect("what is accepted comes due");
+        let due = expectation.next_due(base).expect("an accepted pattern has a next date");
         assert!(due > base);
     }
 });

@@ -1,4 +1,4 @@
-//! What a client can send as a place in a list.
+//! Cursors of connections.
 #![no_main]
 
 use async_graphql::connection::CursorType as _;

@@ -1,4 +1,4 @@
-//! What a client can send as a GraphQL request: its parameters, and a document within the limits of cost.
+//! GraphQL requests: parameters, and a document within the cost limits.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -15,7 +15,7 @@ fuzz_target!(|text: &str| {
     if let Ok(json) = serde_json::from_str(text) {
         check(json);
     }
-    // Documents as JSON texts are hard to come by: the first line is the document, and the rest its variables.
+    // The fuzzer rarely finds a document within JSON, so the first line is a document and the rest its variables.
     let (document, variables) = text.split_once("\n\n").unwrap_or((text, "null"));
     let variables = serde_json::from_str(variables).unwrap_or(Value::Null);
     check(json!({"query": document, "variables": variables}));
@@ -24,6 +24,6 @@ fuzz_target!(|text: &str| {
 fn check(json: Value) {
     let Ok(parameters) = RequestParams::from_json(json) else { return };
     let Ok(operation) = CHECKS.parse(parameters) else { return };
-    // Whether it is valid does not matter, only that it is decided: a check waits for nothing.
+    // The result does not matter, only that validation completes without waiting.
     drop(CHECKS.check(operation).now_or_never().expect("checked at once"));
 }

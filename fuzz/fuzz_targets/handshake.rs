@@ -1,5 +1,5 @@
-//! What a WebSocket client can send with its handshake and right behind it: the head is hyper's, and the bytes that hyper
-//! has read already come before those that are still in the socket.
+//! A WebSocket handshake and the bytes after it: hyper reads the head, and bytes it has already read precede those still in
+//! the socket.
 #![no_main]
 
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
@@ -18,10 +18,10 @@ fuzz_target!(|input: (&[u8], &[u8], u16, u16)| {
     }
     let (already, rest) = bytes.split_at(usize::from(already).min(bytes.len()));
     let in_pieces = std::iter::once(already).chain(rest.chunks(usize::from(cut).max(1)));
-    assert_eq!(read(in_pieces), read(std::iter::once(bytes)), "however the network and hyper cut them");
+    assert_eq!(read(in_pieces), read(std::iter::once(bytes)), "the same messages, however the bytes are split");
 });
 
-/// The messages, and how the connection is closed.
+/// The messages, and the close code.
 fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Incoming>, Option<u16>) {
     let (mut reader, mut messages) = (Reader::new(MOST), Vec::new());
     for piece in pieces {
@@ -37,7 +37,7 @@ fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Incoming>, Option<u1
     (messages, None)
 }
 
-/// A header a line, in the order of these names.
+/// One header per line, in the order of these names.
 fn headers(head: &[u8]) -> HeaderMap {
     let names = [
         header::UPGRADE,

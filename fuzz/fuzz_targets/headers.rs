@@ -1,4 +1,4 @@
-//! What a client, or a proxy before it, can send in headers.
+//! Headers of clients and proxies.
 #![no_main]
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -12,7 +12,7 @@ const NAMES: [&str; 7] =
     ["accept", "if-none-match", "last-event-id", "x-forwarded-for", "host", "origin", "content-type"];
 const TAG: &[u8] = b"W/\"5-ab\"";
 
-// A header a line, whose first byte says which.
+// One header per line; its first byte selects the name.
 fuzz_target!(|lines: &[u8]| {
     let mut headers = HeaderMap::new();
     for line in lines.split(|byte| *byte == b'\n') {

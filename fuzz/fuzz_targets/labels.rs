@@ -1,4 +1,4 @@
-//! What a client can send as a label, and as the matcher of a silence.
+//! Labels, and the matchers of silences.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! What a connection can begin with: the protocol is decided once, however its first bytes arrive.
+//! The first bytes of a connection: the protocol is decided once, however they are split.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -9,7 +9,7 @@ fuzz_target!(|bytes: &[u8]| {
     match decided {
         None => assert!(bytes.len() < HTTP2_PREFACE.len()),
         Some(decided) => {
-            assert_eq!(decided, peek(bytes), "more bytes change nothing");
+            assert_eq!(decided, peek(bytes), "more bytes do not change the decision");
             assert_eq!(decided == Peeked::Http2, bytes.starts_with(HTTP2_PREFACE));
         }
     }

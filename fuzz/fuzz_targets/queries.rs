@@ -1,4 +1,4 @@
-//! What a client can send as the query of a URI.
+//! Query strings.
 #![no_main]
 
 use http::{HeaderMap, Uri};

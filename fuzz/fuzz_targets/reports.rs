@@ -1,4 +1,4 @@
-//! What a reporter can send: arbitrary JSON as the item of a report.
+//! Items of reports: arbitrary JSON.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -13,7 +13,7 @@ fuzz_target!(|text: &str| {
     for kind in [ReportKind::SourceRun, ReportKind::DataQuality] {
         match Report::parse(kind, item.clone(), &arrival) {
             Ok(report) => {
-                // The same item is the same report, and its digest does not change.
+                // The same item gives the same report and digest.
                 let again = Report::parse(kind, item.clone(), &arrival).expect("the same item");
                 assert_eq!(report.digest(), again.digest());
             }

@@ -1,4 +1,4 @@
-//! What a client can send as an instant.
+//! Timestamps.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

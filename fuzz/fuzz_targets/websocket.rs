@@ -1,4 +1,4 @@
-//! What a WebSocket client can send: arbitrary bytes, through the frame reader and into a session.
+//! WebSocket frames: arbitrary bytes through the frame reader into a graphql-transport-ws session.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -12,7 +12,7 @@ fuzz_target!(|input: (u8, &[u8])| {
     let (cut, bytes) = input;
     let (mut reader, mut session) = (Reader::new(MOST), Session::default());
     let mut running: Vec<String> = Vec::new();
-    // However the network cuts them.
+    // Split at arbitrary positions.
     'pieces: for piece in bytes.chunks(usize::from(cut).max(1)) {
         reader.push(piece);
         loop {
@@ -35,7 +35,7 @@ fuzz_target!(|input: (u8, &[u8])| {
             }
         }
     }
-    // And as if each line were a message: frames are hard to come by.
+    // Each line as a message, because the fuzzer rarely finds valid frames.
     for line in bytes.split(|byte| *byte == b'\n') {
         hear(&mut session, &mut running, &String::from_utf8_lossy(line));
     }
@@ -50,11 +50,11 @@ fn hear(session: &mut Session, running: &mut Vec<String>, text: &str) {
         }
         Effect::Close(close) => assert!(matches!(close.code, 4400 | 4401 | 4409 | 4429)),
         Effect::Start { id, .. } => {
-            assert!(!id.is_empty() && !running.contains(&id), "an id is used once at a time");
+            assert!(!id.is_empty() && !running.contains(&id), "an id is used by one operation at a time");
             running.push(id);
         }
         Effect::Stop { id } => {
-            let at = running.iter().position(|one| *one == id).expect("what is stopped was running");
+            let at = running.iter().position(|one| *one == id).expect("a stopped operation was running");
             running.swap_remove(at);
         }
         Effect::None | Effect::Acknowledge { .. } => {}

@@ -15,6 +15,7 @@ use crate::domain::alert::Policy;
 use crate::domain::cardinality::Cardinality;
 use crate::error::Result;
 use crate::files;
+use crate::graphql::operations::Operations;
 use crate::graphql::{self, Graphql};
 use crate::http::serve::{Acceptance, HEADROOM, MAX_PENDING, serve};
 use crate::http::startup::Startup;
@@ -56,6 +57,18 @@ async fn open(url: &str, clock: &Clock, limits: Cardinality, migrate: bool, star
     Ok(store)
 }
 
+fn connection_hub(config: &Config, max_connections: usize, stop: CancellationToken) -> ConnectionHub {
+    let ping_interval = u16::try_from(config.ping_after.as_secs()).unwrap_or(u16::MAX);
+    ConnectionHub {
+        limiter: ConnectionLimiter::new(max_connections, config.max_connections_per_address),
+        broker: Broker::new(config.max_groups, config.limits.subscriptions_per_connection),
+        registry: ConnectionRegistry::default(),
+        timeouts: Arc::new(Timeouts { write: config.write_timeout, ping_interval, heartbeat_interval: HEARTBEAT }),
+        tasks: TaskTracker::new(),
+        stop,
+    }
+}
+
 /// Serves on the listener until `shutdown` is cancelled, and calls `serving` when it begins to; at the end it
 /// stops accepting, ends every stream, answers what is under way, and commits what was handed in.
 ///
@@ -71,15 +84,7 @@ pub async fn run(
 ) -> Result<()> {
     let stop = shutdown.child_token();
     let max_connections = files::fit(config.max_connections, HEADROOM);
-    let ping_interval = u16::try_from(config.ping_after.as_secs()).unwrap_or(u16::MAX);
-    let hub = ConnectionHub {
-        limiter: ConnectionLimiter::new(max_connections, config.max_connections_per_address),
-        broker: Broker::new(config.max_groups, config.limits.subscriptions_per_connection),
-        registry: ConnectionRegistry::default(),
-        timeouts: Arc::new(Timeouts { write: config.write_timeout, ping_interval, heartbeat_interval: HEARTBEAT }),
-        tasks: TaskTracker::new(),
-        stop: stop.clone(),
-    };
+    let hub = connection_hub(&config, max_connections, stop.clone());
     let acceptance = Acceptance {
         max: max_connections + HEADROOM,
         addresses: AddressLimiter::new(config.max_connections_per_address),
@@ -128,8 +133,10 @@ pub async fn run(
     };
     let (init_timeout, closing) = InitTimeout::new(config.init_wait);
     background.spawn(halt.clone().run_until_cancelled_owned(closing));
+    let graphql = Graphql::new(services, config.graphql);
     let services = http::Services {
-        graphql: Graphql::new(services, config.graphql),
+        operations: Operations::new(graphql.clone(), monitor.clone(), hub.broker.clone()),
+        graphql,
         ingest: ingest.clone(),
         monitor,
         store: Arc::clone(&store),

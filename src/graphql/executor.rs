@@ -73,8 +73,8 @@ impl Validator {
     ///
     /// # Errors
     /// The operation is invalid.
-    pub async fn validate(&self, operation: Operation) -> Result<(), Refusal> {
-        let errors = self.schema.execute(operation.request).await.errors;
+    pub async fn validate(&self, operation: &Operation) -> Result<(), Refusal> {
+        let errors = self.schema.execute(operation.request()).await.errors;
         if errors.is_empty() { Ok(()) } else { Err(Refusal::new(Reason::Request, errors)) }
     }
 }
@@ -101,7 +101,7 @@ impl Graphql {
     ///
     /// # Errors
     /// The operation is invalid.
-    pub async fn validate(&self, operation: Operation) -> Result<(), Refusal> {
+    pub async fn validate(&self, operation: &Operation) -> Result<(), Refusal> {
         self.validator.validate(operation).await
     }
 
@@ -119,7 +119,7 @@ impl Graphql {
         let is_subscription = operation.kind == OperationType::Subscription;
         let meter = Meter::new(&self.memory, operation.cost, is_subscription, Budget::default());
         let published = Published::default();
-        let request = operation.request.data(viewer).data(Arc::clone(&meter)).data(published.clone());
+        let request = operation.into_request().data(viewer).data(Arc::clone(&meter)).data(published.clone());
         self.schema.execute_stream(request).map(move |response| (meter.answer(response), published.revision()))
     }
 }
@@ -187,7 +187,7 @@ impl Graphql {
 
     async fn execute_within(&self, budget: Budget, operation: Operation, viewer: Viewer) -> Answer {
         let meter = Meter::new(&self.memory, operation.cost, false, budget);
-        let request = operation.request.data(viewer).data(Arc::clone(&meter));
+        let request = operation.into_request().data(viewer).data(Arc::clone(&meter));
         meter.answer(self.schema.execute(request).await)
     }
 }

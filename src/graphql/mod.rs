@@ -24,6 +24,8 @@ mod meter;
 mod mutation;
 /// Requests, checked and parsed.
 pub mod operation;
+/// Running operations over connections.
+pub mod operations;
 /// Statuses and history.
 mod query;
 /// Pages of runs, read in parts.

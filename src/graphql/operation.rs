@@ -52,8 +52,8 @@ pub struct Operation {
     pub identity: Vec<u8>,
     /// The latest revision of a pipeline's status that the client has seen, if it names one.
     pub seen: Option<Seen>,
-    /// The request with its parsed document.
-    pub request: Request,
+    parameters: RequestParams,
+    document: ExecutableDocument,
 }
 
 /// A revision that a client has seen.
@@ -150,11 +150,25 @@ impl Operation {
         let is_event_log = selects(&document, &operation.selection_set.node, LOG);
         let (seen, given) = seen(operation, &parameters);
         let identity = identity(&parameters, given.as_ref());
-        let mut request =
-            Request::new(parameters.query).variables(Variables::from_json(Value::Object(parameters.variables)));
-        request.operation_name = parameters.operation_name;
-        request.set_parsed_query(document);
-        Ok(Self { kind, is_event_log, cost, size, identity, seen, request })
+        Ok(Self { kind, is_event_log, cost, size, identity, seen, parameters, document })
+    }
+
+    /// The request for the executor, with its parsed document.
+    pub(super) fn into_request(self) -> Request {
+        let RequestParams { query, operation_name, variables, .. } = self.parameters;
+        let mut request = Request::new(query).variables(Variables::from_json(Value::Object(variables)));
+        request.operation_name = operation_name;
+        request.set_parsed_query(self.document);
+        request
+    }
+
+    /// The same without giving the operation away: copying a document costs less than parsing it again.
+    pub(super) fn request(&self) -> Request {
+        let mut request = Request::new(self.parameters.query.clone())
+            .variables(Variables::from_json(Value::Object(self.parameters.variables.clone())));
+        request.operation_name.clone_from(&self.parameters.operation_name);
+        request.set_parsed_query(self.document.clone());
+        request
     }
 }
 

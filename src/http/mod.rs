@@ -48,8 +48,6 @@ mod routes;
 pub mod serve;
 /// What is answered while the server starts.
 pub mod startup;
-/// GraphQL subscriptions as topics.
-mod subscription;
 /// A TCP connection whose writes must make progress.
 mod timed_stream;
 /// Who looks, taken from the request: tokens.
@@ -72,6 +70,7 @@ use crate::domain::report::ReportKind;
 use crate::domain::viewer::Viewer;
 use crate::error::Error;
 use crate::graphql::Graphql;
+use crate::graphql::operations::Operations;
 pub use crate::http::auth_failures::AuthFailures;
 pub use crate::http::authority::{AllowedHost, Hosts, PublicUrl};
 pub use crate::http::graphql_sse::single::SingleConnectionStreams;
@@ -118,6 +117,8 @@ const READ_HEADERS: [HeaderName; 7] = [
 pub struct Services {
     /// The GraphQL schema.
     pub graphql: Graphql,
+    /// Runs GraphQL operations over connections.
+    pub operations: Operations,
     /// The way in for reports.
     pub ingest: Ingest,
     /// The statuses.
@@ -271,11 +272,6 @@ async fn metrics(State(services): State<Arc<Services>>, _: Viewer) -> Response {
         Some(metrics) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()).into_response(),
         None => Problem::new(StatusCode::NOT_FOUND, "NO_METRICS", "this server counts nothing").into_response(),
     }
-}
-
-/// A list of one GraphQL error, as JSON.
-fn errors_json(message: &str) -> Vec<u8> {
-    serde_json::json!([{"message": message}]).to_string().into_bytes()
 }
 
 /// An empty response with a status.

@@ -125,6 +125,7 @@ for (const [way, link] of Object.entries({
   'graphql-ws': overWebSocket,
   'graphql-sse, distinct connections': overEvents(false),
   'graphql-sse, single connection': overEvents(true),
+  'multipart, HttpLink alone': () => new HttpLink({ uri: `${server.url}/graphql` }),
 })) {
   test(`subscription receives the changes of its pipeline (${way})`, async (t) => {
     const pipeline = await server.pipeline();

@@ -43,6 +43,8 @@ mod methods;
 mod metrics;
 /// Database migrations, up and down, with data.
 mod migrations;
+/// Apollo's multipart subscriptions.
+mod multipart;
 /// Notifications by webhook, Slack and e-mail.
 mod notifications;
 /// `openapi.json` is current, and responses match it.

@@ -1,24 +1,66 @@
+//! One operation per response: graphql-sse's distinct connections mode, and Apollo's multipart subscriptions.
+
 use std::sync::Arc;
 
-use async_graphql::parser::types::OperationType;
 use axum::body::Body;
 use axum::http::{Response, Version};
 
 use crate::domain::viewer::Viewer;
-use crate::graphql::answer::{Answer, Refusal};
+use crate::graphql::answer::Refusal;
 use crate::graphql::operation::Operation;
+use crate::graphql::operations::{Responder, StartError};
+use crate::http::Services;
 use crate::http::caller::Caller;
 use crate::http::event_stream::{self, EVENT_STREAM};
 use crate::http::problem::Problem;
-use crate::http::subscription;
-use crate::http::{Services, errors_json};
 use crate::push::connection::Connection;
-use crate::push::encoding::{Completion, Encoding};
+use crate::push::encoding::Encoding;
 use crate::push::hub::wait_for_close;
 use crate::push::profile::TransportProfile;
+use crate::push::protocol::multipart;
 
 /// The operation of a stream, or why it cannot run.
 pub(in crate::http) type PendingOperation = Result<Operation, Refusal>;
+
+/// The format of a response with one operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) enum StreamFormat {
+    /// Server-Sent Events: graphql-sse.
+    Events,
+    /// Parts of `multipart/mixed`: Apollo's protocol.
+    Multipart,
+}
+
+impl StreamFormat {
+    /// The media type of the response.
+    pub(in crate::http) fn content_type(self) -> &'static str {
+        match self {
+            Self::Events => EVENT_STREAM,
+            Self::Multipart => multipart::CONTENT_TYPE,
+        }
+    }
+
+    fn profile(self) -> TransportProfile {
+        match self {
+            Self::Events => TransportProfile::GraphqlSse,
+            Self::Multipart => TransportProfile::GraphqlMultipart,
+        }
+    }
+
+    fn encoding(self) -> Encoding {
+        match self {
+            Self::Events => Encoding::GraphqlSse,
+            Self::Multipart => Encoding::GraphqlMultipart,
+        }
+    }
+
+    fn first_bytes(self) -> &'static [u8] {
+        match self {
+            Self::Events => b"",
+            Self::Multipart => multipart::BEGIN,
+        }
+    }
+}
 
 /// Runs an operation on a stream of its own.
 pub(in crate::http) fn serve(
@@ -26,14 +68,16 @@ pub(in crate::http) fn serve(
     viewer: Viewer,
     caller: &Caller,
     version: Version,
+    format: StreamFormat,
     operation: PendingOperation,
 ) -> Result<Response<Body>, Problem> {
-    let profile = TransportProfile::GraphqlSse;
+    let profile = format.profile();
     let permit = services.hub.admit(caller.address, caller.subscriptions.clone(), profile)?;
-    Ok(event_stream::open(version, EVENT_STREAM, b"", move |socket, head, framing| {
+    let (content_type, first) = (format.content_type(), format.first_bytes());
+    Ok(event_stream::open(version, content_type, first, move |socket, head, framing| {
         let connection = services.hub.connect(socket, profile, framing, Some(permit), &head);
         let tasks = services.hub.tasks.clone();
-        tasks.spawn(run(services, viewer, operation, connection, Encoding::GraphqlSse));
+        tasks.spawn(run(services, viewer, operation, connection, format.encoding()));
     }))
 }
 
@@ -44,24 +88,14 @@ async fn run(
     connection: Arc<Connection>,
     encoding: Encoding,
 ) {
-    let started = match operation {
-        Err(refusal) => Err(Completion::Errors(refusal.errors())),
-        Ok(operation) if operation.kind == OperationType::Subscription => {
-            let joined = subscription::join(&services, operation, viewer, &connection, encoding, "");
-            joined.map_err(|too_many| Completion::Errors(errors_json(&too_many.to_string()).into()))
-        }
-        Ok(operation) => match services.graphql.execute(operation, viewer).await {
-            Answer::Refused(refusal) => Err(Completion::Errors(refusal.errors())),
-            Answer::Executed(json) => {
-                connection.send_message(encoding, "", &json);
-                Err(Completion::Complete)
-            }
-        },
-    };
-    if let Err(completion) = &started {
-        connection.complete(encoding, "", completion);
+    let responder = Responder::new(&connection, encoding, "");
+    let start = |operation| services.operations.start_operation(operation, viewer, responder.clone());
+    let mut started = operation.map_err(StartError::from).and_then(start);
+    match &mut started {
+        Ok(running) => running.finish().await,
+        Err(error) => responder.refuse(error),
     }
-    drop(services);
+    drop((services, responder));
     wait_for_close(&connection).await;
     drop(started);
 }

@@ -6,19 +6,18 @@ use async_graphql::parser::types::OperationType;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, Version, header};
 use axum::response::IntoResponse as _;
-use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use crate::domain::viewer::Viewer;
-use crate::graphql::answer::{Answer, Refusal};
+use crate::graphql::answer::Refusal;
 use crate::graphql::operation::{Operation, RequestParams};
+use crate::graphql::operations::{Responder, RunningOperation};
+use crate::http::Services;
 use crate::http::caller::Caller;
 use crate::http::event_stream::{self, EVENT_STREAM};
 use crate::http::problem::Problem;
-use crate::http::subscription::{self, RunningOperation};
-use crate::http::{Services, errors_json};
 use crate::push::connection::Connection;
-use crate::push::encoding::{Completion, Encoding};
+use crate::push::encoding::Encoding;
 use crate::push::hub::wait_for_close;
 use crate::push::profile::TransportProfile;
 
@@ -144,17 +143,16 @@ impl SingleConnectionStreams {
         token: &str,
         method: &Method,
         parameters: RequestParams,
-    ) -> Result<Response<Body>, StartError> {
+    ) -> Result<Response<Body>, RequestError> {
         let id = match parameters.extensions().get("operationId") {
             Some(serde_json::Value::String(id)) if !id.is_empty() => id.clone(),
             _ => return Err(Problem::bad_request("extensions.operationId is missing; expected a string").into()),
         };
-        let operation = services.graphql.parse(parameters.clone()).map_err(StartError::Operation)?;
+        let operation = services.graphql.parse(parameters).map_err(RequestError::Operation)?;
         if *method == Method::GET && operation.kind == OperationType::Mutation {
-            return Err(StartError::Method);
+            return Err(RequestError::Method);
         }
-        services.graphql.validate(operation).await.map_err(StartError::Operation)?;
-        let operation = services.graphql.parse(parameters).map_err(StartError::Operation)?;
+        services.graphql.validate(&operation).await.map_err(RequestError::Operation)?;
         self.enqueue(services, token, id, PendingOperation { operation, viewer })?;
         Ok(StatusCode::ACCEPTED.into_response())
     }
@@ -215,7 +213,7 @@ impl SingleConnectionStreams {
 
 /// Why an operation does not start.
 #[derive(Debug)]
-pub(in crate::http) enum StartError {
+pub(in crate::http) enum RequestError {
     /// The request is invalid, or its stream does not exist.
     Problem(Problem),
     /// The operation is invalid.
@@ -224,7 +222,7 @@ pub(in crate::http) enum StartError {
     Method,
 }
 
-impl From<Problem> for StartError {
+impl From<Problem> for RequestError {
     fn from(problem: Problem) -> Self {
         Self::Problem(problem)
     }
@@ -237,28 +235,9 @@ fn run(
     id: &str,
 ) -> Option<RunningOperation> {
     let PendingOperation { operation, viewer } = operation;
-    let id = serde_json::Value::from(id).to_string();
-    if operation.kind == OperationType::Subscription {
-        return match subscription::join(services, operation, viewer, connection, ENCODING, &id) {
-            Ok(guard) => Some(RunningOperation::Subscription(guard)),
-            Err(too_many) => {
-                let errors = errors_json(&too_many.to_string());
-                connection.complete(ENCODING, &id, &Completion::Errors(errors.into()));
-                None
-            }
-        };
-    }
-    let (connection, graphql) = (Arc::clone(connection), services.graphql.clone());
-    Some(RunningOperation::Task(AbortOnDropHandle::new(tokio::spawn(async move {
-        let completion = match graphql.execute(operation, viewer).await {
-            Answer::Refused(refusal) => Completion::Errors(refusal.errors()),
-            Answer::Executed(json) => {
-                connection.send_message(ENCODING, &id, &json);
-                Completion::Complete
-            }
-        };
-        connection.complete(ENCODING, &id, &completion);
-    }))))
+    let responder = Responder::new(connection, ENCODING, serde_json::Value::from(id).to_string());
+    let started = services.operations.start_operation(operation, viewer, responder.clone());
+    started.inspect_err(|error| responder.refuse(error)).ok()
 }
 
 pub(in crate::http) fn stream_not_found() -> Problem {

@@ -5,25 +5,23 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use async_graphql::parser::types::OperationType;
 use axum::extract::Request;
 use axum::http::header;
 use axum::response::Response;
 use bytes::Bytes;
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::domain::viewer::{Fingerprint, Viewer};
-use crate::graphql::answer::Answer;
+use crate::graphql::answer::Refusal;
 use crate::graphql::operation::RequestParams;
+use crate::graphql::operations::{Responder, RunningOperation, StartError};
+use crate::http::Services;
 use crate::http::auth_failures::{Means, Penalty};
 use crate::http::caller::Caller;
 use crate::http::hijack::Hijack;
 use crate::http::problem::Problem;
-use crate::http::subscription::{self, RunningOperation};
 use crate::http::viewer::bearer;
-use crate::http::{Services, errors_json};
 use crate::push::connection::Connection;
-use crate::push::encoding::{Completion, Encoding};
+use crate::push::encoding::Encoding;
 use crate::push::framing::Framing;
 use crate::push::profile::TransportProfile;
 use crate::push::protocol::close::Close;
@@ -176,44 +174,21 @@ impl GraphqlWsConnection {
     }
 
     fn start(&mut self, connection: &Arc<Connection>, viewer: Viewer, id: String, parameters: RequestParams) {
-        let quoted = serde_json::Value::from(id.as_str()).to_string();
-        let refuse = |session: &mut Session, errors: Vec<u8>| {
-            session.finish(&id);
-            connection.complete(ENCODING, &quoted, &Completion::Errors(errors.into()));
-        };
+        let responder = Responder::new(connection, ENCODING, serde_json::Value::from(id.as_str()).to_string());
         let max = self.services.limits.subscriptions_per_connection;
-        if self.session.running() > max {
-            let errors = errors_json(&format!("a connection runs at most {max} operations at a time"));
-            return refuse(&mut self.session, errors);
+        let operation = if self.session.running() > max {
+            Err(Refusal::request(format!("a connection runs at most {max} operations at a time")))
+        } else {
+            self.services.graphql.parse(parameters)
+        };
+        let start = |operation| self.services.operations.start_operation(operation, viewer, responder.clone());
+        match operation.map_err(StartError::from).and_then(start) {
+            Ok(running) => drop(self.running.insert(id, running)),
+            Err(error) => {
+                self.session.finish(&id);
+                responder.refuse(&error);
+            }
         }
-        let operation = match self.services.graphql.parse(parameters) {
-            Ok(operation) => operation,
-            Err(refusal) => return refuse(&mut self.session, refusal.errors().to_vec()),
-        };
-        let graphql = self.services.graphql.clone();
-        let running = match operation.kind {
-            OperationType::Subscription => {
-                match subscription::join(&self.services, operation, viewer, connection, ENCODING, &quoted) {
-                    Ok(guard) => RunningOperation::Subscription(guard),
-                    Err(too_many) => return refuse(&mut self.session, errors_json(&too_many.to_string())),
-                }
-            }
-            OperationType::Query | OperationType::Mutation => {
-                let connection = Arc::clone(connection);
-                let task = tokio::spawn(async move {
-                    let completion = match graphql.execute(operation, viewer).await {
-                        Answer::Refused(refusal) => Completion::Errors(refusal.errors()),
-                        Answer::Executed(json) => {
-                            connection.send_message(ENCODING, &quoted, &json);
-                            Completion::Complete
-                        }
-                    };
-                    connection.complete(ENCODING, &quoted, &completion);
-                });
-                RunningOperation::Task(AbortOnDropHandle::new(task))
-            }
-        };
-        self.running.insert(id, running);
     }
 }
 

@@ -18,8 +18,8 @@ use crate::graphql::answer::{Answer, Refusal};
 use crate::http::accept::media_ranges;
 use crate::http::caller::Caller;
 use crate::http::event_stream::{self, EVENT_STREAM};
-use crate::http::graphql_sse::single::StartError;
-use crate::http::graphql_sse::{distinct, single};
+use crate::http::graphql_sse::distinct::{self, StreamFormat};
+use crate::http::graphql_sse::single::{self, RequestError};
 use crate::http::problem::Problem;
 use crate::http::routes::graphql::request::Operations;
 pub use crate::http::routes::graphql::request::from_query;
@@ -37,7 +37,7 @@ pub(in crate::http) async fn serve(
     caller: Caller,
     request: Request,
 ) -> Response {
-    let (version, method) = (request.version(), request.method().clone());
+    let method = request.method().clone();
     if is_upgrade(request.headers()) {
         // Its credentials may still come with the first message.
         return graphql_ws::serve(services, viewer.ok(), caller, &request).into_response();
@@ -56,35 +56,52 @@ pub(in crate::http) async fn serve(
     if method == Method::PUT {
         return services.single_connections.reserve().into_response();
     }
-    if accepts_event_stream(request.headers()) && [Method::GET, Method::HEAD, Method::POST].contains(&method) {
-        let read = Operations::read(&services.bodies, request).await;
-        let parameters = match read.and_then(Operations::single) {
-            Ok(parameters) => parameters,
-            Err(bad_request) => return bad_request.respond(ResponseFormat::Json),
-        };
-        let operation = services.graphql.parse(parameters);
-        if method != Method::POST && operation.as_ref().is_ok_and(|it| it.kind == OperationType::Mutation) {
-            return mutation_by_get(ResponseFormat::Json);
+    if [Method::GET, Method::HEAD, Method::POST].contains(&method) {
+        if accepts_event_stream(request.headers()) {
+            return stream(services, viewer, &caller, request, StreamFormat::Events).await;
         }
-        if method == Method::HEAD {
-            return event_stream::head(EVENT_STREAM);
+        // Apollo's clients also accept JSON, and get it for queries and for invalid requests.
+        if accepts_only_multipart(request.headers()) {
+            return stream(services, viewer, &caller, request, StreamFormat::Multipart).await;
         }
-        return distinct::serve(services, viewer, &caller, version, operation).into_response();
     }
-    execute(services, viewer, request).await
+    execute(services, viewer, caller, request).await
+}
+
+/// Runs the operation of a request on a stream of its own.
+async fn stream(
+    services: Arc<Services>,
+    viewer: Viewer,
+    caller: &Caller,
+    request: Request,
+    format: StreamFormat,
+) -> Response {
+    let (version, method) = (request.version(), request.method().clone());
+    let read = Operations::read(&services.bodies, request).await;
+    let parameters = match read.and_then(Operations::single) {
+        Ok(parameters) => parameters,
+        Err(bad_request) => return bad_request.respond(ResponseFormat::Json),
+    };
+    let operation = services.graphql.parse(parameters);
+    if method != Method::POST && operation.as_ref().is_ok_and(|it| it.kind == OperationType::Mutation) {
+        return mutation_by_get(ResponseFormat::Json);
+    }
+    if method == Method::HEAD {
+        return event_stream::head(format.content_type());
+    }
+    distinct::serve(services, viewer, caller, version, format, operation).into_response()
 }
 
 /// Executes the operations of a request and answers with their results, as the GraphQL over HTTP specification has it.
-async fn execute(services: Arc<Services>, viewer: Viewer, request: Request) -> Response {
-    let method = request.method().clone();
+async fn execute(services: Arc<Services>, viewer: Viewer, caller: Caller, request: Request) -> Response {
+    let (version, method) = (request.version(), request.method().clone());
     let is_read = method == Method::GET || method == Method::HEAD;
     if !is_read && method != Method::POST {
         let detail = "GraphQL accepts POST, and GET for queries";
         return allow(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", detail), "GET, POST");
     }
     let Some(format) = ResponseFormat::accepted(request.headers()) else {
-        let detail =
-            "expected an Accept that has application/graphql-response+json, application/json or text/event-stream";
+        let detail = "expected an Accept with application/graphql-response+json, application/json, text/event-stream or multipart/mixed";
         return Problem::new(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", detail).into_response();
     };
     let headers = request.headers().clone();
@@ -104,10 +121,17 @@ async fn execute(services: Arc<Services>, viewer: Viewer, request: Request) -> R
     };
     match operation.kind {
         OperationType::Mutation if is_read => mutation_by_get(format),
+        OperationType::Subscription if accepts_multipart(&headers) => {
+            if method == Method::HEAD {
+                return event_stream::head(StreamFormat::Multipart.content_type());
+            }
+            let multipart = StreamFormat::Multipart;
+            distinct::serve(services, viewer, &caller, version, multipart, Ok(operation)).into_response()
+        }
         OperationType::Subscription => {
             let message = format!(
-                "a subscription needs a stream: open a WebSocket with the subprotocol {SUBPROTOCOL}, or request Server-Sent \
-                 Events with Accept: text/event-stream"
+                "a subscription needs a stream: open a WebSocket with the subprotocol {SUBPROTOCOL}, or request \
+                 Server-Sent Events with Accept: text/event-stream"
             );
             format.refuse(&Refusal::request(message))
         }
@@ -147,10 +171,10 @@ async fn single_connection(
             };
             match streams.start(&services, viewer, &token, &method, parameters).await {
                 Ok(accepted) => Ok(accepted),
-                Err(StartError::Problem(problem)) => Err(problem),
-                Err(StartError::Method) => Ok(mutation_by_get(format)),
+                Err(RequestError::Problem(problem)) => Err(problem),
+                Err(RequestError::Method) => Ok(mutation_by_get(format)),
                 // The client of this request gets nothing else, so the status must show the failure.
-                Err(StartError::Operation(refusal)) => Ok(format.respond(StatusCode::BAD_REQUEST, refusal.body())),
+                Err(RequestError::Operation(refusal)) => Ok(format.respond(StatusCode::BAD_REQUEST, refusal.body())),
             }
         }
         _ => {
@@ -189,10 +213,26 @@ pub fn accepts_event_stream(headers: &HeaderMap) -> bool {
     let ranges = media_ranges(headers);
     let first = ranges.iter().find_map(|(range, _)| match range.essence_str() {
         "text/event-stream" => Some(true),
-        "application/json" | GRAPHQL_RESPONSE => Some(false),
+        "application/json" | GRAPHQL_RESPONSE | MULTIPART => Some(false),
         _ => None,
     });
     first.unwrap_or(false)
+}
+
+/// The media type of Apollo's multipart subscriptions, without its parameters.
+const MULTIPART: &str = "multipart/mixed";
+
+/// Whether the client accepts Apollo's multipart subscriptions, which have one version. `@defer` has another parameter.
+fn accepts_multipart(headers: &HeaderMap) -> bool {
+    media_ranges(headers).iter().any(|(range, _)| {
+        range.essence_str() == MULTIPART
+            && range.get_param("subscriptionSpec").is_none_or(|version| version == "1.0")
+            && range.get_param("deferSpec").is_none()
+    })
+}
+
+fn accepts_only_multipart(headers: &HeaderMap) -> bool {
+    accepts_multipart(headers) && ResponseFormat::accepted(headers).is_none()
 }
 
 /// A GET changes nothing: a link or an image makes one.
@@ -214,4 +254,28 @@ fn allow(response: impl axum::response::IntoResponse, methods: &'static str) -> 
     let mut response = response.into_response();
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn multipart_is_accepted_with_and_without_parameters() {
+        for (accept, expect) in [
+            ("multipart/mixed;boundary=\"graphql\";subscriptionSpec=\"1.0\"", true),
+            ("multipart/mixed; boundary=graphql; subscriptionSpec=1.0, application/json", true),
+            ("multipart/mixed;subscriptionSpec=1.0,application/graphql-response+json,application/json;q=0.9", true),
+            ("Multipart/Mixed", true),
+            ("application/json, multipart/mixed;subscriptionspec=1.0", true),
+            ("multipart/mixed;subscriptionSpec=2.0", false),
+            ("multipart/mixed;deferSpec=20220824, application/json", false),
+            ("multipart/mixed;q=0", false),
+            ("multipart/form-data", false),
+            ("*/*", false),
+        ] {
+            let headers = [(header::ACCEPT, HeaderValue::from_static(accept))].into_iter().collect();
+            assert_eq!(accepts_multipart(&headers), expect, "{accept}");
+        }
+    }
 }

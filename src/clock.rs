@@ -1,7 +1,8 @@
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use chrono::{TimeDelta, Utc};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::domain::clock_skew::{ClockJudge, Reading, Skew};
 use crate::domain::time::{Timestamp, to_micros};
@@ -13,7 +14,7 @@ use crate::domain::time::{Timestamp, to_micros};
 #[derive(Clone)]
 pub struct Clock {
     read: Arc<dyn Fn() -> Sample + Send + Sync>,
-    // A std mutex: held for arithmetic only, never across an await.
+    // A synchronous mutex: held for arithmetic only, never across an await.
     judge: Arc<Mutex<ClockJudge>>,
 }
 
@@ -105,7 +106,7 @@ impl Clock {
     }
 
     fn judge(&self) -> MutexGuard<'_, ClockJudge> {
-        self.judge.lock().unwrap_or_else(PoisonError::into_inner)
+        self.judge.lock()
     }
 }
 

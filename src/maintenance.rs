@@ -1,9 +1,10 @@
 //! Background maintenance: hourly metrics, retention, unfinished removals and rebuilds, and the size of a SQLite
 //! file.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::sleep;
 
 use crate::clock::Clock;
@@ -34,7 +35,7 @@ pub struct Maintenance {
     rules: Arc<RuleBook>,
     retention: Retention,
     clock: Clock,
-    // Std mutexes: never held across an await.
+    // Synchronous mutexes: never held across an await.
     closing: Mutex<Failing>,
     pruning: Mutex<Failing>,
 }
@@ -168,6 +169,6 @@ impl Maintenance {
     }
 }
 
-fn lock(failing: &Mutex<Failing>) -> std::sync::MutexGuard<'_, Failing> {
-    failing.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(failing: &Mutex<Failing>) -> parking_lot::MutexGuard<'_, Failing> {
+    failing.lock()
 }

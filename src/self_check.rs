@@ -2,11 +2,12 @@
 //! evaluates, and whether its way to the database is overloaded.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use metrics::gauge;
+use parking_lot::Mutex;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::clock::Clock;
@@ -28,7 +29,7 @@ pub struct SelfCheck {
     clock: Clock,
     /// An evaluation that is older than this is late.
     late: Duration,
-    // A std mutex: never held across an await.
+    // A synchronous mutex: never held across an await.
     load: Mutex<LoadHistory>,
 }
 
@@ -53,7 +54,7 @@ impl SelfCheck {
 
     /// What is wrong with this server, of which the one that evaluates tells people: the clock and the load, good ones too.
     pub fn troubles(&self) -> [Trouble; 4] {
-        let load = self.load.lock().unwrap_or_else(PoisonError::into_inner);
+        let load = self.load.lock();
         let [commits, queue, connections] = load.troubles(self.clock.now());
         [self.clock(), commits, queue, connections]
     }
@@ -77,7 +78,7 @@ impl SelfCheck {
             tick.tick().await;
             self.set_gauges();
             let sample = self.store.sample_load();
-            self.load.lock().unwrap_or_else(PoisonError::into_inner).add(sample, self.clock.now());
+            self.load.lock().add(sample, self.clock.now());
             for Trouble { part, wrong } in self.troubles().into_iter().chain([self.evaluation()]) {
                 match wrong {
                     Some(wrong) if known.insert(part) => tracing::error!(part, "{wrong}"),

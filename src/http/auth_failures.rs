@@ -3,10 +3,11 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metrics::counter;
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::domain::viewer::Fingerprint;
@@ -48,7 +49,7 @@ pub(super) enum Penalty {
 pub struct AuthFailures {
     begun: Instant,
     hasher: RandomState,
-    // A std mutex: held for look-ups only.
+    // A synchronous mutex: held for look-ups only.
     state: Mutex<State>,
     delayed: Arc<Semaphore>,
 }
@@ -79,7 +80,7 @@ impl AuthFailures {
         let now = self.begun.elapsed();
         let bucket = usize::try_from(self.hasher.hash_one(network(address)) % BUCKETS as u64).unwrap_or(0);
         let (is_prompt, logged) = {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = self.state.lock();
             let is_prompt = state.buckets[bucket].take(now, PROMPT);
             let logged = if state.lines.take(now, LINES) {
                 Some(std::mem::take(&mut state.unlogged))

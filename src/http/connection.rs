@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -132,7 +133,7 @@ async fn http1(stream: TimedStream, guard: ConnectionGuard, client: Client, dead
                 return Ok::<_, Infallible>(response);
             };
             let (head, _) = response.into_parts();
-            if let Some(take) = take.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            if let Some(take) = take.lock().take() {
                 drop(take.send((hijack, Response::from_parts(head, ()))));
             }
             // The connection is taken from under this request.

@@ -1,11 +1,12 @@
 //! Takes HTTP/1.1 connections out of hyper: the router, middleware and access checks answer as usual; then the socket goes to
 //! a connection of `push`, and hyper's state and buffers are dropped.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{Response, StatusCode, header};
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::net::TcpStream;
 
 use crate::push::io::socket::Socket;
@@ -33,7 +34,7 @@ impl Hijack {
 
     /// Runs it on the connection.
     pub(super) fn run(&self, stream: TcpStream, guard: ConnectionGuard, read: Bytes, head: &Response<()>) {
-        let run = self.run.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let run = self.run.lock().take();
         if let Some(run) = run {
             run(Box::new(TcpSocket::new(stream, guard)), read, write_head(head));
         }

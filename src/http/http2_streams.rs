@@ -3,7 +3,7 @@
 //! answers pings. Such a stream is reset.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use hyper::rt::Executor;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep_until};
 
 use crate::push::disconnect::DisconnectReason;
@@ -32,7 +33,7 @@ struct Progress(Mutex<Option<Instant>>);
 
 impl Progress {
     fn waiting_since(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     fn set(waiting_since: Option<Instant>) {
@@ -65,7 +66,7 @@ struct State {
 
 impl Activity {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// When the connection has been idle for a time, if it does nothing from now on; `None` before the first request.

@@ -10,13 +10,14 @@ mod mail;
 /// Webhooks, and Slack's.
 mod webhook;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
+use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -59,7 +60,7 @@ pub struct Notifier {
     timing: Timing,
     patience: Duration,
     evaluated: Notify,
-    // A std mutex: never held across an await.
+    // A synchronous mutex: never held across an await.
     swept: Mutex<Option<Timestamp>>,
 }
 
@@ -141,7 +142,7 @@ impl Notifier {
 
     async fn sweep(&self, now: Timestamp) -> Result<()> {
         {
-            let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut swept = self.swept.lock();
             if swept.is_some_and(|at| now - at < SWEEPING) {
                 return Ok(());
             }

@@ -1,7 +1,8 @@
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use metrics::{Counter, counter, gauge};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::domain::revision::Revision;
 use crate::push::connection::Connection;
@@ -121,7 +122,7 @@ impl Broker {
 
 impl Topics {
     fn lock(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -5,9 +5,10 @@
 
 use std::io::{self, IoSlice};
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use metrics::{Counter, counter};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::timeout;
 
 use crate::push::disconnect::DisconnectReason;
@@ -412,8 +413,8 @@ impl Connection {
         true
     }
 
-    // A std mutex: no task awaits while holding it, and it is nearly always free.
+    // A synchronous mutex: no task awaits while holding it, and it is nearly always free.
     fn buffer(&self) -> MutexGuard<'_, SendBuffer> {
-        self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
+        self.buffer.lock()
     }
 }

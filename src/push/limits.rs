@@ -1,9 +1,10 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use metrics::{counter, gauge};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How many streams and sockets there may be: in all, and from one address.
@@ -163,7 +164,7 @@ impl Drop for ConnectionPermit {
 }
 
 fn lock(counts: &Counts) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-    counts.lock().unwrap_or_else(PoisonError::into_inner)
+    counts.lock()
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::push::limits::Account;
 
@@ -106,5 +108,5 @@ impl Drop for QuotaPermit {
 }
 
 fn lock(by_address: &Mutex<ByAddress>) -> MutexGuard<'_, ByAddress> {
-    by_address.lock().unwrap_or_else(PoisonError::into_inner)
+    by_address.lock()
 }

@@ -1,5 +1,6 @@
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use slab::Slab;
 
 /// What a registry holds, by index.
@@ -21,7 +22,7 @@ impl<T> RegistryEntry<T> {
 impl<T> Drop for RegistryEntry<T> {
     fn drop(&mut self) {
         if let Some(entries) = self.entries.upgrade() {
-            entries.lock().unwrap_or_else(PoisonError::into_inner).try_remove(self.index);
+            entries.lock().try_remove(self.index);
         }
     }
 }

@@ -1,9 +1,10 @@
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use metrics::Counter;
+use parking_lot::{Mutex, MutexGuard};
 use slab::Slab;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -278,7 +279,7 @@ impl Drop for SubscriptionGuard {
     }
 }
 
-// Std mutexes: held for look-ups only, never across an await.
+// Synchronous mutexes: held for look-ups only, never across an await.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }

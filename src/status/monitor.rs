@@ -1,12 +1,13 @@
 //! When to compute: on changes, once an interval while somebody watches, and for a request that finds nothing fresh.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures_util::Stream;
 use futures_util::stream::{self, StreamExt as _};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -67,7 +68,7 @@ pub(super) struct Shared {
     pub(super) self_check: Arc<SelfCheck>,
     pub(super) tasks: TaskTracker,
     pub(super) stop: CancellationToken,
-    // A std mutex: held for a map look-up only, never across an await.
+    // A synchronous mutex: held for a map look-up only, never across an await.
     pub(super) desks: Mutex<HashMap<PipelineKey, Desk>>,
     pub(super) overview: Mutex<Option<Arc<Channel<Overview>>>>,
     /// Woken by every snapshot of any pipeline.
@@ -212,7 +213,7 @@ impl Monitor {
     /// Watches all pipelines, as far as [`OVERVIEW`]: the list of their snapshots, again whenever it differs and once an
     /// interval.
     pub fn watch_overview(&self) -> Watch<Overview> {
-        let mut slot = self.shared.overview.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.shared.overview.lock();
         let channel = slot.get_or_insert_with(|| {
             let channel = Arc::new(Channel::default());
             self.shared.tasks.spawn(overview::run(self.clone(), Arc::clone(&channel)));
@@ -262,6 +263,6 @@ impl Shared {
     }
 
     fn desks(&self) -> MutexGuard<'_, HashMap<PipelineKey, Desk>> {
-        self.desks.lock().unwrap_or_else(PoisonError::into_inner)
+        self.desks.lock()
     }
 }

@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _};
 use tokio::time::{Instant, sleep_until};
@@ -83,7 +83,7 @@ fn counts(snapshot: &Snapshot) -> [u64; 6] {
 
 /// Takes the channel away, unless somebody has come in the meantime.
 fn close(monitor: &Monitor, channel: &Channel<Overview>) -> bool {
-    let mut slot = monitor.shared.overview.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut slot = monitor.shared.overview.lock();
     let unwatched = !channel.is_watched();
     if unwatched {
         *slot = None;

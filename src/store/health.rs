@@ -1,10 +1,11 @@
 //! Health of the database as observed by this server: whether it can be read and written.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use parking_lot::{Mutex, MutexGuard};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, DbErr, EntityTrait as _, QueryFilter as _};
 use tokio::sync::watch;
@@ -59,7 +60,7 @@ pub struct StoreHealth {
 #[derive(Debug)]
 pub(super) struct HealthMonitor {
     clock: Clock,
-    // A std mutex: never held across an await.
+    // A synchronous mutex: never held across an await.
     state: Mutex<State>,
     queued: AtomicUsize,
     problem: watch::Sender<Option<DatabaseProblem>>,
@@ -214,7 +215,7 @@ impl HealthMonitor {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

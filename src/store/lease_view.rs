@@ -1,5 +1,6 @@
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::domain::time::Timestamp;
 use crate::store::leases::LEASE_DURATION;
@@ -8,7 +9,7 @@ use crate::store::leases::LEASE_DURATION;
 #[derive(Debug)]
 pub(super) struct LeaseView {
     opened: Instant,
-    // A std mutex: never held across an await.
+    // A synchronous mutex: never held across an await.
     seen: Mutex<Seen>,
 }
 
@@ -57,6 +58,6 @@ impl LeaseView {
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock()
     }
 }

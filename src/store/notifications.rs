@@ -2,9 +2,10 @@
 //! receiver queries it.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use sea_orm::sqlx::postgres::PgListener;
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 use serde::{Deserialize, Serialize};
@@ -62,7 +63,7 @@ impl PendingNotification {
 #[derive(Debug)]
 pub(super) struct ChangeNotifier {
     id: Uuid,
-    // A std mutex: never held across an await.
+    // A synchronous mutex: never held across an await.
     pending: Arc<Mutex<PendingNotification>>,
     wake: mpsc::Sender<()>,
 }
@@ -123,7 +124,7 @@ async fn send_notifications(
 }
 
 fn lock(pending: &Mutex<PendingNotification>) -> MutexGuard<'_, PendingNotification> {
-    pending.lock().unwrap_or_else(PoisonError::into_inner)
+    pending.lock()
 }
 
 /// A connection that receives the notifications of the other servers.

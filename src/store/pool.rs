@@ -1,6 +1,7 @@
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use parking_lot::RwLock;
 use sea_orm::sqlx::pool::PoolConnectionMetadata;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
@@ -182,7 +183,7 @@ impl Pool {
     pub(super) fn replace(&self, reason: &dyn std::fmt::Display) {
         let Some(renew) = &self.renew else { return };
         let (old, number) = {
-            let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+            let mut current = self.current.write();
             if current.began.elapsed() < MIN_POOL_AGE {
                 return;
             }
@@ -219,7 +220,7 @@ impl Pool {
     }
 
     fn current(&self) -> Generation {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.current.read().clone()
     }
 }
 

@@ -1,8 +1,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -16,7 +16,7 @@ use crate::store::notifications::ChangeNotifier;
 /// before its commit is acknowledged, so a client that has its response finds the change published.
 #[derive(Debug)]
 pub(super) struct Revisions {
-    // A std mutex: held for map look-ups only, never across an await.
+    // A synchronous mutex: held for map look-ups only, never across an await.
     by_pipeline: Mutex<BTreeMap<PipelineKey, watch::Sender<Revision>>>,
     any: watch::Sender<()>,
     /// The number of the last alert event found in the database.
@@ -145,6 +145,6 @@ impl Revisions {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PipelineKey, watch::Sender<Revision>>> {
-        self.by_pipeline.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_pipeline.lock()
     }
 }

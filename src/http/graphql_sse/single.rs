@@ -1,11 +1,12 @@
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_graphql::parser::types::OperationType;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, Version, header};
 use axum::response::IntoResponse as _;
+use parking_lot::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 use crate::domain::viewer::Viewer;
@@ -205,9 +206,9 @@ impl SingleConnectionStreams {
         if Weak::as_ptr(open) == Arc::as_ptr(connection) { by_token.remove(token) } else { None }
     }
 
-    // A std mutex: held for look-ups only, never across an await.
+    // A synchronous mutex: held for look-ups only, never across an await.
     fn lock(&self) -> MutexGuard<'_, HashMap<String, SingleConnectionStream>> {
-        self.by_token.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_token.lock()
     }
 }
 

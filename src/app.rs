@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::files;
 use crate::graphql::operations::Operations;
 use crate::graphql::{self, Graphql};
-use crate::http::serve::{Acceptance, HEADROOM, MAX_PENDING, serve};
+use crate::http::server::{Acceptance, MAX_PENDING, SHORT_REQUEST_SLOTS, serve};
 use crate::http::startup::Startup;
 use crate::http::{self, AuthFailures, Bodies, SingleConnectionStreams, router};
 use crate::ingest::Ingest;
@@ -83,10 +83,10 @@ pub async fn run(
     serving: impl FnOnce(),
 ) -> Result<()> {
     let stop = shutdown.child_token();
-    let max_connections = files::fit(config.max_connections, HEADROOM);
+    let max_connections = files::fit(config.max_connections, SHORT_REQUEST_SLOTS);
     let hub = connection_hub(&config, max_connections, stop.clone());
     let acceptance = Acceptance {
-        max: max_connections + HEADROOM,
+        max: max_connections + SHORT_REQUEST_SLOTS,
         addresses: AddressLimiter::new(config.max_connections_per_address),
         pool: PendingPool::new(MAX_PENDING, max_connections / 5),
         trusted: config.trusted_proxies,
@@ -134,8 +134,12 @@ pub async fn run(
     let (init_timeout, closing) = InitTimeout::new(config.init_wait);
     background.spawn(halt.clone().run_until_cancelled_owned(closing));
     let graphql = Graphql::new(services, config.graphql);
+    let operations = Operations::new(graphql.clone(), monitor.clone(), hub.broker.clone());
+    let max_operations = config.limits.subscriptions_per_connection;
+    let single_connections =
+        SingleConnectionStreams::new(graphql.clone(), operations.clone(), hub.clone(), max_operations);
     let services = http::Services {
-        operations: Operations::new(graphql.clone(), monitor.clone(), hub.broker.clone()),
+        operations,
         graphql,
         ingest: ingest.clone(),
         monitor,
@@ -147,7 +151,7 @@ pub async fn run(
         limits: config.limits,
         bodies: Bodies::default(),
         init_timeout,
-        single_connections: SingleConnectionStreams::default(),
+        single_connections,
         metrics,
     };
     let router = router(services, &config.cors, config.hosts);

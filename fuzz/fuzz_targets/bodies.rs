@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pipewatch::http::{BadRequestBody, inflate};
+use pipewatch::http::{RequestBodyError, inflate};
 use pipewatch::ingest::items::{BadBody, Form, MAX_ITEMS, MAX_LINES, read};
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ fuzz_target!(|body: &[u8]| {
     let mut inflated = Vec::new();
     let whole = inflate(body, |piece| {
         inflated.extend_from_slice(piece);
-        if inflated.len() > LIMIT { Err(BadRequestBody::TooLarge(LIMIT)) } else { Ok(()) }
+        if inflated.len() > LIMIT { Err(RequestBodyError::TooLarge(LIMIT)) } else { Ok(()) }
     });
     assert!(inflated.len() <= LIMIT + 64 * 1024, "decompression stops at the limit");
     if whole.is_ok() {

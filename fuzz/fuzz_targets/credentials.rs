@@ -3,7 +3,7 @@
 
 use http::{HeaderMap, HeaderValue, Uri, header};
 use libfuzzer_sys::fuzz_target;
-use pipewatch::http::{Tokens, named};
+use pipewatch::http::{Tokens, credentials};
 
 const TOKEN: &str = "a-token-of-the-server";
 
@@ -17,6 +17,6 @@ fuzz_target!(|input: (&[u8], &[u8])| {
         headers.insert(header::AUTHORIZATION, value);
     }
     let tokens: Tokens = [TOKEN].into_iter().collect();
-    let named = named(&uri, &headers);
-    assert_eq!(tokens.viewer(named.as_deref()).is_some(), named.as_deref() == Some(TOKEN));
+    let credentials = credentials(&uri, &headers);
+    assert_eq!(tokens.viewer(credentials.as_deref()).is_some(), credentials.as_deref() == Some(TOKEN));
 });

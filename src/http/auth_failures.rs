@@ -12,19 +12,19 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::domain::viewer::Fingerprint;
 
-/// Failures of an address that are answered at once: ten, and then ten a minute.
+/// Failures of an address that are answered without a delay: ten, then ten per minute.
 const PROMPT: Rate = Rate { burst: 10, interval: Duration::from_secs(6) };
-/// Lines in the log: ten, and then one a second.
+/// Log lines: ten, then one per second.
 const LINES: Rate = Rate { burst: 10, interval: Duration::from_secs(1) };
-/// How long a slowed answer waits.
+/// The delay of a slowed response.
 const DELAY: Duration = Duration::from_secs(1);
-/// Answers that wait at a time, over all addresses. They hold their connections; further ones are refused at once.
+/// Delayed responses of all addresses. They hold their connections; further ones are refused without a delay.
 const MAX_DELAYED: usize = 256;
 /// Buckets of failures. Addresses share them by a keyed hash, so that memory is bounded without evicting any; whoever shares
 /// one with an attacker waits for wrong tokens only.
 const BUCKETS: usize = 4_096;
 
-/// How a failure came to the server: the label of the counter.
+/// How the wrong token was sent: the label of the counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub(super) enum Means {
@@ -33,18 +33,18 @@ pub(super) enum Means {
     ConnectionInit,
 }
 
-/// What a failure costs the client that sent it.
+/// The consequence of a failure for its client.
 #[derive(Debug)]
 pub(super) enum Penalty {
-    /// Nothing: it is answered at once.
+    /// The response is sent without a delay.
     None,
-    /// The answer waits.
+    /// The response is delayed.
     Delay(OwnedSemaphorePermit),
-    /// Too many wait already: it is refused without waiting.
+    /// Too many responses are delayed already: the request is refused.
     Refuse,
 }
 
-/// All failures.
+/// Counts and slows failed authentications.
 #[derive(Debug)]
 pub struct AuthFailures {
     begun: Instant,
@@ -74,7 +74,7 @@ impl Default for AuthFailures {
 }
 
 impl AuthFailures {
-    /// A wrong token came from this address.
+    /// Records a wrong token from this address.
     pub(super) fn record(&self, address: IpAddr, token: Fingerprint, means: Means) -> Penalty {
         counter!("pipewatch_authentication_failures_total", "means" => <&str>::from(means)).increment(1);
         let now = self.begun.elapsed();
@@ -104,7 +104,7 @@ impl AuthFailures {
 }
 
 impl Penalty {
-    /// Waits as long as it must. Whether the failure may then be answered as one.
+    /// Waits for the delay. False if the request is refused instead.
     pub(super) async fn wait(self) -> bool {
         match self {
             Self::None => true,
@@ -118,7 +118,7 @@ impl Penalty {
     }
 }
 
-/// What one client has at least: an IPv4 address, or the /64 of an IPv6 address.
+/// The network of a client: an IPv4 address, or the /64 of an IPv6 address.
 fn network(address: IpAddr) -> [u8; 8] {
     match address.to_canonical() {
         IpAddr::V4(address) => {
@@ -129,21 +129,21 @@ fn network(address: IpAddr) -> [u8; 8] {
     }
 }
 
-/// This many at once, and then one in each interval.
+/// A burst, then one per interval.
 #[derive(Debug, Clone, Copy)]
 struct Rate {
     burst: u32,
     interval: Duration,
 }
 
-/// A token bucket, kept as the time at which it is full again.
+/// A token bucket, stored as the time at which it is full again.
 #[derive(Debug, Clone, Copy, Default)]
 struct Bucket {
     full_at: Duration,
 }
 
 impl Bucket {
-    /// Takes a token out, if there is one.
+    /// Takes a token out of the bucket, if it has one.
     fn take(&mut self, now: Duration, rate: Rate) -> bool {
         let full_at = self.full_at.max(now);
         let has_one = full_at.saturating_sub(now) <= rate.interval * (rate.burst - 1);

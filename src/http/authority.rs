@@ -15,7 +15,7 @@ enum Host<'a> {
     Name(Cow<'a, str>),
 }
 
-/// Names have no case.
+/// Names are compared without case.
 impl PartialEq for Host<'_> {
     fn eq(&self, other: &Host<'_>) -> bool {
         match (self, other) {
@@ -57,7 +57,7 @@ impl Host<'_> {
     }
 }
 
-/// A host and, where it is given, a port: a `Host` header, or HTTP/2's `:authority`.
+/// A host with an optional port: a `Host` header, or `:authority` of HTTP/2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Authority<'a> {
     host: Host<'a>,
@@ -85,7 +85,7 @@ impl Authority<'_> {
     }
 }
 
-/// The origin of a page on the web: scheme, host and port.
+/// The origin of a web page: scheme, host and port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Origin<'a> {
     default_port: u16,
@@ -108,8 +108,8 @@ impl Origin<'_> {
         authority.port.unwrap_or(self.default_port)
     }
 
-    /// Whether a page of this origin came from the server that has this authority. The scheme does not count: a proxy may
-    /// have ended the encryption.
+    /// Whether a page of this origin came from the server with this authority. The scheme is ignored: a proxy may
+    /// terminate TLS.
     pub(super) fn is_at(&self, authority: &Authority<'_>) -> bool {
         self.authority.host == authority.host && self.port_of(&self.authority) == self.port_of(authority)
     }
@@ -133,7 +133,7 @@ impl FromStr for PublicUrl {
     }
 }
 
-/// A host by whose name the server may be reached: on any port, or on the one that it names.
+/// A host name of the server, for any port or for the given one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllowedHost(Authority<'static>);
 
@@ -152,13 +152,12 @@ impl FromStr for AllowedHost {
 pub struct Hosts {
     /// The URL at which browsers reach it.
     pub public_url: Option<PublicUrl>,
-    /// Further hosts.
+    /// Additional hosts.
     pub allowed: Vec<AllowedHost>,
 }
 
 impl Hosts {
-    /// Whether a request for this authority is one for this server. An IP address always is: only a name can be pointed at
-    /// another address after a page was loaded from it (DNS rebinding).
+    /// Whether a request for this authority is for this server. An IP address always is: DNS rebinding needs a name.
     pub(super) fn has(&self, authority: &Authority<'_>) -> bool {
         let host = &authority.host;
         let is_public = || self.public_url.as_ref().is_some_and(|PublicUrl(origin)| origin.authority.host == *host);
@@ -171,7 +170,7 @@ impl Hosts {
             || self.allowed.iter().any(is_allowed)
     }
 
-    /// Whether a page of this origin is one of this server, whatever authority its requests name.
+    /// Whether a page of this origin belongs to this server, whatever authority its requests name.
     pub(super) fn is_public_origin(&self, origin: &Origin<'_>) -> bool {
         self.public_url.as_ref().is_some_and(|PublicUrl(public)| public.is_same(origin))
     }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// The longest pause between two parts of a body.
 const PAUSE: Duration = Duration::from_secs(30);
-/// The longest time for a whole body.
+/// The time limit of a whole body.
 const WHOLE: Duration = Duration::from_mins(1);
 
 /// A body was not received in time.
@@ -31,12 +31,11 @@ impl IsLate {
     }
 }
 
-/// See the module.
 #[derive(Debug)]
 pub(super) struct TimedBody<B> {
     body: B,
     end: Instant,
-    /// Runs once the body was waited for.
+    /// Started when the body is first waited for.
     timer: Option<Pin<Box<Sleep>>>,
     is_late: IsLate,
 }
@@ -83,7 +82,7 @@ mod tests {
 
     use super::*;
 
-    /// A body of what is sent to it.
+    /// A body with the bytes sent to its channel.
     struct Sent(mpsc::UnboundedReceiver<Bytes>);
 
     impl Body for Sent {
@@ -98,7 +97,7 @@ mod tests {
         }
     }
 
-    /// How long a body is received that brings a byte after each pause; `None` when it arrives whole.
+    /// The time until a body times out that has one byte after each pause; `None` if it arrives in full.
     async fn timed_out_after(pauses: &[u64]) -> Option<u64> {
         let (send, receive) = mpsc::unbounded_channel();
         let is_late = IsLate::default();

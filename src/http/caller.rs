@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
-use crate::http::problem::Problem;
+use crate::http::error::Problem;
 use crate::push::pending::PendingConnection;
 
 /// The connection that a request came on, and its client: an extension of every request.

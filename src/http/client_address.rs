@@ -5,10 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use axum::http::HeaderMap;
 use ipnet::IpNet;
 
-/// The header in which each proxy appends the address that it was reached from.
+/// The header to which each proxy appends the address of its peer.
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// The proxies whose `X-Forwarded-For` is believed.
+/// The proxies whose `X-Forwarded-For` is trusted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<IpNet>);
 
@@ -27,9 +27,8 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// The client's address: the last one in `X-Forwarded-For` that is not a trusted proxy's. The header counts only on
-    /// connections from a trusted proxy; what an entry that is no address hides stays unknown, and the proxy that
-    /// reported it counts.
+    /// The address of the client: the last one in `X-Forwarded-For` that is not a trusted proxy. The header is read
+    /// only on connections from a trusted proxy; an invalid entry stands for the proxy that appended it.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
         // Every proxy appends: to the last header, behind the last comma.

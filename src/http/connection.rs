@@ -26,9 +26,9 @@ use tokio_util::sync::CancellationToken;
 use crate::http::body_timeout::{IsLate, TimedBody};
 use crate::http::caller::Caller;
 use crate::http::client_address::TrustedProxies;
+use crate::http::error::Problem;
 use crate::http::hijack::Hijack;
 use crate::http::http2_streams::{Activity, Parts, StreamExecutor};
-use crate::http::problem::Problem;
 use crate::http::protocol_peek::{HTTP2_PREFACE, Peeked, peek};
 use crate::http::startup::Startup;
 use crate::http::timed_stream::TimedStream;
@@ -36,13 +36,14 @@ use crate::push::disconnect::DisconnectReason;
 use crate::push::io::tcp::ConnectionGuard;
 use crate::push::pending::PendingConnection;
 
-/// How long a client may take from the connection to a complete request head, and from an answer on HTTP/1.1 to the next.
+/// Time limit from the connection to a complete request head, and on HTTP/1.1 from a response to the next request
+/// head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection on HTTP/2 may be open without a stream.
+/// How long an HTTP/2 connection may have no stream.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
-/// What HTTP/1.1 may hold in memory of a request's head.
+/// Bytes of a request head in HTTP/1.1.
 const MAX_HEAD: usize = 128 * 1024;
-/// HTTP/2: the size of a request's headers, the streams at a time, and what the server takes in and sends ahead.
+/// Limits of HTTP/2: bytes of request headers, concurrent streams, and bytes received and sent ahead.
 const MAX_HEADERS: u32 = 16 * 1024;
 const MAX_STREAMS: u32 = 100;
 const STREAM_WINDOW: u32 = 64 * 1024;
@@ -53,14 +54,14 @@ const MAX_SENT_AHEAD: usize = 32 * 1024;
 pub(super) struct Front {
     pub(super) router: Startup,
     pub(super) trusted: TrustedProxies,
-    /// Whether a client is known only by a token.
+    /// Whether clients need a token.
     pub(super) requires_token: bool,
-    /// How long a write may take.
+    /// The write timeout.
     pub(super) patience: Duration,
     pub(super) stop: CancellationToken,
 }
 
-/// The other side of a connection.
+/// The client of a connection.
 #[derive(Clone)]
 pub(super) struct Client {
     pub(super) front: Arc<Front>,
@@ -68,7 +69,7 @@ pub(super) struct Client {
     pub(super) pending: Arc<PendingConnection>,
 }
 
-/// Serves a connection until it ends, leaves HTTP, or gives way to newer ones.
+/// Serves a connection until it ends, leaves HTTP, or is closed in favour of newer ones.
 pub(super) async fn run(stream: TcpStream, guard: ConnectionGuard, client: Client) {
     let (pending, deadline) = (Arc::clone(&client.pending), Instant::now() + HEAD_TIMEOUT);
     tokio::select! {
@@ -98,7 +99,7 @@ enum Protocol {
     Http2,
 }
 
-/// Reads until the protocol is certain: the protocol and the bytes.
+/// Reads until the protocol is known. Returns the protocol and the bytes.
 async fn begin(stream: &TcpStream) -> io::Result<(Protocol, Bytes)> {
     let (mut bytes, mut length) = ([0; HTTP2_PREFACE.len()], 0);
     loop {

@@ -11,18 +11,18 @@ use metrics::counter;
 use tower::ServiceExt as _;
 
 use crate::domain::viewer::Fingerprint;
-use crate::http::CorsOrigins;
 use crate::http::auth_failures::{AuthFailures, Means};
 use crate::http::authority::{Authority, Hosts, Origin};
 use crate::http::caller::Caller;
-use crate::http::problem::Problem;
-use crate::http::viewer::{Tokens, bearer, has_credential};
+use crate::http::cors::CorsOrigins;
+use crate::http::error::Problem;
+use crate::http::tokens::{Tokens, bearer, has_credential};
 
 /// How the site of a request's initiator relates to this one (W3C Fetch Metadata).
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Whether a request is a navigation.
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
-/// The longest part of a host or an origin that a refusal repeats.
+/// Maximum length of a host or an origin that a refusal quotes.
 const MAX_SHOWN: usize = 100;
 
 /// All routes, behind the guard.
@@ -59,7 +59,7 @@ impl Routes {
     }
 }
 
-/// Keeps an answer out of caches that several users share.
+/// Keeps a response out of shared caches.
 fn make_private(headers: &mut HeaderMap) {
     let now = headers.get(header::CACHE_CONTROL).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let directives: Vec<_> = now.split(',').map(str::trim).filter(|it| !it.is_empty() && *it != "public").collect();
@@ -73,18 +73,18 @@ fn make_private(headers: &mut HeaderMap) {
     }
 }
 
-/// Why a request is not answered.
+/// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Refusal {
-    /// It names no host, several, or what is not a host.
+    /// It names no host, several hosts, or an invalid one.
     BadAuthority,
-    /// It is for a host that is not this server's.
+    /// It names a host that is not one of this server.
     Misdirected,
     /// A page of another site makes it.
     CrossSite,
 }
 
-/// What the rules depend on.
+/// The settings that the rules depend on.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Guard {
     pub(super) hosts: Hosts,
@@ -92,7 +92,7 @@ pub(super) struct Guard {
     pub(super) tokens: Tokens,
 }
 
-/// What a route is for.
+/// The purpose of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route {
     /// Probes, which reach the server by any name.
@@ -101,7 +101,7 @@ enum Route {
     Page,
     /// An image that pages of other sites may show.
     Badge,
-    /// All that reads or changes data.
+    /// Everything that reads or changes data.
     Data,
 }
 
@@ -119,7 +119,7 @@ impl Route {
 }
 
 impl Guard {
-    /// Whether a request may be answered. Without an `Origin` and fetch metadata it costs reading the `Host`.
+    /// Checks a request. Without `Origin` and fetch metadata it only reads the `Host`.
     fn check<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
         let (uri, headers) = (request.uri(), request.headers());
         let route = Route::of(uri);
@@ -165,7 +165,7 @@ impl Guard {
         token(headers).is_some_and(|token| !self.tokens.is_open() && self.tokens.viewer(Some(token)).is_some())
     }
 
-    /// The token of a request that is not one of this server's.
+    /// The wrong token of a request, if it has one.
     fn wrong_token<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
         token(headers).filter(|token| self.tokens.viewer(Some(token)).is_none())
     }
@@ -175,7 +175,7 @@ fn token(headers: &HeaderMap) -> Option<&str> {
     headers.get(header::AUTHORIZATION).map(|value| bearer(value.to_str().unwrap_or_default()))
 }
 
-/// What pages of other sites may link to or show: pages, and badges as images.
+/// Whether pages of other sites may link to the route (pages) or embed it (badges).
 fn may_be_linked(method: &Method, route: Route, headers: &HeaderMap) -> bool {
     let is_read = matches!(*method, Method::GET | Method::HEAD);
     match route {
@@ -189,7 +189,7 @@ fn says(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {
     headers.get_all(name).into_iter().any(|value| value.as_bytes().eq_ignore_ascii_case(word.as_bytes()))
 }
 
-/// The one authority of a request: `Host`, or what its target names (`:authority` of HTTP/2), or both if they are the same.
+/// The only authority of a request: `Host`, its target (`:authority` of HTTP/2), or both if they are equal.
 fn authority<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<Authority<'a>, Refusal> {
     let parse = |text| Authority::parse(text).ok_or(Refusal::BadAuthority);
     let mut hosts = headers.get_all(header::HOST).into_iter();
@@ -236,7 +236,7 @@ impl Refusal {
                     "another site".to_owned()
                 };
                 let detail = format!(
-                    "pages of {from} may not use this server; add their origin to the server's setting cors_origins \
+                    "pages of {from} must not use this server; add their origin to the setting cors_origins \
                      (PIPEWATCH_CORS_ORIGINS), or, if it is the server's own, set public_url (PIPEWATCH_PUBLIC_URL)"
                 );
                 ("cross_site", Problem::new(StatusCode::FORBIDDEN, "CROSS_SITE", detail))

@@ -19,7 +19,7 @@ use crate::push::disconnect::DisconnectReason;
 
 /// The size of a part.
 const PART: usize = 16 * 1024;
-/// The size of the last part, at most: what is behind a finished body waits in the connection's own buffer.
+/// Maximum size of the last part: what remains of a finished body waits in the buffer of the connection.
 const LAST_PART: usize = 1_024;
 
 tokio::task_local! {
@@ -27,7 +27,7 @@ tokio::task_local! {
     static STREAM: Arc<Progress>;
 }
 
-/// When the part was given that the peer has not made room for; none while nothing waits for it.
+/// When the part was handed over that waits for the peer's window; `None` if none waits.
 #[derive(Debug, Default)]
 struct Progress(Mutex<Option<Instant>>);
 
@@ -41,7 +41,7 @@ impl Progress {
         STREAM.try_with(|progress| *progress.waiting_since() = waiting_since).unwrap_or_default();
     }
 
-    /// Ends when a part has waited for this long.
+    /// Returns when a part has waited for this long.
     async fn stalled(&self, patience: Duration) {
         loop {
             let now = Instant::now();
@@ -54,7 +54,7 @@ impl Progress {
     }
 }
 
-/// The streams of a connection: how many there are, and since when there is none.
+/// The streams of a connection: their number, and since when there are none.
 #[derive(Debug, Default)]
 pub(super) struct Activity(Mutex<State>);
 
@@ -69,7 +69,7 @@ impl Activity {
         self.0.lock()
     }
 
-    /// When the connection has been idle for a time, if it does nothing from now on; `None` before the first request.
+    /// When the connection will have been idle for a time if nothing happens; `None` before the first request.
     pub(super) fn idle_at(&self, idle: Duration) -> Option<Instant> {
         let state = self.state();
         let last = if state.open > 0 { Instant::now() } else { state.last? };
@@ -202,7 +202,7 @@ mod tests {
         }
     }
 
-    /// Serves a body to a peer that takes each part after a pause: whether it was served to its end.
+    /// Serves a body to a peer that reads each part after a pause. True if it was served in full.
     async fn is_served(pauses: &'static [u64]) -> bool {
         let activity = Arc::<Activity>::default();
         let executor = StreamExecutor { patience: Duration::from_secs(10), activity: Arc::clone(&activity) };

@@ -1,20 +1,20 @@
 //! Tells HTTP/2 from HTTP/1 by the first bytes of a connection.
 
-/// How a client begins that speaks HTTP/2 without asking first (RFC 9113, 3.4).
+/// The first bytes of a client that uses HTTP/2 with prior knowledge (RFC 9113, 3.4).
 pub const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// What the first bytes say.
+/// The protocol by the first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peeked {
     /// HTTP/1.0 or HTTP/1.1, or an error that HTTP/1.1 can answer.
     Http1,
     /// HTTP/2.
     Http2,
-    /// It could still be either.
+    /// More bytes are needed to decide.
     NeedMore,
 }
 
-/// Decides by the bytes that have arrived so far.
+/// Determines the protocol from the bytes received so far.
 pub fn peek(bytes: &[u8]) -> Peeked {
     if bytes.starts_with(HTTP2_PREFACE) {
         Peeked::Http2
@@ -50,7 +50,6 @@ mod tests {
     }
 
     proptest! {
-        /// A decision stays, whatever follows.
         #[test]
         fn decision_is_final(bytes in prop::collection::vec(any::<u8>(), 0..40), cut in 0usize..40) {
             let early = peek(&bytes[..cut.min(bytes.len())]);

@@ -10,24 +10,24 @@ use flate2::bufread::MultiGzDecoder;
 use futures_util::StreamExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::http::problem::Problem;
+use crate::http::error::Problem;
 
-/// A body up to this size is parsed where it is; a larger one, or a compressed one, on a thread for blocking work.
+/// A body up to this size is parsed on the async worker; a larger or compressed one on a blocking thread.
 const SMALL: usize = 64 * 1024;
-/// Memory for the first 64 KiB of each body. Nothing else may use it, so that large bodies never keep out small ones.
+/// Memory for the first 64 KiB of each body. It is reserved for them, so that large bodies never block small ones.
 const SMALL_BUDGET: usize = 16 * 1024 * 1024;
-/// Memory for what bodies have beyond their first 64 KiB. Both budgets together are 96 MiB.
+/// Memory for bodies beyond their first 64 KiB. Both budgets together are 96 MiB.
 const LARGE_BUDGET: usize = 80 * 1024 * 1024;
-/// Bodies that may wait for a thread that parses them. A further one is refused, so that none waits for long.
+/// Bodies that may wait for a parsing thread. Further ones are refused, so that none waits for long.
 const MAX_WAITING: usize = 64;
-/// What a body's buffer begins with.
+/// The initial capacity of a body's buffer.
 const FIRST_CAPACITY: usize = 4 * 1024;
-/// Bytes that are inflated at a time.
+/// Bytes that are decompressed in one step.
 const INFLATED_PIECE: usize = 32 * 1024;
-/// The unit of the budgets.
+/// The bytes of one permit of the budgets.
 const KIB: usize = 1024;
 
-/// The memory that request bodies may take, over all connections, and the threads that parse large ones.
+/// The memory for request bodies of all connections, and the threads that parse large ones.
 #[derive(Debug, Clone)]
 pub struct Bodies {
     small: Arc<Semaphore>,
@@ -36,19 +36,19 @@ pub struct Bodies {
     parsing: Arc<Semaphore>,
 }
 
-/// Why a body could not be read.
+/// Why a body cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadRequestBody {
-    /// It is longer than its route accepts.
-    #[error("the body is over {}, measured after decompression; send it in parts", size(*.0))]
+pub enum RequestBodyError {
+    /// It exceeds the limit of its route.
+    #[error("the request body exceeds {} after decompression; split it", size(*.0))]
     TooLarge(usize),
-    /// The bodies of all requests take all the memory that they may.
-    #[error("the server is reading too many large bodies at the moment; try again in a few seconds")]
+    /// The memory for request bodies is used up.
+    #[error("the server is reading too many large request bodies; retry in a few seconds")]
     NoRoom,
-    /// It is compressed in a way that the server does not know.
+    /// Its Content-Encoding is not supported.
     #[error("the Content-Encoding is {0:?}; expected gzip, or no encoding")]
     UnknownEncoding(String),
-    /// It is not what gzip writes.
+    /// It is not valid gzip.
     #[error("the body is not valid gzip: {0}; compress it again")]
     BadGzip(String),
     /// The connection failed before its end.
@@ -74,20 +74,20 @@ impl Bodies {
         }
     }
 
-    /// Reads the body of a request, at most `limit` bytes after decompression, and parses it. The reservation covers the
-    /// memory of what was read; the caller keeps it for as long as it keeps what was parsed.
+    /// Reads the body of a request, at most `limit` bytes after decompression, and parses it. The reservation covers
+    /// the memory of the body; the caller keeps it as long as the parsed value.
     pub(super) async fn parse<T: Send + 'static>(
         &self,
         request: Request,
         limit: usize,
         parse: impl FnOnce(&[u8]) -> T + Send + 'static,
-    ) -> Result<(T, Reservation), BadRequestBody> {
+    ) -> Result<(T, Reservation), RequestBodyError> {
         let is_gzip = is_gzip(request.headers())?;
         let body = self.read(request, limit).await?;
         if !is_gzip && body.bytes.len() <= SMALL {
             return Ok((parse(&body.bytes), body.reservation));
         }
-        let place = self.waiting.try_acquire().map_err(|_| BadRequestBody::NoRoom)?;
+        let place = self.waiting.try_acquire().map_err(|_| RequestBodyError::NoRoom)?;
         // The semaphore is never closed.
         let permit = Arc::clone(&self.parsing).acquire_owned().await.ok();
         drop(place);
@@ -109,22 +109,22 @@ impl Bodies {
         parsing.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
     }
 
-    async fn read(&self, request: Request, limit: usize) -> Result<Buffer, BadRequestBody> {
+    async fn read(&self, request: Request, limit: usize) -> Result<Buffer, RequestBodyError> {
         let length = request.headers().get(header::CONTENT_LENGTH);
         let length: Option<usize> = length.and_then(|length| length.to_str().ok()?.parse().ok());
         let is_too_large = length.is_some_and(|length| length > limit);
         if is_too_large && request.headers().contains_key(header::EXPECT) {
-            return Err(BadRequestBody::TooLarge(limit));
+            return Err(RequestBodyError::TooLarge(limit));
         }
         let mut pieces = request.into_body().into_data_stream();
         let mut buffer = self.buffer(limit);
         let refused = loop {
             if is_too_large {
-                break BadRequestBody::TooLarge(limit);
+                break RequestBodyError::TooLarge(limit);
             }
             match pieces.next().await {
                 None => return Ok(buffer),
-                Some(Err(error)) => return Err(BadRequestBody::Interrupted(error.to_string())),
+                Some(Err(error)) => return Err(RequestBodyError::Interrupted(error.to_string())),
                 Some(Ok(piece)) => match buffer.push(&piece) {
                     Ok(()) => {}
                     Err(refused) => break refused,
@@ -142,24 +142,27 @@ impl Bodies {
     }
 }
 
-/// Inflates a body, piece by piece.
+/// Decompresses a body piece by piece.
 ///
 /// # Errors
-/// What is wrong with the gzip, or what `push` refuses.
-pub fn inflate(body: &[u8], mut push: impl FnMut(&[u8]) -> Result<(), BadRequestBody>) -> Result<(), BadRequestBody> {
+/// The gzip is invalid, or `push` fails.
+pub fn inflate(
+    body: &[u8],
+    mut push: impl FnMut(&[u8]) -> Result<(), RequestBodyError>,
+) -> Result<(), RequestBodyError> {
     let mut decoder = MultiGzDecoder::new(body);
     let mut piece = vec![0; INFLATED_PIECE];
     loop {
         match decoder.read(&mut piece) {
             Ok(0) => return Ok(()),
             Ok(length) => push(&piece[..length])?,
-            Err(error) => return Err(BadRequestBody::BadGzip(error.to_string())),
+            Err(error) => return Err(RequestBodyError::BadGzip(error.to_string())),
         }
     }
 }
 
-/// Reads what a client still sends, within a limit: a connection closed while its client is sending is reset, and the
-/// client never reads why it was refused.
+/// Reads the rest of a refused body, within a limit: a connection that is closed while its client sends is reset, and
+/// the client never reads the response.
 async fn discard(mut pieces: BodyDataStream, limit: usize) {
     let mut discarded = 0;
     while let Some(Ok(piece)) = pieces.next().await {
@@ -170,7 +173,7 @@ async fn discard(mut pieces: BodyDataStream, limit: usize) {
     }
 }
 
-/// What was read of a body, and the memory reserved for it.
+/// The bytes read of a body, and the memory reserved for them.
 struct Buffer {
     bytes: Vec<u8>,
     limit: usize,
@@ -178,10 +181,10 @@ struct Buffer {
 }
 
 impl Buffer {
-    fn push(&mut self, piece: &[u8]) -> Result<(), BadRequestBody> {
+    fn push(&mut self, piece: &[u8]) -> Result<(), RequestBodyError> {
         let needed = self.bytes.len() + piece.len();
         if needed > self.limit {
-            return Err(BadRequestBody::TooLarge(self.limit));
+            return Err(RequestBodyError::TooLarge(self.limit));
         }
         if needed > self.bytes.capacity() {
             let capacity =
@@ -203,22 +206,26 @@ pub(super) struct Reservation {
 }
 
 impl Reservation {
-    /// Grows to so many bytes. It never waits, since it holds what others may be waiting for.
-    pub(super) fn cover(&mut self, bytes: usize) -> Result<(), BadRequestBody> {
+    /// Grows to this number of bytes. It never waits, because it holds memory that others may wait for.
+    pub(super) fn cover(&mut self, bytes: usize) -> Result<(), RequestBodyError> {
         let small = bytes.min(SMALL);
         grow(&mut self.small, &self.bodies.small, small)?;
         grow(&mut self.large, &self.bodies.large, bytes - small)
     }
 }
 
-fn grow(held: &mut Option<OwnedSemaphorePermit>, budget: &Arc<Semaphore>, bytes: usize) -> Result<(), BadRequestBody> {
+fn grow(
+    held: &mut Option<OwnedSemaphorePermit>,
+    budget: &Arc<Semaphore>,
+    bytes: usize,
+) -> Result<(), RequestBodyError> {
     let has = held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
     let more = bytes.div_ceil(KIB).saturating_sub(has);
     if more == 0 {
         return Ok(());
     }
-    let more = u32::try_from(more).map_err(|_| BadRequestBody::NoRoom)?;
-    let more = Arc::clone(budget).try_acquire_many_owned(more).map_err(|_| BadRequestBody::NoRoom)?;
+    let more = u32::try_from(more).map_err(|_| RequestBodyError::NoRoom)?;
+    let more = Arc::clone(budget).try_acquire_many_owned(more).map_err(|_| RequestBodyError::NoRoom)?;
     match held {
         Some(held) => held.merge(more),
         None => *held = Some(more),
@@ -226,17 +233,17 @@ fn grow(held: &mut Option<OwnedSemaphorePermit>, budget: &Arc<Semaphore>, bytes:
     Ok(())
 }
 
-fn is_gzip(headers: &HeaderMap) -> Result<bool, BadRequestBody> {
+fn is_gzip(headers: &HeaderMap) -> Result<bool, RequestBodyError> {
     let mut encodings = headers.get_all(header::CONTENT_ENCODING).into_iter();
     let encoding = match (encodings.next(), encodings.next()) {
         (None, _) => return Ok(false),
         (Some(encoding), None) => encoding,
-        (Some(_), Some(_)) => return Err(BadRequestBody::UnknownEncoding("several".into())),
+        (Some(_), Some(_)) => return Err(RequestBodyError::UnknownEncoding("several".into())),
     };
     match encoding.to_str().map(|encoding| encoding.trim().to_ascii_lowercase()).as_deref() {
         Ok("" | "identity") => Ok(false),
         Ok("gzip" | "x-gzip") => Ok(true),
-        _ => Err(BadRequestBody::UnknownEncoding(String::from_utf8_lossy(encoding.as_bytes()).into_owned())),
+        _ => Err(RequestBodyError::UnknownEncoding(String::from_utf8_lossy(encoding.as_bytes()).into_owned())),
     }
 }
 
@@ -244,8 +251,8 @@ fn size(bytes: usize) -> String {
     if bytes.is_multiple_of(KIB * KIB) { format!("{} MiB", bytes / KIB / KIB) } else { format!("{} KiB", bytes / KIB) }
 }
 
-impl BadRequestBody {
-    /// The status of its answer.
+impl RequestBodyError {
+    /// The HTTP status of the response.
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -256,14 +263,14 @@ impl BadRequestBody {
     }
 }
 
-impl From<BadRequestBody> for Problem {
-    fn from(error: BadRequestBody) -> Self {
+impl From<RequestBodyError> for Problem {
+    fn from(error: RequestBodyError) -> Self {
         let detail = error.to_string();
         match error {
-            BadRequestBody::TooLarge(_) => Self::too_large(detail),
-            BadRequestBody::NoRoom => Self::overloaded(detail),
-            BadRequestBody::UnknownEncoding(_) => Self::unsupported_media_type(detail),
-            BadRequestBody::BadGzip(_) | BadRequestBody::Interrupted(_) => Self::bad_request(detail),
+            RequestBodyError::TooLarge(_) => Self::too_large(detail),
+            RequestBodyError::NoRoom => Self::overloaded(detail),
+            RequestBodyError::UnknownEncoding(_) => Self::unsupported_media_type(detail),
+            RequestBodyError::BadGzip(_) | RequestBodyError::Interrupted(_) => Self::bad_request(detail),
         }
     }
 }

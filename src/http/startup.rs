@@ -11,11 +11,11 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use crate::http::error::Problem;
 use crate::http::guard::Routes;
-use crate::http::health;
-use crate::http::problem::Problem;
+use crate::http::routes::health;
 
-/// How long a request waits for the routes. Most starts are shorter, so that nobody notices them.
+/// How long a request waits for the routes. Most starts are shorter.
 const WAIT: Duration = Duration::from_secs(3);
 
 /// The start of a server, between accepting the first connection and the end of the migrations.
@@ -30,12 +30,12 @@ struct State {
 }
 
 impl Startup {
-    /// The database is being migrated, which may take long.
+    /// Reports that the database is being migrated, which may take long.
     pub fn migrating(&self) {
         self.0.is_migrating.store(true, Ordering::Relaxed);
     }
 
-    /// The server has started: from now on these routes answer.
+    /// Opens the routes when the server has started.
     pub fn open(&self, routes: Routes) {
         // It is opened once.
         drop(self.0.routes.set(routes));
@@ -54,7 +54,7 @@ impl Startup {
         routes.answer(request).await
     }
 
-    /// What a request gets that came before the routes were there.
+    /// The routes, or the response to a request before they exist.
     async fn before(&self, path: &str) -> Result<&Routes, Response> {
         match path {
             "/api/health/live" => return Err(health::live().await),

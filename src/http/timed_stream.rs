@@ -13,7 +13,6 @@ use tokio::time::{Sleep, sleep};
 
 use crate::push::disconnect::DisconnectReason;
 
-/// See the module.
 #[derive(Debug)]
 pub(super) struct TimedStream {
     stream: TcpStream,

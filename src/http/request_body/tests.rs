@@ -24,7 +24,7 @@ fn request(encoding: Option<&str>, body: impl Into<Body>) -> Request {
     request
 }
 
-async fn read(bodies: &Bodies, request: Request) -> Result<(Vec<u8>, Reservation), BadRequestBody> {
+async fn read(bodies: &Bodies, request: Request) -> Result<(Vec<u8>, Reservation), RequestBodyError> {
     bodies.parse(request, LIMIT, <[u8]>::to_vec).await
 }
 
@@ -67,7 +67,7 @@ async fn announced_length_over_the_limit_is_refused_unread() {
     endless.headers_mut().insert(header::CONTENT_LENGTH, (LIMIT + 1).into());
     endless.headers_mut().insert(header::EXPECT, HeaderValue::from_static("100-continue"));
     let refused = read(&Bodies::default(), endless).await.map(drop);
-    assert_eq!(refused, Err(BadRequestBody::TooLarge(LIMIT)));
+    assert_eq!(refused, Err(RequestBodyError::TooLarge(LIMIT)));
 }
 
 #[tokio::test]
@@ -81,7 +81,7 @@ async fn few_bodies_wait_to_be_parsed_and_small_ones_never() {
         assert!(read(&bodies, request(None, "text")).await.is_ok(), "a small body is parsed at once");
         drop(busy);
     });
-    let refused = answers.iter().filter(|answer| matches!(answer, Err(BadRequestBody::NoRoom))).count();
+    let refused = answers.iter().filter(|answer| matches!(answer, Err(RequestBodyError::NoRoom))).count();
     assert_eq!(refused, 1);
     assert_eq!((bodies.waiting.available_permits(), bodies.parsing.available_permits()), (MAX_WAITING, threads));
 }
@@ -94,15 +94,15 @@ async fn memory_is_reserved_while_a_body_is_used_and_given_back() {
     let large = || request(None, Bytes::from(vec![b' '; LIMIT]));
     let (_, first) = read(&bodies, large()).await.expect("room");
     assert_eq!(room(), (64, 64), "64 KiB of the one budget, 192 KiB of the other");
-    assert_eq!(read(&bodies, large()).await.map(drop), Err(BadRequestBody::NoRoom));
+    assert_eq!(read(&bodies, large()).await.map(drop), Err(RequestBodyError::NoRoom));
     assert_eq!(room(), (64, 64), "a refused request holds nothing");
     let (_, mut small) = read(&bodies, request(None, "small")).await.expect("room for small bodies");
-    assert_eq!(small.cover(LIMIT), Err(BadRequestBody::NoRoom));
+    assert_eq!(small.cover(LIMIT), Err(RequestBodyError::NoRoom));
     drop(first);
     assert_eq!(small.cover(LIMIT), Ok(()));
     drop(small);
     assert_eq!(room(), whole);
     let bomb = request(Some("gzip"), gzip(&vec![0; LIMIT + 1]));
-    assert_eq!(read(&bodies, bomb).await.map(drop), Err(BadRequestBody::TooLarge(LIMIT)));
+    assert_eq!(read(&bodies, bomb).await.map(drop), Err(RequestBodyError::TooLarge(LIMIT)));
     assert_eq!(room(), whole);
 }

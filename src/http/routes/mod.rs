@@ -1,6 +1,18 @@
 //! Routes, by path.
 
-/// `/graphql`: GraphQL over HTTP, and from there to event streams and WebSockets.
-pub(in crate::http) mod graphql;
+/// `GET /badge/{pipeline}.svg`: the overall status as a picture.
+pub(super) mod badge;
+/// `/graphql`: GraphQL over HTTP, event streams, multipart responses and WebSockets.
+pub(super) mod graphql;
+/// `GET /api/health`, `/live`, `/ready`.
+pub(super) mod health;
+/// `POST /api/v1/source-runs`, `POST /api/v1/data-quality-metrics`.
+pub(super) mod ingest;
+/// `GET /metrics`: metrics for Prometheus.
+pub(super) mod metrics;
+/// `GET /api/openapi.json`: the description of the REST routes.
+pub mod openapi;
+/// `GET /` and `GET /graphiql`: the dashboard and GraphiQL.
+pub(super) mod pages;
 /// `/api/v1/monitoring/pipeline-status`: a pipeline's status, polled and streamed.
 pub(super) mod status;

@@ -4,6 +4,10 @@
 mod request;
 /// Results over HTTP.
 mod response;
+/// One operation per stream.
+mod stream;
+/// graphql-transport-ws.
+mod websocket;
 
 use std::sync::Arc;
 
@@ -17,16 +21,17 @@ use crate::domain::viewer::Viewer;
 use crate::graphql::answer::{Answer, Refusal};
 use crate::http::accept::media_ranges;
 use crate::http::caller::Caller;
+use crate::http::error::Problem;
 use crate::http::event_stream::{self, EVENT_STREAM};
-use crate::http::graphql_sse::distinct::{self, StreamFormat};
-use crate::http::graphql_sse::single::{self, RequestError};
-use crate::http::problem::Problem;
+use crate::http::respond::if_none_match;
 use crate::http::routes::graphql::request::Operations;
 pub use crate::http::routes::graphql::request::from_query;
 use crate::http::routes::graphql::response::GRAPHQL_RESPONSE;
 pub use crate::http::routes::graphql::response::ResponseFormat;
-use crate::http::routes::status::poll;
-use crate::http::{Services, graphql_ws, pages};
+use crate::http::routes::graphql::stream::StreamFormat;
+use crate::http::routes::pages;
+use crate::http::single_connections::{self, RequestError};
+use crate::http::state::Services;
 use crate::push::hub::topic_key;
 use crate::push::protocol::graphql_ws::SUBPROTOCOL;
 
@@ -40,7 +45,7 @@ pub(in crate::http) async fn serve(
     let method = request.method().clone();
     if is_upgrade(request.headers()) {
         // Its credentials may still come with the first message.
-        return graphql_ws::serve(services, viewer.ok(), caller, &request).into_response();
+        return websocket::serve(services, viewer.ok(), caller, &request).into_response();
     }
     if is_browser_navigation(&request) {
         return pages::to_graphiql();
@@ -49,7 +54,7 @@ pub(in crate::http) async fn serve(
         Ok(viewer) => viewer,
         Err(problem) => return problem.into_response(),
     };
-    let token = single::token(request.uri(), request.headers());
+    let token = single_connections::token(request.uri(), request.headers());
     if let Some(token) = token {
         return single_connection(services, viewer, caller, request, token).await.into_response();
     }
@@ -58,18 +63,18 @@ pub(in crate::http) async fn serve(
     }
     if [Method::GET, Method::HEAD, Method::POST].contains(&method) {
         if accepts_event_stream(request.headers()) {
-            return stream(services, viewer, &caller, request, StreamFormat::Events).await;
+            return serve_stream(services, viewer, &caller, request, StreamFormat::Events).await;
         }
         // Apollo's clients also accept JSON, and get it for queries and for invalid requests.
         if accepts_only_multipart(request.headers()) {
-            return stream(services, viewer, &caller, request, StreamFormat::Multipart).await;
+            return serve_stream(services, viewer, &caller, request, StreamFormat::Multipart).await;
         }
     }
     execute(services, viewer, caller, request).await
 }
 
 /// Runs the operation of a request on a stream of its own.
-async fn stream(
+async fn serve_stream(
     services: Arc<Services>,
     viewer: Viewer,
     caller: &Caller,
@@ -89,7 +94,7 @@ async fn stream(
     if method == Method::HEAD {
         return event_stream::head(format.content_type());
     }
-    distinct::serve(services, viewer, caller, version, format, operation).into_response()
+    stream::serve(services, viewer, caller, version, format, operation).into_response()
 }
 
 /// Executes the operations of a request and answers with their results, as the GraphQL over HTTP specification has it.
@@ -126,7 +131,7 @@ async fn execute(services: Arc<Services>, viewer: Viewer, caller: Caller, reques
                 return event_stream::head(StreamFormat::Multipart.content_type());
             }
             let multipart = StreamFormat::Multipart;
-            distinct::serve(services, viewer, &caller, version, multipart, Ok(operation)).into_response()
+            stream::serve(services, viewer, &caller, version, multipart, Ok(operation)).into_response()
         }
         OperationType::Subscription => {
             let message = format!(
@@ -155,13 +160,13 @@ async fn single_connection(
     let (version, method) = (request.version(), request.method().clone());
     match method {
         Method::PUT => Err(Problem::new(StatusCode::CONFLICT, "STREAM_EXISTS", "reserve a stream without naming one")),
-        Method::GET if accepts_event_stream(request.headers()) => streams.open(services, &caller, version, token),
-        Method::HEAD if !streams.has(&token) => Err(single::stream_not_found()),
+        Method::GET if accepts_event_stream(request.headers()) => streams.open(&caller, version, token),
+        Method::HEAD if !streams.has(&token) => Err(single_connections::stream_not_found()),
         Method::HEAD => Ok(event_stream::head(EVENT_STREAM)),
         Method::DELETE => streams.stop(request.uri(), &token),
         Method::GET | Method::POST => {
             if !streams.has(&token) {
-                return Err(single::stream_not_found());
+                return Err(single_connections::stream_not_found());
             }
             let format = ResponseFormat::accepted(request.headers()).unwrap_or(ResponseFormat::Json);
             let read = Operations::read(&services.bodies, request).await;
@@ -169,7 +174,7 @@ async fn single_connection(
                 Ok(parameters) => parameters,
                 Err(bad_request) => return Ok(bad_request.respond(format)),
             };
-            match streams.start(&services, viewer, &token, &method, parameters).await {
+            match streams.start(viewer, &token, &method, parameters).await {
                 Ok(accepted) => Ok(accepted),
                 Err(RequestError::Problem(problem)) => Err(problem),
                 Err(RequestError::Method) => Ok(mutation_by_get(format)),
@@ -187,7 +192,7 @@ async fn single_connection(
 fn with_etag(format: ResponseFormat, json: Bytes, headers: &HeaderMap) -> Response {
     let hash = u64::from_be_bytes(*topic_key([&json[..]]).first_chunk().unwrap_or(&[0; 8]));
     let etag = format!("W/\"{hash:016x}\"");
-    let mut response = if poll::is_known(headers, etag.as_bytes()) {
+    let mut response = if if_none_match(headers, etag.as_bytes()) {
         format.respond(StatusCode::NOT_MODIFIED, Bytes::new())
     } else {
         format.respond(StatusCode::OK, json)

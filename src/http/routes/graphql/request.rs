@@ -8,14 +8,18 @@ use axum::extract::{FromRequest as _, Query, Request};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::Response;
 use futures_util::FutureExt as _;
+use headers::{ContentType, HeaderMapExt as _};
 use mime::Mime;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::graphql::answer::Refusal;
 use crate::graphql::operation::RequestParams;
+use crate::http::request_body::Bodies;
 use crate::http::routes::graphql::response::ResponseFormat;
-use crate::http::{Bodies, MAX_GRAPHQL_BODY};
+
+/// Bytes of a GraphQL body, after decompression.
+const MAX_GRAPHQL_BODY: usize = 256 * 1024;
 
 /// The operations of a request.
 pub(super) enum Operations {
@@ -68,14 +72,14 @@ impl BadRequest {
 
 /// A page of another site can send forms and plain text without a preflight, but no JSON.
 fn require_json(headers: &HeaderMap) -> Result<(), BadRequest> {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let is_json = content_type.parse::<Mime>().is_ok_and(|mime| {
+    let is_json = headers.typed_get::<ContentType>().map(Mime::from).is_some_and(|mime| {
         mime.essence_str() == mime::APPLICATION_JSON.as_ref()
             && mime.get_param(mime::CHARSET).is_none_or(|charset| charset == mime::UTF_8)
     });
     if is_json {
         return Ok(());
     }
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let message = format!("the Content-Type is {content_type:?}; expected application/json in UTF-8");
     Err(BadRequest { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, refusal: Refusal::request(message) })
 }

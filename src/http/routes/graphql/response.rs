@@ -6,7 +6,7 @@ use axum::response::Response;
 
 use crate::graphql::answer::{Answer, Reason, Refusal};
 use crate::http::accept::media_ranges;
-use crate::http::problem::RETRY_AFTER;
+use crate::http::error::RETRY_AFTER;
 
 /// The media type of GraphQL over HTTP.
 pub(super) const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";

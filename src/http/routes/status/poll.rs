@@ -8,9 +8,10 @@ use bytes::Bytes;
 
 use crate::domain::revision::Revision;
 use crate::domain::viewer::Viewer;
-use crate::http::problem::Problem;
-use crate::http::{PlainQuery, STATUS_TIMESTAMP, Services, empty};
-use crate::status::snapshot::Listing;
+use crate::http::error::Problem;
+use crate::http::query::StatusParams;
+use crate::http::respond::{STATUS_TIMESTAMP, empty, if_none_match};
+use crate::http::state::Services;
 
 /// The status as plain JSON, with an entity tag; 304 to who has it already.
 pub(in crate::http) async fn serve(
@@ -18,7 +19,7 @@ pub(in crate::http) async fn serve(
     viewer: Viewer,
     request: Request,
 ) -> Result<Response, Problem> {
-    let query = PlainQuery::of(request.uri())?;
+    let query = StatusParams::of(request.uri())?;
     let listing = query.listing()?;
     let pipeline = query.pipeline(viewer)?;
     if let Some(seen) = seen(request.headers()) {
@@ -29,7 +30,7 @@ pub(in crate::http) async fn serve(
     // Made once a snapshot; a response shares them.
     let shared = |text: &Bytes| HeaderValue::from_maybe_shared(text.clone()).expect("digits, letters and punctuation");
     let etag = shared(&rendering.etag);
-    let mut response = if is_known(request.headers(), etag.as_bytes()) {
+    let mut response = if if_none_match(request.headers(), etag.as_bytes()) {
         empty(StatusCode::NOT_MODIFIED)
     } else {
         let mut response = Response::new(Body::from(rendering.json.clone()));
@@ -43,40 +44,11 @@ pub(in crate::http) async fn serve(
     Ok(response)
 }
 
-/// Whether `If-None-Match` has the tag, compared weakly (RFC 9110, 13.1.2).
-pub fn is_known(headers: &HeaderMap, etag: &[u8]) -> bool {
-    let given = headers.get_all(header::IF_NONE_MATCH).into_iter();
-    given
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .map(<[u8]>::trim_ascii)
-        .any(|given| given == b"*" || opaque(given) == opaque(etag))
-}
-
 /// The newest revision of which `If-None-Match` has a tag: tags of a status begin with its revision.
 fn seen(headers: &HeaderMap) -> Option<Revision> {
     let given = headers.get_all(header::IF_NONE_MATCH).into_iter().filter_map(|value| value.to_str().ok());
     let tags = given.flat_map(|value| value.split(',')).map(str::trim);
     tags.filter_map(|tag| tag.trim_start_matches("W/").strip_prefix('"')?.split_once('-')?.0.parse().ok()).max()
-}
-
-/// A tag without the mark of a weak one.
-fn opaque(tag: &[u8]) -> &[u8] {
-    tag.strip_prefix(b"W/").unwrap_or(tag)
-}
-
-impl PlainQuery {
-    /// Which sources the status lists.
-    ///
-    /// # Errors
-    /// The word is none of those that say so.
-    pub fn listing(&self) -> Result<Listing, Problem> {
-        match self.sources.as_deref() {
-            None => Ok(Listing::Worst),
-            Some("all") => Ok(Listing::All),
-            Some("none") => Ok(Listing::None),
-            Some(other) => Err(Problem::bad_request(format!("sources is {other:?}; expected all, none, or nothing"))),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -95,23 +67,6 @@ mod tests {
         ] {
             let headers = given.iter().map(|tag| (header::IF_NONE_MATCH, HeaderValue::from_static(tag))).collect();
             assert_eq!(seen(&headers).map(|seen| seen.to_string()).as_deref(), expect, "{given:?}");
-        }
-    }
-
-    #[test]
-    fn tags_are_compared_weakly() {
-        for (given, expect) in [
-            (vec![], false),
-            (vec!["W/\"5-ab\""], true),
-            (vec!["\"5-ab\""], true),
-            (vec!["*"], true),
-            (vec!["W/\"4-ab\", W/\"5-ab\""], true),
-            (vec!["W/\"4-ab\"", "W/\"5-ab\""], true),
-            (vec!["W/\"4-ab\""], false),
-            (vec!["5-ab"], false),
-        ] {
-            let headers = given.iter().map(|tag| (header::IF_NONE_MATCH, HeaderValue::from_static(tag))).collect();
-            assert_eq!(is_known(&headers, b"W/\"5-ab\""), expect, "{given:?}");
         }
     }
 }

@@ -2,22 +2,26 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, Method, Response, Uri, Version};
+use axum::http::{HeaderMap, HeaderName, Method, Response, Uri, Version};
 
 use crate::domain::revision::Revision;
 use crate::domain::viewer::Viewer;
 use crate::http::caller::Caller;
+use crate::http::error::Problem;
+use crate::http::event_stream;
 use crate::http::event_stream::EVENT_STREAM;
-use crate::http::problem::Problem;
 use crate::http::routes::status::watch::StatusWatch;
-use crate::http::{Services, event_stream};
+use crate::http::state::Services;
 use crate::push::encoding::Encoding;
 use crate::push::hub::wait_for_close;
 use crate::push::profile::TransportProfile;
 
+/// The header with the id of the last event that a client received.
+pub(in crate::http) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
 /// The revision in `Last-Event-ID`; `None` if it is not one.
 pub fn last_event_id(headers: &HeaderMap) -> Option<Revision> {
-    headers.get("last-event-id")?.to_str().ok()?.parse().ok()
+    headers.get(LAST_EVENT_ID)?.to_str().ok()?.parse().ok()
 }
 
 /// Streams the newest status, every new one, and each alert event before the first status that includes it, until the

@@ -11,8 +11,9 @@ use crate::domain::pipeline::PipelineKey;
 use crate::domain::revision::Revision;
 use crate::domain::viewer::Viewer;
 use crate::http::caller::Caller;
-use crate::http::problem::Problem;
-use crate::http::{PlainQuery, Services};
+use crate::http::error::Problem;
+use crate::http::query::StatusParams;
+use crate::http::state::Services;
 use crate::push::broker::ResumePoint;
 use crate::push::connection::Connection;
 use crate::push::encoding::Encoding;
@@ -52,7 +53,7 @@ impl StatusWatch {
         profile: TransportProfile,
         seen: Option<Revision>,
     ) -> Result<Self, Problem> {
-        let query = PlainQuery::of(uri)?;
+        let query = StatusParams::of(uri)?;
         let (pipeline, listing) = (query.pipeline(viewer)?, query.listing()?);
         let permit = services.hub.admit(caller.address, caller.subscriptions.clone(), profile)?;
         if let Some(seen) = seen {

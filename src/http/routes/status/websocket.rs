@@ -4,11 +4,11 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 
 use crate::domain::viewer::Viewer;
-use crate::http::Services;
 use crate::http::caller::Caller;
+use crate::http::error::Problem;
 use crate::http::hijack::Hijack;
-use crate::http::problem::Problem;
 use crate::http::routes::status::watch::StatusWatch;
+use crate::http::state::Services;
 use crate::push::encoding::Encoding;
 use crate::push::framing::Framing;
 use crate::push::profile::TransportProfile;

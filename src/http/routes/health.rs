@@ -7,17 +7,16 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
 
 use crate::domain::alert::Trouble;
-use crate::http::Services;
+use crate::http::state::Services;
 use crate::store::health::DatabaseProblem;
 
-/// Whether the process answers at all.
-pub(super) async fn live() -> Response {
+/// Liveness: the process responds.
+pub(in crate::http) async fn live() -> Response {
     Json(json!({"status": "live"})).into_response()
 }
 
-/// Whether this server should be sent work: it is not stopping, its database can be read and written to, and its clock is
-/// right.
-pub(super) async fn ready(State(services): State<Arc<Services>>) -> Response {
+/// Readiness: the server is not stopping, its database can be read and written to, and its clock is right.
+pub(in crate::http) async fn ready(State(services): State<Arc<Services>>) -> Response {
     let unready = if services.hub.stop.is_cancelled() {
         Some("stopping")
     } else {
@@ -35,8 +34,8 @@ pub(super) async fn ready(State(services): State<Arc<Services>>) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, Json(answer)).into_response()
 }
 
-/// What there is to say of the server in one look. A late evaluation leaves it healthy: it may be another server's.
-pub(super) async fn serve(State(services): State<Arc<Services>>) -> Response {
+/// The health of the server. A late evaluation does not affect it, since another server may be responsible.
+pub(in crate::http) async fn serve(State(services): State<Arc<Services>>) -> Response {
     let answers = services.store.health().problem.is_none();
     let [clock, evaluation] = [services.self_check.clock(), services.self_check.evaluation()];
     let is_well = answers && clock.wrong.is_none();

@@ -1,7 +1,7 @@
 //! Reports by REST.
 
-/// The form of a body, and what is wrong with it.
-mod body;
+/// The format of a body.
+mod format;
 
 use std::sync::Arc;
 
@@ -12,22 +12,26 @@ use axum::response::{IntoResponse as _, Response};
 
 use crate::domain::report::ReportKind;
 use crate::domain::viewer::Viewer;
-use crate::http::problem::{Problem, RETRY_AFTER};
-use crate::http::{MAX_BODY, PlainQuery, Services};
+use crate::http::error::{Problem, RETRY_AFTER};
+use crate::http::query::StatusParams;
+use crate::http::state::Services;
 use crate::ingest::{Answer, ItemStatus, items};
 
-/// Memory that an item takes beside its text while it waits to be stored.
+/// Bytes of a body of reports, after decompression.
+const MAX_BODY: usize = 8 * 1024 * 1024;
+
+/// Memory that an item takes in addition to its text while it waits to be stored.
 const ITEM_SIZE: usize = 1024;
 
-/// Takes one item, an array or NDJSON, and answers when what it calls stored is committed.
-pub(super) async fn record(
+/// Stores one item, an array or NDJSON, and responds after the commit.
+pub(in crate::http) async fn record(
     kind: ReportKind,
     State(services): State<Arc<Services>>,
     _: Viewer,
     request: Request,
 ) -> Result<Response, Problem> {
-    let query = PlainQuery::of(request.uri())?;
-    let form = body::form(request.headers())?;
+    let query = StatusParams::of(request.uri())?;
+    let form = format::body_format(request.headers())?;
     let mut batch = services.ingest.batch(kind, query.pipeline.as_deref());
     let read = move |body: &[u8]| items::read(form, body, |item| batch.add(item)).map(|()| (batch, body.len()));
     let (read, mut reservation) = services.bodies.parse(request, MAX_BODY, read).await?;
@@ -43,8 +47,8 @@ pub(super) async fn record(
     Ok(response)
 }
 
-/// 201 all stored, 200 all stored or duplicate, 207 some refused; all refused: 409 for taken ids alone, 503 where the same
-/// may be taken later, else 422.
+/// 201 if all are stored, 200 if all are stored or duplicates, 207 if some are refused. If all are refused: 409 for
+/// taken ids only, 503 if a retry may succeed, otherwise 422.
 fn status(answer: &Answer) -> StatusCode {
     let (mut stored, mut duplicates, mut refused, mut conflicts) = (0, 0, 0, 0);
     for result in &answer.results {

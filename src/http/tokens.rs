@@ -1,36 +1,30 @@
-//! Who looks, taken from the request: whoever has a token, or everybody where none is set.
+//! Access tokens, and where requests carry them.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Query};
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, Request, StatusCode, Uri, header};
+use axum::extract::Query;
+use axum::http::{HeaderMap, Request, Uri, header};
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
 use crate::domain::viewer::{Actor, Fingerprint, Viewer};
-use crate::http::Services;
-use crate::http::auth_failures::Means;
-use crate::http::caller::Caller;
-use crate::http::problem::Problem;
 
-/// The tokens that give access; when there are none, everybody has it.
+/// The access tokens; without any, the server is open.
 ///
-/// Only digests are kept, so that neither a dump of the memory nor anything that is printed gives a token away.
+/// Only digests are kept, so that neither a memory dump nor a log reveals a token.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Tokens {
     digests: Vec<[u8; 32]>,
 }
 
 impl Tokens {
-    /// Whether everybody has access.
+    /// Whether access needs no token.
     pub fn is_open(&self) -> bool {
         self.digests.is_empty()
     }
 
-    /// Who somebody is who has this token, or none; nobody when it is not one of these.
+    /// The viewer with this token; `None` if a token is required and this is not a valid one.
     pub fn viewer(&self, token: Option<&str>) -> Option<Viewer> {
         if self.is_open() {
             return Some(Viewer::default());
@@ -59,17 +53,19 @@ fn digest(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 
-/// The token of `Bearer <token>` (RFC 6750, 2.1; the scheme's name has no case); of anything else, none that is one.
+/// The token of `Bearer <token>` (RFC 6750, 2.1), without regard to the case of the scheme; otherwise an empty one,
+/// which is never valid.
 pub(super) fn bearer(authorization: &str) -> &str {
     let scheme = authorization.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     scheme.map_or("", |(_, token)| token.trim())
 }
 
-/// The name of a token in the query.
+/// The query parameter with a token.
 const QUERY: &str = "access_token";
 
-/// A browser's `EventSource` and `WebSocket` cannot set headers: they name the token in the query (RFC 6750, 2.3).
-pub fn named(uri: &Uri, headers: &HeaderMap) -> Option<String> {
+/// The token of a request. `EventSource` and `WebSocket` of browsers cannot set headers and pass it in the query (RFC
+/// 6750, 2.3).
+pub fn credentials(uri: &Uri, headers: &HeaderMap) -> Option<String> {
     if let Some(authorization) = headers.get(header::AUTHORIZATION) {
         return Some(bearer(authorization.to_str().unwrap_or_default()).to_owned());
     }
@@ -82,39 +78,6 @@ pub(super) fn has_credential<B>(request: &Request<B>) -> bool {
     let is_token = |pair: &str| pair.strip_prefix(QUERY).is_some_and(|rest| rest.starts_with('='));
     request.headers().contains_key(header::AUTHORIZATION)
         || request.uri().query().is_some_and(|query| query.split('&').any(is_token))
-}
-
-impl FromRequestParts<Arc<Services>> for Viewer {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, services: &Arc<Services>) -> Result<Self, Problem> {
-        // Every request that arrives over the network has one; copying all of it would cost each poll.
-        let caller = parts.extensions.get::<Caller>();
-        let caller = caller.ok_or_else(|| Problem::bad_request("the request has no connection"))?;
-        let address = caller.address;
-        let tokens = &services.tokens;
-        if tokens.is_open() {
-            return Ok(Self::default().at(address));
-        }
-        let named = named(&parts.uri, &parts.headers);
-        if let Some(viewer) = tokens.viewer(named.as_deref()) {
-            caller.pending.remove();
-            return Ok(viewer.at(address));
-        }
-        let what = match &named {
-            None => "this server asks for a token",
-            Some(token) => {
-                let is_in_header = parts.headers.contains_key(header::AUTHORIZATION);
-                let means = if is_in_header { Means::Header } else { Means::Query };
-                if !services.auth_failures.record(address, Fingerprint::of(token), means).wait().await {
-                    return Err(Problem::too_many_failures());
-                }
-                "the token is none of this server's"
-            }
-        };
-        let remedy = "send one as Authorization: Bearer <token> or, where headers cannot be set, as ?access_token=";
-        Err(Problem::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", format!("{what}; {remedy}")))
-    }
 }
 
 #[cfg(test)]
@@ -136,8 +99,8 @@ mod tests {
             ("/", Some("Bearer"), Some("")),
         ] {
             let headers = authorization.map(|text| (header::AUTHORIZATION, text.parse().expect("a header")));
-            let named = named(&uri.parse().expect("a URI"), &headers.into_iter().collect());
-            assert_eq!(named.as_deref(), expect, "{uri} {authorization:?}");
+            let credential = credentials(&uri.parse().expect("a URI"), &headers.into_iter().collect());
+            assert_eq!(credential.as_deref(), expect, "{uri} {authorization:?}");
         }
     }
 

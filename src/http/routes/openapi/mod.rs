@@ -20,7 +20,7 @@ use utoipa::openapi::{ComponentsBuilder, OpenApi};
 use utoipa::{Modify, OpenApi as _};
 
 use crate::domain::viewer::Viewer;
-use crate::http::Services;
+use crate::http::state::Services;
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -78,7 +78,7 @@ pub fn json() -> String {
 }
 
 /// `GET /api/openapi.json`.
-pub(super) async fn serve(State(_): State<Arc<Services>>, _: Viewer) -> Response<Body> {
+pub(in crate::http) async fn serve(State(_): State<Arc<Services>>, _: Viewer) -> Response<Body> {
     static JSON: LazyLock<Bytes> = LazyLock::new(|| json().into());
     let mut response = Response::new(Body::from(JSON.clone()));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

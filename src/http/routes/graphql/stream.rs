@@ -9,10 +9,10 @@ use crate::domain::viewer::Viewer;
 use crate::graphql::answer::Refusal;
 use crate::graphql::operation::Operation;
 use crate::graphql::operations::{Responder, StartError};
-use crate::http::Services;
 use crate::http::caller::Caller;
+use crate::http::error::Problem;
 use crate::http::event_stream::{self, EVENT_STREAM};
-use crate::http::problem::Problem;
+use crate::http::state::Services;
 use crate::push::connection::Connection;
 use crate::push::encoding::Encoding;
 use crate::push::hub::wait_for_close;
@@ -20,11 +20,11 @@ use crate::push::profile::TransportProfile;
 use crate::push::protocol::multipart;
 
 /// The operation of a stream, or why it cannot run.
-pub(in crate::http) type PendingOperation = Result<Operation, Refusal>;
+pub(super) type PendingOperation = Result<Operation, Refusal>;
 
 /// The format of a response with one operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::http) enum StreamFormat {
+pub(super) enum StreamFormat {
     /// Server-Sent Events: graphql-sse.
     Events,
     /// Parts of `multipart/mixed`: Apollo's protocol.
@@ -33,7 +33,7 @@ pub(in crate::http) enum StreamFormat {
 
 impl StreamFormat {
     /// The media type of the response.
-    pub(in crate::http) fn content_type(self) -> &'static str {
+    pub(super) fn content_type(self) -> &'static str {
         match self {
             Self::Events => EVENT_STREAM,
             Self::Multipart => multipart::CONTENT_TYPE,
@@ -63,7 +63,7 @@ impl StreamFormat {
 }
 
 /// Runs an operation on a stream of its own.
-pub(in crate::http) fn serve(
+pub(super) fn serve(
     services: Arc<Services>,
     viewer: Viewer,
     caller: &Caller,

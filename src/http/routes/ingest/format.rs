@@ -1,13 +1,14 @@
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
+use headers::{ContentType, HeaderMapExt as _};
+use mime::Mime;
 
-use crate::http::problem::Problem;
+use crate::http::error::Problem;
 use crate::ingest::items::{BadBody, Form};
 
-/// The form that the Content-Type names.
-pub(super) fn form(headers: &HeaderMap) -> Result<Form, Problem> {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match essence.as_str() {
+/// The format that the Content-Type names.
+pub(super) fn body_format(headers: &HeaderMap) -> Result<Form, Problem> {
+    let content_type = headers.typed_get::<ContentType>().map(Mime::from);
+    match content_type.as_ref().map_or("", Mime::essence_str) {
         "application/json" => Ok(Form::Json),
         "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Ok(Form::Ndjson),
         other => Err(Problem::unsupported_media_type(format!(

@@ -4,26 +4,26 @@ use std::time::Duration;
 
 use async_graphql::parser::types::OperationType;
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, Version, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, Version, header};
 use axum::response::IntoResponse as _;
 use parking_lot::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 use crate::domain::viewer::Viewer;
+use crate::graphql::Graphql;
 use crate::graphql::answer::Refusal;
 use crate::graphql::operation::{Operation, RequestParams};
-use crate::graphql::operations::{Responder, RunningOperation};
-use crate::http::Services;
+use crate::graphql::operations::{Operations, Responder, RunningOperation};
 use crate::http::caller::Caller;
+use crate::http::error::Problem;
 use crate::http::event_stream::{self, EVENT_STREAM};
-use crate::http::problem::Problem;
 use crate::push::connection::Connection;
 use crate::push::encoding::Encoding;
-use crate::push::hub::wait_for_close;
+use crate::push::hub::{ConnectionHub, wait_for_close};
 use crate::push::profile::TransportProfile;
 
 /// The header that names a stream; `?token=` names it as well.
-const TOKEN: &str = "x-graphql-event-stream-token";
+pub(super) const STREAM_TOKEN: HeaderName = HeaderName::from_static("x-graphql-event-stream-token");
 /// How long a reserved stream may stay unopened.
 const RESERVATION_TIMEOUT: Duration = Duration::from_secs(10);
 /// Streams that are reserved and not opened, at most.
@@ -33,8 +33,12 @@ const PROFILE: TransportProfile = TransportProfile::GraphqlSse;
 const ENCODING: Encoding = Encoding::GraphqlSseSingle;
 
 /// The streams that clients have reserved or opened, by their tokens.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone)]
 pub struct SingleConnectionStreams {
+    graphql: Graphql,
+    operations: Operations,
+    hub: ConnectionHub,
+    max_operations: usize,
     by_token: Arc<Mutex<HashMap<String, SingleConnectionStream>>>,
 }
 
@@ -56,7 +60,7 @@ struct PendingOperation {
 
 /// The token of a request, if it has one.
 pub(in crate::http) fn token(uri: &Uri, headers: &HeaderMap) -> Option<String> {
-    let header = headers.get(TOKEN).and_then(|token| token.to_str().ok()).map(str::to_owned);
+    let header = headers.get(STREAM_TOKEN).and_then(|token| token.to_str().ok()).map(str::to_owned);
     header.or_else(|| parameter(uri, "token"))
 }
 
@@ -66,6 +70,11 @@ fn parameter(uri: &Uri, name: &str) -> Option<String> {
 }
 
 impl SingleConnectionStreams {
+    /// Without any stream. Each stream runs `max_operations` at most.
+    pub fn new(graphql: Graphql, operations: Operations, hub: ConnectionHub, max_operations: usize) -> Self {
+        Self { graphql, operations, hub, max_operations, by_token: Arc::default() }
+    }
+
     /// Reserves a stream. The response body is its token.
     pub(in crate::http) fn reserve(&self) -> Result<Response<Body>, Problem> {
         let token = Uuid::new_v4().to_string();
@@ -97,7 +106,6 @@ impl SingleConnectionStreams {
     /// Opens a reserved stream.
     pub(in crate::http) fn open(
         &self,
-        services: Arc<Services>,
         caller: &Caller,
         version: Version,
         token: String,
@@ -113,21 +121,22 @@ impl SingleConnectionStreams {
             }
             Some(_) => {}
         }
-        let permit = services.hub.admit(caller.address, caller.subscriptions.clone(), PROFILE)?;
+        let permit = self.hub.admit(caller.address, caller.subscriptions.clone(), PROFILE)?;
         let streams = self.clone();
         Ok(event_stream::open(version, EVENT_STREAM, b":\n\n", move |socket, head, framing| {
-            let connection = services.hub.connect(socket, PROFILE, framing, Some(permit), &head);
+            let connection = streams.hub.connect(socket, PROFILE, framing, Some(permit), &head);
             match streams.lock().get_mut(&token) {
                 Some(stream) if stream.open.is_none() => {
                     stream.open = Some(Arc::downgrade(&connection));
                     for (id, operation) in std::mem::take(&mut stream.queued) {
-                        let running = run(&services, operation, &connection, &id);
+                        let running = streams.run(operation, &connection, &id);
                         stream.running.extend(running.map(|running| (id, running)));
                     }
                 }
                 _ => connection.close_gracefully(),
             }
-            services.hub.tasks.spawn(async move {
+            let tasks = streams.hub.tasks.clone();
+            tasks.spawn(async move {
                 wait_for_close(&connection).await;
                 // Its operations are dropped outside of the lock.
                 let ended = streams.remove_if_owned_by(&token, &connection);
@@ -139,7 +148,6 @@ impl SingleConnectionStreams {
     /// Starts an operation whose results are sent on the stream of the token. The response is 202, or the error.
     pub(in crate::http) async fn start(
         &self,
-        services: &Arc<Services>,
         viewer: Viewer,
         token: &str,
         method: &Method,
@@ -149,22 +157,16 @@ impl SingleConnectionStreams {
             Some(serde_json::Value::String(id)) if !id.is_empty() => id.clone(),
             _ => return Err(Problem::bad_request("extensions.operationId is missing; expected a string").into()),
         };
-        let operation = services.graphql.parse(parameters).map_err(RequestError::Operation)?;
+        let operation = self.graphql.parse(parameters).map_err(RequestError::Operation)?;
         if *method == Method::GET && operation.kind == OperationType::Mutation {
             return Err(RequestError::Method);
         }
-        services.graphql.validate(&operation).await.map_err(RequestError::Operation)?;
-        self.enqueue(services, token, id, PendingOperation { operation, viewer })?;
+        self.graphql.validate(&operation).await.map_err(RequestError::Operation)?;
+        self.enqueue(token, id, PendingOperation { operation, viewer })?;
         Ok(StatusCode::ACCEPTED.into_response())
     }
 
-    fn enqueue(
-        &self,
-        services: &Arc<Services>,
-        token: &str,
-        id: String,
-        operation: PendingOperation,
-    ) -> Result<(), Problem> {
+    fn enqueue(&self, token: &str, id: String, operation: PendingOperation) -> Result<(), Problem> {
         let mut by_token = self.lock();
         let stream = by_token.get_mut(token).ok_or_else(stream_not_found)?;
         stream.running.retain(|_, running| !running.has_ended());
@@ -172,7 +174,7 @@ impl SingleConnectionStreams {
             let detail = format!("an operation with the id {id:?} is already running");
             return Err(Problem::new(StatusCode::CONFLICT, "OPERATION_EXISTS", detail));
         }
-        let max = services.limits.subscriptions_per_connection;
+        let max = self.max_operations;
         if stream.running.len() + stream.queued.len() >= max {
             return Err(Problem::overloaded(format!("a stream runs at most {max} operations at a time")));
         }
@@ -180,7 +182,7 @@ impl SingleConnectionStreams {
             None => stream.queued.push((id, operation)),
             Some(connection) => {
                 let connection = connection.upgrade().ok_or_else(stream_not_found)?;
-                let running = run(services, operation, &connection, &id);
+                let running = self.run(operation, &connection, &id);
                 stream.running.extend(running.map(|running| (id, running)));
             }
         }
@@ -198,6 +200,13 @@ impl SingleConnectionStreams {
         drop(by_token);
         drop(stopped);
         Ok(StatusCode::OK.into_response())
+    }
+
+    fn run(&self, operation: PendingOperation, connection: &Arc<Connection>, id: &str) -> Option<RunningOperation> {
+        let PendingOperation { operation, viewer } = operation;
+        let responder = Responder::new(connection, ENCODING, serde_json::Value::from(id).to_string());
+        let started = self.operations.start_operation(operation, viewer, responder.clone());
+        started.inspect_err(|error| responder.refuse(error)).ok()
     }
 
     fn remove_if_owned_by(&self, token: &str, connection: &Arc<Connection>) -> Option<SingleConnectionStream> {
@@ -227,18 +236,6 @@ impl From<Problem> for RequestError {
     fn from(problem: Problem) -> Self {
         Self::Problem(problem)
     }
-}
-
-fn run(
-    services: &Arc<Services>,
-    operation: PendingOperation,
-    connection: &Arc<Connection>,
-    id: &str,
-) -> Option<RunningOperation> {
-    let PendingOperation { operation, viewer } = operation;
-    let responder = Responder::new(connection, ENCODING, serde_json::Value::from(id).to_string());
-    let started = services.operations.start_operation(operation, viewer, responder.clone());
-    started.inspect_err(|error| responder.refuse(error)).ok()
 }
 
 pub(in crate::http) fn stream_not_found() -> Problem {

@@ -6,18 +6,19 @@ use axum::response::{IntoResponse as _, Response};
 
 use crate::domain::health::Health;
 use crate::domain::viewer::Viewer;
-use crate::http::problem::Problem;
-use crate::http::routes::status::poll::is_known;
-use crate::http::{Services, empty, not_found, visible};
+use crate::http::error::{Problem, not_found};
+use crate::http::query::authorize_pipeline;
+use crate::http::respond::{empty, if_none_match};
+use crate::http::state::Services;
 
-/// A picture is not a document: nothing in it may load or run, wherever it is opened.
+/// A respond is not a document: nothing in it may load or run, wherever it is opened.
 const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
-/// What is not known is told in the colour of what is pending.
+/// The colour of a pending or unknown status.
 const GREY: &str = "#57606a";
 
-/// The overall status of a pipeline as a badge. Where there is none to show it is a badge all the same, since a page shows no
-/// other answer, with the status of an error.
-pub(super) async fn serve(
+/// The overall status of a pipeline as a badge. An error is a badge as well, with the HTTP status of the error, since
+/// a page shows nothing else.
+pub(in crate::http) async fn serve(
     State(services): State<Arc<Services>>,
     viewer: Viewer,
     Path(file): Path<String>,
@@ -25,21 +26,21 @@ pub(super) async fn serve(
     headers: HeaderMap,
 ) -> Response {
     let Some(name) = file.strip_suffix(".svg") else { return not_found(uri).await.into_response() };
-    let pipeline = match visible(name, viewer) {
+    let pipeline = match authorize_pipeline(name, viewer) {
         Ok(pipeline) => pipeline,
-        Err(problem) => return without_status("pipeline", &problem),
+        Err(problem) => return fallback("pipeline", &problem),
     };
     let snapshot = match services.monitor.current(&pipeline).await {
         Ok(snapshot) => snapshot,
-        Err(error) => return without_status(pipeline.as_str(), &error.into()),
+        Err(error) => return fallback(pipeline.as_str(), &error.into()),
     };
     let health = snapshot.status().overall_status;
     // Time alone may change the status, so the revision is not enough.
     let etag = format!("W/\"{}-{}\"", snapshot.revision(), health.as_str());
-    let mut response = if is_known(&headers, etag.as_bytes()) {
+    let mut response = if if_none_match(&headers, etag.as_bytes()) {
         empty(StatusCode::NOT_MODIFIED)
     } else {
-        picture(StatusCode::OK, pipeline.as_str(), health.as_str(), colour(health))
+        respond(StatusCode::OK, pipeline.as_str(), health.as_str(), colour(health))
     };
     let etag = HeaderValue::try_from(etag).expect("digits and letters");
     response.headers_mut().insert(header::ETAG, etag);
@@ -47,15 +48,15 @@ pub(super) async fn serve(
     response
 }
 
-fn without_status(label: &str, problem: &Problem) -> Response {
+fn fallback(label: &str, problem: &Problem) -> Response {
     let status = problem.status();
     let word = if status == StatusCode::NOT_FOUND { "unknown" } else { "unavailable" };
-    let mut response = picture(status, label, word, GREY);
+    let mut response = respond(status, label, word, GREY);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
-/// The dashboard's colours by day; white can be read on each.
+/// The colours of the dashboard's light theme; white text is readable on each.
 fn colour(health: Health) -> &'static str {
     match health {
         Health::Healthy => "#116329",
@@ -65,17 +66,17 @@ fn colour(health: Health) -> &'static str {
     }
 }
 
-fn picture(status: StatusCode, label: &str, word: &str, colour: &str) -> Response {
+fn respond(status: StatusCode, label: &str, word: &str, colour: &str) -> Response {
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("image/svg+xml")),
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     ];
-    (status, headers, draw(label, word, colour)).into_response()
+    (status, headers, render_svg(label, word, colour)).into_response()
 }
 
-/// The two texts side by side. They are words and keys of pipelines, in which nothing has to be escaped.
-fn draw(label: &str, word: &str, colour: &str) -> String {
+/// Draws the two texts side by side. They are words and keys of pipelines, which need no escaping.
+fn render_svg(label: &str, word: &str, colour: &str) -> String {
     let (label_width, word_width) = (width(label), width(word));
     // Five pixels to either side of each text.
     let (left, right) = (label_width + 10, word_width + 10);
@@ -92,7 +93,7 @@ fn draw(label: &str, word: &str, colour: &str) -> String {
     )
 }
 
-/// About the width of a text of Verdana at 11 pixels, to which another font is stretched.
+/// The approximate width of a text in Verdana at 11 pixels; other fonts are stretched to it.
 fn width(text: &str) -> u32 {
     let tenths: u32 = text
         .chars()
@@ -114,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_badge_says_in_words_what_it_shows_and_is_as_wide_as_they_are() {
-        let badge = draw("news", "healthy", "#116329");
+        let badge = render_svg("news", "healthy", "#116329");
         for part in [
             "aria-label=\"news: healthy\"",
             "<title>news: healthy</title>",

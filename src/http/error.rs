@@ -1,5 +1,5 @@
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -7,13 +7,13 @@ use crate::error::Error;
 use crate::push::hub::AdmissionError;
 use crate::push::protocol::handshake::HandshakeError;
 
-/// How long a client should wait when the server cannot answer now, in seconds.
+/// Seconds after which a client should retry.
 pub(super) const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 /// The code of a refused WebSocket handshake.
 const BAD_HANDSHAKE: &str = "BAD_HANDSHAKE";
 
-/// An error as the plain routes answer it: RFC 9457, `application/problem+json`, with a `code` for programs.
+/// An error of the REST API: RFC 9457, `application/problem+json`, with a `code` for programs.
 #[derive(Debug, Clone, Serialize)]
 pub struct Problem {
     #[serde(serialize_with = "number")]
@@ -41,7 +41,7 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", detail)
     }
 
-    /// Wrong tokens come faster than they are answered.
+    /// Too many wrong tokens.
     pub(super) fn too_many_failures() -> Self {
         let detail = "too many requests with a wrong token; wait a few seconds, then send a valid token";
         Self::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_FAILURES", detail)
@@ -116,4 +116,15 @@ impl IntoResponse for Problem {
         }
         response
     }
+}
+
+/// The response to an unknown path.
+pub(super) async fn not_found(uri: Uri) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "ROUTE_NOT_FOUND", format!("no such route: {}", uri.path()))
+}
+
+/// The response to a method that a route does not support.
+pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
+    let detail = format!("{} does not support {method}", uri.path());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", detail)
 }

@@ -36,7 +36,7 @@ pub(super) enum GuardErrors {
     /// is never allowed.
     #[response(status = 403, content_type = "application/problem+json", example = json!({
         "status": 403, "title": "Forbidden", "code": "CROSS_SITE",
-        "detail": "pages of the origin \"https://example.com\" may not use this server; add their origin to the server's \
+        "detail": "pages of the origin \"https://example.com\" must not use this server; add their origin to the \
                    setting cors_origins (PIPEWATCH_CORS_ORIGINS), or, if it is the server's own, set public_url \
                    (PIPEWATCH_PUBLIC_URL)"
     }))]
@@ -62,7 +62,7 @@ pub(super) enum StatusErrors {
     /// A query parameter is invalid; the detail names it.
     #[response(status = 400, content_type = "application/problem+json", example = json!({
         "status": 400, "title": "Bad Request", "code": "BAD_REQUEST",
-        "detail": "sources is \"some\"; expected all, none, or nothing"
+        "detail": "sources is \"some\"; expected all or none, or leave it out"
     }))]
     BadRequest(Problem),
     /// The pipeline does not exist. Pipelines are created by their first report.

@@ -9,36 +9,36 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use flate2::read::GzDecoder;
 
-use crate::http::routes::status::poll::is_known;
-use crate::http::{empty, not_found};
+use crate::http::error::not_found;
+use crate::http::respond::{empty, if_none_match};
 
-/// What the dashboard may do: load what is here, and speak with this server.
+/// The dashboard may load resources from this server and send requests to it.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'; object-src 'none'; base-uri 'none'; \
      form-action 'self'; frame-ancestors 'self'",
 );
-/// GraphiQL's editor sets styles of its own. Its workers are files.
+/// The editor of GraphiQL sets inline styles. Its workers are files.
 const GRAPHIQL_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; worker-src 'self'; \
      object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'",
 );
-/// Asked for anew each time, and mostly answered by 304.
+/// Revalidated on each use, mostly by a 304.
 const REVALIDATED: HeaderValue = HeaderValue::from_static("no-cache");
-/// Their names have hashes of their contents: what is there never changes.
+/// File names contain a hash of their contents, which therefore never change.
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
-/// What is shown where the program was built without pages.
+/// The page of a program that was built without the dashboard.
 const NOT_BUILT: &str = include_str!("pages/not_built.html");
 
-/// A file of the built pages.
+/// A file of the embedded pages.
 struct File {
-    /// Its place below client/dist/.
+    /// The path below client/dist/.
     path: &'static str,
     etag: &'static str,
     content: Content,
 }
 
-/// In which form a file is in the program.
+/// The form in which a file is embedded.
 #[derive(Clone, Copy)]
 #[allow(dead_code, reason = "a program without pages has neither")]
 enum Content {
@@ -49,27 +49,27 @@ enum Content {
 static FILES: &[File] = include!(concat!(env!("OUT_DIR"), "/pages.rs"));
 
 /// `GET /`.
-pub(super) async fn dashboard(headers: HeaderMap) -> Response {
+pub(in crate::http) async fn dashboard(headers: HeaderMap) -> Response {
     page("dashboard/index.html", POLICY, &headers)
 }
 
 /// `GET /assets/{name}`.
-pub(super) async fn dashboard_asset(Path(name): Path<String>, uri: Uri, headers: HeaderMap) -> Response {
+pub(in crate::http) async fn dashboard_asset(Path(name): Path<String>, uri: Uri, headers: HeaderMap) -> Response {
     asset(&format!("dashboard/assets/{name}"), POLICY, uri, &headers).await
 }
 
 /// `GET /graphiql`.
-pub(super) async fn graphiql(headers: HeaderMap) -> Response {
+pub(in crate::http) async fn graphiql(headers: HeaderMap) -> Response {
     page("graphiql/index.html", GRAPHIQL_POLICY, &headers)
 }
 
-/// `GET /graphiql/assets/{name}`, its workers among them, which are under the policy that comes with them.
-pub(super) async fn graphiql_asset(Path(name): Path<String>, uri: Uri, headers: HeaderMap) -> Response {
+/// `GET /graphiql/assets/{name}`, including workers, which run under the policy of their own response.
+pub(in crate::http) async fn graphiql_asset(Path(name): Path<String>, uri: Uri, headers: HeaderMap) -> Response {
     asset(&format!("graphiql/assets/{name}"), GRAPHIQL_POLICY, uri, &headers).await
 }
 
-/// Leads a browser that opens `/graphql` to where it can use it.
-pub(super) fn to_graphiql() -> Response {
+/// Redirects a browser that opens `/graphql` to GraphiQL.
+pub(in crate::http) fn to_graphiql() -> Response {
     ([(header::VARY, "Accept")], Redirect::to("/graphiql")).into_response()
 }
 
@@ -78,7 +78,7 @@ fn page(path: &str, policy: HeaderValue, headers: &HeaderMap) -> Response {
         return file.respond(policy, REVALIDATED, headers);
     }
     let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
-    secured((headers, NOT_BUILT).into_response(), policy)
+    with_security_headers((headers, NOT_BUILT).into_response(), policy)
 }
 
 async fn asset(path: &str, policy: HeaderValue, uri: Uri, headers: &HeaderMap) -> Response {
@@ -94,12 +94,12 @@ fn find(path: &str) -> Option<&'static File> {
 
 impl File {
     fn respond(&self, policy: HeaderValue, caching: HeaderValue, headers: &HeaderMap) -> Response {
-        let mut response = if is_known(headers, self.etag.as_bytes()) {
+        let mut response = if if_none_match(headers, self.etag.as_bytes()) {
             empty(StatusCode::NOT_MODIFIED)
         } else {
             match self.content {
-                Content::Gzip(packed) if takes_gzip(headers) => {
-                    ([(header::CONTENT_ENCODING, "gzip")], Body::from(packed)).into_response()
+                Content::Gzip(compressed) if accepts_gzip(headers) => {
+                    ([(header::CONTENT_ENCODING, "gzip")], Body::from(compressed)).into_response()
                 }
                 content => Body::from(content.plain()).into_response(),
             }
@@ -109,26 +109,26 @@ impl File {
         headers.insert(header::ETAG, HeaderValue::from_static(self.etag));
         headers.insert(header::CACHE_CONTROL, caching);
         headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
-        secured(response, policy)
+        with_security_headers(response, policy)
     }
 }
 
 impl Content {
-    /// For the few who do not take gzip.
+    /// The uncompressed bytes, for clients without gzip.
     fn plain(self) -> Bytes {
         match self {
             Self::Plain(bytes) => Bytes::from_static(bytes),
-            Self::Gzip(packed) => {
+            Self::Gzip(compressed) => {
                 let mut bytes = Vec::new();
-                GzDecoder::new(packed).read_to_end(&mut bytes).expect("the build script packed it");
+                GzDecoder::new(compressed).read_to_end(&mut bytes).expect("the build script compressed it");
                 bytes.into()
             }
         }
     }
 }
 
-/// Whether the answer may be packed (RFC 9110, 12.5.3).
-fn takes_gzip(headers: &HeaderMap) -> bool {
+/// Whether the answer may be compressed (RFC 9110, 12.5.3).
+fn accepts_gzip(headers: &HeaderMap) -> bool {
     let weight = |name: &str| {
         let values = headers.get_all(header::ACCEPT_ENCODING).into_iter().filter_map(|value| value.to_str().ok());
         values.flat_map(|list| list.split(',')).find_map(|coding| {
@@ -153,8 +153,8 @@ fn content_type(path: &str) -> &'static str {
     }
 }
 
-/// What keeps a page to itself.
-fn secured(mut response: Response, policy: HeaderValue) -> Response {
+/// Adds the headers that isolate a page.
+fn with_security_headers(mut response: Response, policy: HeaderValue) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -188,7 +188,7 @@ mod tests {
             (&["identity"], false),
             (&["br, x-gzip"], false),
         ] {
-            assert_eq!(takes_gzip(&headers(&header::ACCEPT_ENCODING, values)), expect, "{values:?}");
+            assert_eq!(accepts_gzip(&headers(&header::ACCEPT_ENCODING, values)), expect, "{values:?}");
         }
     }
 
@@ -203,9 +203,9 @@ mod tests {
             b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x2b\x48\x4c\x4f\x2d\x06\x00\x75\xe5\x74\x20\x05\x00\x00\x00";
         let file = File { path: "a/b.js", etag: "W/\"1\"", content: Content::Gzip(PACKED) };
         let gzip = headers(&header::ACCEPT_ENCODING, &["gzip"]);
-        let packed = file.respond(POLICY, IMMUTABLE, &gzip);
-        assert_eq!(packed.headers()[header::CONTENT_ENCODING], "gzip");
-        assert_eq!(body(packed).await, PACKED);
+        let compressed = file.respond(POLICY, IMMUTABLE, &gzip);
+        assert_eq!(compressed.headers()[header::CONTENT_ENCODING], "gzip");
+        assert_eq!(body(compressed).await, PACKED);
         let plain = file.respond(POLICY, IMMUTABLE, &HeaderMap::new());
         assert!(!plain.headers().contains_key(header::CONTENT_ENCODING));
         for (name, expect) in [

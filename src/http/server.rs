@@ -14,35 +14,35 @@ use crate::push::io::tcp::ConnectionGuard;
 use crate::push::limits::AddressLimiter;
 use crate::push::pending::PendingPool;
 
-/// How long accepting rests when the system has no file to give.
+/// The pause after a failed accept, for example without free file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Connections whose clients are not known yet, at a time.
+/// Connections that are not authenticated yet.
 pub const MAX_PENDING: usize = 256;
-/// Room for these and for short requests, in addition to the streams and sockets that are admitted.
-pub const HEADROOM: usize = 256 + MAX_PENDING;
-/// What may lie in the system unsent, in bytes: a slow reader gets the newest status, and not all that came before.
+/// Connections for these and for short requests, in addition to the admitted streams and sockets.
+pub const SHORT_REQUEST_SLOTS: usize = 256 + MAX_PENDING;
+/// Unsent bytes in the kernel: a slow reader receives the newest status rather than all earlier ones.
 const UNSENT: u32 = 16 * 1024;
-/// The answer to a connection of an address that has too many.
+/// The response to an address with too many connections.
 const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 5\r\n\
     content-type: text/plain\r\ncontent-length: 78\r\n\r\n\
     the connection limit of this address (max_connections_per_address) is reached\n";
 
-/// Which connections are accepted.
+/// Limits on accepted connections.
 #[derive(Debug)]
 pub struct Acceptance {
-    /// Open connections at a time; further ones wait in the system's queue.
+    /// Maximum number of open connections; further ones wait in the kernel's queue.
     pub max: usize,
     /// Open connections of each address.
     pub addresses: AddressLimiter,
     /// Connections whose client is not authenticated yet.
     pub pool: PendingPool,
-    /// Proxies, whose connections belong to many clients and are not limited by their address.
+    /// Proxies. Their connections belong to many clients and are not limited by address.
     pub trusted: TrustedProxies,
-    /// Whether a client is known only by a token.
+    /// Whether clients need a token.
     pub requires_token: bool,
 }
 
-/// Accepts connections until the server stops; each is served by a task of its own.
+/// Accepts connections until the server stops, and serves each in its own task.
 pub async fn serve(listener: TcpListener, router: Startup, hub: ConnectionHub, acceptance: Acceptance) {
     let Acceptance { max, addresses, pool, trusted, requires_token } = acceptance;
     let (patience, stop) = (hub.timeouts.write, hub.stop.clone());
@@ -56,10 +56,10 @@ pub async fn serve(listener: TcpListener, router: Startup, hub: ConnectionHub, a
     while let Some((permit, accepted)) = hub.stop.run_until_cancelled(accept()).await {
         let (stream, address) = match accepted {
             Ok((stream, address)) => (stream, address.ip()),
-            Err(error) if is_of_the_connection(&error) => continue,
+            Err(error) if is_connection_error(&error) => continue,
             Err(error) => {
                 counter!("pipewatch_accept_errors_total").increment(1);
-                tracing::warn!(%error, "no connection can be accepted for now");
+                tracing::warn!(%error, "cannot accept connections; retrying");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
@@ -73,8 +73,8 @@ pub async fn serve(listener: TcpListener, router: Startup, hub: ConnectionHub, a
             drop(stream.try_write(TOO_MANY));
             continue;
         };
-        if let Err(error) = tune(&stream, patience) {
-            tracing::debug!(%error, "a socket could not be tuned");
+        if let Err(error) = configure_socket(&stream, patience) {
+            tracing::debug!(%error, "cannot set the options of a socket");
         }
         let client = Client { front: Arc::clone(&front), address, pending: pool.add() };
         // Boxed: the machinery of HTTP is large, and gone when a stream or socket goes on by itself.
@@ -86,10 +86,9 @@ pub async fn serve(listener: TcpListener, router: Startup, hub: ConnectionHub, a
     }
 }
 
-/// A snapshot goes out at once, and not when the peer has acknowledged the one before; little waits in the system for a
-/// peer that reads slowly, which applies to sending and to being told that there is room; and a peer that vanishes without a
-/// word, so that nothing is acknowledged any more, is gone after the time that a write may take.
-fn tune(stream: &TcpStream, patience: Duration) -> std::io::Result<()> {
+/// Configures a socket: messages are sent without waiting for acknowledgements; few unsent bytes wait in the kernel
+/// for a slow reader; and a dead peer is detected within the write timeout.
+fn configure_socket(stream: &TcpStream, patience: Duration) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
     socket.set_tcp_notsent_lowat(UNSENT)?;
@@ -97,8 +96,8 @@ fn tune(stream: &TcpStream, patience: Duration) -> std::io::Result<()> {
     socket.set_tcp_user_timeout(Some(patience))
 }
 
-/// Whether only this one connection failed, before it was ours.
-fn is_of_the_connection(error: &std::io::Error) -> bool {
+/// Whether only the accepted connection failed, so that accepting continues.
+fn is_connection_error(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }

@@ -31,7 +31,8 @@ use crate::push::pending::PendingPool;
 use crate::push::protocol::graphql_ws::init_timeout::InitTimeout;
 use crate::push::timeouts::Timeouts;
 use crate::self_check::SelfCheck;
-use crate::status::monitor::{Monitor, Schedule};
+use crate::status::context::Schedule;
+use crate::status::monitor::Monitor;
 use crate::store::{Conversion, MigrateTo, Store};
 
 /// A comment goes out on an event stream after so many seconds without an event.
@@ -111,7 +112,7 @@ pub async fn run(
     let schedule = Schedule {
         interval: config.interval,
         debounce: DEBOUNCE.min(config.interval),
-        look_around: config.look_around,
+        revision_poll_interval: config.revision_poll_interval,
     };
     let probed = Arc::clone(&store);
     background.spawn(halt.clone().run_until_cancelled_owned(async move { probed.probe_database().await }));

@@ -42,7 +42,7 @@ pub struct Flags {
     pub interval: Option<String>,
     /// How often a server on a PostgreSQL looks for what others changed: a second, which only tests put off.
     #[arg(skip)]
-    pub look_around: Option<Duration>,
+    pub revision_poll_interval: Option<Duration>,
     /// How often silence, anomalies and alerts are evaluated, from 100ms to 1h [default: 30s]
     #[arg(long, env = "PIPEWATCH_EVALUATION_INTERVAL", value_name = "DURATION")]
     pub evaluation_interval: Option<String>,

@@ -57,7 +57,7 @@ pub struct Config {
     /// How often a watched pipeline is computed without a change.
     pub interval: Duration,
     /// How often a server on a PostgreSQL looks for what others changed. No setting: they tell each other besides.
-    pub look_around: Duration,
+    pub revision_poll_interval: Duration,
     /// How often silence, anomalies and alerts are evaluated.
     pub evaluation_interval: Duration,
     /// How many false alerts the statistics may raise.
@@ -164,7 +164,7 @@ impl Config {
             database_url: database_url(flags.database.database_url.or(file.database_url))?,
             migrate: !(flags.no_migrate || file.no_migrate.unwrap_or(false)),
             interval,
-            look_around: flags.look_around.unwrap_or(Duration::from_secs(1)),
+            revision_poll_interval: flags.revision_poll_interval.unwrap_or(Duration::from_secs(1)),
             anomaly_budget: anomaly_budget(flags.anomaly_alerts_a_month.or(file.anomaly_alerts_a_month))?,
             evaluation_interval: evaluation_interval(flags.evaluation_interval.or(file.evaluation_interval))?,
             retention: retention(

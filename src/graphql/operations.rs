@@ -109,7 +109,7 @@ impl Operations {
         let min_revision = seen.as_ref().map(|seen| seen.revision);
         if let Some(seen) = seen.filter(|seen| self.monitor.is_behind(&seen.pipeline, seen.revision)) {
             let monitor = self.monitor.clone();
-            tokio::spawn(async move { monitor.look_again(&seen.pipeline, seen.revision).await });
+            tokio::spawn(async move { monitor.refresh_if_behind(&seen.pipeline, seen.revision).await });
         }
         let graphql = self.graphql.clone();
         let source = move || source(graphql, operation, viewer);

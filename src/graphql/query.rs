@@ -17,8 +17,8 @@ use crate::graphql::types::history::{DataQualityMetric, Source, SourceRun};
 use crate::graphql::types::quality_history::QualityHistory;
 use crate::graphql::types::scalar::{Count, DateTime};
 use crate::graphql::types::status::{PipelineStatus, PipelineSummary};
-use crate::status::monitor::OVERVIEW;
-use crate::status::snapshot::Listing;
+use crate::status::overview::MAX_OVERVIEW_PIPELINES;
+use crate::status::snapshot::SourceListing;
 use crate::store::history::{PageRequest, Position};
 
 #[derive(Default)]
@@ -40,7 +40,7 @@ impl StatusQuery {
         let key = parse_pipeline(ctx, &pipeline)?;
         let monitor = &ctx.data::<Services>()?.monitor;
         if let Some(seen) = since_revision {
-            monitor.look_again(&key, parse_revision(&seen)?).await;
+            monitor.refresh_if_behind(&key, parse_revision(&seen)?).await;
         }
         let snapshot = monitor.current(&key).await.map_err(error)?;
         Ok(PipelineStatus(snapshot))
@@ -54,7 +54,7 @@ impl StatusQuery {
         #[graphql(desc = "The key after which the list starts.")] after: Option<String>,
     ) -> Result<Vec<PipelineSummary>> {
         let viewer = ctx.data::<Viewer>()?;
-        let first = at_most(first, OVERVIEW)?;
+        let first = at_most(first, MAX_OVERVIEW_PIPELINES)?;
         let after: Option<PipelineKey> =
             after.map(|after| after.parse()).transpose().map_err(|error| bad_input(format!("after: {error}")))?;
         let overview = ctx.data::<Services>()?.monitor.overview(after.as_ref(), first).await.map_err(error)?;
@@ -78,7 +78,7 @@ impl StatusQuery {
         #[graphql(desc = "The key after which the list starts.")] after: Option<String>,
     ) -> Result<Vec<Source>> {
         let key = require_pipeline(ctx, &pipeline)?;
-        let first = at_most(first, Listing::MOST)?;
+        let first = at_most(first, SourceListing::MAX_ALL)?;
         let after: Option<SourceKey> =
             after.map(|after| after.parse()).transpose().map_err(|error| bad_input(format!("after: {error}")))?;
         let store = &ctx.data::<Services>()?.store;

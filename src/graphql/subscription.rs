@@ -45,7 +45,7 @@ impl StatusSubscription {
         let key = parse_pipeline(ctx, &pipeline)?;
         let monitor = &ctx.data::<Services>()?.monitor;
         if let Some(seen) = since_revision {
-            monitor.look_again(&key, parse_revision(&seen)?).await;
+            monitor.refresh_if_behind(&key, parse_revision(&seen)?).await;
         }
         let published = ctx.data_opt::<Published>().cloned().unwrap_or_default();
         let watch = monitor.watch(&key).await.map_err(error)?;

@@ -6,7 +6,7 @@ use crate::domain::pipeline::PipelineKey;
 use crate::domain::viewer::Viewer;
 use crate::error::Error;
 use crate::http::error::Problem;
-use crate::status::snapshot::Listing;
+use crate::status::snapshot::SourceListing;
 
 /// The query parameters of the status routes.
 #[derive(Debug, Default, Deserialize)]
@@ -49,11 +49,11 @@ impl StatusParams {
     ///
     /// # Errors
     /// The parameter `sources` is invalid.
-    pub fn listing(&self) -> Result<Listing, Problem> {
+    pub fn listing(&self) -> Result<SourceListing, Problem> {
         match self.sources.as_deref() {
-            None => Ok(Listing::Worst),
-            Some("all") => Ok(Listing::All),
-            Some("none") => Ok(Listing::None),
+            None => Ok(SourceListing::Worst),
+            Some("all") => Ok(SourceListing::All),
+            Some("none") => Ok(SourceListing::None),
             Some(other) => {
                 Err(Problem::bad_request(format!("sources is {other:?}; expected all or none, or leave it out")))
             }

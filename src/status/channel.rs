@@ -1,12 +1,10 @@
 use std::sync::Arc;
 
-use futures_util::Stream;
-use futures_util::stream::unfold;
 use tokio::sync::watch;
+use tokio_stream::wrappers::WatchStream;
+use tokio_stream::{Stream, StreamExt as _};
 
-/// Where the newest of something is published for many to watch: latest wins, nothing queues.
-///
-/// Watchers are counted by their receivers, so that none can be forgotten on any path out.
+/// Publishes the newest value to many receivers. A slow receiver skips values; nothing queues.
 #[derive(Debug)]
 pub struct Channel<T> {
     newest: watch::Sender<Option<Arc<T>>>,
@@ -19,66 +17,56 @@ impl<T> Default for Channel<T> {
 }
 
 impl<T> Channel<T> {
-    /// Publishes a newer one.
-    pub fn publish(&self, newest: Arc<T>) {
-        self.newest.send_replace(Some(newest));
+    /// Publishes a value.
+    pub fn publish(&self, value: Arc<T>) {
+        self.newest.send_replace(Some(value));
     }
 
-    /// The newest one, if there is any yet.
+    /// The newest value, if there is one yet.
     pub fn newest(&self) -> Option<Arc<T>> {
         self.newest.borrow().clone()
     }
 
-    /// Watches from now on; the newest one, if there is any, comes at once.
-    pub fn watch(&self) -> Watch<T> {
-        let mut newest = self.newest.subscribe();
-        newest.mark_changed();
-        Watch { newest }
+    /// A receiver of the newest value and all later ones.
+    pub fn subscribe(&self) -> Receiver<T> {
+        Receiver(self.newest.subscribe())
     }
 
-    /// Whether anybody watches.
+    /// Whether there is a receiver.
     pub fn is_watched(&self) -> bool {
         !self.newest.is_closed()
     }
 
-    /// Waits until nobody watches.
-    pub async fn unwatched(&self) {
+    /// Waits until there is no receiver.
+    pub async fn wait_idle(&self) {
         self.newest.closed().await;
     }
 }
 
-/// Somebody's watching. Dropping it ends it.
+/// Receives the newest value of a [`Channel`].
 #[derive(Debug)]
-pub struct Watch<T> {
-    newest: watch::Receiver<Option<Arc<T>>>,
-}
+pub struct Receiver<T>(watch::Receiver<Option<Arc<T>>>);
 
-impl<T> Watch<T> {
-    /// The newest one that was not yet given here; waits for one. `None` when no more will come.
-    pub async fn next(&mut self) -> Option<Arc<T>> {
-        loop {
-            self.newest.changed().await.ok()?;
-            if let Some(newest) = self.newest.borrow_and_update().clone() {
-                return Some(newest);
-            }
-        }
-    }
+/// A channel's later values. Before the first there may be none.
+pub(super) type Changes<T> = WatchStream<Option<Arc<T>>>;
 
-    /// Whether no more will come.
-    pub fn has_ended(&self) -> bool {
-        self.newest.has_changed().is_err()
-    }
-
-    /// The newest one, given here before or not.
+impl<T> Receiver<T> {
+    /// The newest value, if there is one yet.
     pub fn newest(&self) -> Option<Arc<T>> {
-        self.newest.borrow().clone()
+        self.0.borrow().clone()
     }
 }
 
-impl<T: Send + Sync + 'static> Watch<T> {
-    /// All that [`Watch::next`] gives.
+impl<T: Send + Sync + 'static> Receiver<T> {
+    /// The newest value, then all later ones, until the channel is dropped.
     pub fn into_stream(self) -> impl Stream<Item = Arc<T>> + Send + 'static {
-        unfold(self, |mut watch| async move { watch.next().await.map(|newest| (newest, watch)) })
+        WatchStream::new(self.0).filter_map(|value| value)
+    }
+
+    /// The newest value, and the later ones.
+    pub(super) fn into_parts(mut self) -> (Option<Arc<T>>, Changes<T>) {
+        let newest = self.0.borrow_and_update().clone();
+        (newest, WatchStream::from_changes(self.0))
     }
 }
 
@@ -87,26 +75,26 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_slow_watcher_skips_to_the_newest() {
+    async fn slow_receiver_skips_to_the_newest_value() {
         let channel = Channel::default();
-        let mut watch = channel.watch();
+        let mut values = std::pin::pin!(channel.subscribe().into_stream());
         for number in 0..5 {
             channel.publish(Arc::new(number));
         }
-        assert_eq!(watch.next().await.as_deref(), Some(&4));
+        assert_eq!(values.next().await.as_deref(), Some(&4));
         drop(channel);
-        assert_eq!(watch.next().await, None);
+        assert_eq!(values.next().await, None);
     }
 
     #[tokio::test]
-    async fn a_late_watcher_gets_the_newest_at_once_and_is_counted() {
+    async fn late_receiver_gets_the_newest_value_and_is_counted() {
         let channel = Channel::default();
         channel.publish(Arc::new("first"));
         assert!(!channel.is_watched());
-        let mut watch = channel.watch();
+        let mut values = Box::pin(channel.subscribe().into_stream());
         assert!(channel.is_watched());
-        assert_eq!(watch.next().await.as_deref(), Some(&"first"));
-        drop(watch);
-        channel.unwatched().await;
+        assert_eq!(values.next().await.as_deref(), Some(&"first"));
+        drop(values);
+        channel.wait_idle().await;
     }
 }

@@ -11,97 +11,104 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use crate::error::{Error, Result};
 use crate::store::Store;
 
-/// How long after its end listening begins again; twice as long each time, unless it lasted for the longest.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How long a server's greeting to itself may take.
-const GREETING: Duration = Duration::from_secs(5);
+/// The pause before the listener connects again. It doubles with each failure, up to the maximum.
+const MIN_PAUSE: Duration = Duration::from_millis(100);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+/// How long a server's notification to itself may take.
+const LOOPBACK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Learns what other servers on the same database change. They tell each other, which is quick but reaches nobody behind a
-/// pooler, nor when the one who would tell dies; so it is looked for as well.
-pub(super) async fn follow(store: Arc<Store>, look_around: Duration) {
-    let ear = Ear { store, hears: AtomicBool::new(false), is_owed: AtomicBool::new(false), is_deaf: Notify::new() };
-    tokio::join!(ear.look_around(look_around), ear.listen());
+/// Follows the changes that other servers commit to the same database.
+///
+/// They send notifications, which are fast but are lost behind a pooler, and when the sender dies before it sends. So the
+/// revisions are also polled.
+pub(super) async fn follow(store: Arc<Store>, poll_interval: Duration) {
+    let follower = ChangeFollower {
+        store,
+        is_connected: AtomicBool::new(false),
+        unconfirmed_change: AtomicBool::new(false),
+        reconnect: Notify::new(),
+    };
+    tokio::join!(follower.poll(poll_interval), follower.listen());
 }
 
-struct Ear {
+struct ChangeFollower {
     store: Arc<Store>,
-    /// Whether something was heard since listening began.
-    hears: AtomicBool,
-    /// Whether something was found, and nothing heard since.
-    is_owed: AtomicBool,
-    is_deaf: Notify,
+    /// Whether notifications arrive.
+    is_connected: AtomicBool,
+    /// Whether polling found a change of which no notification has arrived since.
+    unconfirmed_change: AtomicBool,
+    reconnect: Notify,
 }
 
-/// Something was found of which nothing was heard.
+/// Polling found a change without a notification.
 #[derive(Debug, thiserror::Error)]
-#[error("a change was found that was not heard of")]
-struct Deaf;
+#[error("polling found a change without a notification")]
+struct MissedNotification;
 
-impl Ear {
-    async fn look_around(&self, every: Duration) {
-        let mut tick = interval(every);
+impl ChangeFollower {
+    async fn poll(&self, poll_interval: Duration) {
+        let mut tick = interval(poll_interval);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
             match self.store.refresh().await {
-                Ok(is_news) => {
-                    // A connection that a router has dropped is silent for ever: whoever changed something has told it by
-                    // the next look.
-                    let was_owed = self.is_owed.swap(is_news, Ordering::Relaxed);
-                    if was_owed && self.hears.load(Ordering::Relaxed) {
-                        self.is_deaf.notify_one();
+                Ok(has_changed) => {
+                    // A router may drop a connection silently. By the next poll the notification of a change has arrived, or
+                    // is lost.
+                    let was_unconfirmed = self.unconfirmed_change.swap(has_changed, Ordering::Relaxed);
+                    if was_unconfirmed && self.is_connected.load(Ordering::Relaxed) {
+                        self.reconnect.notify_one();
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "the revisions could not be read");
+                    tracing::warn!(error = &error as &dyn std::error::Error, "could not read the revisions");
                 }
             }
         }
     }
 
-    /// Listens, and again when that ends.
+    /// Runs the listener, and starts it again when it fails.
     async fn listen(&self) {
-        let mut pause = SHORTEST_PAUSE;
+        let mut pause = MIN_PAUSE;
         loop {
-            let begun = Instant::now();
+            let started = Instant::now();
             let Err(error) = tokio::select! {
-                ended = self.hear_until_it_ends() => ended,
-                () = self.is_deaf.notified() => Err(Error::database(Deaf)),
+                failed = self.run_listener() => failed,
+                () = self.reconnect.notified() => Err(Error::database(MissedNotification)),
             };
-            gauge!("pipewatch_listening").set(0);
-            if self.hears.swap(false, Ordering::Relaxed) {
+            gauge!("pipewatch_cluster_listener_connected").set(0);
+            if self.is_connected.swap(false, Ordering::Relaxed) {
                 tracing::info!(
                     error = &error as &dyn std::error::Error,
-                    "changes by other servers are not heard of; they are looked for"
+                    "lost the notifications of other servers; polling for changes"
                 );
             } else {
-                tracing::debug!(error = &error as &dyn std::error::Error, "other servers cannot be listened to");
+                tracing::debug!(error = &error as &dyn std::error::Error, "could not listen for notifications");
             }
-            if begun.elapsed() >= LONGEST_PAUSE {
-                pause = SHORTEST_PAUSE;
+            if started.elapsed() >= MAX_PAUSE {
+                pause = MIN_PAUSE;
             }
             sleep(pause).await;
-            pause = LONGEST_PAUSE.min(pause * 2);
+            pause = MAX_PAUSE.min(pause * 2);
         }
     }
 
-    async fn hear_until_it_ends(&self) -> Result<Infallible> {
+    async fn run_listener(&self) -> Result<Infallible> {
         let mut listener = self.store.listen().await?;
         {
-            let mut greeting = pin!(self.store.next_notification(&mut listener));
-            if let Ok(heard) = timeout(GREETING, &mut greeting).await {
-                heard?;
+            let mut loopback = pin!(self.store.next_notification(&mut listener));
+            if let Ok(received) = timeout(LOOPBACK_TIMEOUT, &mut loopback).await {
+                received?;
             } else {
-                tracing::info!("no notice comes through, as behind a pooler: changes by other servers are looked for");
-                greeting.await?;
+                tracing::info!("no notification arrives, as behind a pooler; polling for changes");
+                loopback.await?;
             }
         }
-        self.hears.store(true, Ordering::Relaxed);
-        gauge!("pipewatch_listening").set(1);
-        tracing::info!("changes by other servers are heard of at once");
+        self.is_connected.store(true, Ordering::Relaxed);
+        gauge!("pipewatch_cluster_listener_connected").set(1);
+        tracing::info!("receiving notifications of changes by other servers");
         loop {
-            self.is_owed.store(false, Ordering::Relaxed);
+            self.unconfirmed_change.store(false, Ordering::Relaxed);
             self.store.next_notification(&mut listener).await?;
         }
     }

@@ -6,11 +6,15 @@ mod alert_feed;
 pub mod channel;
 /// Changes that other servers commit to the same database.
 mod cluster;
-/// Starts computations and gives out snapshots.
+/// What all computations share, and their schedule.
+pub mod context;
+/// The entry: current snapshots, and receivers of later ones.
 pub mod monitor;
-/// All pipelines in one stream.
-mod overview;
+/// The snapshots of all pipelines.
+pub mod overview;
 /// A status with its revision, computed once and shared.
 pub mod snapshot;
-/// One pipeline's task: the only place where its status is computed.
+/// The task of one pipeline: the only place where its status is computed.
 mod worker;
+/// Starting and finding the workers of pipelines.
+mod workers;

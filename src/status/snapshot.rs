@@ -10,7 +10,7 @@ use crate::domain::status::PipelineStatus;
 use crate::domain::time::{Timestamp, rfc3339};
 use crate::push::message::AlertEvents;
 
-/// A status with its revision, computed once and shared by every watcher, and so are its renderings.
+/// A status with its revision. It is computed once, and its renderings are shared by all clients.
 #[derive(Debug)]
 pub struct Snapshot {
     status: PipelineStatus,
@@ -19,42 +19,42 @@ pub struct Snapshot {
     renderings: [OnceLock<Rendering>; 3],
 }
 
-/// Which sources a plain status lists.
+/// Which sources the status lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Listing {
-    /// The worst ones, at most [`Listing::WORST`].
+pub enum SourceListing {
+    /// The worst ones, at most [`SourceListing::MAX_WORST`].
     #[default]
     Worst,
-    /// All of them, at most [`Listing::MOST`].
+    /// All of them, at most [`SourceListing::MAX_ALL`].
     All,
     /// None of them.
     None,
 }
 
-impl Listing {
-    /// How many sources are listed unless all are asked for.
-    pub const WORST: usize = 50;
-    /// How many are listed where all are asked for: a pipeline has no more, unless a setting allows it.
-    pub const MOST: usize = 5_000;
+impl SourceListing {
+    /// Sources that are listed unless all are requested, at most.
+    pub const MAX_WORST: usize = 50;
+    /// Sources that are listed if all are requested, at most. A pipeline has no more by default.
+    pub const MAX_ALL: usize = 5_000;
 
     /// The length of the list, of `sources`.
     fn length(self, sources: usize) -> usize {
         match self {
-            Self::Worst => sources.min(Self::WORST),
-            Self::All => sources.min(Self::MOST),
+            Self::Worst => sources.min(Self::MAX_WORST),
+            Self::All => sources.min(Self::MAX_ALL),
             Self::None => 0,
         }
     }
 }
 
-/// The plain JSON of a snapshot, in the forms in which it goes out.
+/// The JSON of a snapshot, with its entity tag.
 #[derive(Debug)]
 pub struct Rendering {
     /// The JSON object.
     pub json: Bytes,
-    /// A weak entity tag over all that is shown but the instant.
+    /// A weak entity tag of everything but the instant.
     pub etag: Bytes,
-    /// The instant, as the JSON shows it.
+    /// The instant, as in the JSON.
     pub timestamp: Bytes,
 }
 
@@ -69,13 +69,13 @@ impl Snapshot {
         }
     }
 
-    /// With the last steps of its alerts.
+    /// The same snapshot with recent alert events.
     #[must_use]
     pub fn with_alert_events(self, alert_events: AlertEvents) -> Self {
         Self { alert_events, ..self }
     }
 
-    /// The last steps of the pipeline's alerts, of some minutes, the oldest first.
+    /// The pipeline's alert events of some minutes, oldest first.
     pub fn alert_events(&self) -> &AlertEvents {
         &self.alert_events
     }
@@ -100,12 +100,12 @@ impl Snapshot {
         self.computed_at
     }
 
-    /// The plain JSON, rendered by the first who asks.
-    pub fn rendering(&self, listing: Listing) -> &Rendering {
+    /// The JSON, rendered when it is first needed.
+    pub fn rendering(&self, listing: SourceListing) -> &Rendering {
         self.renderings[listing as usize].get_or_init(|| {
             let listed = listing.length(self.status.scraping_health.sources.len());
             let json = Bytes::from(render(&self.status, listed, Some(self.status.timestamp)));
-            // Sixteen digits of the hash are plenty: a tag is only ever compared with the one before it.
+            // Eight bytes of the hash suffice: a tag is only compared with the one before it.
             let hash = Sha256::digest(render(&self.status, listed, None));
             let hash = hash.iter().take(8).fold(0u64, |hash, byte| hash << 8 | u64::from(*byte));
             let etag = format!("W/\"{}-{hash:016x}\"", self.status.revision);
@@ -154,8 +154,10 @@ mod tests {
     }
 
     #[test]
-    fn the_list_of_sources_has_a_limit_that_is_told() {
-        for (listing, listed, omitted) in [(Listing::Worst, 50, 10), (Listing::All, 60, 0), (Listing::None, 0, 60)] {
+    fn sources_beyond_the_limit_are_counted() {
+        for (listing, listed, omitted) in
+            [(SourceListing::Worst, 50, 10), (SourceListing::All, 60, 0), (SourceListing::None, 0, 60)]
+        {
             let json = snapshot(60, 0).rendering(listing).json.clone();
             let status: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
             let health = &status["scraping_health"];
@@ -165,10 +167,10 @@ mod tests {
     }
 
     #[test]
-    fn the_tag_changes_with_what_is_shown_and_not_with_the_instant() {
-        let tag = |snapshot: Snapshot| snapshot.rendering(Listing::Worst).etag.clone();
+    fn entity_tag_depends_on_everything_but_the_instant() {
+        let tag = |snapshot: Snapshot| snapshot.rendering(SourceListing::Worst).etag.clone();
         assert_eq!(tag(snapshot(3, 0)), tag(snapshot(3, 5)));
         assert_ne!(tag(snapshot(3, 0)), tag(snapshot(2, 0)));
-        assert_ne!(tag(snapshot(3, 0)), tag(snapshot(3, 24 * 3600)), "the sources fell silent");
+        assert_ne!(tag(snapshot(3, 0)), tag(snapshot(3, 24 * 3600)), "the sources became stale");
     }
 }

@@ -14,50 +14,49 @@ use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::push::message::AlertEvents;
 use crate::status::channel::Channel;
-use crate::status::monitor::{Request, Shared};
+use crate::status::context::{Request, StatusContext};
 use crate::status::snapshot::Snapshot;
 use crate::store::alerts::read::Since;
 use crate::store::health::DatabaseProblem;
 
-/// How long the database may take; after that it counts as one that does not answer.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How soon a computation that failed is tried again for those who watch; an interval may be long.
-const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// How long the queries of a computation may take.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a watched pipeline waits after a failed computation, at most.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// Keeps one pipeline's snapshot while somebody watches it or asks for it, and goes home after an interval in which
-/// nobody did.
+/// Computes one pipeline's snapshots while they are watched or requested, and retires after an idle interval.
 ///
-/// All computing of a pipeline is here, one after the other: that makes it single-flight, and the snapshots rise.
-pub(super) struct Keeper {
-    shared: Arc<Shared>,
+/// All computations of a pipeline run here, one after the other: none runs twice, and revisions and instants rise.
+pub(super) struct PipelineWorker {
+    context: Arc<StatusContext>,
     pipeline: PipelineKey,
     snapshots: Arc<Channel<Snapshot>>,
-    asked: mpsc::Receiver<Request>,
+    requests: mpsc::Receiver<Request>,
     revisions: watch::Receiver<Revision>,
     waiting: Vec<Request>,
-    last: Option<Instant>,
-    steps: RecentAlertEvents,
+    last_computed: Option<Instant>,
+    events: RecentAlertEvents,
 }
 
-/// The last steps of the pipeline's alerts. They go with every snapshot, so that who skips one misses no step.
+/// The pipeline's recent alert events. Every snapshot has them, so that a client that skips a snapshot misses none.
 #[derive(Default)]
 struct RecentAlertEvents {
-    /// The number of the last that was read.
+    /// The id of the last event that was read.
     last: Option<i64>,
-    /// The revision up to which they were read.
+    /// The revision up to which events were read.
     revision: Option<Revision>,
     recent: AlertEvents,
-    /// When the oldest of them was read.
+    /// When the oldest event was read.
     since: Option<Timestamp>,
 }
 
-/// Nobody is behind by so much who is still connected.
-const RECENT: TimeDelta = TimeDelta::minutes(5);
+/// How long events are kept at least: no connected client is further behind.
+const EVENT_RETENTION: TimeDelta = TimeDelta::minutes(5);
 
 impl RecentAlertEvents {
     fn add(&mut self, last: i64, events: &[AlertEvent], now: Timestamp) {
         self.last = Some(events.last().map_or(last, |event| event.id));
-        let is_old = self.since.is_some_and(|since| now - since > RECENT * 2);
+        let is_old = self.since.is_some_and(|since| now - since > EVENT_RETENTION * 2);
         if is_old && events.is_empty() {
             self.recent = AlertEvents::default();
             self.since = None;
@@ -70,124 +69,125 @@ impl RecentAlertEvents {
     }
 }
 
-/// A probe has found that the database does not answer.
+/// A probe found that the database does not respond.
 #[derive(Debug, thiserror::Error)]
 #[error("the database cannot be read")]
 struct Unreadable;
 
-enum Next {
+/// Why the worker wakes.
+enum Wake {
     Compute,
-    Ask(Request),
+    Request(Request),
     Changed,
     Tick,
-    Gone,
+    Removed,
     Stop,
 }
 
-impl Keeper {
+impl PipelineWorker {
     pub(super) fn new(
-        shared: Arc<Shared>,
+        context: Arc<StatusContext>,
         pipeline: PipelineKey,
         snapshots: Arc<Channel<Snapshot>>,
-        asked: mpsc::Receiver<Request>,
+        requests: mpsc::Receiver<Request>,
         revisions: watch::Receiver<Revision>,
     ) -> Self {
         Self {
-            shared,
+            context,
             pipeline,
             snapshots,
-            asked,
+            requests,
             revisions,
             waiting: Vec::new(),
-            last: None,
-            steps: RecentAlertEvents::default(),
+            last_computed: None,
+            events: RecentAlertEvents::default(),
         }
     }
 
     pub(super) async fn run(mut self) {
-        let interval = self.shared.schedule.interval;
+        let interval = self.context.schedule.interval;
         let mut ticks = interval_at(Instant::now() + interval, interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let mut problems = self.shared.store.database_problems();
+        let mut problems = self.context.store.database_problems();
         let mut due: Option<Instant> = None;
         let mut idle_ticks = 0;
         loop {
-            let next = tokio::select! {
-                // What has waited long enough comes before what has only just come.
+            let wake = tokio::select! {
+                // A computation that is due precedes new requests.
                 biased;
-                () = self.shared.stop.cancelled() => Next::Stop,
-                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => Next::Compute,
-                Some(request) = self.asked.recv() => Next::Ask(request),
-                changed = self.revisions.changed() => if changed.is_ok() { Next::Changed } else { Next::Gone },
-                Ok(()) = problems.changed() => Next::Changed,
-                _ = ticks.tick() => Next::Tick,
+                () = self.context.stop.cancelled() => Wake::Stop,
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => Wake::Compute,
+                Some(request) = self.requests.recv() => Wake::Request(request),
+                changed = self.revisions.changed() => if changed.is_ok() { Wake::Changed } else { Wake::Removed },
+                Ok(()) = problems.changed() => Wake::Changed,
+                _ = ticks.tick() => Wake::Tick,
             };
-            match next {
-                Next::Ask(request) => {
+            match wake {
+                Wake::Request(request) => {
                     idle_ticks = 0;
                     match self.snapshots.newest() {
-                        // It came while the computing was under way that it needed.
-                        Some(newest) if self.shared.is_fresh(&newest) => drop(request.send(Ok(newest))),
+                        // The computation that it needs has just ended.
+                        Some(newest) if self.context.is_fresh(&newest) => drop(request.send(Ok(newest))),
                         _ => {
                             self.waiting.push(request);
-                            due = due.or(Some(self.earliest()));
+                            due = due.or(Some(self.next_allowed()));
                         }
                     }
                 }
-                Next::Changed if self.snapshots.is_watched() => due = due.or(Some(self.earliest())),
-                // Who asks next will find the snapshot behind, and ask.
-                Next::Changed => {}
-                Next::Tick if self.snapshots.is_watched() => {
+                Wake::Changed if self.snapshots.is_watched() => due = due.or(Some(self.next_allowed())),
+                // The next request finds that the snapshot is behind.
+                Wake::Changed => {}
+                Wake::Tick if self.snapshots.is_watched() => {
                     idle_ticks = 0;
                     due = Some(Instant::now());
                 }
-                Next::Tick => {
+                Wake::Tick => {
                     idle_ticks += 1;
-                    if idle_ticks > 1 && self.shared.close_desk(&self.pipeline, &self.asked, false) {
+                    if idle_ticks > 1 && self.context.retire(&self.pipeline, &self.requests) {
                         return;
                     }
                 }
-                Next::Compute => {
+                Wake::Compute => {
                     due = None;
                     match self.compute().await {
-                        Err(gone @ Error::PipelineNotFound(_)) => return self.leave(&gone),
+                        Err(removed @ Error::PipelineNotFound(_)) => return self.stop(&removed),
                         Err(_) if self.snapshots.is_watched() => {
-                            due = Some(Instant::now() + TRY_AGAIN.min(interval));
+                            due = Some(Instant::now() + RETRY_DELAY.min(interval));
                         }
-                        // Otherwise who asks next has it tried again.
+                        // Otherwise the next request tries again.
                         Ok(()) | Err(_) => {}
                     }
                 }
-                Next::Gone => {
-                    let gone = Error::PipelineNotFound(self.pipeline.clone());
-                    return self.leave(&gone);
+                Wake::Removed => {
+                    let removed = Error::PipelineNotFound(self.pipeline.clone());
+                    return self.stop(&removed);
                 }
-                Next::Stop => return self.leave(&Error::ShuttingDown),
+                Wake::Stop => return self.stop(&Error::ShuttingDown),
             }
         }
     }
 
-    /// A computation that nobody has to wait for follows the one before at a distance: a burst of changes costs few.
-    fn earliest(&self) -> Instant {
+    /// When the next computation may start: some time after the one before, so that a burst of changes costs few.
+    fn next_allowed(&self) -> Instant {
         let now = Instant::now();
-        self.last.map_or(now, |last| now.max(last + self.shared.schedule.debounce))
+        self.last_computed.map_or(now, |last| now.max(last + self.context.schedule.debounce))
     }
 
     async fn compute(&mut self) -> Result<()> {
-        // Who asks from here on may know of a change that this computation does not see.
+        // Later requests may know of a change that this computation does not see.
         let waiting = std::mem::take(&mut self.waiting);
         self.revisions.mark_unchanged();
-        self.last = Some(Instant::now());
-        let mut problems = self.shared.store.database_problems();
+        self.last_computed = Some(Instant::now());
+        let mut problems = self.context.store.database_problems();
         let computed = tokio::select! {
             biased;
-            // Those who watch see at once what a query would say only after a while.
+            // Watching clients see the problem at once, and not after the query has timed out.
             _ = problems.wait_for(|problem| *problem == Some(DatabaseProblem::Unreadable)) => {
                 Err(Error::database(Unreadable))
             }
-            computed = timeout(PATIENCE, self.snapshot()) => computed.map_err(Error::database).flatten(),
+            computed = timeout(QUERY_TIMEOUT, self.snapshot()) => computed.map_err(Error::database).flatten(),
         };
-        let answer = match &computed {
+        let response = match &computed {
             Ok(snapshot) => {
                 metrics::counter!("pipewatch_snapshots_total").increment(1);
                 Ok(Arc::clone(snapshot))
@@ -195,66 +195,65 @@ impl Keeper {
             Err(Error::PipelineNotFound(_)) => computed.clone(),
             Err(error) => {
                 metrics::counter!("pipewatch_snapshot_errors_total").increment(1);
-                self.trouble(error)
+                self.degraded_snapshot(error)
             }
         };
-        if let Ok(snapshot) = &answer {
+        if let Ok(snapshot) = &response {
             self.snapshots.publish(Arc::clone(snapshot));
-            self.shared.published.send_replace(());
         }
         for request in waiting {
-            // Who asked may have gone.
-            drop(request.send(answer.clone()));
+            // The requester may have gone.
+            drop(request.send(response.clone()));
         }
         computed.map(drop)
     }
 
-    /// What is shown while nothing can be computed: what was known last, saying that it is.
-    fn trouble(&self, error: &Error) -> Result<Arc<Snapshot>> {
+    /// The snapshot that is shown while none can be computed: the last one, with an alert of the server.
+    fn degraded_snapshot(&self, error: &Error) -> Result<Arc<Snapshot>> {
         let last = self.snapshots.newest();
-        if last.as_ref().is_some_and(|last| last.status().is_in_trouble()) {
-            tracing::debug!(pipeline = %self.pipeline, error = error as &dyn std::error::Error, "still in trouble");
+        if last.as_ref().is_some_and(|last| last.status().has_server_alert()) {
+            tracing::debug!(pipeline = %self.pipeline, error = error as &dyn std::error::Error, "could not compute the status again");
         } else {
             tracing::warn!(
                 pipeline = %self.pipeline,
                 error = error as &dyn std::error::Error,
-                "the status could not be computed; it is tried again"
+                "could not compute the status; trying again"
             );
         }
         let last = last.ok_or_else(|| error.clone())?;
-        Ok(Arc::new(Snapshot::new(last.status().clone().in_trouble(self.now()))))
+        Ok(Arc::new(Snapshot::new(last.status().clone().not_readable(self.now()))))
     }
 
     async fn snapshot(&mut self) -> Result<Arc<Snapshot>> {
-        let shared = Arc::clone(&self.shared);
-        let rules = shared.rules.of(&self.pipeline);
+        let context = Arc::clone(&self.context);
+        let rules = context.rules.of(&self.pipeline);
         let now = self.now();
-        // What there is at the beginning is past.
-        let store = &self.shared.store;
-        let last = match self.steps.last {
+        // Events before the first snapshot are not sent.
+        let store = &context.store;
+        let last = match self.events.last {
             Some(last) => last,
             None => store.last_alert_event().await?,
         };
-        let facts = self.shared.store.facts(&self.pipeline, now - rules.window).await?;
+        let facts = store.facts(&self.pipeline, now - rules.window).await?;
         let facts = facts.ok_or_else(|| Error::PipelineNotFound(self.pipeline.clone()))?;
-        // Read after the facts: whatever step the revision has is among them.
-        if self.steps.revision != Some(facts.revision) {
+        // Read after the facts: they include every event of the revision.
+        if self.events.revision != Some(facts.revision) {
             let events = store.alert_events(Some(&self.pipeline), Since::Event(last), u64::MAX >> 1).await?;
-            self.steps.revision = Some(facts.revision);
-            self.steps.add(last, &events, now);
+            self.events.revision = Some(facts.revision);
+            self.events.add(last, &events, now);
         }
-        let steps = Arc::clone(&self.steps.recent);
+        let recent = Arc::clone(&self.events.recent);
         let status = evaluate(facts, rules, now);
         let status = match store.health().problem {
             Some((_, since)) => status.not_writable(since),
             None => self.checked(status),
         };
-        Ok(Arc::new(Snapshot::new(status).with_alert_events(steps)))
+        Ok(Arc::new(Snapshot::new(status).with_alert_events(recent)))
     }
 
-    /// The status with what is wrong with this server itself, if something is.
+    /// The status with an alert about this server, if it has a problem.
     fn checked(&self, status: PipelineStatus) -> PipelineStatus {
-        let Some(Trouble { part, wrong: Some(wrong) }) = self.shared.self_check.trouble() else { return status };
+        let Some(Trouble { part, wrong: Some(wrong) }) = self.context.self_check.trouble() else { return status };
         let title = format!("Pipewatch itself: {part}");
         let last = self.snapshots.newest();
         let known = last.as_ref().and_then(|last| last.status().server_alert()).filter(|alert| alert.title == title);
@@ -262,18 +261,18 @@ impl Keeper {
         status.with_server_alert(&title, &wrong, since)
     }
 
-    /// The instant of the next snapshot: later than that of the last, even when the machine's time is set back, or
-    /// watchers would hold it for old.
+    /// The instant of the next snapshot: later than the last one even if the clock is set back, because clients ignore older
+    /// ones.
     fn now(&self) -> Timestamp {
-        let now = self.shared.clock.now();
+        let now = self.context.clock.now();
         self.snapshots.newest().map_or(now, |newest| now.max(newest.timestamp() + TimeDelta::microseconds(1)))
     }
 
-    /// Ends the channel: with the desk and this task its last senders go, and every watcher sees the end.
-    fn leave(mut self, why: &Error) {
-        self.shared.close_desk(&self.pipeline, &self.asked, true);
-        self.asked.close();
-        while let Ok(request) = self.asked.try_recv() {
+    /// Ends the channel: its last senders are dropped with the handle and this task, and every receiver sees the end.
+    fn stop(mut self, why: &Error) {
+        self.context.workers().remove(&self.pipeline);
+        self.requests.close();
+        while let Ok(request) = self.requests.try_recv() {
             self.waiting.push(request);
         }
         for request in std::mem::take(&mut self.waiting) {

@@ -22,7 +22,7 @@ const NEWS: &str = "/api/v1/source-runs?pipeline=news";
 fn notifications_only() -> Flags {
     let never = || Some("1h".into());
     Flags {
-        look_around: Some(Duration::from_hours(1)),
+        revision_poll_interval: Some(Duration::from_hours(1)),
         interval: never(),
         evaluation_interval: never(),
         ..Flags::default()
@@ -207,7 +207,7 @@ async fn missed_notification_is_found_and_the_listener_reconnects() {
 async fn metrics_show_the_listen_connection() {
     let (database, folder) = (Database::postgres().await, tempfile::tempdir().expect("a folder"));
     let server = Process::serve(folder.path(), &database.url, &[]);
-    let listens = async || server.metric("pipewatch_listening").await > 0.5;
+    let listens = async || server.metric("pipewatch_cluster_listener_connected").await > 0.5;
     eventually("the listen connection is up", || async { listens().await.then_some(()) }).await;
     let name = database.name();
     database.execute_as_admin(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;

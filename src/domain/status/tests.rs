@@ -244,12 +244,12 @@ fn a_status_in_trouble_says_so_and_since_when() {
     for (sources, before) in [(vec![], Health::Pending), (vec![source("a", Some((RunState::Ok, 1)))], Health::Healthy)]
     {
         let known = status(Facts { sources, ..facts() });
-        assert_eq!((known.overall_status, known.is_in_trouble()), (before, false));
+        assert_eq!((known.overall_status, known.has_server_alert()), (before, false));
         let at = |minutes| now() + TimeDelta::minutes(minutes);
-        let first = known.clone().in_trouble(at(1));
-        let later = first.clone().in_trouble(at(2));
+        let first = known.clone().not_readable(at(1));
+        let later = first.clone().not_readable(at(2));
         for (status, minutes) in [(&first, 1), (&later, 2)] {
-            assert!(status.is_in_trouble());
+            assert!(status.has_server_alert());
             assert_eq!((status.timestamp, status.revision), (at(minutes), known.revision));
             assert_eq!(status.overall_status, Health::Error);
             assert_eq!(status.scraping_health, known.scraping_health, "what was known stays");
@@ -264,10 +264,10 @@ fn a_status_in_trouble_says_so_and_since_when() {
 fn a_status_that_misses_reports_says_so_and_is_otherwise_as_it_was() {
     let known = status(Facts { sources: vec![source("a", Some((RunState::Ok, 1)))], ..facts() });
     let shown = known.clone().not_writable(now());
-    assert!(shown.is_in_trouble());
+    assert!(shown.has_server_alert());
     assert_eq!((shown.timestamp, shown.revision), (known.timestamp, known.revision));
     assert_eq!((shown.overall_status, shown.alerts.listed.len()), (Health::Error, 1));
-    let unreadable = shown.clone().in_trouble(now() + TimeDelta::minutes(1));
+    let unreadable = shown.clone().not_readable(now() + TimeDelta::minutes(1));
     assert_eq!(unreadable.alerts.listed.len(), 1, "one alert, of what is wrong now");
     assert_ne!(unreadable.alerts.listed[0].title, shown.alerts.listed[0].title);
 }
@@ -288,7 +288,7 @@ fn a_full_list_of_alerts_has_room_for_trouble() {
     assert_eq!((alerts.listed.len(), alerts.omitted), (100, 20));
     let known = status(Facts { alerts, ..facts() });
     assert_eq!(known.overall_status, Health::Error);
-    let troubled = known.in_trouble(now());
-    assert!(troubled.is_in_trouble());
+    let troubled = known.not_readable(now());
+    assert!(troubled.has_server_alert());
     assert_eq!((troubled.alerts.listed.len(), troubled.alerts.omitted), (100, 21));
 }

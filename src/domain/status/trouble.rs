@@ -13,7 +13,7 @@ impl PipelineStatus {
     ///
     /// It is an error, whatever was known before: what is shown may be long over, and nobody would be told.
     #[must_use]
-    pub fn in_trouble(mut self, now: Timestamp) -> Self {
+    pub fn not_readable(mut self, now: Timestamp) -> Self {
         self.timestamp = now;
         self.with_server_alert(
             "The status cannot be worked out",
@@ -62,7 +62,7 @@ impl PipelineStatus {
     }
 
     /// Whether the server itself is in trouble: the status may be older than it should be, or miss reports.
-    pub fn is_in_trouble(&self) -> bool {
+    pub fn has_server_alert(&self) -> bool {
         self.server_alert().is_some()
     }
 

@@ -10,7 +10,7 @@ use crate::graphql::types::alert::Alert;
 use crate::graphql::types::anomaly::Anomaly;
 use crate::graphql::types::enums::{Health, QualityBasis, StepState};
 use crate::graphql::types::scalar::{Count, DateTime};
-use crate::status::snapshot::{Listing, Snapshot};
+use crate::status::snapshot::{Snapshot, SourceListing};
 
 /// The status of a pipeline at an instant.
 pub(crate) struct PipelineStatus(pub(crate) Arc<Snapshot>);
@@ -130,14 +130,14 @@ impl ScrapingHealthObject<'_> {
         #[graphql(default, desc = "Whether to list every source, up to 5,000.")] all: bool,
         #[graphql(desc = "The maximum number of sources; 50 by default.")] first: Option<i32>,
     ) -> Vec<SourceStatusObject> {
-        let default = if all { Listing::MOST } else { Listing::WORST };
-        let count = first.map_or(default, |first| usize::try_from(first).unwrap_or(0)).min(Listing::MOST);
+        let default = if all { SourceListing::MAX_ALL } else { SourceListing::MAX_WORST };
+        let count = first.map_or(default, |first| usize::try_from(first).unwrap_or(0)).min(SourceListing::MAX_ALL);
         self.0.sources.iter().take(count).map(SourceStatusObject::from).collect()
     }
 
     /// The number of enabled sources that `sources` leaves out by default.
     async fn sources_omitted(&self) -> Count {
-        Count(self.0.sources.len().saturating_sub(Listing::WORST) as u64)
+        Count(self.0.sources.len().saturating_sub(SourceListing::MAX_WORST) as u64)
     }
 }
 

@@ -247,7 +247,10 @@ async fn silent_connections_are_replaced() {
         eventually("an evaluation", || async { (server.metric(EVALUATIONS).await > before).then_some(()) }).await;
         println!("reports are stored again after {took:?}, and evaluated after {:?}", begun.elapsed());
         assert!(begun.elapsed() < WITHIN, "{:?}", begun.elapsed());
-        eventually("it listens", || async { (server.metric("pipewatch_listening").await > 0.5).then_some(()) }).await;
+        eventually("it listens", || async {
+            (server.metric("pipewatch_cluster_listener_connected").await > 0.5).then_some(())
+        })
+        .await;
     }
     reporters.finish().await;
     assert_eq!(server.signal("TERM").code(), Some(0));

@@ -23,7 +23,7 @@ pub(in crate::http) async fn serve(
     let listing = query.listing()?;
     let pipeline = query.pipeline(viewer)?;
     if let Some(seen) = seen(request.headers()) {
-        services.monitor.look_again(&pipeline, seen).await;
+        services.monitor.refresh_if_behind(&pipeline, seen).await;
     }
     let snapshot = services.monitor.current(&pipeline).await?;
     let rendering = snapshot.rendering(listing);

@@ -25,8 +25,8 @@ use crate::push::message::{AlertEvents, EventId, Message};
 use crate::push::profile::TransportProfile;
 use crate::push::quota::TopicKey;
 use crate::push::topic::{SubscriptionGuard, Update, UpdateStream};
-use crate::status::channel::Watch;
-use crate::status::snapshot::{Listing, Snapshot};
+use crate::status::channel::Receiver;
+use crate::status::snapshot::{Snapshot, SourceListing};
 use crate::store::alerts::read::Since;
 
 /// Alert events that are sent to a client that resumes, at most. One that was away for longer reads the list of alerts.
@@ -36,8 +36,8 @@ const MAX_REPLAYED_EVENTS: u64 = 1_000;
 #[derive(Debug)]
 pub(super) struct StatusWatch {
     pipeline: PipelineKey,
-    listing: Listing,
-    snapshots: Watch<Snapshot>,
+    listing: SourceListing,
+    snapshots: Receiver<Snapshot>,
     permit: ConnectionPermit,
     /// The alert events that a resuming client missed, and the id of the last event.
     replay: Option<(AlertEvents, EventId)>,
@@ -57,7 +57,7 @@ impl StatusWatch {
         let (pipeline, listing) = (query.pipeline(viewer)?, query.listing()?);
         let permit = services.hub.admit(caller.address, caller.subscriptions.clone(), profile)?;
         if let Some(seen) = seen {
-            services.monitor.look_again(&pipeline, seen).await;
+            services.monitor.refresh_if_behind(&pipeline, seen).await;
         }
         let snapshots = services.monitor.watch(&pipeline).await?;
         let replay = match seen {
@@ -105,12 +105,12 @@ async fn replay(
 }
 
 /// The topic of a pipeline's status.
-fn key(pipeline: &PipelineKey, listing: Listing) -> TopicKey {
+fn key(pipeline: &PipelineKey, listing: SourceListing) -> TopicKey {
     topic_key([&b"status"[..], pipeline.as_str().as_bytes(), &[listing as u8]])
 }
 
 /// A pipeline's snapshots as JSON.
-fn source(snapshots: Watch<Snapshot>, listing: Listing) -> UpdateStream {
+fn source(snapshots: Receiver<Snapshot>, listing: SourceListing) -> UpdateStream {
     let message = move |snapshot: Arc<Snapshot>| {
         let json: Bytes = snapshot.rendering(listing).json.clone();
         let events = Arc::clone(snapshot.alert_events());

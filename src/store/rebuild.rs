@@ -312,8 +312,8 @@ fn hours_of_rows(backend: DbBackend) -> String {
     let sums = "hour, series, COUNT(*), SUM(total), SUM(passes) FROM counted";
     format!(
         "INSERT INTO quality_rollups {COLUMNS} WITH counted AS MATERIALIZED ({rows}) \
-         SELECT CAST($1 AS varchar), source, 'hour', basis, {sums} MAX_BATCH BY source, basis, hour, series UNION ALL \
-         SELECT CAST($1 AS varchar), '', 'hour', basis, {sums} WHERE source <> '' MAX_BATCH BY basis, hour, series"
+         SELECT CAST($1 AS varchar), source, 'hour', basis, {sums} GROUP BY source, basis, hour, series UNION ALL \
+         SELECT CAST($1 AS varchar), '', 'hour', basis, {sums} WHERE source <> '' GROUP BY basis, hour, series"
     )
 }
 
@@ -323,7 +323,7 @@ fn days_of_hours(backend: DbBackend) -> String {
     format!(
         "INSERT INTO quality_rollups {COLUMNS} \
          SELECT r.pipeline, r.source, 'day', r.basis, {day}, r.series, SUM(r.runs), SUM(r.total), SUM(r.passes) \
-         {} MAX_BATCH BY r.pipeline, r.source, r.basis, {day}, r.series",
+         {} GROUP BY r.pipeline, r.source, r.basis, {day}, r.series",
         from_rollups("hour", backend)
     )
 }

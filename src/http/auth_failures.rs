@@ -1,5 +1,5 @@
-//! Failed authentications: counted, slowed for each address, and logged without flooding the log. A valid token is never
-//! delayed, whatever others behind the same address send.
+//! Counts failed authentications, slows them per address, and logs them at a limited rate. A valid token is never delayed,
+//! whatever others behind the same address send.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! Request bodies that must keep coming: 30 seconds without progress, or 60 in all, end the request.
+//! Time limits of request bodies: 30 seconds without progress, 60 seconds in total.
 
 use std::pin::Pin;
 use std::sync::Arc;

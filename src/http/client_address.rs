@@ -1,4 +1,4 @@
-//! The address of the client behind a request: the connection's own, or the one that trusted proxies forward.
+//! The address of a request's client: that of the connection, or the one that trusted proxies forward.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -1,4 +1,4 @@
-//! One connection, from its first byte until it ends or leaves HTTP. Every wait for the client has an end.
+//! One connection, from its first byte until it ends or leaves HTTP. Every wait for the client has a time limit.
 
 use std::convert::Infallible;
 use std::io;

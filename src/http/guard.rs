@@ -1,5 +1,5 @@
-//! What a request must name to be answered, so that no page of another site can read or change anything: one of this
-//! server's hosts, and no other site as where it comes from. Programs other than browsers need only the host.
+//! Refuses requests for other hosts and from pages of other sites, so that no foreign page reads or changes anything.
+//! Programs other than browsers only need the host.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ impl Routes {
     /// Answers a request.
     pub(super) async fn answer(&self, request: Request<Body>) -> Response<Body> {
         if let Err(refusal) = self.guard.check(&request) {
-            // Or a wrong host would be the way to try tokens without being slowed.
+            // Otherwise a wrong host would allow guessing tokens without a delay.
             if refusal != Refusal::CrossSite
                 && let Some(token) = self.guard.wrong_token(request.headers())
                 && let Some(Caller { address, .. }) = request.extensions().get()

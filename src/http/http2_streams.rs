@@ -1,6 +1,6 @@
-//! HTTP/2 responses that must make progress: hyper takes a part of a body only when the peer's window has room for the one
-//! before, so a part that stays the last one for the write timeout is a stream whose peer takes nothing, even though it
-//! answers pings. Such a stream is reset.
+//! HTTP/2 responses that must make progress. hyper takes a part of a body only when the peer's window has room for the
+//! previous one, so a part that stays the last one for the write timeout belongs to a stream whose peer reads nothing, even
+//! if it answers pings. Such a stream is reset.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -8,7 +8,7 @@ mod auth;
 mod auth_failures;
 /// Hosts and origins.
 mod authority;
-/// Request bodies that must keep coming.
+/// Time limits of request bodies.
 mod body_timeout;
 /// The connection that a request came on.
 mod caller;
@@ -22,7 +22,7 @@ mod cors;
 mod error;
 /// Responses that stay open.
 mod event_stream;
-/// Which requests are answered at all: none of other sites' pages.
+/// Refuses requests for other hosts and from pages of other sites.
 mod guard;
 /// Taking connections out of hyper.
 mod hijack;
@@ -44,7 +44,7 @@ mod routes;
 pub mod server;
 /// graphql-sse's single connection mode.
 mod single_connections;
-/// What is answered while the server starts.
+/// Responses while the server starts.
 pub mod startup;
 /// What the routes share.
 mod state;

@@ -36,8 +36,8 @@ pub fn router(services: Services, cors: &CorsOrigins, hosts: Hosts) -> Routes {
         .route("/graphiql/assets/{name}", get(routes::pages::graphiql_asset))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed);
-    // Where no other origin may read anything, there is nothing to say about it.
+    // Without allowed origins no CORS header is needed.
     let router = if *cors == CorsOrigins::None { router } else { router.layer(cors_layer(cors)) };
-    // One pointer: every request copies it several times.
+    // A pointer, because every request copies the state several times.
     Routes::new(router.with_state(Arc::new(services)), guard, auth_failures)
 }

@@ -1,4 +1,4 @@
-//! What is answered while the server starts: probes at once, and everything else as soon as the routes are there.
+//! Responses while the server starts: probes are answered at once, all other requests when the routes exist.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};

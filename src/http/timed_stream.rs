@@ -1,5 +1,5 @@
-//! A TCP connection as hyper uses it: the bytes that the protocol was told by come first, and a write that makes no
-//! progress for the write timeout fails.
+//! A TCP connection for hyper: it replays the bytes that revealed the protocol, and a write without progress fails after
+//! the write timeout.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

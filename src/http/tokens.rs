@@ -30,7 +30,7 @@ impl Tokens {
             return Some(Viewer::default());
         }
         let digest = digest(token?);
-        // All are compared, and each as a whole: how long it takes says nothing about them.
+        // All digests are compared in full, so that timing reveals nothing about them.
         let compare = |found, one: &[u8; 32]| found | one.ct_eq(&digest);
         let is_one = bool::from(self.digests.iter().fold(Choice::from(0), compare));
         is_one.then(|| Viewer::new(Actor { token: Some(Fingerprint::of_digest(&digest)), address: None }))

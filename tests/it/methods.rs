@@ -93,7 +93,7 @@ async fn preflight_allows_every_header_that_the_api_reads() {
         let allowed = response.headers()["access-control-allow-headers"].to_str().expect("text");
         assert!(allowed.split(',').any(|name| name.trim() == header), "{header} in {allowed}");
     }
-    // Any page can have the origin `null`, in a sandboxed frame.
+    // Any page can have the origin `null` in a sandboxed frame.
     let response = in_time("an answer", ask("null", "content-type").send()).await.expect("an answer");
     assert_eq!((response.status().as_u16(), response.headers().get("access-control-allow-origin")), (403, None));
     let request = server.post("/graphql").header("origin", "null").json(&json!({"query": "{ __typename }"}));

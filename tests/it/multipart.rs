@@ -21,11 +21,11 @@ impl Parts {
         let content_type = response.headers()["content-type"].to_str().expect("text");
         assert_eq!(content_type, "multipart/mixed;boundary=graphql;subscriptionSpec=1.0");
         let mut parts = Self { response, text: String::new() };
-        assert_eq!(parts.until_delimiter().await, "", "there is no preamble");
+        assert_eq!(parts.until_delimiter().await, "", "the response has no preamble");
         parts
     }
 
-    /// What precedes the next delimiter.
+    /// The text before the next delimiter.
     async fn until_delimiter(&mut self) -> String {
         loop {
             if let Some((before, behind)) = self.text.split_once("\r\n--graphql") {
@@ -46,7 +46,7 @@ impl Parts {
         serde_json::from_str(json).expect("JSON")
     }
 
-    /// What follows the last delimiter.
+    /// The text behind the last delimiter.
     async fn end(mut self) -> String {
         while let Some(chunk) = in_time("the end", self.response.chunk()).await.expect("an unbroken response") {
             self.text.push_str(std::str::from_utf8(&chunk).expect("text"));

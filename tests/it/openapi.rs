@@ -246,7 +246,7 @@ async fn cross_site_requests(it: &mut CheckedServer) {
     }
 }
 
-/// What every route but those of health answers while more wrong tokens are sent than may wait for their answer.
+/// Requests while more wrong tokens arrive than responses may be delayed.
 async fn wrong_tokens(it: &mut CheckedServer) {
     let operations = it.description.operations().filter(|(.., it)| it["responses"].get("429").is_some());
     let operations: Vec<_> = operations.map(|(path, method, _)| (path.to_owned(), method.to_uppercase())).collect();
@@ -273,7 +273,7 @@ async fn wrong_tokens(it: &mut CheckedServer) {
     }
 }
 
-/// A report that may be sent again in some seconds is answered item by item.
+/// Reports to a pipeline that is being removed have a result per item.
 async fn pipeline_that_is_being_removed(it: &mut CheckedServer, database: &Database) {
     for path in [RUNS, METRICS] {
         let metric =

@@ -8,7 +8,7 @@ fn schema_graphql_is_current() {
     assert!(committed == pipewatch::graphql::sdl(), "run `make schema` and commit schema.graphql");
 }
 
-/// Words that a description must have at least, to add something to a name.
+/// Minimum number of words of a description.
 const MIN_WORDS: usize = 4;
 
 fn is_sentence(description: &str) -> bool {
@@ -101,7 +101,7 @@ fn require(value: &Value, what: &str, missing: &mut Vec<String>) {
     }
 }
 
-/// Every description, wherever it is.
+/// Collects every description that is too short.
 fn collect(value: &Value, path: &str, missing: &mut Vec<String>) {
     match value {
         Value::Object(fields) => {

@@ -1,5 +1,4 @@
-//! `/` and `/graphiql`: the dashboard and GraphiQL, which are in the program. They are open to everybody: what they show
-//! comes by routes that ask for a token.
+//! `/` and `/graphiql`: the embedded dashboard and GraphiQL. The pages are public; the data they load requires a token.
 
 use std::io::Read as _;
 

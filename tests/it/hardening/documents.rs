@@ -467,7 +467,7 @@ async fn locked_server() -> (Server, DatabaseConnection) {
 
 const LOCKED_QUERY: &str = "{ sourceRuns { nodes { id } } }";
 
-/// Asks until the operation runs into its limit: before that the database may give up first. How long that took.
+/// Repeats an operation until it exceeds its time limit; the database may give up first. Returns how long that took.
 async fn time_to_timeout(mut ask: impl AsyncFnMut() -> Value) -> Duration {
     loop {
         let asked = Instant::now();
@@ -486,7 +486,7 @@ async fn operation_ends_after_10_s_with_the_error_of_its_protocol() {
     let client = unpooled();
     let url = format!("{}/graphql", server.url);
     let post = || client.post(&url).json(&json!({"query": LOCKED_QUERY}));
-    // Few operations read runs at a time, and each waits for the lock until the database gives up: the others wait longer.
+    // Two operations read runs at the same time, until the database gives up waiting for the lock. The others wait longer.
     let crowd: Vec<_> = (0..24)
         .map(|_| {
             let request = post();

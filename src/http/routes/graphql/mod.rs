@@ -1,4 +1,4 @@
-//! `/graphql`: GraphQL over HTTP, and the ways from there to event streams and WebSockets.
+//! `/graphql`: GraphQL over HTTP, event streams, multipart responses and WebSockets.
 
 /// The operations of a request.
 mod request;
@@ -44,7 +44,7 @@ pub(in crate::http) async fn serve(
 ) -> Response {
     let method = request.method().clone();
     if is_upgrade(request.headers()) {
-        // Its credentials may still come with the first message.
+        // The first message may bring the credentials.
         return websocket::serve(services, viewer.ok(), caller, &request).into_response();
     }
     if is_browser_navigation(&request) {

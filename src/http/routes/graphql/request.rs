@@ -92,12 +92,21 @@ fn from_json(body: &[u8]) -> Result<Operations, BadRequest> {
     // The whole body is in memory, so the extractor never waits.
     let extracted = GraphQLBatchRequest::<GraphQLRejection>::from_request(request, &()).now_or_never();
     match extracted.map(|extracted| extracted.map(GraphQLBatchRequest::into_inner)) {
-        Some(Ok(BatchRequest::Single(request))) => single(request).map(Operations::One),
-        Some(Ok(BatchRequest::Batch(requests))) => {
+        Some(Ok(BatchRequest::Single(request))) if is_object(body) => single(request).map(Operations::One),
+        Some(Ok(BatchRequest::Batch(requests))) if is_list_of_objects(body) => {
             requests.into_iter().map(single).collect::<Result<_, _>>().map(Operations::Batch)
         }
-        Some(Err(_)) | None => Err(BadRequest::new(explain(body))),
+        _ => Err(BadRequest::new(explain(body))),
     }
+}
+
+/// Whether a request is an object: the extractor also reads its fields from a list, by their order.
+fn is_object(body: &[u8]) -> bool {
+    body.trim_ascii_start().starts_with(b"{")
+}
+
+fn is_list_of_objects(body: &[u8]) -> bool {
+    serde_json::from_slice::<Vec<serde_json::Map<String, Value>>>(body).is_ok()
 }
 
 fn single(request: async_graphql::Request) -> Result<RequestParams, BadRequest> {
@@ -169,12 +178,14 @@ mod tests {
             (r#"[{"query": "{ a }"}, {"query": "{ b }"}]"#, Ok(Some(2))),
             ("[]", Err("the batch is empty")),
             ("{", Err("not valid JSON")),
-            ("{}", Err("query: it is missing")),
-            (r#"{"query": ""}"#, Err("query: it is empty")),
+            ("{}", Err("query: it is empty or missing")),
+            (r#"{"query": ""}"#, Err("query: it is empty or missing")),
             (r#"{"query": 1}"#, Err("query: it must be a string")),
             (r#"{"query": "{ a }", "variables": []}"#, Err("variables: it must be an object or null")),
             (r#"[{"query": "{ a }"}, {"query": 1}]"#, Err("operation 1 of the batch: query")),
             (r#"[[{"query": "{ a }"}]]"#, Err("operation 0 of the batch: request")),
+            (r#"["{ a }"]"#, Err("operation 0 of the batch: request")),
+            (r#"[["{ a }"]]"#, Err("operation 0 of the batch: request")),
             ("\"{ a }\"", Err("request: it must be a JSON object")),
         ] {
             match (from_json(body.as_bytes()), expect) {

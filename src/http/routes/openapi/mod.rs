@@ -2,9 +2,9 @@
 
 /// The routes.
 mod paths;
-/// What reporters send, and what they are answered.
+/// Reports and their responses.
 mod report;
-/// Health, and what is answered where something is wrong.
+/// Health and errors.
 mod server;
 /// The status.
 mod status;

@@ -29,7 +29,7 @@ pub(super) enum AuthErrors {
     Unauthorized(Problem),
 }
 
-/// What any route but those of health may answer to pages of other sites, and to requests for other hosts.
+/// Refusals of the guard, on all routes except health.
 #[derive(IntoResponses)]
 pub(super) enum GuardErrors {
     /// A page of another origin made the request, and the setting `cors_origins` does not allow that origin. `null`
@@ -56,7 +56,7 @@ pub(super) enum GuardErrors {
     TooManyFailures(Problem),
 }
 
-/// What a route of one pipeline's status may answer.
+/// Errors of the status routes.
 #[derive(IntoResponses)]
 pub(super) enum StatusErrors {
     /// A query parameter is invalid; the detail names it.
@@ -80,7 +80,7 @@ pub(super) enum StatusErrors {
     Unavailable(Problem),
 }
 
-/// What a route that takes reports may answer when it took none.
+/// Errors of the report routes.
 #[derive(IntoResponses)]
 pub(super) enum IngestErrors {
     /// The body is not valid JSON or not valid gzip. The detail gives line and column.

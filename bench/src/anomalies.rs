@@ -18,7 +18,7 @@ use crate::{Result, progress, thousands};
 const WARM_UP: u32 = 5;
 
 #[derive(Debug, Args)]
-pub(crate) struct Extent {
+pub(crate) struct Options {
     /// Series that are evaluated together, half of them checks and half volumes
     #[arg(long, default_value_t = 1_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     series: u32,
@@ -27,24 +27,24 @@ pub(crate) struct Extent {
     evaluations: u32,
 }
 
-pub(crate) fn measure(extent: &Extent) -> Result<String> {
+pub(crate) fn measure(options: &Options) -> Result<String> {
     progress("anomalies: generating");
     let now = Timestamp::UNIX_EPOCH + TimeDelta::weeks(2_900) + TimeDelta::minutes(5);
     let last_closed = Hour::last_closed(now);
-    let mut series = generated(extent.series, last_closed)?;
+    let mut series = generated(options.series, last_closed)?;
     let alpha = Budget::default().alpha_of(&series, last_closed);
 
     progress("anomalies: measuring");
     for series in &mut series {
         series.judged_to(last_closed.minus(1));
     }
-    let (due, findings) = sample(extent, &series, now, alpha)?;
+    let (due, findings) = sample(options, &series, now, alpha)?;
     for series in &mut series {
         series.judged_to(last_closed);
     }
-    let (idle, none) = sample(extent, &series, now, alpha)?;
+    let (idle, none) = sample(options, &series, now, alpha)?;
     if none > 0 {
-        return Err("what had been judged was judged again".into());
+        return Err("series that were evaluated were evaluated again".into());
     }
 
     let mut table = format!(
@@ -52,9 +52,9 @@ pub(crate) fn measure(extent: &Extent) -> Result<String> {
          evaluations; target: ≤ 50 ms with an hour of each series due):\n\n\
          | due | findings | median | p99 |\n\
          | --- | ---: | ---: | ---: |",
-        thousands(f64::from(extent.series)),
+        thousands(f64::from(options.series)),
         HISTORY.num_hours(),
-        extent.evaluations,
+        options.evaluations,
     );
     for (what, findings, times) in [("one hour of each series", findings, due), ("nothing", none, idle)] {
         write!(table, "\n| {what} | {findings} | {:.3} ms | {:.3} ms |", times.median(), times.p99())?;
@@ -63,10 +63,10 @@ pub(crate) fn measure(extent: &Extent) -> Result<String> {
 }
 
 /// The times of many evaluations, and how much each of them found.
-fn sample(extent: &Extent, series: &[Series], now: Timestamp, alpha: f64) -> Result<(Sample, usize)> {
+fn sample(options: &Options, series: &[Series], now: Timestamp, alpha: f64) -> Result<(Sample, usize)> {
     let mut findings = 0;
     let mut times: Vec<Duration> = Vec::new();
-    for call in 0..WARM_UP + extent.evaluations {
+    for call in 0..WARM_UP + options.evaluations {
         let begin = Instant::now();
         let found = evaluate(black_box(series), now, alpha);
         if call >= WARM_UP {

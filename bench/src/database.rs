@@ -70,7 +70,7 @@ impl Databases {
         let mut url = String::new();
         timeout(START, BufReader::new(stdout).read_line(&mut url)).await??;
         if !url.starts_with("postgres://") {
-            return Err("PostgreSQL did not start; scripts/postgres.sh has said above why".into());
+            return Err("PostgreSQL did not start; see the output of scripts/postgres.sh above".into());
         }
         Ok(Self { folder, postgres_url: url.trim().to_owned(), postgres, made: 0 })
     }

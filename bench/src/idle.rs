@@ -21,26 +21,26 @@ const RESTS: usize = 3;
 const STORED: u16 = 1_000;
 
 #[derive(Debug, Args)]
-pub(crate) struct Extent {
+pub(crate) struct Options {
     /// How often the server is started
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     starts: u32,
 }
 
-pub(crate) async fn measure(extent: &Extent, program: &Program, databases: &mut Databases) -> Result<String> {
+pub(crate) async fn measure(options: &Options, program: &Program, databases: &mut Databases) -> Result<String> {
     let mut table = format!(
         "The server at rest, on an existing database (start: from exec to the line that says that it serves, median of \
          {}; memory: VmRSS after {} s of rest, median of {RESTS}):\n\n\
          | database | start (target ≤ 150 ms) | slowest start | memory (target ≤ 25 MiB) |\n\
          | --- | ---: | ---: | ---: |",
-        extent.starts,
+        options.starts,
         REST.as_secs(),
     );
     for kind in Kind::ALL {
         progress(&format!("idle, {kind}"));
         let database = existing(kind, program, databases).await?;
         let mut starts = Vec::new();
-        for _ in 0..extent.starts {
+        for _ in 0..options.starts {
             let server = program.serve(&database, databases.folder()).await?;
             starts.push(server.start);
             server.stop().await?;

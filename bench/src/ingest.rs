@@ -25,7 +25,7 @@ const CONNECTIONS: usize = 64;
 const PATIENCE: Duration = Duration::from_mins(5);
 
 #[derive(Debug, Args)]
-pub(crate) struct Extent {
+pub(crate) struct Options {
     /// Source runs that are reported in one round of ingest
     #[arg(long, default_value_t = 10_000, value_name = "N")]
     reports: u16,
@@ -39,7 +39,7 @@ pub(crate) struct Extent {
 enum Shape {
     /// Many in a request, from one connection.
     Batches,
-    /// One in a request, from many connections at once.
+    /// One report per request, from many connections.
     Singles,
 }
 
@@ -49,14 +49,14 @@ struct Round {
     latency: Sample,
 }
 
-/// Takes all rounds of all arms in turn, so that a change of the machine's mood meets all of them.
-pub(crate) async fn measure(extent: &Extent, program: &Program, databases: &mut Databases) -> Result<String> {
+/// Runs the rounds of all variants alternately, so that other load on the machine affects all alike.
+pub(crate) async fn measure(options: &Options, program: &Program, databases: &mut Databases) -> Result<String> {
     let arms: Vec<(Kind, Shape)> =
         Kind::ALL.into_iter().flat_map(|kind| [(kind, Shape::Batches), (kind, Shape::Singles)]).collect();
     let mut rounds: Vec<Vec<Round>> = arms.iter().map(|_| Vec::new()).collect();
-    for number in 1..=extent.rounds {
+    for number in 1..=options.rounds {
         for ((kind, shape), rounds) in arms.iter().zip(&mut rounds) {
-            let round = round(extent, *kind, *shape, program, databases).await?;
+            let round = round(options, *kind, *shape, program, databases).await?;
             progress(&format!(
                 "ingest round {number}, {kind}, {shape:?}: {} reports/s",
                 thousands(round.reports_per_second)
@@ -64,11 +64,11 @@ pub(crate) async fn measure(extent: &Extent, program: &Program, databases: &mut 
             rounds.push(round);
         }
     }
-    table(extent, &arms, &rounds)
+    table(options, &arms, &rounds)
 }
 
 async fn round(
-    extent: &Extent,
+    options: &Options,
     kind: Kind,
     shape: Shape,
     program: &Program,
@@ -76,7 +76,7 @@ async fn round(
 ) -> Result<Round> {
     let database = databases.fresh(kind).await?;
     let server = program.serve(&database, databases.folder()).await?;
-    let runs: Vec<Value> = source_runs(extent.reports).collect();
+    let runs: Vec<Value> = source_runs(options.reports).collect();
     let bodies = match shape {
         Shape::Batches => runs.chunks(BATCH).map(|runs| Bytes::from(json!(runs).to_string())).collect(),
         Shape::Singles => runs.iter().map(|run| Bytes::from(run.to_string())).collect(),
@@ -85,13 +85,13 @@ async fn round(
         Shape::Batches => 1,
         Shape::Singles => CONNECTIONS,
     };
-    let round = timeout(PATIENCE, post(&server, bodies, connections, extent.reports)).await??;
+    let round = timeout(PATIENCE, post(&server, bodies, connections, options.reports)).await??;
     server.stop().await?;
     // The server may have written closed hours, too.
     for table in ["source_runs", "data_quality_metrics WHERE metric_type = 'source-specific'"] {
         let stored = database.count(table).await?;
-        if stored != i64::from(extent.reports) {
-            return Err(format!("{stored} rows are in {table} after {} reports", extent.reports).into());
+        if stored != i64::from(options.reports) {
+            return Err(format!("{stored} rows are in {table} after {} reports", options.reports).into());
         }
     }
     Ok(round)
@@ -157,14 +157,14 @@ pub(crate) fn source_runs(number: u16) -> impl Iterator<Item = Value> {
     })
 }
 
-fn table(extent: &Extent, arms: &[(Kind, Shape)], rounds: &[Vec<Round>]) -> Result<String> {
+fn table(options: &Options, arms: &[(Kind, Shape)], rounds: &[Vec<Round>]) -> Result<String> {
     let mut table = format!(
         "Ingest of {} source runs (median of {} rounds, each with a fresh database; every report has an id and quality \
          counts, and is on the disk when it is answered):\n\n\
          | database | how they come | reports/s | slowest – fastest round | request p50 | request p99 |\n\
          | --- | --- | ---: | ---: | ---: | ---: |",
-        thousands(f64::from(extent.reports)),
-        extent.rounds,
+        thousands(f64::from(options.reports)),
+        options.rounds,
     );
     for ((kind, shape), rounds) in arms.iter().zip(rounds) {
         let of = |read: fn(&Round) -> f64| Sample::of(rounds.iter().map(read)).ok_or("no round was measured");

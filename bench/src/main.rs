@@ -12,13 +12,13 @@
 mod anomalies;
 /// What a fresh database is, on SQLite and on PostgreSQL.
 mod database;
-/// What it costs to deliver a status to many.
+/// Delivery to many subscribers.
 mod delivery;
 /// Millions of rows of history, written by SQL.
 mod history;
 /// The idle server's memory, and how soon it serves.
 mod idle;
-/// How many reports a second are taken.
+/// Reports accepted per second.
 mod ingest;
 /// The machine that the figures belong to.
 mod machine;
@@ -30,7 +30,7 @@ mod rollups;
 mod sample;
 /// The server under test.
 mod server;
-/// The cost of the status query beside much and beside little history.
+/// The cost of the status query with much and with little history.
 mod status;
 
 use std::error::Error;
@@ -50,30 +50,30 @@ type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
-    /// The server's release program [default: pipewatch, beside this program]
+    /// The server's release program [default: pipewatch in the folder of this program]
     #[arg(long, global = true, value_name = "FILE")]
     server: Option<PathBuf>,
-    /// Where the SQLite databases are put, on a real disk [default: beside the folder of this program]
+    /// Where the SQLite databases are put, on a real disk [default: the folder above this program's]
     #[arg(long, global = true, value_name = "FOLDER")]
     folder: Option<PathBuf>,
     #[command(subcommand)]
-    part: Part,
+    benchmark: Benchmark,
 }
 
 #[derive(Subcommand)]
-enum Part {
+enum Benchmark {
     /// Reports a second: in batches from one connection, and one by one from 64
-    Ingest(ingest::Extent),
+    Ingest(ingest::Options),
     /// The cost of the status query with 10,000 and with 5,000,000 rows of history
-    Status(status::Extent),
+    Status(status::Options),
     /// Histories from two years of roll-ups
-    Rollups(rollups::Extent),
+    Rollups(rollups::Options),
     /// Memory at rest, and the time until the server serves
-    Idle(idle::Extent),
-    /// Delivery to many subscribers, beside the limit of the machine and beside peers
-    Delivery(delivery::Extent),
+    Idle(idle::Options),
+    /// Delivery to many subscribers, compared with the limit of the machine and with other servers
+    Delivery(delivery::Options),
     /// The evaluation of anomalies over many series, with and without an hour due
-    Anomalies(anomalies::Extent),
+    Anomalies(anomalies::Options),
     /// All of them
     All(All),
     /// The load of `delivery`, in a process and on a core of its own
@@ -107,17 +107,17 @@ enum Part {
 #[derive(Args)]
 struct All {
     #[command(flatten)]
-    ingest: ingest::Extent,
+    ingest: ingest::Options,
     #[command(flatten)]
-    status: status::Extent,
+    status: status::Options,
     #[command(flatten)]
-    rollups: rollups::Extent,
+    rollups: rollups::Options,
     #[command(flatten)]
-    idle: idle::Extent,
+    idle: idle::Options,
     #[command(flatten)]
-    delivery: delivery::Extent,
+    delivery: delivery::Options,
     #[command(flatten)]
-    anomalies: anomalies::Extent,
+    anomalies: anomalies::Options,
 }
 
 // One thread: the load must leave the cores to the server.
@@ -133,15 +133,15 @@ async fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<()> {
-    match &cli.part {
-        Part::Load(load) => return print(&serde_json::to_string(&delivery::load::run(load)?)?),
-        Part::Poll(poll) => return print(&serde_json::to_string(&delivery::polling::run(poll)?)?),
-        Part::Constant { address, status } => {
+    match &cli.benchmark {
+        Benchmark::Load(load) => return print(&serde_json::to_string(&delivery::load::run(load)?)?),
+        Benchmark::Poll(poll) => return print(&serde_json::to_string(&delivery::polling::run(poll)?)?),
+        Benchmark::Constant { address, status } => {
             return delivery::polling::serve_constant(std::fs::read_to_string(status)?, address).await;
         }
         // Needs neither a server nor a database.
-        Part::Anomalies(extent) => return print(&anomalies::measure(extent)?),
-        Part::Bare { address, status } => return delivery::bare::run(&std::fs::read_to_string(status)?, address),
+        Benchmark::Anomalies(options) => return print(&anomalies::measure(options)?),
+        Benchmark::Bare { address, status } => return delivery::bare::run(&std::fs::read_to_string(status)?, address),
         _ => {}
     }
     let here = std::env::current_exe()?;
@@ -153,22 +153,26 @@ async fn run(cli: Cli) -> Result<()> {
     print(&machine::describe(databases.folder())?)?;
     // Ctrl-C leaves nothing behind either.
     let measured = tokio::select! {
-        measured = measure(&cli.part, &program, &mut databases) => measured,
+        measured = measure(&cli.benchmark, &program, &mut databases) => measured,
         interrupted = tokio::signal::ctrl_c() => Err(interrupted.map_or_else(Into::into, |()| "interrupted".into())),
     };
     databases.stop().await?;
     measured
 }
 
-async fn measure(part: &Part, program: &Program, databases: &mut Databases) -> Result<()> {
-    match part {
-        Part::Ingest(extent) => print(&ingest::measure(extent, program, databases).await?),
-        Part::Status(extent) => print(&status::measure(extent, databases).await?),
-        Part::Rollups(extent) => print(&rollups::measure(extent, databases).await?),
-        Part::Load(_) | Part::Poll(_) | Part::Bare { .. } | Part::Constant { .. } | Part::Anomalies(_) => Ok(()),
-        Part::Delivery(extent) => print(&delivery::measure(extent, program.path(), databases.folder())?),
-        Part::Idle(extent) => print(&idle::measure(extent, program, databases).await?),
-        Part::All(all) => {
+async fn measure(benchmark: &Benchmark, program: &Program, databases: &mut Databases) -> Result<()> {
+    match benchmark {
+        Benchmark::Ingest(options) => print(&ingest::measure(options, program, databases).await?),
+        Benchmark::Status(options) => print(&status::measure(options, databases).await?),
+        Benchmark::Rollups(options) => print(&rollups::measure(options, databases).await?),
+        Benchmark::Load(_)
+        | Benchmark::Poll(_)
+        | Benchmark::Bare { .. }
+        | Benchmark::Constant { .. }
+        | Benchmark::Anomalies(_) => Ok(()),
+        Benchmark::Delivery(options) => print(&delivery::measure(options, program.path(), databases.folder())?),
+        Benchmark::Idle(options) => print(&idle::measure(options, program, databases).await?),
+        Benchmark::All(all) => {
             // The memory and the start come before the part that fills the page cache.
             print(&idle::measure(&all.idle, program, databases).await?)?;
             print(&ingest::measure(&all.ingest, program, databases).await?)?;
@@ -185,7 +189,7 @@ fn print(table: &str) -> Result<()> {
     Ok(writeln!(std::io::stdout(), "{table}\n")?)
 }
 
-/// Says on standard error what is under way; nothing is lost when nobody reads it.
+/// Reports progress on standard error.
 fn progress(what: &str) {
     drop(writeln!(std::io::stderr(), "pipewatch-bench: {what}"));
 }

@@ -26,7 +26,7 @@ const HOURS: u32 = 2 * 365 * 24;
 const SERIES: [&str; 4] = ["articles", "events", "geocoding", "validation"];
 
 #[derive(Debug, Args)]
-pub(crate) struct Extent {
+pub(crate) struct Options {
     /// Measured calls of each question about roll-ups
     #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     questions: u32,
@@ -35,11 +35,11 @@ pub(crate) struct Extent {
 /// What is asked.
 #[derive(Debug, Clone, Copy)]
 enum Question {
-    /// A history over so many days, of each of so many sources.
+    /// A history of many days, of each source.
     History { bucket: Bucket, days: i64, sources: u32 },
-    /// A history of the whole pipeline over so many days.
+    /// A history of many days, of the whole pipeline.
     Whole { bucket: Bucket, days: i64 },
-    /// All series of so many hours.
+    /// All series of many hours.
     Since { hours: i64 },
 }
 
@@ -52,12 +52,12 @@ const QUESTIONS: [(&str, Question); 6] = [
     ("all series of 28 hours", Question::Since { hours: 28 }),
 ];
 
-pub(crate) async fn measure(extent: &Extent, databases: &mut Databases) -> Result<String> {
+pub(crate) async fn measure(options: &Options, databases: &mut Databases) -> Result<String> {
     let mut table = format!(
         "Histories from the roll-ups of {SOURCES} sources over two years ({} calls of each; target: 20 ms):\n\n\
          | database | question | points | median | p99 |\n\
          | --- | --- | ---: | ---: | ---: |",
-        extent.questions
+        options.questions
     );
     let now = Clock::system().now();
     for kind in Kind::ALL {
@@ -65,7 +65,7 @@ pub(crate) async fn measure(extent: &Extent, databases: &mut Databases) -> Resul
         for (name, question) in QUESTIONS {
             let mut times = Vec::new();
             let mut points = 0;
-            for call in 0..WARM_UP + extent.questions {
+            for call in 0..WARM_UP + options.questions {
                 let begin = Instant::now();
                 points = timeout(PATIENCE, question.ask(&store, now)).await??;
                 if call >= WARM_UP {

@@ -79,7 +79,7 @@ impl Server {
 
     /// Stops it in good order: SIGTERM, as a service manager would.
     pub(crate) async fn stop(mut self) -> Result<()> {
-        let id = self.child.id().ok_or("the server has ended before it was told to")?;
+        let id = self.child.id().ok_or("the server has ended early")?;
         let sent = Command::new("kill").args(["-TERM", &id.to_string()]).status().await?;
         let status = timeout(PATIENCE, self.child.wait()).await??;
         if sent.success() && status.success() { Ok(()) } else { Err(format!("the server ended: {status}").into()) }

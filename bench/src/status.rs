@@ -20,7 +20,7 @@ const WARM_UP: u32 = 50;
 const PATIENCE: Duration = Duration::from_mins(2);
 
 #[derive(Debug, Args)]
-pub(crate) struct Extent {
+pub(crate) struct Options {
     /// Rows of each table in the small database
     #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1000..))]
     small: u32,
@@ -49,27 +49,27 @@ impl Question {
     }
 }
 
-pub(crate) async fn measure(extent: &Extent, databases: &mut Databases) -> Result<String> {
+pub(crate) async fn measure(options: &Options, databases: &mut Databases) -> Result<String> {
     let mut table = format!(
-        "The status query beside history ({} rows of each table in the window, from {SOURCES} sources; {} calls of \
+        "The status query with history ({} rows of each table in the window, from {SOURCES} sources; {} calls of \
          each, in turn; target: ratio ≤ 1.2):\n\n\
          | database | rows of each table | median | p99 | ratio of medians |\n\
          | --- | ---: | ---: | ---: | ---: |",
         thousands(f64::from(IN_WINDOW)),
-        extent.calls,
+        options.calls,
     );
     for kind in Kind::ALL {
         let question =
             Question { pipeline: PipelineKey::default(), rules: Rules::default(), now: Clock::system().now() };
-        let small = filled(kind, extent.small, &question, databases).await?;
-        let large = filled(kind, extent.large, &question, databases).await?;
+        let small = filled(kind, options.small, &question, databases).await?;
+        let large = filled(kind, options.large, &question, databases).await?;
         progress(&format!("status, {kind}: measuring"));
-        let (small_times, large_times) = compare(extent, &question, &small, &large).await?;
+        let (small_times, large_times) = compare(options, &question, &small, &large).await?;
         small.close().await?;
         large.close().await?;
         let ratio = large_times.median() / small_times.median();
         for (rows, times, ratio) in
-            [(extent.small, small_times, String::new()), (extent.large, large_times, format!("{ratio:.2}"))]
+            [(options.small, small_times, String::new()), (options.large, large_times, format!("{ratio:.2}"))]
         {
             write!(
                 table,
@@ -98,13 +98,13 @@ async fn filled(kind: Kind, rows: u32, question: &Question, databases: &mut Data
     Ok(store)
 }
 
-/// Asks both in turn, now one first and now the other, so that a change of the machine's mood meets both.
-async fn compare(extent: &Extent, question: &Question, small: &Store, large: &Store) -> Result<(Sample, Sample)> {
+/// Queries both alternately, each first in half of the rounds, so that other load on the machine affects both alike.
+async fn compare(options: &Options, question: &Question, small: &Store, large: &Store) -> Result<(Sample, Sample)> {
     for _ in 0..WARM_UP {
         agree(&question.ask(small).await?.0, &question.ask(large).await?.0)?;
     }
     let (mut small_times, mut large_times) = (Vec::new(), Vec::new());
-    for call in 0..extent.calls {
+    for call in 0..options.calls {
         if call.is_multiple_of(2) {
             small_times.push(question.ask(small).await?.1);
             large_times.push(question.ask(large).await?.1);

@@ -11,14 +11,16 @@ use metrics::{Counter, counter};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::timeout;
 
+use crate::push::completion::Completion;
 use crate::push::disconnect::DisconnectReason;
-use crate::push::encoding::{Completion, Encoding};
+use crate::push::encoding::Encoding;
 use crate::push::framing::Framing;
 use crate::push::io::socket::{Socket, is_would_block};
 use crate::push::limits::{Account, ConnectionPermit};
 use crate::push::message::Message;
 use crate::push::profile::TransportProfile;
 use crate::push::registry_entry::RegistryEntry;
+use crate::push::send_buffer::{Delivery, SendBuffer};
 use crate::push::subscription::Subscription;
 use crate::push::timeouts::Timeouts;
 
@@ -51,28 +53,6 @@ pub struct Connection {
     pub(super) registered: OnceLock<RegistryEntry<Self>>,
     /// Set once the client is authenticated.
     permit: OnceLock<ConnectionPermit>,
-}
-
-#[derive(Debug, Default)]
-struct SendBuffer {
-    /// What the socket did not accept: the rest of a message, and control messages behind it.
-    pending: Vec<u8>,
-    /// Whether a task waits for the socket. Until then only it writes.
-    is_blocked: bool,
-    /// Whether the close was sent, or the socket has failed.
-    is_closed: bool,
-    /// Whether writing ends once nothing is pending.
-    close_after_flush: bool,
-    subscriptions: Vec<Arc<Subscription>>,
-}
-
-/// What became of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Delivery {
-    /// The socket accepted it, or a part of it; the rest is pending.
-    Sent,
-    /// It was sent before, or the socket blocks: this or a newer message follows later.
-    Skipped,
 }
 
 impl Connection {

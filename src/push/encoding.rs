@@ -1,7 +1,7 @@
-use bytes::Bytes;
 use strum::EnumCount;
 
 use crate::domain::revision::Revision;
+use crate::push::completion::Completion;
 use crate::push::framing::{CHUNK_END, Framing};
 use crate::push::protocol::{close::Close, graphql_sse, graphql_ws, multipart, sse, ws_frame};
 
@@ -21,15 +21,6 @@ pub enum Encoding {
     GraphqlSseSingle,
     /// Apollo's multipart subscriptions: one operation per response.
     GraphqlMultipart,
-}
-
-/// Why a subscription ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Completion {
-    /// Its source has ended: the pipeline was removed, or the operation is complete.
-    Complete,
-    /// It failed. The bytes are the JSON array of GraphQL errors.
-    Errors(Bytes),
 }
 
 impl Encoding {
@@ -136,6 +127,8 @@ impl Encoding {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     fn encode(encoding: Encoding, id: &str, framing: Framing) -> String {

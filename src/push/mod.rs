@@ -2,6 +2,8 @@
 
 /// All topics, and subscribing to them.
 pub mod broker;
+/// Why a subscription ends.
+pub mod completion;
 /// The outgoing side of one connection: the fast path.
 pub mod connection;
 /// Why the server drops connections, counted.
@@ -32,6 +34,8 @@ pub mod quota;
 pub mod rate_limit;
 /// Entries of the connection registry.
 mod registry_entry;
+/// What a socket did not accept, and what became of a message.
+mod send_buffer;
 /// What one connection is subscribed to, and what it was sent.
 mod subscription;
 /// Write timeout and keep-alive intervals.

@@ -10,10 +10,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::revision::Revision;
-use crate::push::connection::{Connection, Delivery};
-use crate::push::encoding::{Completion, Encoding};
+use crate::push::completion::Completion;
+use crate::push::connection::Connection;
+use crate::push::encoding::Encoding;
 use crate::push::message::{EventId, Latest, Message, Versioned};
 use crate::push::quota::{QuotaPermit, TopicKey};
+use crate::push::send_buffer::Delivery;
 use crate::push::subscription::Subscription;
 
 /// Subscribers that one task serves. A larger topic has several tasks, which the runtime spreads over the cores.

@@ -17,32 +17,31 @@ use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::store::alerts::read::Since;
 
-/// Events that are read at a time.
-const BATCH: u64 = 500;
-/// Events that are kept for followers that fall behind; one that falls further behind reads them from the database.
-const KEPT: usize = 1_024;
-/// How soon the events are read again after a failure, if nothing changes.
-const RETRY: Duration = Duration::from_secs(5);
+/// Events per query.
+const BATCH_SIZE: u64 = 500;
+/// Events that are kept for slow followers. One that is further behind reads the database.
+const BROADCAST_CAPACITY: usize = 1_024;
+/// How long the reader waits after a failed query, unless something changes.
+const RETRY_DELAY: Duration = Duration::from_secs(5);
 
-/// The events of all alerts as they are committed: one query per commit reads them for every follower.
-///
-/// It reads nothing while it has no follower.
+/// The events of all alerts as they are committed. One query per commit reads them for all followers; without a follower
+/// nothing is read.
 #[derive(Debug)]
 pub(super) struct AlertFeed {
     store: Arc<Store>,
     events: broadcast::Sender<Arc<AlertEvent>>,
-    /// The number of the last event that was sent, while there is a reader. Held across the query that finds where the
-    /// reader begins, so that followers who come together begin at one place.
+    /// The id of the last event that was sent, while there is a reader. Locked across the query that finds where the reader
+    /// starts, so that simultaneous followers start at the same event.
     reader: Mutex<Option<Arc<AtomicI64>>>,
 }
 
 impl AlertFeed {
     pub(super) fn new(store: Arc<Store>) -> Arc<Self> {
-        Arc::new(Self { store, events: broadcast::Sender::new(KEPT), reader: Mutex::default() })
+        Arc::new(Self { store, events: broadcast::Sender::new(BROADCAST_CAPACITY), reader: Mutex::default() })
     }
 
-    /// The events of a pipeline, or of all, after the number `since`, or from now on. What was committed before is read for
-    /// this follower alone; what comes is read once for all.
+    /// The events of a pipeline, or of all, after the event `since`, or from now on. Earlier events are read for this follower
+    /// alone, later ones once for all.
     pub(super) async fn follow(
         self: Arc<Self>,
         tasks: &TaskTracker,
@@ -51,7 +50,7 @@ impl AlertFeed {
         since: Option<i64>,
     ) -> Result<impl Stream<Item = Arc<AlertEvent>> + Send + use<>> {
         let mut reader = self.reader.lock().await;
-        // Following begins before the place of the reader is taken: no event falls between.
+        // Subscribing precedes reading the position: no event is lost between.
         let events = self.events.subscribe();
         let sent = if let Some(sent) = reader.as_ref() {
             sent.load(Ordering::Acquire)
@@ -71,7 +70,7 @@ impl AlertFeed {
         Ok(unfold(follower, |mut follower| async move { follower.next().await.map(|event| (event, follower)) }))
     }
 
-    /// Reads what is new after each change, until nobody follows.
+    /// Reads new events after each change, until there is no follower.
     async fn read(self: Arc<Self>, mut changes: watch::Receiver<()>, sent: Arc<AtomicI64>) {
         let mut has_more = true;
         loop {
@@ -87,19 +86,19 @@ impl AlertFeed {
                 }
             }
             count_query();
-            match self.store.alert_events(None, Since::Event(sent.load(Ordering::Acquire)), BATCH).await {
+            match self.store.alert_events(None, Since::Event(sent.load(Ordering::Acquire)), BATCH_SIZE).await {
                 Ok(events) => {
-                    has_more = events.len() as u64 == BATCH;
+                    has_more = events.len() as u64 == BATCH_SIZE;
                     for event in events {
                         let number = event.id;
-                        // Without a follower there is none to receive it.
+                        // Sending fails only without a follower.
                         drop(self.events.send(Arc::new(event)));
                         sent.store(number, Ordering::Release);
                     }
                 }
                 Err(error) => {
                     warn_of(&error);
-                    drop(timeout(RETRY, changes.changed()).await);
+                    drop(timeout(RETRY_DELAY, changes.changed()).await);
                     has_more = true;
                 }
             }
@@ -107,16 +106,16 @@ impl AlertFeed {
     }
 }
 
-/// Where a follower is.
+/// A follower's position.
 struct Follower {
     feed: Arc<AlertFeed>,
     events: broadcast::Receiver<Arc<AlertEvent>>,
     pipeline: Option<PipelineKey>,
-    /// The number of the last event that it was given.
+    /// The id of the last event that it returned.
     last: i64,
-    /// Whether it has to read events from the database that are not received any more.
+    /// Whether it has missed events, and reads them from the database.
     is_behind: bool,
-    /// Read from the database, and not yet given.
+    /// Events from the database that were not returned yet.
     read: VecDeque<AlertEvent>,
 }
 
@@ -145,17 +144,17 @@ impl Follower {
         }
     }
 
-    /// Reads what it missed, a batch at a time.
+    /// Reads missed events, one batch at a time.
     async fn catch_up(&mut self) {
         count_query();
-        match self.feed.store.alert_events(self.pipeline.as_ref(), Since::Event(self.last), BATCH).await {
+        match self.feed.store.alert_events(self.pipeline.as_ref(), Since::Event(self.last), BATCH_SIZE).await {
             Ok(events) => {
-                self.is_behind = events.len() as u64 == BATCH;
+                self.is_behind = events.len() as u64 == BATCH_SIZE;
                 self.read = events.into();
             }
             Err(error) => {
                 warn_of(&error);
-                tokio::time::sleep(RETRY).await;
+                tokio::time::sleep(RETRY_DELAY).await;
             }
         }
     }
@@ -166,5 +165,5 @@ fn count_query() {
 }
 
 fn warn_of(error: &Error) {
-    tracing::warn!(error = error as &dyn std::error::Error, "alert events could not be read; will retry");
+    tracing::warn!(error = error as &dyn std::error::Error, "could not read alert events; trying again");
 }

@@ -9,7 +9,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::Result;
 
-/// Sends a frame of a status to everybody, once a second; in between it accepts.
+/// Sends a frame with a status to all subscribers, once a second; in between it accepts new ones.
 pub(crate) fn run(status: &str, address: &str) -> Result<()> {
     let listener = listen(address.parse()?)?;
     crate::print("ready")?;
@@ -33,7 +33,7 @@ pub(crate) fn run(status: &str, address: &str) -> Result<()> {
     }
 }
 
-/// With room for all who come while a round is being sent.
+/// A listener whose queue holds the subscribers that connect while a status is sent.
 fn listen(address: SocketAddr) -> Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
@@ -43,7 +43,7 @@ fn listen(address: SocketAddr) -> Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Sends all of it; waits where there is no room, which while measuring there always is.
+/// Sends a whole message. It waits for a full socket, which does not happen while it is measured.
 fn send(socket: &mut TcpStream, message: &[u8]) -> std::io::Result<()> {
     let sent = match socket.write(message) {
         Ok(sent) => sent,

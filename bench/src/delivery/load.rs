@@ -1,4 +1,4 @@
-//! Many subscribers in one thread: each message is seen, its round known by the instant in it.
+//! Many subscribers in one thread. Messages with the same instant are one publication.
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read};
@@ -19,7 +19,7 @@ use crate::sample::Sample;
 const MARK: &[u8] = b"\"timestamp\":\"";
 /// An instant with six digits of a second and its Z.
 const STAMP: usize = 27;
-/// How long the first message may take, for everybody.
+/// How long the first message may take to reach all subscribers.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What one measurement is of.
@@ -28,7 +28,7 @@ pub(crate) struct Load {
     /// Where the server listens
     #[arg(long)]
     pub(crate) address: String,
-    /// What subscribers say
+    /// Protocol of the subscribers
     #[arg(long)]
     pub(crate) protocol: Protocol,
     /// The path of their requests
@@ -37,10 +37,10 @@ pub(crate) struct Load {
     /// The subscription of graphql-transport-ws
     #[arg(long, default_value = "")]
     pub(crate) query: String,
-    /// How many they are
+    /// Number of subscribers
     #[arg(long)]
     pub(crate) subscribers: usize,
-    /// How long they watch, once all have seen a message
+    /// Seconds of the measurement, once all have received a message
     #[arg(long)]
     pub(crate) seconds: u64,
     /// The server's process
@@ -51,31 +51,31 @@ pub(crate) struct Load {
 /// What was measured.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Measured {
-    /// Messages of the rounds that began while it was measured.
+    /// Messages published during the measurement.
     pub(crate) messages: u64,
-    /// Those that should have come: rounds times subscribers.
+    /// Messages that should have arrived: publications times subscribers.
     pub(crate) expected: u64,
     /// The server's CPU for each message that came, in microseconds.
     pub(crate) cpu: f64,
     /// The server's resident memory for each subscriber, in KiB.
     pub(crate) memory: f64,
-    /// From the instant in a message until the last subscriber has it: the median of the rounds, in milliseconds.
+    /// From the instant in a message until the last subscriber has it: the median, in milliseconds.
     pub(crate) last: f64,
     /// Bytes of a message on the wire.
     pub(crate) bytes: f64,
 }
 
 impl Measured {
-    /// Of several turns: the median of each value, and the sum of what was counted. `None` of no turn.
-    pub(crate) fn median(turns: &[Self]) -> Option<Self> {
-        let median = |of: fn(&Self) -> f64| Sample::of(turns.iter().map(of)).map(|sample| sample.median());
+    /// The median of each value, and the sums of the counts; `None` without a measurement.
+    pub(crate) fn median(repeats: &[Self]) -> Option<Self> {
+        let median = |of: fn(&Self) -> f64| Sample::of(repeats.iter().map(of)).map(|sample| sample.median());
         Some(Self {
-            messages: turns.iter().map(|turn| turn.messages).sum(),
-            expected: turns.iter().map(|turn| turn.expected).sum(),
-            cpu: median(|turn| turn.cpu)?,
-            memory: median(|turn| turn.memory)?,
-            last: median(|turn| turn.last)?,
-            bytes: median(|turn| turn.bytes)?,
+            messages: repeats.iter().map(|one| one.messages).sum(),
+            expected: repeats.iter().map(|one| one.expected).sum(),
+            cpu: median(|one| one.cpu)?,
+            memory: median(|one| one.memory)?,
+            last: median(|one| one.last)?,
+            bytes: median(|one| one.bytes)?,
         })
     }
 }
@@ -87,7 +87,7 @@ struct Subscriber {
 }
 
 #[derive(Default)]
-struct Round {
+struct Publication {
     count: u64,
     last: u64,
 }
@@ -108,39 +108,40 @@ pub(crate) fn run(load: &Load) -> Result<Measured> {
         subscribers.push(Subscriber { stream, tail: Vec::new() });
     }
 
-    let mut watch = Watch { buffer: vec![0; 256 * 1024], rounds: HashMap::new(), messages: 0, bytes: 0 };
+    let mut watch = Watch { buffer: vec![0; 256 * 1024], publications: HashMap::new(), messages: 0, bytes: 0 };
     let begun = Instant::now();
-    while watch.rounds.values().map(|round| round.count).max() < Some(load.subscribers as u64) {
+    while watch.publications.values().map(|publication| publication.count).max() < Some(load.subscribers as u64) {
         if begun.elapsed() > PATIENCE {
             return Err(format!("after {PATIENCE:?} no message has reached all {}", load.subscribers).into());
         }
-        watch.turn(&mut poll, &mut subscribers)?;
+        watch.poll(&mut poll, &mut subscribers)?;
     }
-    // The rest of the round, as a rule.
+    // The other subscribers of the first publication.
     let settle = Instant::now() + Duration::from_millis(400);
     while Instant::now() < settle {
-        watch.turn(&mut poll, &mut subscribers)?;
+        watch.poll(&mut poll, &mut subscribers)?;
     }
 
-    // A round that has begun is none of those that are measured, which are whole.
-    let before = std::mem::take(&mut watch.rounds);
+    // A publication that has begun is not measured: only whole ones are.
+    let before = std::mem::take(&mut watch.publications);
     let (messages, bytes) = (watch.messages, watch.bytes);
     let cpu = process.cpu()?;
     let end = Instant::now() + Duration::from_secs(load.seconds);
-    // It ends with a whole round, as it began.
+    // The measurement ends with a whole publication.
     while Instant::now() < end || !watch.is_whole(load.subscribers) && Instant::now() < end + PATIENCE {
-        watch.turn(&mut poll, &mut subscribers)?;
+        watch.poll(&mut poll, &mut subscribers)?;
     }
     let cpu = process.cpu()?.saturating_sub(cpu);
     let resident = process.resident()?;
     let (messages, bytes) = (watch.messages - messages, watch.bytes - bytes);
-    watch.rounds.retain(|stamp, _| !before.contains_key(stamp));
-    let late = |(stamp, round): (&[u8; STAMP], &Round)| Some(round.last.saturating_sub(instant(stamp)?));
-    let last = Sample::of(watch.rounds.iter().filter_map(late).map(|micros| as_f64(micros) / 1_000.0));
+    watch.publications.retain(|stamp, _| !before.contains_key(stamp));
+    let late =
+        |(stamp, publication): (&[u8; STAMP], &Publication)| Some(publication.last.saturating_sub(instant(stamp)?));
+    let last = Sample::of(watch.publications.iter().filter_map(late).map(|micros| as_f64(micros) / 1_000.0));
     let per_message = |value: f64| value / as_f64(messages.max(1));
     Ok(Measured {
-        messages: watch.rounds.values().map(|round| round.count).sum(),
-        expected: watch.rounds.len() as u64 * load.subscribers as u64,
+        messages: watch.publications.values().map(|publication| publication.count).sum(),
+        expected: watch.publications.len() as u64 * load.subscribers as u64,
         cpu: per_message(cpu.as_secs_f64() * 1e6),
         memory: (resident - idle) / as_f64(load.subscribers as u64),
         last: last.ok_or("no message came")?.median(),
@@ -150,31 +151,31 @@ pub(crate) fn run(load: &Load) -> Result<Measured> {
 
 struct Watch {
     buffer: Vec<u8>,
-    rounds: HashMap<[u8; STAMP], Round>,
+    publications: HashMap<[u8; STAMP], Publication>,
     messages: u64,
     bytes: u64,
 }
 
 impl Watch {
-    /// Whether everybody has the newest.
+    /// Whether all subscribers have the newest message.
     fn is_whole(&self, subscribers: usize) -> bool {
-        let newest = self.rounds.iter().max_by_key(|(stamp, _)| **stamp);
-        newest.is_none_or(|(_, round)| round.count >= subscribers as u64)
+        let newest = self.publications.iter().max_by_key(|(stamp, _)| **stamp);
+        newest.is_none_or(|(_, publication)| publication.count >= subscribers as u64)
     }
 
-    /// Takes what has come for whom, for at most a tenth of a second.
-    fn turn(&mut self, poll: &mut Poll, subscribers: &mut [Subscriber]) -> Result<()> {
+    /// Reads what has arrived, for at most a tenth of a second.
+    fn poll(&mut self, poll: &mut Poll, subscribers: &mut [Subscriber]) -> Result<()> {
         let mut events = Events::with_capacity(1_024);
         poll.poll(&mut events, Some(Duration::from_millis(100)))?;
         for event in &events {
             if let Some(subscriber) = subscribers.get_mut(event.token().0) {
-                self.take(subscriber)?;
+                self.read(subscriber)?;
             }
         }
         Ok(())
     }
 
-    fn take(&mut self, subscriber: &mut Subscriber) -> Result<()> {
+    fn read(&mut self, subscriber: &mut Subscriber) -> Result<()> {
         loop {
             let kept = subscriber.tail.len();
             self.buffer[..kept].copy_from_slice(&subscriber.tail);
@@ -190,9 +191,9 @@ impl Watch {
             let mut from = 0;
             while let Some(at) = memchr::memmem::find(&all[from..], MARK) {
                 let Some(stamp) = all[from + at + MARK.len()..].first_chunk::<STAMP>() else { break };
-                let round = self.rounds.entry(*stamp).or_default();
-                round.count += 1;
-                round.last = now;
+                let publication = self.publications.entry(*stamp).or_default();
+                publication.count += 1;
+                publication.last = now;
                 self.messages += 1;
                 from += at + MARK.len() + STAMP;
             }

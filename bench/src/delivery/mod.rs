@@ -1,10 +1,10 @@
-//! What it costs to deliver a status to many, beside the limit of the machine and beside peers.
+//! The cost of delivering a status to many subscribers, compared with the limit of the machine and with other servers.
 //!
-//! The server runs on one core, the load on the other. A round a second goes to everybody.
+//! The server runs on one core and the load on the other. All subscribers get one status a second.
 
 /// The bare sender.
 pub(crate) mod bare;
-/// A request, for what is measured needs no more.
+/// Simple HTTP requests.
 pub(crate) mod http;
 /// Many subscribers in one thread.
 pub(crate) mod load;
@@ -36,25 +36,25 @@ const QUERY: &str = "subscription { pipelineStatusUpdates { pipeline revision ti
     validationPassRate geocodingAttempts geocodingSuccesses validationAttempts validationPasses basis lastUpdated } \
     anomalies { id } alerts { id } } }";
 
-/// How much is measured.
+/// What to measure.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Extent {
-    /// How many subscribers
+pub(crate) struct Options {
+    /// Number of subscribers
     #[arg(long, default_value_t = 5_000)]
     subscribers: usize,
-    /// How many for the second look at Pipewatch; 0 for none
+    /// Number of subscribers of the second measurement of Pipewatch; 0 skips it
     #[arg(long, default_value_t = 15_000)]
-    many: usize,
-    /// How long each is measured
+    large: usize,
+    /// Seconds of each measurement
     #[arg(long, default_value_t = 15)]
     seconds: u64,
-    /// How often Pipewatch and the bare sender are measured, in turn; the medians count
+    /// Measurements of Pipewatch and of the bare sender, which alternate; the medians are printed
     #[arg(long, default_value_t = 3)]
-    turns: usize,
-    /// Pipewatch and the bare sender only
+    repeats: usize,
+    /// Measure only Pipewatch and the bare sender
     #[arg(long)]
-    alone: bool,
-    /// Where the peers are
+    no_peers: bool,
+    /// Folder of the other servers
     #[arg(long, default_value = "bench/peers")]
     peers: PathBuf,
 }
@@ -70,27 +70,27 @@ const PIPEWATCH: [Target; 3] = [
     pipewatch("**Pipewatch**, plain WebSocket", Protocol::WebSocket, "/api/v1/ws/monitoring/pipeline-status"),
 ];
 
-/// Measures, and gives the tables.
-pub(crate) fn measure(extent: &Extent, server: &Path, folder: &Path) -> Result<String> {
-    let bench = Bench { extent, server, folder: &folder.canonicalize()?, status: folder.join("status.json") };
+/// Measures, and returns the tables.
+pub(crate) fn measure(options: &Options, server: &Path, folder: &Path) -> Result<String> {
+    let bench = Bench { options, server, folder: &folder.canonicalize()?, status: folder.join("status.json") };
     bench.prepare()?;
     let mut table = format!(
         "| {} subscribers, a status a second | CPU a message | of bare | KiB a subscriber | last served, p50 | of bare |\n\
          | --- | --: | --: | --: | --: | --: |\n",
-        crate::thousands(as_f64(extent.subscribers)),
+        crate::thousands(as_f64(options.subscribers)),
     );
-    let bare = bench.ours(&mut table, extent.subscribers)?;
-    if !extent.alone {
+    let bare = bench.ours(&mut table, options.subscribers)?;
+    if !options.no_peers {
         for target in peers() {
-            match bench.load(&target, extent.subscribers) {
+            match bench.load(&target, options.subscribers) {
                 Ok(measured) => row(&mut table, target.name, &measured, Some(&bare)),
                 Err(error) => crate::progress(&format!("{} is left out: {error}", target.name)),
             }
         }
     }
-    if extent.many > 0 {
-        let _ = writeln!(table, "| *{} subscribers* | | | | | |", crate::thousands(as_f64(extent.many)));
-        bench.ours(&mut table, extent.many).map_err(|error| format!("{error}\n\n{table}"))?;
+    if options.large > 0 {
+        let _ = writeln!(table, "| *{} subscribers* | | | | | |", crate::thousands(as_f64(options.large)));
+        bench.ours(&mut table, options.large).map_err(|error| format!("{error}\n\n{table}"))?;
     }
     table.push('\n');
     table.push_str(&bench.polling()?);
@@ -118,10 +118,10 @@ const PEER_QUERY: &str = "subscription { status { pipeline revision timestamp ov
     anomalies { id } alerts { id } } }";
 
 struct Bench<'a> {
-    extent: &'a Extent,
+    options: &'a Options,
     server: &'a Path,
     folder: &'a Path,
-    /// A status of Pipewatch's own: the bare sender sends as many bytes.
+    /// A status of Pipewatch, which the bare sender sends as well.
     status: PathBuf,
 }
 
@@ -143,10 +143,10 @@ impl Bench<'_> {
     }
 
     fn start(&self, target: &Target) -> Result<Running> {
-        target.start(self.server, self.folder, &self.status, &self.extent.peers)
+        target.start(self.server, self.folder, &self.status, &self.options.peers)
     }
 
-    /// How many polls a second are answered, beside a handler that returns a constant; in turn, and the medians count.
+    /// Polls answered per second, compared with a handler that returns a constant. They alternate, and medians are printed.
     fn polling(&self) -> Result<String> {
         const STATUS: &str = "/api/v1/monitoring/pipeline-status";
         let constant = Target { name: "an axum handler that returns a constant", kind: Kind::Constant, ..BARE };
@@ -156,14 +156,14 @@ impl Bench<'_> {
             (&PIPEWATCH[0], "**Pipewatch**, 304", STATUS, true),
         ];
         let mut polled = polls.map(|_| Vec::new());
-        for _ in 0..self.extent.turns {
+        for _ in 0..self.options.repeats {
             for ((target, what, path, is_known), polled) in polls.iter().zip(&mut polled) {
                 crate::progress(what);
                 polled.push(self.poll(target, path, *is_known)?);
             }
         }
-        let medians: Option<Vec<_>> = polled.iter().map(|turns| Polled::median(turns)).collect();
-        let medians = medians.ok_or("expected at least one turn")?;
+        let medians: Option<Vec<_>> = polled.iter().map(|repeats| Polled::median(repeats)).collect();
+        let medians = medians.ok_or("expected at least one repeat")?;
         let mut table = String::from(
             "| polling, 8 connections | requests a second | of constant | p99 |\n| --- | --: | --: | --: |\n",
         );
@@ -180,22 +180,22 @@ impl Bench<'_> {
         let mut command = Command::new("taskset");
         command.args(["-c", "1"]).arg(std::env::current_exe()?);
         command.args(["poll", "--address", &running.address, "--path", path]);
-        command.args(["--seconds", &self.extent.seconds.to_string()]).args(is_known.then_some("--known"));
+        command.args(["--seconds", &self.options.seconds.to_string()]).args(is_known.then_some("--known"));
         let output = command.stderr(Stdio::inherit()).output()?;
         Ok(serde_json::from_slice(&output.stdout).map_err(|_| "the polling failed")?)
     }
 
-    /// The bare sender and Pipewatch, in turn: what else the machine does in the meantime concerns all alike.
+    /// Measures the bare sender and Pipewatch. They alternate, so that other load on the machine affects both alike.
     fn ours(&self, table: &mut String, subscribers: usize) -> Result<Measured> {
         let targets: Vec<_> = std::iter::once(&BARE).chain(&PIPEWATCH).collect();
         let mut measured = vec![Vec::new(); targets.len()];
-        for _ in 0..self.extent.turns {
+        for _ in 0..self.options.repeats {
             for (target, measured) in targets.iter().zip(&mut measured) {
                 measured.push(self.load(target, subscribers)?);
             }
         }
-        let medians: Option<Vec<_>> = measured.iter().map(|turns| Measured::median(turns)).collect();
-        let medians = medians.ok_or("expected at least one turn")?;
+        let medians: Option<Vec<_>> = measured.iter().map(|repeats| Measured::median(repeats)).collect();
+        let medians = medians.ok_or("expected at least one repeat")?;
         for (index, (target, measured)) in targets.iter().zip(&medians).enumerate() {
             row(table, target.name, measured, (index > 0).then_some(&medians[0]));
         }
@@ -210,7 +210,7 @@ impl Bench<'_> {
             .arg(std::env::current_exe()?)
             .args(["load", "--address", &running.address, "--path", target.path, "--query", target.query])
             .args(["--protocol", clap::ValueEnum::to_possible_value(&target.protocol).ok_or("no name")?.get_name()])
-            .args(["--subscribers", &subscribers.to_string(), "--seconds", &self.extent.seconds.to_string()])
+            .args(["--subscribers", &subscribers.to_string(), "--seconds", &self.options.seconds.to_string()])
             .args(["--pid", &running.pid.to_string()])
             .stderr(Stdio::inherit())
             .output()?;

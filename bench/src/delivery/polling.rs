@@ -38,10 +38,10 @@ pub(crate) struct Polled {
 }
 
 impl Polled {
-    /// Of several turns, the median of each value. `None` of no turn.
-    pub(crate) fn median(turns: &[Self]) -> Option<Self> {
-        let median = |of: fn(&Self) -> f64| Sample::of(turns.iter().map(of)).map(|sample| sample.median());
-        Some(Self { rate: median(|turn| turn.rate)?, p99: median(|turn| turn.p99)? })
+    /// The median of each value; `None` without a measurement.
+    pub(crate) fn median(repeats: &[Self]) -> Option<Self> {
+        let median = |of: fn(&Self) -> f64| Sample::of(repeats.iter().map(of)).map(|sample| sample.median());
+        Some(Self { rate: median(|one| one.rate)?, p99: median(|one| one.p99)? })
     }
 }
 

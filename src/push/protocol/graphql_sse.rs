@@ -2,7 +2,7 @@
 //!
 //! Source: PROTOCOL.md of enisdenjo/graphql-sse.
 
-use crate::push::encoding::Completion;
+use crate::push::completion::Completion;
 use crate::push::framing::CHUNK_END;
 use crate::push::protocol::sse::event;
 

@@ -163,14 +163,6 @@ impl RunningOperation {
             Self::Task(task) => task.is_finished(),
         }
     }
-
-    /// Waits for a query or mutation, so that a mutation is not aborted when its client disconnects.
-    pub async fn finish(&mut self) {
-        if let Self::Task(task) = self {
-            // A panic of the task is logged by the runtime.
-            drop(task.await);
-        }
-    }
 }
 
 /// The topic of an operation: document, operation name, variables, and what the viewer may see.

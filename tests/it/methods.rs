@@ -100,3 +100,72 @@ async fn preflight_allows_every_header_that_the_api_reads() {
     assert_eq!(in_time("an answer", request.send()).await.expect("an answer").status(), 403);
     server.stop().await;
 }
+
+/// Sends a WebSocket handshake: the first line and the headers of the response.
+async fn handshake(server: &Server, method: &str, path: &str, key: &str) -> String {
+    let host = server.url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(host).await.expect("a connection");
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\
+         Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let mut head = Vec::new();
+    let read = async {
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.expect("a head"));
+        }
+    };
+    in_time("the head of the response", read).await;
+    String::from_utf8(head).expect("text").to_ascii_lowercase()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn invalid_websocket_handshake_is_refused() {
+    const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+    let server = Server::start(Database::sqlite()).await;
+    for path in ["/graphql", "/api/v1/ws/monitoring/pipeline-status"] {
+        for (method, key, status) in [
+            ("GET", KEY, "http/1.1 101 "),
+            ("POST", KEY, "http/1.1 405 "),
+            ("PUT", KEY, "http/1.1 405 "),
+            ("GET", "", "http/1.1 400 "),
+            ("GET", "c2hvcnQ=", "http/1.1 400 "),
+            ("GET", "dGhlIHNhbXBsZSBub25jZWE=", "http/1.1 400 "),
+            ("GET", "not base64 at all!!!!!!!", "http/1.1 400 "),
+        ] {
+            let head = handshake(&server, method, path, key).await;
+            assert!(head.starts_with(status), "{method} {path} {key:?}: {head}");
+            let allows_get = head.contains("\r\nallow: get");
+            assert_eq!(allows_get, status.contains("405"), "{method} {path}: {head}");
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connection_is_reused_after_a_complete_event_stream() {
+    let server = Server::start(Database::sqlite()).await;
+    let host = server.url.trim_start_matches("http://").to_owned();
+    let mut stream = TcpStream::connect(&host).await.expect("a connection");
+    let mut request = async |query: &str| {
+        let path = format!("/graphql?query={query}");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: text/event-stream\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut response = Vec::new();
+        let read = async {
+            while !response.ends_with(b"event: complete\ndata:\n\n") {
+                response.push(stream.read_u8().await.expect("a response"));
+            }
+        };
+        in_time("the end of the operation", read).await;
+        String::from_utf8(response).expect("text").to_ascii_lowercase()
+    };
+    for query in ["%7Bpipelines%7Bkey%7D%7D", "%7Bnothing%7D", "%7Bpipelines%7Bkey%7D%7D"] {
+        let response = request(query).await;
+        assert!(response.starts_with("http/1.1 200 ") && response.contains("text/event-stream"), "{response}");
+        assert!(!response.contains("connection: close"), "{response}");
+    }
+    server.stop().await;
+}

@@ -94,7 +94,7 @@ async fn serve_stream(
     if method == Method::HEAD {
         return event_stream::head(format.content_type());
     }
-    stream::serve(services, viewer, caller, version, format, operation).into_response()
+    stream::serve(services, viewer, caller, version, format, operation).await.into_response()
 }
 
 /// Executes the operations of a request and answers with their results, as the GraphQL over HTTP specification has it.
@@ -131,7 +131,7 @@ async fn execute(services: Arc<Services>, viewer: Viewer, caller: Caller, reques
                 return event_stream::head(StreamFormat::Multipart.content_type());
             }
             let multipart = StreamFormat::Multipart;
-            stream::serve(services, viewer, &caller, version, multipart, Ok(operation)).into_response()
+            stream::serve(services, viewer, &caller, version, multipart, Ok(operation)).await.into_response()
         }
         OperationType::Subscription => {
             let message = format!(

@@ -2,19 +2,22 @@
 
 use std::sync::Arc;
 
+use async_graphql::parser::types::OperationType;
 use axum::body::Body;
 use axum::http::{Response, Version};
 
 use crate::domain::viewer::Viewer;
-use crate::graphql::answer::Refusal;
+use crate::graphql::answer::{Answer, Refusal};
 use crate::graphql::operation::Operation;
-use crate::graphql::operations::{Responder, StartError};
+use crate::graphql::operations::Responder;
 use crate::http::caller::Caller;
 use crate::http::error::Problem;
 use crate::http::event_stream::{self, EVENT_STREAM};
 use crate::http::state::Services;
+use crate::push::completion::Completion;
 use crate::push::connection::Connection;
 use crate::push::encoding::Encoding;
+use crate::push::framing::Framing;
 use crate::push::hub::wait_for_close;
 use crate::push::profile::TransportProfile;
 use crate::push::protocol::multipart;
@@ -62,14 +65,54 @@ impl StreamFormat {
     }
 }
 
-/// Runs an operation on a stream of its own.
-pub(super) fn serve(
+/// Answers an operation as a stream. Only a subscription takes the connection out of hyper, which then ends with it; the
+/// response to any other operation is complete, and the client can reuse its connection.
+pub(super) async fn serve(
     services: Arc<Services>,
     viewer: Viewer,
     caller: &Caller,
     version: Version,
     format: StreamFormat,
     operation: PendingOperation,
+) -> Result<Response<Body>, Problem> {
+    match operation {
+        Ok(operation) if operation.kind == OperationType::Subscription => {
+            subscribe(services, viewer, caller, version, format, operation)
+        }
+        Ok(operation) => {
+            services.hub.check_running()?;
+            // A task of its own: a mutation is not aborted when its client disconnects.
+            let executing = tokio::spawn(async move { services.graphql.execute(operation, viewer).await });
+            let failed = |_| Answer::Refused(Refusal::request("the operation failed; the server's log has the cause"));
+            Ok(complete(format, executing.await.unwrap_or_else(failed)))
+        }
+        Err(refusal) => Ok(complete(format, Answer::Refused(refusal))),
+    }
+}
+
+/// A response with the result of an operation and its end.
+fn complete(format: StreamFormat, answer: Answer) -> Response<Body> {
+    let (encoding, mut bytes) = (format.encoding(), format.first_bytes().to_vec());
+    let completion = match answer {
+        Answer::Refused(refusal) => Completion::Errors(refusal.errors()),
+        Answer::Executed(json) => {
+            encoding.write_message("", &json, Framing::Raw, &mut bytes);
+            Completion::Complete
+        }
+    };
+    encoding.write_completion("", &completion, Framing::Raw, &mut bytes);
+    let mut response = event_stream::head(format.content_type());
+    *response.body_mut() = Body::from(bytes);
+    response
+}
+
+fn subscribe(
+    services: Arc<Services>,
+    viewer: Viewer,
+    caller: &Caller,
+    version: Version,
+    format: StreamFormat,
+    operation: Operation,
 ) -> Result<Response<Body>, Problem> {
     let profile = format.profile();
     let permit = services.hub.admit(caller.address, caller.subscriptions.clone(), profile)?;
@@ -84,16 +127,14 @@ pub(super) fn serve(
 async fn run(
     services: Arc<Services>,
     viewer: Viewer,
-    operation: PendingOperation,
+    operation: Operation,
     connection: Arc<Connection>,
     encoding: Encoding,
 ) {
     let responder = Responder::new(&connection, encoding, "");
-    let start = |operation| services.operations.start_operation(operation, viewer, responder.clone());
-    let mut started = operation.map_err(StartError::from).and_then(start);
-    match &mut started {
-        Ok(running) => running.finish().await,
-        Err(error) => responder.refuse(error),
+    let started = services.operations.start_operation(operation, viewer, responder.clone());
+    if let Err(error) = &started {
+        responder.refuse(error);
     }
     drop((services, responder));
     wait_for_close(&connection).await;

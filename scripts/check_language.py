@@ -31,7 +31,7 @@ WORDS = {
     "so many": "this many; name the number",
     "so long": "this long; name the duration",
     "(?-i:is none)": "is missing, is not set",
-    r"is no(?! (longer|more|worse|later|earlier|better|slower|larger|smaller|need|way|reason)\b)(?= \w)": "is not a, is not valid",
+    r"(?<!there\x20)is no(?! (longer|more|worse|later|earlier|better|slower|larger|smaller|need|way|reason)\b)(?= \w)": "is not a, is not valid",
     "what is": "name the subject",
     "who has": "a client that has",
     "besides?": "next to, in addition to",

@@ -15,7 +15,7 @@ nchan-ws | nchan-sse)
   run=$PWD/run/$port
   mkdir -p "$run"
   sed "s/PORT/$port/" nchan/nginx.conf >"$run/nginx.conf"
-  (python3 nchan/publisher.py "$port" $$ &) # in a subshell, so that it is no child of nginx
+  (python3 nchan/publisher.py "$port" $$ &) # in a subshell, so that it does not become a child of nginx
   exec /usr/sbin/nginx -p "$run" -c "$run/nginx.conf" -e stderr
   ;;
 *)

@@ -26,8 +26,9 @@ struct Stretch {
     step: i64,
 }
 
-/// Writes so many rows to `source_runs` and as many to `data_quality_metrics`: [`IN_WINDOW`] of them in the 23 hours
-/// before `now`, the others over the year before the last 24 hours. The schema must stand, with the pipeline `default`.
+/// Writes this number of rows to `source_runs` and to `data_quality_metrics` each: [`IN_WINDOW`] of them in the 23
+/// hours before `now`, the others over the year before the last 24 hours. The schema must exist, with the pipeline
+/// `default`.
 pub(crate) async fn fill(database: &Database, rows: u32, now: DateTime<Utc>) -> Result<()> {
     let connection = database.connect().await?;
     run(&connection, &sources(now)).await?;

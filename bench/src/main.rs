@@ -26,7 +26,7 @@ mod machine;
 mod reporter;
 /// What it costs to read histories from roll-ups.
 mod rollups;
-/// What is read off many measured times.
+/// A statistic of many measured times.
 mod sample;
 /// The server under test.
 mod server;
@@ -145,9 +145,9 @@ async fn run(cli: Cli) -> Result<()> {
         _ => {}
     }
     let here = std::env::current_exe()?;
-    let beside = here.parent().ok_or("this program is in no folder")?;
-    let program = Program::at(&cli.server.unwrap_or_else(|| beside.join("pipewatch")))?;
-    let folder = cli.folder.or_else(|| beside.parent().map(PathBuf::from)).ok_or("name a --folder")?;
+    let binaries = here.parent().ok_or("this program is in no folder")?;
+    let program = Program::at(&cli.server.unwrap_or_else(|| binaries.join("pipewatch")))?;
+    let folder = cli.folder.or_else(|| binaries.parent().map(PathBuf::from)).ok_or("name a --folder")?;
     let mut databases = Databases::start(&folder).await?;
 
     print(&machine::describe(databases.folder())?)?;

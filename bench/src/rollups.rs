@@ -32,7 +32,7 @@ pub(crate) struct Options {
     questions: u32,
 }
 
-/// What is asked.
+/// The queries.
 #[derive(Debug, Clone, Copy)]
 enum Question {
     /// A history of many days, of each source.

@@ -1,4 +1,4 @@
-//! The plain JSON of a status: the names and shapes that the old clients know, and additions beside them.
+//! The plain JSON of a status: the names and shapes of the first version, with additions.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -142,7 +142,7 @@ impl<'a> PlainQuality<'a> {
     }
 }
 
-/// A check, the built-in ones among them: what is new has no number where there is none.
+/// A check, built-in ones included. Numbers without attempts are omitted.
 #[derive(Serialize)]
 struct PlainCheck<'a> {
     name: &'a CheckName,

@@ -1,5 +1,5 @@
-//! Counts failed authentications, slows them per address, and logs them at a limited rate. A valid token is never delayed,
-//! whatever others behind the same address send.
+//! Counts failed authentications, slows them per address, and logs them at a limited rate. A valid token is never
+//! delayed, whatever others behind the same address send.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
@@ -20,8 +20,8 @@ const LINES: Rate = Rate { burst: 10, interval: Duration::from_secs(1) };
 const DELAY: Duration = Duration::from_secs(1);
 /// Delayed responses of all addresses. They hold their connections; further ones are refused without a delay.
 const MAX_DELAYED: usize = 256;
-/// Buckets of failures. Addresses share them by a keyed hash, so that memory is bounded without evicting any; whoever shares
-/// one with an attacker waits for wrong tokens only.
+/// Buckets of failures. Addresses share them by a keyed hash, so that memory is bounded without evicting any; an
+/// address that shares one with an attacker waits for wrong tokens only.
 const BUCKETS: usize = 4_096;
 
 /// How the wrong token was sent: the label of the counter.

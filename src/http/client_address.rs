@@ -28,7 +28,7 @@ impl TrustedProxies {
     }
 
     /// The address of the client: the last one in `X-Forwarded-For` that is not a trusted proxy. The header is read
-    /// only on connections from a trusted proxy; an invalid entry stands for the proxy that appended it.
+    /// only on connections from a trusted proxy; an invalid entry counts as the proxy that appended it.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
         // Every proxy appends: to the last header, behind the last comma.

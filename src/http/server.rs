@@ -77,7 +77,7 @@ pub async fn serve(listener: TcpListener, router: Startup, hub: ConnectionHub, a
             tracing::debug!(%error, "cannot set the options of a socket");
         }
         let client = Client { front: Arc::clone(&front), address, pending: pool.add() };
-        // Boxed: the machinery of HTTP is large, and gone when a stream or socket goes on by itself.
+        // Boxed: the state of HTTP is large, and freed when a stream or socket has left HTTP.
         hub.tasks.spawn(Box::pin(connection::run(stream, ConnectionGuard::new(permit, counted), client)));
         if pool.is_crowded() {
             // Connections whose request has arrived leave the pool before a newer one takes their place.

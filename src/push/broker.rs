@@ -47,7 +47,7 @@ impl Broker {
         Self { topics: Arc::default(), quota: TopicQuota::new(limits), sent }
     }
 
-    /// Subscribes a connection to the topic of this key, which is created from the source if there is none. The newest
+    /// Subscribes a connection to the topic of this key, which is created from the source if it is missing. The newest
     /// message is sent at once, if there is one of `min_revision` or later.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! The fast path: messages are written to the socket by whichever task has them.
 //!
-//! A message goes out in one system call, without waking a task of the connection. Only a socket that would block gets a
-//! task of its own, until it has caught up with the newest message; what it missed in between is never sent.
+//! A message goes out in one system call, without waking a task of the connection. Only a socket that would block gets
+//! a task of its own, until it has caught up with the newest message; what it missed in between is never sent.
 
 use std::io::{self, IoSlice};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -45,8 +45,8 @@ pub struct Connection {
     framing: Framing,
     timeouts: Arc<Timeouts>,
     buffer: Mutex<SendBuffer>,
-    /// Seconds since the client sent something or, if it never does, since something was written to it. Counted up by the
-    /// registry.
+    /// Seconds since the client sent something or, if it never does, since something was written to it. Counted up by
+    /// the registry.
     pub(super) idle_secs: AtomicU16,
     /// Seconds until a closing connection is dropped, or [`NOT_CLOSING`].
     pub(super) close_deadline_secs: AtomicU16,
@@ -101,7 +101,7 @@ impl Connection {
         self.send(self.profile.keep_alive(self.framing));
     }
 
-    /// Sends bytes behind what is pending.
+    /// Sends bytes after the pending ones.
     pub fn send(self: &Arc<Self>, bytes: &[u8]) {
         let mut buffer = self.buffer();
         self.write_or_buffer(&mut buffer, bytes);
@@ -357,8 +357,8 @@ impl Connection {
         }
     }
 
-    /// Writes what is pending, then the newest message to each subscription that is behind. Returns whether everything was
-    /// written.
+    /// Writes the pending bytes, then the newest message to each subscription that is behind. Returns whether
+    /// everything was written.
     fn flush(self: &Arc<Self>) -> bool {
         let mut buffer = self.buffer();
         while !buffer.pending.is_empty() {

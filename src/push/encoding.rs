@@ -5,7 +5,7 @@ use crate::push::completion::Completion;
 use crate::push::framing::{CHUNK_END, Framing};
 use crate::push::protocol::{close::Close, graphql_sse, graphql_ws, multipart, sse, ws_frame};
 
-/// How a transport encodes a message. What is the same for all its subscribers is encoded once; a prefix that may differ
+/// How a transport encodes a message. The part shared by all its subscribers is encoded once; a prefix that may differ
 /// precedes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumCount)]
 pub enum Encoding {
@@ -76,7 +76,7 @@ impl Encoding {
         out.extend_from_slice(shared);
     }
 
-    /// Whether alert events are sent besides the messages.
+    /// Whether alert events are sent in addition to the messages.
     pub fn has_events(self) -> bool {
         match self {
             Self::StatusSse => true,

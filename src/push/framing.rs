@@ -5,7 +5,7 @@ pub(super) const CHUNK_END: &[u8] = b"\r\n";
 /// The chunk that ends a response.
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
-/// How a connection delimits what is written to it.
+/// How a connection delimits the bytes written to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
     /// Not at all: a WebSocket, or a body that hyper frames (HTTP/2, HTTP/1.0).

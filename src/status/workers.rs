@@ -54,7 +54,7 @@ impl Workers {
         }
     }
 
-    /// The worker of a pipeline that exists, which is started if there is none.
+    /// The worker of an existing pipeline; started if it does not run.
     fn worker(&self, pipeline: &PipelineKey) -> Result<WorkerHandle> {
         let mut workers = self.context.workers();
         if let Some(worker) = workers.get(pipeline) {

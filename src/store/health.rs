@@ -38,7 +38,7 @@ const FULL_PROBE: usize = 256 * 1024;
 /// How long the probe rows of other servers are kept.
 const PROBE_RETENTION: chrono::TimeDelta = chrono::TimeDelta::days(1);
 
-/// What is wrong with the database.
+/// A problem with the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DatabaseProblem {
     /// Queries fail or time out.

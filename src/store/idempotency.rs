@@ -1,4 +1,4 @@
-//! Idempotency: what is already stored under the ids of new reports.
+//! Idempotency: the stored reports with the ids of new ones.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ use crate::store::transaction::Transaction;
 /// The stored reports, by kind and id.
 pub(super) type ExistingReports = HashMap<(ReportKind, Uuid), ExistingReport>;
 
-/// What is stored under an id.
+/// The report stored under an id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ExistingReport {
     pub(super) pipeline: PipelineKey,
@@ -35,7 +35,7 @@ pub(super) struct ExistingReport {
     pub(super) is_lost: bool,
 }
 
-/// How a report relates to what is stored under its id.
+/// How a report relates to the one stored under its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum IdMatch {
     /// The other report of the same run: its start or its end.

@@ -105,7 +105,7 @@ impl Store {
         rows.iter().map(|row| row.try_get_by_index(0)).collect()
     }
 
-    /// Runs one migration, and retries until it gets its table locks. Returns `false` when there is none.
+    /// Runs one migration, and retries until it gets its table locks. Returns `false` when none is left.
     async fn migrate_patiently(&self, direction: MigrateTo) -> Result<bool, DbErr> {
         for _ in 1..LOCK_ATTEMPTS {
             match self.migrate_one(direction).await {

@@ -138,7 +138,7 @@ impl Store {
         Ok(removed)
     }
 
-    /// Whether a row has to be pruned. Runs on a reader: mostly there is none, and then no writer waits.
+    /// Whether a row has to be pruned. Runs on a reader, so that no writer waits when there is nothing to prune.
     async fn has(&self, target: PruneTarget, pipeline: &PipelineKey, before: Timestamp) -> Result<bool> {
         let reader = self.connections.reader();
         let values = [pipeline.as_str().into(), before.into(), 1_i64.into()];

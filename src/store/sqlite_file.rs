@@ -38,7 +38,7 @@ fn canonical(path: &Path) -> PathBuf {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match (folder.canonicalize(), path.file_name()) {
         (Ok(folder), Some(name)) => folder.join(name),
-        // Opening the database reports what is wrong with the path.
+        // Opening the database reports problems with the path.
         _ => path.to_owned(),
     }
 }

@@ -15,7 +15,7 @@ use crate::delivery::process::Process;
 use crate::delivery::protocol::Protocol;
 use crate::sample::Sample;
 
-/// What stands before the instant of a status.
+/// The text before the timestamp of a status.
 const MARK: &[u8] = b"\"timestamp\":\"";
 /// An instant with six digits of a second and its Z.
 const STAMP: usize = 27;

@@ -14,7 +14,7 @@ pub(crate) mod polling;
 mod process;
 /// What subscribers say.
 mod protocol;
-/// What is measured.
+/// A measured transport.
 mod target;
 
 use std::fmt::Write as _;
@@ -146,7 +146,8 @@ impl Bench<'_> {
         target.start(self.server, self.folder, &self.status, &self.options.peers)
     }
 
-    /// Polls answered per second, compared with a handler that returns a constant. They alternate, and medians are printed.
+    /// Polls answered per second, compared with a handler that returns a constant. They alternate, and medians are
+    /// printed.
     fn polling(&self) -> Result<String> {
         const STATUS: &str = "/api/v1/monitoring/pipeline-status";
         let constant = Target { name: "an axum handler that returns a constant", kind: Kind::Constant, ..BARE };

@@ -11,13 +11,13 @@ use crate::sample::Sample;
 /// Connections that poll at a time.
 const CONNECTIONS: usize = 8;
 
-/// What is polled.
+/// The polled server.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Poll {
     /// Where the server listens
     #[arg(long)]
     address: String,
-    /// What is asked for
+    /// The requested content
     #[arg(long)]
     path: String,
     /// For how long

@@ -4,7 +4,7 @@ use std::time::Duration;
 use crate::Result;
 use crate::machine::{field, leading_number};
 
-/// Somebody else's process, as /proc tells of it.
+/// Another process, read from /proc.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Process(u32);
 

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use crate::Result;
 use crate::delivery::protocol::Protocol;
 
-/// What is measured: a server on one core.
+/// The measured server, on one core.
 pub(crate) struct Target {
     /// As the table names it.
     pub(crate) name: &'static str,

@@ -8,7 +8,7 @@ pub(super) mod enums;
 pub(super) mod history;
 /// Sums of hours and days.
 pub(super) mod quality_history;
-/// The results of reporting, and what is reported.
+/// Reports, and the results of reporting.
 pub(super) mod report;
 /// Scalars of our own.
 pub(super) mod scalar;

@@ -16,7 +16,7 @@ fn guard() -> Guard {
     }
 }
 
-/// A request: `target` is what its first line has, and each header stands as `Name: value`.
+/// A request: `target` is from its first line, and each header is written as `Name: value`.
 fn request(method: &str, target: &str, headers: &[&str]) -> Request<()> {
     let mut request = Request::builder().method(method).uri(target);
     for line in headers {

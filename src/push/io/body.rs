@@ -16,7 +16,7 @@ use crate::push::io::socket::Socket;
 /// Bytes buffered for hyper; more would block, as on a full socket.
 const CAPACITY: usize = 16 * 1024;
 
-/// A socket, and the body that yields what is written to it.
+/// A socket, and the body that yields the bytes written to it.
 pub(crate) fn channel() -> (BodySocket, StreamBody) {
     let shared = Arc::<Mutex<Pipe>>::default();
     (BodySocket(Arc::clone(&shared)), StreamBody(shared))

@@ -51,7 +51,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut interval = tokio::time::interval(Duration::from_secs(1));
         loop {
             interval.tick().await;
-            drop(sender.send(Arc::new(status.now()))); // fails only while nobody listens
+            drop(sender.send(Arc::new(status.now()))); // fails only without receivers
         }
     });
     axum::serve(listener, Router::new().route_service("/graphql", GraphQLSubscription::new(schema))).await?;

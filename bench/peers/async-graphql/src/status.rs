@@ -24,7 +24,7 @@ impl Status {
     }
 }
 
-/// Kept as text, so that nobody's copy has to be formatted again.
+/// Kept as text, so that it is formatted once for all copies.
 #[derive(Clone, Deserialize, Serialize)]
 struct DateTime(String);
 scalar!(DateTime);

@@ -113,7 +113,7 @@ fn single(request: async_graphql::Request) -> Result<RequestParams, BadRequest> 
     RequestParams::try_from(request).map_err(|error| BadRequest::new(error.to_string()))
 }
 
-/// What is wrong with a body that the extractor rejected: it only says that the body is neither a request nor a batch.
+/// Explains a body that the extractor rejected: its error only says that the body is neither a request nor a batch.
 fn explain(body: &[u8]) -> String {
     let json: Value = match serde_json::from_slice(body) {
         Ok(json) => json,

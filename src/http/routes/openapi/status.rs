@@ -342,7 +342,7 @@ pub(super) fn example() -> Value {
         "anomalies_omitted": 0,
         "alerts": [{
             "id": "server", "type": "server", "severity": "high", "title": "The status cannot be worked out",
-            "message": "The server cannot read its database, and shows what it knew last; it goes on trying.",
+            "message": "The server cannot read its database. The status is the last known one; the server retries.",
             "timestamp": "2026-01-28T15:29:00Z", "state": "firing", "source": null
         }],
         "alerts_omitted": 0,

@@ -13,7 +13,7 @@ use crate::http::query::StatusParams;
 use crate::http::respond::{STATUS_TIMESTAMP, empty, if_none_match};
 use crate::http::state::Services;
 
-/// The status as plain JSON, with an entity tag; 304 to who has it already.
+/// The status as plain JSON, with an entity tag; 304 if it is unchanged.
 pub(in crate::http) async fn serve(
     State(services): State<Arc<Services>>,
     viewer: Viewer,

@@ -1,4 +1,4 @@
-//! Puts the parts together.
+//! Assembles the server.
 
 use std::sync::Arc;
 
@@ -30,21 +30,21 @@ use crate::push::limits::{AddressLimiter, ConnectionLimiter};
 use crate::push::pending::PendingPool;
 use crate::push::protocol::graphql_ws::init_timeout::InitTimeout;
 use crate::push::timeouts::Timeouts;
-use crate::self_check::SelfCheck;
+use crate::self_monitor::SelfMonitor;
 use crate::status::context::Schedule;
 use crate::status::monitor::Monitor;
 use crate::store::{Conversion, MigrateTo, Store};
 
-/// A comment goes out on an event stream after so many seconds without an event.
+/// Seconds without an event after which an event stream gets a heartbeat.
 const HEARTBEAT: u16 = 15;
-/// A burst of changes costs one computation in so much time.
+/// A burst of changes within this time is computed once.
 const DEBOUNCE: std::time::Duration = std::time::Duration::from_millis(100);
 
-/// Opens the database and brings its schema up.
+/// Opens the database and applies migrations.
 async fn open(url: &str, clock: &Clock, limits: Cardinality, migrate: bool, startup: &Startup) -> Result<Store> {
     let store = Store::open_exclusively(url, clock.clone(), limits).await?;
     if let Err(error) = store.enable_incremental_vacuum(Conversion::Quick).await {
-        tracing::warn!(error = &error as &dyn std::error::Error, "the database file could not be vacuumed");
+        tracing::warn!(error = &error as &dyn std::error::Error, "cannot vacuum the database file");
     }
     if migrate {
         if store.needs_migration().await? {
@@ -62,7 +62,7 @@ fn connection_hub(config: &Config, max_connections: usize, stop: CancellationTok
     let ping_interval = u16::try_from(config.ping_after.as_secs()).unwrap_or(u16::MAX);
     ConnectionHub {
         limiter: ConnectionLimiter::new(max_connections, config.max_connections_per_address),
-        broker: Broker::new(config.max_groups, config.limits.subscriptions_per_connection),
+        broker: Broker::new(config.max_distinct_subscriptions, config.limits.subscriptions_per_connection),
         registry: ConnectionRegistry::default(),
         timeouts: Arc::new(Timeouts { write: config.write_timeout, ping_interval, heartbeat_interval: HEARTBEAT }),
         tasks: TaskTracker::new(),
@@ -70,11 +70,11 @@ fn connection_hub(config: &Config, max_connections: usize, stop: CancellationTok
     }
 }
 
-/// Serves on the listener until `shutdown` is cancelled, and calls `serving` when it begins to; at the end it
-/// stops accepting, ends every stream, answers what is under way, and commits what was handed in.
+/// Serves on the listener until `shutdown` is cancelled, and calls `serving` once it accepts requests. On shutdown it stops
+/// accepting, closes every stream, answers requests in flight, and commits accepted reports.
 ///
 /// # Errors
-/// When the database cannot be opened, brought up or closed.
+/// If the database cannot be opened, migrated or closed.
 pub async fn run(
     listener: TcpListener,
     config: Config,
@@ -84,7 +84,7 @@ pub async fn run(
     serving: impl FnOnce(),
 ) -> Result<()> {
     let stop = shutdown.child_token();
-    let max_connections = files::fit(config.max_connections, SHORT_REQUEST_SLOTS);
+    let max_connections = files::raise_nofile_limit(config.max_connections, SHORT_REQUEST_SLOTS);
     let hub = connection_hub(&config, max_connections, stop.clone());
     let acceptance = Acceptance {
         max: max_connections + SHORT_REQUEST_SLOTS,
@@ -93,7 +93,7 @@ pub async fn run(
         trusted: config.trusted_proxies,
         requires_token: !config.tokens.is_open(),
     };
-    // Probes are answered from the beginning; all else when the routes are there.
+    // Probes are answered at once, other requests once the routes exist.
     let startup = Startup::default();
     let accepting = tokio::spawn(serve(listener, startup.clone(), hub.clone(), acceptance));
     let opening = Box::pin(open(&config.database_url, &clock, config.cardinality, config.migrate, &startup));
@@ -103,11 +103,11 @@ pub async fn run(
             stop.cancel();
             return Err(error);
         }
-        // A migration that is interrupted continues at the next start.
+        // An interrupted migration continues at the next start.
         None => return Ok(()),
     };
 
-    // Two stops: streams, sockets and requests end first, and what they work with goes on until they have.
+    // Two stages: connections and requests end first, then the background tasks they depend on.
     let (background, halt) = (TaskTracker::new(), CancellationToken::new());
     let schedule = Schedule {
         interval: config.interval,
@@ -117,8 +117,8 @@ pub async fn run(
     let probed = Arc::clone(&store);
     background.spawn(halt.clone().run_until_cancelled_owned(async move { probed.probe_database().await }));
     let rules = config.rules.clone();
-    let self_check = Arc::new(SelfCheck::new(Arc::clone(&store), clock.clone(), config.evaluation_interval));
-    let judged = (clock.clone(), Arc::clone(&self_check));
+    let self_monitor = Arc::new(SelfMonitor::new(Arc::clone(&store), clock.clone(), config.evaluation_interval));
+    let judged = (clock.clone(), Arc::clone(&self_monitor));
     let monitor = Monitor::new(Arc::clone(&store), rules, schedule, judged, background.clone(), halt.clone());
     let rules = Arc::new(config.rules.clone());
     let maintenance = Maintenance::new(Arc::clone(&store), Arc::clone(&rules), config.retention, clock.clone());
@@ -132,7 +132,7 @@ pub async fn run(
         ingest: ingest.clone(),
         clock: clock.clone(),
     };
-    let (init_timeout, closing) = InitTimeout::new(config.init_wait);
+    let (init_timeout, closing) = InitTimeout::new(config.connection_init_timeout);
     background.spawn(halt.clone().run_until_cancelled_owned(closing));
     let graphql = Graphql::new(services, config.graphql);
     let operations = Operations::new(graphql.clone(), monitor.clone(), hub.broker.clone());
@@ -145,7 +145,7 @@ pub async fn run(
         ingest: ingest.clone(),
         monitor,
         store: Arc::clone(&store),
-        self_check: Arc::clone(&self_check),
+        self_monitor: Arc::clone(&self_monitor),
         hub: hub.clone(),
         tokens: config.tokens,
         auth_failures: Arc::new(AuthFailures::default()),
@@ -156,17 +156,17 @@ pub async fn run(
         metrics,
     };
     let router = router(services, &config.cors, config.hosts);
-    let notifier = Arc::new(Notifier::new(Arc::clone(&store), clock.clone(), config.notices));
+    let notifier = Arc::new(Notifier::new(Arc::clone(&store), clock.clone(), config.notifications));
     let evaluator = Evaluator::new(
         Arc::clone(&store),
         config.rules.clone(),
         (Policy::default(), config.anomaly_budget),
-        (notifier, maintenance, Arc::clone(&self_check)),
+        (notifier, maintenance, Arc::clone(&self_monitor)),
         clock.clone(),
         config.evaluation_interval,
     );
     background.spawn(evaluator.run(halt.clone()));
-    background.spawn(halt.clone().run_until_cancelled_owned(async move { self_check.run().await }));
+    background.spawn(halt.clone().run_until_cancelled_owned(async move { self_monitor.run().await }));
     background.spawn(hub.registry.clone().run_keep_alive(halt.clone()));
     if config.demo {
         background.spawn(demo::run(ingest, clock, shutdown.clone()));
@@ -175,26 +175,26 @@ pub async fn run(
     startup.open(router);
     drop(startup);
     serving();
-    // It ends with its panic, if with any; what remains is to end well.
+    // If it panicked, the rest still shuts down properly.
     drop(accepting.await);
 
-    drain(hub, config.drain).await;
+    close_connections(hub, config.shutdown_timeout).await;
     halt.cancel();
     background.close();
     background.wait().await;
     match Arc::try_unwrap(store) {
         Ok(store) => store.close().await,
-        // A connection that was cut may still hold it.
+        // A connection that was closed forcibly may still hold it.
         Err(store) => store.checkpoint().await,
     }
 }
 
-/// Ends all streams and sockets, and waits for them no longer than the drain time.
-async fn drain(hub: ConnectionHub, limit: std::time::Duration) {
+/// Closes all connections, waiting at most the shutdown timeout.
+async fn close_connections(hub: ConnectionHub, limit: std::time::Duration) {
     hub.tasks.close();
-    let drained = async { tokio::join!(hub.registry.close_all(limit), hub.tasks.wait()) };
-    if tokio::time::timeout(limit, drained).await.is_err() {
-        tracing::warn!(open = hub.tasks.len(), "what is still open after the drain time is cut");
+    let closed = async { tokio::join!(hub.registry.close_all(limit), hub.tasks.wait()) };
+    if tokio::time::timeout(limit, closed).await.is_err() {
+        tracing::warn!(open = hub.tasks.len(), "shutdown timeout elapsed; closing remaining connections");
         hub.registry.abort_all();
     }
 }

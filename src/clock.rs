@@ -4,44 +4,43 @@ use std::sync::Arc;
 use chrono::{TimeDelta, Utc};
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::domain::clock_skew::{ClockJudge, Reading, Skew};
+use crate::domain::clock_skew::{ClockMonitor, Reading, Skew};
 use crate::domain::time::{Timestamp, to_micros};
 
-/// What time it is, and whether that can be trusted. `app` hands it down, so that tests can have a time of their own.
+/// The time, and whether it can be trusted. Passed down by `app`, so that tests can use their own time.
 ///
-/// Clones share what is known of the clock's skew. While the clock is skewed, [`Clock::now`] is the time of what it is
-/// compared with.
+/// Clones share the state of the clock monitor. While the clock is wrong, [`Clock::now`] is the time of its reference.
 #[derive(Clone)]
 pub struct Clock {
     read: Arc<dyn Fn() -> Sample + Send + Sync>,
     // A synchronous mutex: held for arithmetic only, never across an await.
-    judge: Arc<Mutex<ClockJudge>>,
+    monitor: Arc<Mutex<ClockMonitor>>,
 }
 
-/// One look at the machine's clocks, or at those of a test.
+/// One reading of the machine's clocks, or of a test's.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample {
     reading: Reading,
-    /// How far this server's proper time is ahead of the world's, in which its database lives: zero but in tests.
+    /// The offset of a test's time from real time, which its database uses; zero outside tests.
     shift: TimeDelta,
 }
 
 impl Clock {
-    /// The machine's own time.
+    /// The machine's time.
     pub fn system() -> Self {
-        let begin = steady();
+        let start = steady();
         Self::of(move || Sample {
-            reading: Reading { wall: Utc::now(), steady: steady() - begin },
+            reading: Reading { wall: Utc::now(), steady: steady() - start },
             shift: TimeDelta::zero(),
         })
     }
 
-    /// Any other time. It is never wrong, whatever the machine's clock shows.
+    /// Another time, which is never wrong.
     pub fn new(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         Self::skewed(now, TimeDelta::zero)
     }
 
-    /// A clock that is wrong: this far ahead of its proper time.
+    /// A wrong clock, `ahead` of its time.
     pub fn skewed(
         now: impl Fn() -> Timestamp + Send + Sync + 'static,
         ahead: impl Fn() -> TimeDelta + Send + Sync + 'static,
@@ -54,64 +53,63 @@ impl Clock {
     }
 
     fn of(read: impl Fn() -> Sample + Send + Sync + 'static) -> Self {
-        Self { read: Arc::new(read), judge: Arc::default() }
+        Self { read: Arc::new(read), monitor: Arc::default() }
     }
 
-    /// The present instant, to the microsecond.
+    /// The present instant, with microseconds.
     pub fn now(&self) -> Timestamp {
         let reading = self.sample().reading;
-        to_micros(self.judge().judge(reading).now)
+        to_micros(self.monitor().estimate(reading).now)
     }
 
-    /// How wrong the clock is, if it is.
+    /// The clock's error, if it is wrong.
     pub fn skew(&self) -> Option<Skew> {
         let reading = self.sample().reading;
-        self.judge().judge(reading).skew
+        self.monitor().estimate(reading).skew
     }
 
-    /// How far the clock is ahead of what it is compared with, tolerated or not; `None` while nothing is known to compare it
-    /// with.
+    /// The difference to the reference, tolerated or not; `None` without a reference.
     pub fn ahead(&self) -> Option<TimeDelta> {
         let reading = self.sample().reading;
-        self.judge().judge(reading).ahead
+        self.monitor().estimate(reading).ahead
     }
 
-    /// The moment at which the database is asked for its time.
+    /// To be called before querying the database's time.
     pub(crate) fn sample(&self) -> Sample {
         (self.read)()
     }
 
-    /// The database answered that this is its time.
+    /// Records the database's time.
     pub(crate) fn follow_database(&self, asked: Sample, database: Timestamp) {
         let answered = self.sample();
-        self.judge().follow_database(database + answered.shift, asked.reading, answered.reading);
+        self.monitor().follow_database(database + answered.shift, asked.reading, answered.reading);
     }
 
-    /// No other clock is known: this one is compared with the machine's steady clock, and with the newest row.
+    /// Without a database server: compares with the machine's steady clock and with the newest row.
     pub(crate) fn follow_steady_clock(&self, newest_row: Option<Timestamp>) {
         let reading = self.sample().reading;
-        self.judge().follow_steady_clock(reading, newest_row);
+        self.monitor().follow_steady_clock(reading, newest_row);
     }
 
-    /// Whether the time has not jumped for an hour.
+    /// Whether the time has run without a jump for an hour.
     pub(crate) fn is_confirmed(&self) -> bool {
         let reading = self.sample().reading;
-        self.judge().is_confirmed(reading)
+        self.monitor().is_confirmed(reading)
     }
 
-    /// The time that is confirmed now, when another was `known` to be.
+    /// The confirmed time, given an earlier one.
     pub(crate) fn confirmed(&self, known: Option<Timestamp>) -> Timestamp {
         let reading = self.sample().reading;
-        to_micros(self.judge().confirmed(reading, known))
+        to_micros(self.monitor().confirmed(reading, known))
     }
 
-    fn judge(&self) -> MutexGuard<'_, ClockJudge> {
-        self.judge.lock()
+    fn monitor(&self) -> MutexGuard<'_, ClockMonitor> {
+        self.monitor.lock()
     }
 }
 
-/// The machine's clock that is never set. It counts the time in which the machine sleeps, or waking up would look like a
-/// wall clock that was set.
+/// The machine's steady clock. It includes the time the machine sleeps; otherwise waking up would look like a change of the wall
+/// clock.
 #[cfg(target_os = "linux")]
 fn steady() -> TimeDelta {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);

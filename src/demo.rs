@@ -9,16 +9,16 @@ use crate::domain::report::ReportKind;
 use crate::ingest::Ingest;
 use crate::replay::Recording;
 
-/// The bundled real sample; examples/README.md says what it is.
+/// The bundled sample data, described in examples/README.md.
 const SAMPLE: &str = include_str!("../examples/nigeria-events-quality.ndjson");
-/// How long a day of the sample takes.
+/// The duration of one day of the sample.
 const DAY: Duration = Duration::from_secs(2);
 
-/// Replays the sample into the pipeline `demo`, over and over, until it is told to stop.
+/// Replays the sample into the pipeline `demo` repeatedly, until `stop`.
 pub(crate) async fn run(ingest: Ingest, clock: Clock, stop: CancellationToken) {
     let recording = match Recording::parse(SAMPLE) {
         Ok(recording) => recording,
-        Err(error) => return tracing::error!(%error, "the bundled sample cannot be read"),
+        Err(error) => return tracing::error!(%error, "cannot parse the bundled sample data"),
     };
     stop.run_until_cancelled(async {
         loop {
@@ -27,7 +27,7 @@ pub(crate) async fn run(ingest: Ingest, clock: Clock, stop: CancellationToken) {
                 sleep_until(start + batch.due).await;
                 let items = batch.at(clock.now());
                 if let Err(error) = ingest.record(ReportKind::SourceRun, items, Some(DEMO_PIPELINE)).await {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "runs of the demo were not stored");
+                    tracing::warn!(error = &error as &dyn std::error::Error, "cannot store runs of the demo");
                 }
             }
             sleep_until(start + recording.length(DAY)).await;

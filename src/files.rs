@@ -1,12 +1,11 @@
 use rlimit::Resource;
 
-/// Raises the soft limit of open files to the hard one, and gives how many of the connections that are wanted fit beside
-/// `others`.
-pub(crate) fn fit(connections: usize, others: usize) -> usize {
+/// Raises the soft limit of open files to the hard one. Returns how many of `connections` it allows in addition to `others`.
+pub(crate) fn raise_nofile_limit(connections: usize, others: usize) -> usize {
     let allowed = match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(_) => Resource::NOFILE.get().map_or(0, |(soft, _)| soft),
         Err(error) => {
-            tracing::warn!(%error, "the limit of open files could not be raised");
+            tracing::warn!(%error, "cannot raise the limit of open files");
             Resource::NOFILE.get().map_or(0, |(soft, _)| soft)
         }
     };
@@ -18,7 +17,7 @@ pub(crate) fn fit(connections: usize, others: usize) -> usize {
     tracing::warn!(
         max_connections = connections,
         open_files = allowed,
-        "the system allows {allowed} open files, too few for max_connections = {connections}; {fits} are admitted"
+        "the limit of open files ({allowed}) is too low for max_connections = {connections}; accepting {fits} connections"
     );
     fits
 }

@@ -36,7 +36,7 @@ pub mod push;
 /// Source runs from a file, told again.
 pub mod replay;
 /// What a server can say of itself.
-pub mod self_check;
+pub mod self_monitor;
 /// When to compute a pipeline's status, and the watched value.
 pub mod status;
 /// The only place that speaks SQL.

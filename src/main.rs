@@ -1,6 +1,5 @@
 //! The command line.
 
-/// A file a command.
 mod command {
     pub(crate) mod migrate;
     pub(crate) mod replay;
@@ -13,17 +12,17 @@ use std::process::ExitCode;
 
 use crate::command::{migrate, replay, rollups, serve};
 use clap::{CommandFactory as _, Parser, Subcommand};
-use pipewatch::config::{BadSetting, Flags, environment};
+use pipewatch::config::{ConfigError, Flags, environment};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-/// The exit status for a bad setting or argument: `EX_USAGE` of sysexits.h.
+/// The exit status for an invalid setting or argument: `EX_USAGE` of sysexits.h.
 const USAGE: u8 = 64;
-/// The exit status of a program that Ctrl-C ended: 128 + SIGINT.
+/// The exit status after a second signal: 128 + SIGINT.
 const INTERRUPTED: i32 = 130;
 
-/// Live status of data pipelines: reports in, one true status out, to everyone watching.
+/// Live monitoring of data pipelines: collects reports of their runs and pushes the status to subscribers.
 #[derive(Parser)]
 #[command(name = "pipewatch", version, max_term_width = 100)]
 struct Cli {
@@ -33,18 +32,18 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve: take reports, and show the status to everyone watching
+    /// Run the server
     #[command(after_help = serve::ABOUT_TOKENS)]
     Serve(Box<Flags>),
-    /// Bring the database's schema up or down, or show where it stands
+    /// Apply, roll back or list database migrations
     Migrate(migrate::Arguments),
-    /// Make the sums of hours and days anew
+    /// Rebuild the hourly and daily rollups
     Rollups(rollups::Arguments),
     /// Print the GraphQL schema
     Schema,
     #[command(about = "Print the OpenAPI description of the REST routes")]
     Openapi,
-    /// Post a file of source runs to a running server, in order, as if they happened now
+    /// Replay source runs from a file to a running server, with current timestamps
     #[command(after_help = replay::ABOUT_TOKEN)]
     Replay(replay::Arguments),
 }
@@ -54,17 +53,17 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let code = if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
-            // Nothing can be done when nobody listens.
+            // If standard error is closed there is nothing left to do.
             drop(error.print());
             return code;
         }
     };
     if let Err(error) = check_environment(&cli.command) {
-        return refuse(error);
+        return exit_usage(error);
     }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(&format!("the runtime cannot be started: {error}")),
+        Err(error) => return fail(&format!("cannot start the async runtime: {error}")),
     };
     runtime.block_on(async {
         match cli.command {
@@ -78,8 +77,8 @@ fn main() -> ExitCode {
     })
 }
 
-/// Checks the variables for a command before it does anything, and warns of unknown ones.
-fn check_environment(command: &Command) -> Result<(), BadSetting> {
+/// Checks a command's environment variables before it starts, and warns about unknown ones.
+fn check_environment(command: &Command) -> Result<(), ConfigError> {
     let (subcommand, reads_settings) = match command {
         Command::Serve(_) => ("serve", true),
         Command::Migrate(_) => ("migrate", true),
@@ -87,16 +86,16 @@ fn check_environment(command: &Command) -> Result<(), BadSetting> {
         Command::Replay(_) => ("replay", false),
         Command::Schema | Command::Openapi => return Ok(()),
     };
-    // A client's settings are flags: a server's variables do not concern it.
-    let concerns = |name: &std::ffi::OsStr| reads_settings || name == environment::TOKEN;
-    let variables = std::env::vars_os().filter(|(name, _)| concerns(name));
+    // A client's settings are flags; a server's variables do not apply to it.
+    let is_relevant = |name: &std::ffi::OsStr| reads_settings || name == environment::TOKEN;
+    let variables = std::env::vars_os().filter(|(name, _)| is_relevant(name));
     for unknown in environment::check(&Cli::command(), subcommand, variables)? {
-        complain(&format!("warning: {unknown}"));
+        print_error(&format!("warning: {unknown}"));
     }
     Ok(())
 }
 
-/// Prints to standard output; a reader that went away is no failure.
+/// Prints to standard output. A closed pipe is not an error.
 fn print(text: &str) -> ExitCode {
     use std::io::Write as _;
     match writeln!(std::io::stdout(), "{text}") {
@@ -106,18 +105,18 @@ fn print(text: &str) -> ExitCode {
 }
 
 fn fail(message: &str) -> ExitCode {
-    complain(message);
+    print_error(message);
     ExitCode::FAILURE
 }
 
-#[allow(clippy::needless_pass_by_value, reason = "it is the end of the error")]
-fn refuse(error: BadSetting) -> ExitCode {
-    complain(&error.to_string());
+#[allow(clippy::needless_pass_by_value, reason = "the error is consumed here")]
+fn exit_usage(error: ConfigError) -> ExitCode {
+    print_error(&error.to_string());
     ExitCode::from(USAGE)
 }
 
-#[allow(clippy::print_stderr, reason = "the last words of a program")]
-fn complain(message: &str) {
+#[allow(clippy::print_stderr, reason = "errors go to standard error")]
+fn print_error(message: &str) {
     eprintln!("pipewatch: {message}");
 }
 
@@ -128,20 +127,20 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// Logs to standard error.
-fn start_logging(filter: &str) -> Result<(), BadSetting> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| BadSetting {
+fn start_logging(filter: &str) -> Result<(), ConfigError> {
+    let filter = EnvFilter::try_new(filter).map_err(|error| ConfigError {
         key: "log".into(),
         message: format!("{filter:?}: {error}; expected a filter such as info or warn,pipewatch=debug"),
     })?;
-    let colours = std::io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
-    // What cannot be written, to a file on a full disk, is lost. Saying so on the same standard error would panic.
+    let has_colours = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(has_colours).with_writer(std::io::stderr);
+    // A line that cannot be written, such as to a full disk, is lost: reporting it on standard error would panic.
     log.log_internal_errors(false).init();
     Ok(())
 }
 
-/// Cancelled by Ctrl-C or SIGTERM; the second one does not wait.
-fn interruption() -> std::io::Result<CancellationToken> {
+/// Cancelled by SIGINT or SIGTERM. A second signal exits immediately.
+fn shutdown_signal() -> std::io::Result<CancellationToken> {
     let token = CancellationToken::new();
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let interrupted = token.clone();

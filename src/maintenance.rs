@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::time::sleep;
 
 use crate::clock::Clock;
-use crate::domain::alert::{Failing, Trouble};
+use crate::domain::alert::{FailureStreak, SelfCheck};
 use crate::domain::status::RuleBook;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
@@ -36,8 +36,8 @@ pub struct Maintenance {
     retention: Retention,
     clock: Clock,
     // Synchronous mutexes: never held across an await.
-    closing: Mutex<Failing>,
-    pruning: Mutex<Failing>,
+    closing: Mutex<FailureStreak>,
+    pruning: Mutex<FailureStreak>,
 }
 
 impl Maintenance {
@@ -78,8 +78,8 @@ impl Maintenance {
     }
 
     /// Returns the problems of both tasks.
-    pub fn troubles(&self, now: Timestamp) -> [Trouble; 2] {
-        [Trouble::closing(*lock(&self.closing), now), Trouble::pruning(*lock(&self.pruning), now)]
+    pub fn troubles(&self, now: Timestamp) -> [SelfCheck; 2] {
+        [SelfCheck::closing(*lock(&self.closing), now), SelfCheck::pruning(*lock(&self.pruning), now)]
     }
 
     async fn hourly_loop(&self) {
@@ -152,8 +152,8 @@ impl Maintenance {
         }
     }
 
-    fn note(&self, what: &str, failing: &Mutex<Failing>, done: Result<u64>) -> bool {
-        lock(failing).tried(done.is_ok(), self.clock.now());
+    fn note(&self, what: &str, failing: &Mutex<FailureStreak>, done: Result<u64>) -> bool {
+        lock(failing).record(done.is_ok(), self.clock.now());
         match done {
             Ok(0) => true,
             Ok(number) => {
@@ -169,6 +169,6 @@ impl Maintenance {
     }
 }
 
-fn lock(failing: &Mutex<Failing>) -> parking_lot::MutexGuard<'_, Failing> {
+fn lock(failing: &Mutex<FailureStreak>) -> parking_lot::MutexGuard<'_, FailureStreak> {
     failing.lock()
 }

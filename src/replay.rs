@@ -1,4 +1,4 @@
-//! Source runs from a file, told again as if they happened now.
+//! Replays source runs from a file with current timestamps.
 
 use std::time::Duration;
 
@@ -7,40 +7,39 @@ use serde_json::{Map, Value};
 
 use crate::domain::time::{Timestamp, parse_rfc3339, rfc3339};
 
-/// The runs of a file, in its order, those of the same instant together.
+/// The runs of a file, in order, grouped by timestamp.
 #[derive(Debug, Clone)]
 pub struct Recording {
     groups: Vec<(Timestamp, Vec<Map<String, Value>>)>,
 }
 
-/// Runs that are due together.
+/// Runs with the same timestamp.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    /// When they are due, counted from the beginning of the replay.
+    /// The time from the beginning of the replay.
     pub due: Duration,
     runs: Vec<Map<String, Value>>,
 }
 
-/// A line that is no source run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {message}")]
-pub struct BadLine {
+pub struct InvalidLine {
     line: usize,
     message: String,
 }
 
 impl Recording {
-    /// Reads NDJSON.
+    /// Parses NDJSON.
     ///
     /// # Errors
-    /// The first line that is no object with a timestamp, or that is older than the one before.
-    pub fn parse(ndjson: &str) -> Result<Self, BadLine> {
+    /// If a line is not an object with a timestamp, or is older than the previous one.
+    pub fn parse(ndjson: &str) -> Result<Self, InvalidLine> {
         let mut groups: Vec<(Timestamp, Vec<Map<String, Value>>)> = Vec::new();
         for (index, text) in ndjson.lines().enumerate() {
             if text.trim().is_empty() {
                 continue;
             }
-            let bad = |message: String| BadLine { line: index + 1, message };
+            let bad = |message: String| InvalidLine { line: index + 1, message };
             let run: Map<String, Value> =
                 serde_json::from_str(text).map_err(|error| bad(format!("expected a JSON object: {error}")))?;
             let timestamp = run
@@ -52,7 +51,7 @@ impl Recording {
                 Some((last, runs)) if *last == timestamp => runs.push(run),
                 Some((last, _)) if *last > timestamp => {
                     return Err(bad(format!(
-                        "{} comes after {}; expected the order of time",
+                        "{} follows {}; expected ascending timestamps",
                         rfc3339(timestamp),
                         rfc3339(*last)
                     )));
@@ -63,12 +62,11 @@ impl Recording {
         Ok(Self { groups })
     }
 
-    /// How many runs there are.
     pub fn runs(&self) -> usize {
         self.groups.iter().map(|(_, runs)| runs.len()).sum()
     }
 
-    /// The runs with the time they are due when a day of the file takes `day`.
+    /// The runs with their due times if a day of the file takes `day`.
     #[allow(clippy::cast_precision_loss, reason = "seconds of a few years")]
     pub fn batches(&self, day: Duration) -> impl Iterator<Item = Batch> + '_ {
         let first = self.groups.first().map(|(timestamp, _)| *timestamp);
@@ -79,14 +77,14 @@ impl Recording {
         })
     }
 
-    /// How long the replay takes from its first run to one day after its last.
+    /// The duration from the first run to one day after the last.
     pub fn length(&self, day: Duration) -> Duration {
         self.batches(day).last().map_or(day, |batch| batch.due + day)
     }
 }
 
 impl Batch {
-    /// The items of a report, as of runs that finish at `now`.
+    /// The items of a report for runs that end at `now`.
     pub fn at(self, now: Timestamp) -> Vec<Value> {
         let retimed = |mut run: Map<String, Value>| {
             run.insert("timestamp".into(), rfc3339(now).into());
@@ -101,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_day_takes_what_it_is_told_to() {
+    fn replay_takes_the_given_time_per_day() {
         let recording = Recording::parse(concat!(
             "{\"timestamp\": \"2020-06-01T18:00:00Z\", \"source\": \"a\"}\n",
             "{\"timestamp\": \"2020-06-01T18:00:00Z\", \"source\": \"b\"}\n\n",
@@ -117,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_line_is_named() {
+    fn invalid_line_is_named() {
         for (ndjson, line) in [
             ("nope", 1),
             ("\n[]", 2),

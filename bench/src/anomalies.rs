@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 use clap::Args;
 use pipewatch::domain::anomaly::{Bucket, Budget, HISTORY, Hour, Series, Subject, evaluate};
-use pipewatch::domain::pipeline::PipelineKey;
+use pipewatch::domain::key::PipelineKey;
 use pipewatch::domain::time::Timestamp;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -36,11 +36,11 @@ pub(crate) fn measure(options: &Options) -> Result<String> {
 
     progress("anomalies: measuring");
     for series in &mut series {
-        series.judged_to(last_closed.minus(1));
+        series.evaluated_to(last_closed.minus(1));
     }
     let (due, findings) = sample(options, &series, now, alpha)?;
     for series in &mut series {
-        series.judged_to(last_closed);
+        series.evaluated_to(last_closed);
     }
     let (idle, none) = sample(options, &series, now, alpha)?;
     if none > 0 {

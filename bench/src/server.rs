@@ -63,7 +63,7 @@ impl Program {
         let mut line = String::new();
         timeout(PATIENCE, BufReader::new(stdout).read_line(&mut line)).await??;
         let start = begin.elapsed();
-        let address = line.trim().strip_prefix("pipewatch serves at http://").ok_or("the server did not serve")?;
+        let address = line.trim().strip_prefix("pipewatch listening on http://").ok_or("the server did not serve")?;
         Ok(Server { address: address.to_owned(), child, start })
     }
 }

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use pipewatch::clock::Clock;
-use pipewatch::domain::pipeline::PipelineKey;
+use pipewatch::domain::key::PipelineKey;
 use pipewatch::domain::status::{PipelineStatus, Rules, evaluate};
 use pipewatch::domain::time::Timestamp;
 use pipewatch::store::{MigrateTo, Store};

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use pipewatch::http::{RequestBodyError, inflate};
-use pipewatch::ingest::items::{BadBody, Form, MAX_ITEMS, MAX_LINES, read};
+use pipewatch::ingest::items::{InvalidBody, BodyFormat, MAX_ITEMS, MAX_LINES, read};
 use serde_json::Value;
 
 const LIMIT: usize = 1 << 20;
@@ -22,14 +22,14 @@ fuzz_target!(|body: &[u8]| {
 });
 
 fn parse(body: &[u8]) {
-    for (form, most) in [(Form::Json, MAX_ITEMS), (Form::Ndjson, MAX_LINES)] {
+    for (form, most) in [(BodyFormat::Json, MAX_ITEMS), (BodyFormat::Ndjson, MAX_LINES)] {
         let mut items = Vec::new();
         let result = read(form, body, |item| items.push(item));
         assert!(items.len() <= most);
         let is_all = items.iter().all(Result::is_ok);
         match (form, serde_json::from_slice::<Value>(body)) {
-            (Form::Json, Ok(Value::Array(_))) if result == Err(BadBody::TooManyItems) => {}
-            (Form::Json, Ok(expect)) => {
+            (BodyFormat::Json, Ok(Value::Array(_))) if result == Err(InvalidBody::TooManyItems) => {}
+            (BodyFormat::Json, Ok(expect)) => {
                 assert_eq!(result, Ok(()));
                 if is_all {
                     let items: Vec<Value> = items.into_iter().flatten().collect();
@@ -37,8 +37,8 @@ fn parse(body: &[u8]) {
                 }
             }
             // The rest of an oversized item is skipped without parsing.
-            (Form::Json, Err(_)) => assert!(result.is_err() || !is_all),
-            (Form::Ndjson, _) => {}
+            (BodyFormat::Json, Err(_)) => assert!(result.is_err() || !is_all),
+            (BodyFormat::Ndjson, _) => {}
         }
     }
 }

@@ -2,10 +2,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pipewatch::domain::alert::{Label, Matcher, Silence};
-use pipewatch::domain::pipeline::PipelineKey;
+use pipewatch::domain::alert::{Matcher, Silence};
+use pipewatch::domain::labels::Label;
+use pipewatch::domain::key::PipelineKey;
 use pipewatch::domain::rollup::Series;
-use pipewatch::domain::source::SourceKey;
+use pipewatch::domain::key::SourceKey;
 use pipewatch::domain::time::parse_rfc3339;
 
 fuzz_target!(|texts: (&str, &str, &str)| {

@@ -2,14 +2,14 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pipewatch::domain::pipeline::PipelineKey;
-use pipewatch::domain::report::{Arrival, Report, ReportKind};
+use pipewatch::domain::key::PipelineKey;
+use pipewatch::domain::report::{ReportContext, Report, ReportKind};
 use pipewatch::domain::time::parse_rfc3339;
 
 fuzz_target!(|text: &str| {
     let Ok(item) = serde_json::from_str::<serde_json::Value>(text) else { return };
     let received_at = parse_rfc3339("2026-01-28T15:30:45Z").expect("an instant");
-    let arrival = Arrival { received_at, pipeline: Ok(PipelineKey::default()) };
+    let arrival = ReportContext { received_at, pipeline: Ok(PipelineKey::default()) };
     for kind in [ReportKind::SourceRun, ReportKind::DataQuality] {
         match Report::parse(kind, item.clone(), &arrival) {
             Ok(report) => {

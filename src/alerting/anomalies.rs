@@ -4,52 +4,49 @@ use chrono::TimeDelta;
 
 use crate::alerting::Evaluator;
 use crate::domain::alert::{AnomalousSeries, DeadFeed, Finding};
-use crate::domain::anomaly::{self, Anomaly, Bucket, HISTORY, Hour, Method, Series, Subject, tests_a_month};
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::anomaly::{self, Anomaly, Bucket, HISTORY, Hour, Method, Series, Subject, tests_per_month};
+use crate::domain::key::{PipelineKey, SourceKey};
 use crate::domain::rollup::{self, RollupBasis};
-use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::store::leases::Lease;
 use crate::store::{DailyTotals, HourlySeries};
 
-/// Of a pipeline that was never judged only what is younger than this can be news.
-const FIRST_LOOK: TimeDelta = TimeDelta::hours(24);
+/// In a pipeline that was never evaluated, only hours younger than this raise anomalies.
+const INITIAL_LOOKBACK: TimeDelta = TimeDelta::hours(24);
 
-/// The series of every pipeline, and what was gravely wrong with them: kept, because all of it is needed again each hour.
+/// The series of every pipeline and their severe anomalies, which every hour's evaluation needs.
 #[derive(Debug, Default)]
-pub(super) struct Memory(HashMap<PipelineKey, Known>);
+pub(super) struct SeriesCache(HashMap<PipelineKey, PipelineSeries>);
 
-impl Memory {
-    /// Forgets the pipelines that are not among these.
-    pub(super) fn keep_pipelines(&mut self, are_there: &HashSet<&PipelineKey>) {
-        self.0.retain(|pipeline, _| are_there.contains(pipeline));
+impl SeriesCache {
+    pub(super) fn retain_pipelines(&mut self, existing: &HashSet<&PipelineKey>) {
+        self.0.retain(|pipeline, _| existing.contains(pipeline));
     }
 
-    /// Forgets the sources of a pipeline that are not among these.
-    pub(super) fn keep_sources(&mut self, pipeline: &PipelineKey, are_there: &HashSet<&SourceKey>) {
+    pub(super) fn retain_sources(&mut self, pipeline: &PipelineKey, existing: &HashSet<&SourceKey>) {
         if let Some(known) = self.0.get_mut(pipeline) {
-            let is_there = |source: Option<&SourceKey>| source.is_none_or(|source| are_there.contains(source));
-            known.series.retain(|(source, _), _| is_there(source.as_ref()));
-            known.grave.retain(|anomaly| is_there(anomaly.source.as_ref()));
+            let exists = |source: Option<&SourceKey>| source.is_none_or(|source| existing.contains(source));
+            known.series.retain(|(source, _), _| exists(source.as_ref()));
+            known.severe.retain(|anomaly| exists(anomaly.source.as_ref()));
         }
     }
 }
 
 #[derive(Debug, Default)]
-struct Known {
-    /// As they were when the series were read: a day that has changed since is read again, however long ago it was.
+struct PipelineSeries {
+    /// The days' totals when the series were read. A day whose totals have changed is read again, whatever its age.
     days: DailyTotals,
     series: BTreeMap<(Option<SourceKey>, rollup::Series), Series>,
-    /// The oldest first.
-    grave: Vec<Anomaly>,
-    /// Up to which hour the series were read, and judged.
-    judged: Option<Hour>,
+    /// Anomalies of high severity, the oldest first.
+    severe: Vec<Anomaly>,
+    /// The newest hour that was evaluated.
+    evaluated: Option<Hour>,
 }
 
 impl Evaluator {
-    /// Judges the hours that have closed since the last time, in all pipelines. Whether the lease still holds.
-    pub(super) async fn judge_closed_hours(
+    /// Evaluates the hours of all pipelines that have closed since the last call. Returns whether the lease is still held.
+    pub(super) async fn detect_anomalies(
         &mut self,
         lease: &Lease,
         pipelines: &[PipelineKey],
@@ -58,79 +55,80 @@ impl Evaluator {
         let last_closed = Hour::last_closed(now);
         let mut due = Vec::new();
         for pipeline in pipelines {
-            // What was imported may be much to read.
+            // Imported history may take long to read.
             if !self.still_holds(lease).await? {
                 return Ok(false);
             }
-            if self.memory.0.get(pipeline).and_then(|known| known.judged) < Some(last_closed) {
+            if self.series.0.get(pipeline).and_then(|known| known.evaluated) < Some(last_closed) {
                 let read = self.read_series(pipeline, last_closed, now).await;
                 let is_read = read.is_ok();
-                self.goes_on(pipeline.as_str(), read.map(|()| true));
+                // The lease is checked before each pipeline.
+                let _ = self.log_and_continue(pipeline.as_str(), read.map(|()| true));
                 due.extend(is_read.then_some(pipeline));
             }
         }
         if due.is_empty() {
             return Ok(true);
         }
-        // One budget for all: every test of a month has its share.
-        let all = self.memory.0.values().flat_map(|known| known.series.values());
-        let alpha = self.budget.alpha(all.map(|series| tests_a_month(series, last_closed)).sum());
+        // One budget for all tests of a month.
+        let all = self.series.0.values().flat_map(|known| known.series.values());
+        let alpha = self.budget.alpha(all.map(|series| tests_per_month(series, last_closed)).sum());
         for pipeline in due {
-            let judged = self.judge(lease, pipeline, (last_closed, alpha), now).await;
-            if !self.goes_on(pipeline.as_str(), judged) {
+            let evaluated = self.evaluate_series(lease, pipeline, (last_closed, alpha), now).await;
+            if self.log_and_continue(pipeline.as_str(), evaluated).is_break() {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    /// Judges the hours of a pipeline up to the last closed. Whether the lease still holds.
-    async fn judge(
+    /// Evaluates the hours of one pipeline up to the last closed one. Returns whether the lease is still held.
+    async fn evaluate_series(
         &mut self,
         lease: &Lease,
         pipeline: &PipelineKey,
         (last_closed, alpha): (Hour, f64),
         now: Timestamp,
     ) -> Result<bool> {
-        let Some(known) = self.memory.0.get_mut(pipeline) else { return Ok(true) };
+        let Some(known) = self.series.0.get_mut(pipeline) else { return Ok(true) };
         let mut findings = Vec::new();
         for series in known.series.values() {
             findings.extend(anomaly::evaluate(std::slice::from_ref(series), now, alpha));
-            // When hundreds of feeds fail at once this is long; nobody who watches shall wait for it.
+            // Takes long when hundreds of sources fail at once, and must not delay subscribers.
             tokio::task::yield_now().await;
         }
-        let judged_to = last_closed.start() + TimeDelta::hours(1);
-        if !self.store.save_anomalies(lease, pipeline, &findings, judged_to).await? {
+        let evaluated_to = last_closed.start() + TimeDelta::hours(1);
+        if !self.store.save_anomalies(lease, pipeline, &findings, evaluated_to).await? {
             return Ok(false);
         }
-        known.judged = Some(last_closed);
-        known.series.values_mut().for_each(|series| series.judged_to(last_closed));
-        let grave = findings.into_iter().map(|finding| finding.anomaly);
-        known.grave.extend(grave.filter(|anomaly| anomaly.severity == anomaly::Severity::High));
+        known.evaluated = Some(last_closed);
+        known.series.values_mut().for_each(|series| series.evaluated_to(last_closed));
+        let severe = findings.into_iter().map(|finding| finding.anomaly);
+        known.severe.extend(severe.filter(|anomaly| anomaly.severity == crate::domain::severity::Severity::High));
         Ok(true)
     }
 
-    /// Reads what is new of a pipeline's series, and what has changed: all of it the first time, then mostly today.
+    /// Reads the hours of a pipeline that are new or have changed: all of them the first time, then mostly today's.
     async fn read_series(&mut self, pipeline: &PipelineKey, last_closed: Hour, now: Timestamp) -> Result<()> {
         let oldest = now - HISTORY;
         let first_day = rollup::Bucket::Day.start_of(oldest);
-        // Before the hours: what comes in between is a change the next time.
+        // Read before the hours, so that a report in between counts as a change next time.
         let days = self.store.daily_totals(pipeline, first_day).await?;
-        let known = self.memory.0.entry(pipeline.clone()).or_default();
-        let judged = if let Some(judged) = known.judged {
-            judged
+        let known = self.series.0.entry(pipeline.clone()).or_default();
+        let evaluated = if let Some(evaluated) = known.evaluated {
+            evaluated
         } else {
-            known.grave = self.store.high_severity_anomalies(pipeline, oldest).await?;
-            let judged_to = self.store.anomalies_evaluated_until(pipeline).await?;
-            Hour::of(judged_to.unwrap_or(now - FIRST_LOOK)).minus(1).min(last_closed)
+            known.severe = self.store.high_severity_anomalies(pipeline, oldest).await?;
+            let evaluated_to = self.store.anomalies_evaluated_until(pipeline).await?;
+            Hour::of(evaluated_to.unwrap_or(now - INITIAL_LOOKBACK)).minus(1).min(last_closed)
         };
-        known.grave.retain(|anomaly| anomaly.timestamp >= oldest);
+        known.severe.retain(|anomaly| anomaly.timestamp >= oldest);
         known.days.forget_before(first_day);
         let Some(since) = days.first_change(&known.days).map(|day| day.max(oldest)) else { return Ok(()) };
         let all = self.store.hourly_series(pipeline, since).await?;
-        // An hour may be gone, with its source or by a correction.
+        // An hour may have been removed, with its source or by a correction.
         known.series.values_mut().for_each(|series| series.forget_since(Hour::of(since)));
-        for read in all.into_iter().filter(is_judged) {
+        for read in all.into_iter().filter(is_evaluated) {
             let subject = match read.series.as_str() {
                 rollup::Series::ARTICLES => Subject::Articles,
                 rollup::Series::EVENTS => Subject::Events,
@@ -138,7 +136,7 @@ impl Evaluator {
             };
             let key = (read.source.clone(), read.series.clone());
             let series = known.series.entry(key).or_insert_with(|| {
-                Series::new(pipeline.clone(), read.source.clone(), subject, Vec::new(), Some(judged))
+                Series::new(pipeline.clone(), read.source.clone(), subject, Vec::new(), Some(evaluated))
             });
             for hour in read.hours {
                 series.record(Bucket {
@@ -155,16 +153,16 @@ impl Evaluator {
         Ok(())
     }
 
-    /// What the statistics say of a pipeline's series now.
+    /// The findings of a pipeline's anomalies and empty sources.
     pub(super) fn anomalies(&self, pipeline: &PipelineKey, now: Timestamp) -> Vec<Finding> {
-        let Some(known) = self.memory.0.get(pipeline) else { return Vec::new() };
+        let Some(known) = self.series.0.get(pipeline) else { return Vec::new() };
         let mut findings = Vec::new();
         for ((source, name), series) in &known.series {
             let of_this = |anomaly: &&Anomaly| anomaly.source == *source && anomaly.subject == *series.subject();
-            let mut newest_first = known.grave.iter().rev().filter(of_this);
-            // An hour that is empty is no anomaly of its own beside the feed that is dead.
+            let mut newest_first = known.severe.iter().rev().filter(of_this);
+            // The empty hours of a dead feed are not reported as further anomalies.
             let is_dead = |anomaly: &Anomaly| anomaly.method == Method::DeadFeed;
-            let dead = known.grave.iter().rev().filter(of_this).find(|anomaly| is_dead(anomaly));
+            let dead = known.severe.iter().rev().filter(of_this).find(|anomaly| is_dead(anomaly));
             if let Some(source) = source
                 && *series.subject() == Subject::Articles
             {
@@ -174,7 +172,8 @@ impl Evaluator {
             if let Some(anomaly) = newest_first.find(|anomaly| !is_dead(anomaly)) {
                 let at = anomaly.timestamp + TimeDelta::hours(1);
                 let after = series.buckets().iter().filter(|bucket| bucket.hour.start() >= at);
-                let judged = after.filter(|bucket| known.judged.is_some_and(|judged| bucket.hour <= judged));
+                let evaluated =
+                    after.filter(|bucket| known.evaluated.is_some_and(|evaluated| bucket.hour <= evaluated));
                 let anomalous = AnomalousSeries {
                     kind: anomaly.kind,
                     source: source.clone(),
@@ -182,7 +181,7 @@ impl Evaluator {
                     severity: anomaly.severity,
                     description: anomaly.description.clone(),
                     at,
-                    normal_since: u32::try_from(judged.count()).unwrap_or(u32::MAX),
+                    normal_since: u32::try_from(evaluated.count()).unwrap_or(u32::MAX),
                 };
                 findings.push(Finding::anomaly(pipeline.clone(), anomalous, now));
             }
@@ -191,13 +190,13 @@ impl Evaluator {
     }
 }
 
-/// The whole pipeline is judged by what was reported of it; the sums of its sources are judged by source.
-fn is_judged(read: &HourlySeries) -> bool {
+/// Whether a series is evaluated: the whole pipeline only by its own metrics, since its sources are evaluated one by one.
+fn is_evaluated(read: &HourlySeries) -> bool {
     let is_of_sources = read.source.is_none() && read.basis != RollupBasis::Aggregate;
     !is_of_sources && read.basis != RollupBasis::Hourly
 }
 
-/// What there is to say of a feed that was found dead, unless something has come since.
+/// The dead feed that an anomaly found, unless it has returned data since.
 fn still_dead(series: &Series, anomaly: &Anomaly) -> Option<DeadFeed> {
     let found = Hour::of(anomaly.timestamp);
     if series.buckets().iter().any(|bucket| bucket.hour >= found && bucket.total > 0) {

@@ -1,14 +1,12 @@
-//! What finds trouble that no report tells of: one server at a time looks at everything, again and again, and raises or
-//! resolves alerts. What is found is a function of rows and an instant; only the instant is the clock's.
+//! Evaluates pipelines and raises or resolves alerts. One server at a time, the leader, evaluates. Findings are a function of
+//! rows and an instant.
 
-/// What the statistics find.
 mod anomalies;
-/// Runs that are never heard of again.
 mod lost;
-/// Sources that do not report.
 mod overdue;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,27 +16,27 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::alerting::anomalies::Memory;
-use crate::alerting::overdue::Paces;
+use crate::alerting::anomalies::SeriesCache;
+use crate::alerting::overdue::IntervalCache;
 use crate::clock::Clock;
-use crate::domain::alert::{Failing, Finding, Policy, Trouble};
+use crate::domain::alert::{FailureStreak, Finding, Policy, SelfCheck};
 use crate::domain::anomaly::Budget;
 use crate::domain::freshness::Outages;
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::key::PipelineKey;
 use crate::domain::revision::Revision;
 use crate::domain::status::{Facts, RuleBook, evaluate};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::maintenance::Maintenance;
 use crate::notify::Notifier;
-use crate::self_check::SelfCheck;
+use crate::self_monitor::SelfMonitor;
 use crate::store::Store;
 use crate::store::leases::{Lease, RENEWAL_INTERVAL};
 
-/// The lease of who evaluates.
+/// The name of the leader's lease.
 const LEASE: &str = "evaluation";
 
-/// Evaluates, while it holds the lease.
+/// Evaluates while it holds the lease.
 pub struct Evaluator {
     store: Arc<Store>,
     rules: RuleBook,
@@ -46,36 +44,34 @@ pub struct Evaluator {
     budget: Budget,
     notifier: Arc<Notifier>,
     maintenance: Arc<Maintenance>,
-    self_check: Arc<SelfCheck>,
-    /// Whether the other servers are told that something is wrong with this one.
-    is_reported: bool,
+    self_monitor: Arc<SelfMonitor>,
+    /// Whether this server's problems are stored for the leader.
+    has_reported_problem: bool,
     clock: Clock,
-    /// This server among those on the same database.
+    /// Identifies this server among those on the same database.
     name: String,
     every: Duration,
-    paces: Paces,
-    memory: Memory,
-    /// Pipelines with a source that is found silent, at the revision at which it was: a run that comes is looked at at
-    /// once.
+    intervals: IntervalCache,
+    series: SeriesCache,
+    /// Pipelines with an overdue source, and their revision when it was found: they are rechecked as soon as that changes.
     overdue: HashMap<PipelineKey, Revision>,
-    /// What the last evaluation did not succeed in, and since when there is such.
+    /// The parts of the last evaluation that failed.
     failed: BTreeSet<String>,
-    failing: Failing,
-    /// Of the lease under which all this was learned.
+    failures: FailureStreak,
+    /// The lease's term under which the caches were filled.
     term: Option<i64>,
-    /// When it was last renewed, within an evaluation.
-    renewed: Instant,
+    /// When the lease was last renewed within an evaluation.
+    renewed_at: Instant,
     /// Cancelled when the server stops.
     stop: CancellationToken,
 }
 
 impl Evaluator {
-    /// Evaluates all pipelines this often.
     pub fn new(
         store: Arc<Store>,
         rules: RuleBook,
         (policy, budget): (Policy, Budget),
-        (notifier, maintenance, self_check): (Arc<Notifier>, Arc<Maintenance>, Arc<SelfCheck>),
+        (notifier, maintenance, self_monitor): (Arc<Notifier>, Arc<Maintenance>, Arc<SelfMonitor>),
         clock: Clock,
         every: Duration,
     ) -> Self {
@@ -86,124 +82,127 @@ impl Evaluator {
             budget,
             notifier,
             maintenance,
-            self_check,
-            is_reported: false,
+            self_monitor,
+            has_reported_problem: false,
             clock,
             name: Uuid::new_v4().to_string(),
             every,
-            paces: Paces::default(),
-            memory: Memory::default(),
+            intervals: IntervalCache::default(),
+            series: SeriesCache::default(),
             overdue: HashMap::new(),
             failed: BTreeSet::new(),
-            failing: Failing::default(),
+            failures: FailureStreak::default(),
             term: None,
-            renewed: Instant::now(),
+            renewed_at: Instant::now(),
             stop: CancellationToken::new(),
         }
     }
 
-    /// Takes the lease whenever nobody has it, and evaluates while it does; until it is told to stop.
+    /// Acquires the lease whenever it is free, and evaluates while it is held, until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
         self.stop = stop.clone();
-        let (holds, holding) = watch::channel(None);
+        let (lease_sender, lease_receiver) = watch::channel(None);
         let notifier = Arc::clone(&self.notifier);
-        // What is being delivered is ended before another may take it over.
-        let ((), lease) = tokio::join!(notifier.run(holding, stop.clone()), self.hold(&holds, stop));
+        // Deliveries in flight finish before the lease is released to another server.
+        let ((), lease) =
+            tokio::join!(notifier.run(lease_receiver, stop.clone()), self.run_as_leader(&lease_sender, stop));
         if let Some(lease) = lease
             && let Err(error) = self.store.release_lease(&lease).await
         {
-            tracing::debug!(error = &error as &dyn std::error::Error, "the lease runs out by itself");
+            tracing::debug!(error = &error as &dyn std::error::Error, "cannot release the lease; it will expire");
         }
     }
 
-    async fn hold(&mut self, holds: &watch::Sender<Option<Lease>>, stop: CancellationToken) -> Option<Lease> {
+    async fn run_as_leader(
+        &mut self,
+        lease_sender: &watch::Sender<Option<Lease>>,
+        stop: CancellationToken,
+    ) -> Option<Lease> {
         let mut changes = self.store.any_change();
-        let mut tick = interval(RENEWAL_INTERVAL.min(self.every));
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = interval(RENEWAL_INTERVAL.min(self.every));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut lease: Option<Lease> = None;
         let mut due = Instant::now();
         loop {
             let has_changed = tokio::select! {
                 () = stop.cancelled() => return lease,
-                _ = tick.tick() => false,
-                told = changes.changed(), if !self.overdue.is_empty() => told.is_ok(),
+                _ = ticks.tick() => false,
+                change = changes.changed(), if !self.overdue.is_empty() => change.is_ok(),
             };
-            let done = if has_changed {
+            let result = if has_changed {
                 self.recheck_overdue(lease.as_ref()).await
             } else {
-                self.turn(&mut lease, &mut due).await
+                self.tick(&mut lease, &mut due).await
             };
-            holds.send_if_modified(|held| std::mem::replace(held, lease.clone()) != lease);
-            if let Err(error) = done {
+            lease_sender.send_if_modified(|held| std::mem::replace(held, lease.clone()) != lease);
+            if let Err(error) = result {
                 metrics::counter!("pipewatch_evaluation_errors_total").increment(1);
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the pipelines could not be evaluated; it is tried again"
-                );
+                tracing::warn!(error = &error as &dyn std::error::Error, "evaluation failed; will retry");
             }
         }
     }
 
-    async fn turn(&mut self, lease: &mut Option<Lease>, due: &mut Instant) -> Result<()> {
+    async fn tick(&mut self, lease: &mut Option<Lease>, due: &mut Instant) -> Result<()> {
         *lease = self.store.take_lease(LEASE, &self.name).await?;
-        self.report_server_problems().await?;
+        self.report_problems().await?;
         let Some(held) = lease else { return Ok(()) };
         if *due <= Instant::now() {
             *due = Instant::now() + self.every;
-            let begun = Instant::now();
+            let started = Instant::now();
             self.evaluate(held, self.clock.now()).await?;
-            metrics::histogram!("pipewatch_evaluation_seconds").record(begun.elapsed());
+            metrics::histogram!("pipewatch_evaluation_seconds").record(started.elapsed());
             self.notifier.evaluated();
         }
         Ok(())
     }
 
-    /// Tells the server that evaluates what is wrong with this one, and that it is over.
-    async fn report_server_problems(&mut self) -> Result<()> {
-        let troubles = self.self_check.troubles();
-        let is_wrong = troubles.iter().any(|trouble| trouble.wrong.is_some());
-        if is_wrong || self.is_reported {
-            self.store.report_server_problems(&self.name, &troubles).await?;
-            self.is_reported = is_wrong;
+    /// Stores this server's problems for the leader, and that they are over.
+    async fn report_problems(&mut self) -> Result<()> {
+        let checks = self.self_monitor.checks();
+        let has_problem = checks.iter().any(|check| check.problem.is_some());
+        if has_problem || self.has_reported_problem {
+            self.store.report_server_problems(&self.name, &checks).await?;
+            self.has_reported_problem = has_problem;
         }
         Ok(())
     }
 
-    /// Evaluates all pipelines at an instant. What was learned under another term is forgotten first: others may have
-    /// changed it.
+    /// Evaluates all pipelines at an instant. Caches of an earlier term are dropped first: another leader may have changed the
+    /// data.
     pub async fn evaluate(&mut self, lease: &Lease, now: Timestamp) -> Result<()> {
         if self.term != Some(lease.term()) {
             self.term = Some(lease.term());
-            self.paces = Paces::default();
-            self.memory = Memory::default();
+            self.intervals = IntervalCache::default();
+            self.series = SeriesCache::default();
             self.overdue.clear();
-            self.failing = Failing::default();
+            self.failures = FailureStreak::default();
         }
-        let begun = Instant::now();
-        self.renewed = begun;
-        // By a wrong time nothing can be judged but the server itself, of which people must hear.
+        let started = Instant::now();
+        self.renewed_at = started;
+        // With a wrong time only the server itself can be evaluated, and its problem must be reported.
         if self.clock.skew().is_some() {
-            return self.look_at_the_server(lease, Duration::ZERO, now).await;
+            return self.evaluate_server(lease, Duration::ZERO, now).await;
         }
         self.failed.clear();
-        let looked = self.look_at_the_pipelines(lease, now).await;
-        if matches!(looked, Ok(false)) {
+        let pipelines = self.evaluate_pipelines(lease, now).await;
+        if matches!(pipelines, Ok(false)) {
             return Ok(());
         }
-        self.failing.tried(looked.is_ok() && self.failed.is_empty(), now);
-        // That pipelines cannot be looked at is what there is to say of the server.
-        let told = self.look_at_the_server(lease, begun.elapsed(), now).await;
-        looked.and(told)?;
+        self.failures.record(pipelines.is_ok() && self.failed.is_empty(), now);
+        // Failures of the pipelines' evaluation are reported as a problem of the server.
+        let server = self.evaluate_server(lease, started.elapsed(), now).await;
+        pipelines.and(server)?;
         self.store.mark_evaluated(lease).await
     }
 
-    /// Looks at all pipelines: what fails for one must not hide what is wrong with the others. Whether the lease still
-    /// holds.
-    async fn look_at_the_pipelines(&mut self, lease: &Lease, now: Timestamp) -> Result<bool> {
+    /// Evaluates all pipelines; a failure of one does not affect the others. Returns whether the lease is still held.
+    async fn evaluate_pipelines(&mut self, lease: &Lease, now: Timestamp) -> Result<bool> {
         let pipelines: Vec<PipelineKey> = self.store.pipelines().await?.into_iter().map(|(key, _)| key).collect();
-        self.forget_removed(&pipelines);
-        let given_up = self.give_up_lost_runs(lease, now).await;
-        if !self.goes_on("lost runs", given_up) || !self.judge_closed_hours(lease, &pipelines, now).await? {
+        self.drop_removed(&pipelines);
+        let marked = self.mark_lost_runs(lease, now).await;
+        if self.log_and_continue("lost runs", marked).is_break()
+            || !self.detect_anomalies(lease, &pipelines, now).await?
+        {
             return Ok(false);
         }
         let outages = self.outages(now).await?;
@@ -211,45 +210,44 @@ impl Evaluator {
             if !self.still_holds(lease).await? {
                 return Ok(false);
             }
-            let looked = self.look_at(&pipeline, lease, &outages, now).await;
-            if !self.goes_on(pipeline.as_str(), looked) {
+            let evaluated = self.evaluate_pipeline(&pipeline, lease, &outages, now).await;
+            if self.log_and_continue(pipeline.as_str(), evaluated).is_break() {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    /// Whether an evaluation that takes long goes on: while the server does not stop, and the lease still holds, which is
-    /// renewed when that is due.
+    /// Whether a long evaluation may continue: the server is not stopping and the lease, renewed when due, is held.
     async fn still_holds(&mut self, lease: &Lease) -> Result<bool> {
         if self.stop.is_cancelled() {
             return Ok(false);
         }
-        if self.renewed.elapsed() <= RENEWAL_INTERVAL {
+        if self.renewed_at.elapsed() <= RENEWAL_INTERVAL {
             return Ok(true);
         }
-        self.renewed = Instant::now();
+        self.renewed_at = Instant::now();
         self.store.renew_lease(lease).await
     }
 
-    /// Whether the lease still holds, as far as is known: what fails is noted, and tried again in the next evaluation.
-    fn goes_on(&mut self, what: &str, done: Result<bool>) -> bool {
-        match done {
-            Ok(holds) => holds,
-            // It was removed meanwhile.
-            Err(Error::PipelineNotFound(_)) => true,
+    /// Breaks if the lease was lost. Errors are logged, recorded, and retried by the next evaluation.
+    fn log_and_continue(&mut self, what: &str, result: Result<bool>) -> ControlFlow<()> {
+        match result {
+            Ok(false) => ControlFlow::Break(()),
+            // The pipeline may have been removed meanwhile.
+            Ok(true) | Err(Error::PipelineNotFound(_)) => ControlFlow::Continue(()),
             Err(error) => {
                 metrics::counter!("pipewatch_evaluation_errors_total").increment(1);
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, what, "it could not be evaluated; it is tried again");
+                tracing::warn!(error, what, "evaluation failed; will retry");
                 self.failed.insert(what.to_owned());
-                true
+                ControlFlow::Continue(())
             }
         }
     }
 
-    /// Finds what there is to find of a pipeline. Whether the lease still holds.
-    async fn look_at(
+    /// Evaluates one pipeline. Returns whether the lease is still held.
+    async fn evaluate_pipeline(
         &mut self,
         pipeline: &PipelineKey,
         lease: &Lease,
@@ -261,19 +259,18 @@ impl Evaluator {
         self.store.step_alerts(lease, Some(pipeline), &findings, |_| true, (&self.policy, now)).await
     }
 
-    /// What is wrong with this server itself, whose evaluation of the pipelines took so long.
-    async fn look_at_the_server(&self, lease: &Lease, took: Duration, now: Timestamp) -> Result<()> {
+    /// Checks the servers. `took` is the duration of the pipelines' evaluation.
+    async fn evaluate_server(&self, lease: &Lease, took: Duration, now: Timestamp) -> Result<()> {
         let stuck = self.store.overdue_deliveries(now).await?;
         let outages = self.outages(now).await?;
         let span = |span| TimeDelta::from_std(span).unwrap_or(TimeDelta::MAX);
         let [closing, pruning] = self.maintenance.troubles(now);
         let reports = self.store.server_problems(&self.name).await?;
-        let [clock, commits, queue, connections] =
-            self.self_check.troubles().map(|trouble| trouble.with_reports(&reports));
-        let troubles = [
-            Trouble::notifications(stuck.count, stuck.since),
-            Trouble::evaluation(self.failing, &self.failed, span(took), span(self.every), now),
-            Trouble::outage(outages.last(), now),
+        let [clock, commits, queue, connections] = self.self_monitor.checks().map(|check| check.with_reports(&reports));
+        let checks = [
+            SelfCheck::notifications(stuck.count, stuck.since),
+            SelfCheck::evaluation(self.failures, &self.failed, span(took), span(self.every), now),
+            SelfCheck::outage(outages.last(), now),
             closing,
             pruning,
             clock,
@@ -281,31 +278,30 @@ impl Evaluator {
             queue,
             connections,
         ];
-        let findings = troubles.map(|trouble| Finding::server(trouble, &self.policy));
+        let findings = checks.map(|check| Finding::server(check, &self.policy));
         self.store.step_alerts(lease, None, &findings, |_| true, (&self.policy, now)).await.map(drop)
     }
 
-    /// What is kept of pipelines that are no more.
-    fn forget_removed(&mut self, pipelines: &[PipelineKey]) {
-        let are_there: HashSet<&PipelineKey> = pipelines.iter().collect();
-        self.memory.keep_pipelines(&are_there);
-        self.paces.keep_pipelines(&are_there);
-        self.overdue.retain(|pipeline, _| are_there.contains(pipeline));
+    /// Drops the caches of removed pipelines.
+    fn drop_removed(&mut self, pipelines: &[PipelineKey]) {
+        let existing: HashSet<&PipelineKey> = pipelines.iter().collect();
+        self.series.retain_pipelines(&existing);
+        self.intervals.retain_pipelines(&existing);
+        self.overdue.retain(|pipeline, _| existing.contains(pipeline));
     }
 
-    /// All that can be said of a pipeline.
     async fn findings(&mut self, pipeline: &PipelineKey, outages: &Outages, now: Timestamp) -> Result<Vec<Finding>> {
         let rules = self.rules.of(pipeline);
         let facts = self.store.facts(pipeline, now - rules.window).await?;
         let facts = facts.ok_or_else(|| Error::PipelineNotFound(pipeline.clone()))?;
-        self.memory.keep_sources(pipeline, &facts.sources.iter().map(|source| &source.key).collect());
+        self.series.retain_sources(pipeline, &facts.sources.iter().map(|source| &source.key).collect());
         let mut findings = self.thresholds(pipeline, facts, now);
         findings.extend(self.overdue_sources(pipeline, outages, now).await?);
         findings.extend(self.anomalies(pipeline, now));
         Ok(findings)
     }
 
-    /// The checks, judged as for the status.
+    /// One finding per check, classified as in the status.
     fn thresholds(&self, pipeline: &PipelineKey, facts: Facts, now: Timestamp) -> Vec<Finding> {
         let status = evaluate(facts, self.rules.of(pipeline), now);
         let checks = status.data_quality.checks.iter();

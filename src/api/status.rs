@@ -5,12 +5,12 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::domain::alert::{Alert, AlertEvent, AlertState, AlertType};
-use crate::domain::anomaly::{Anomaly, Severity};
+use crate::domain::anomaly::Anomaly;
 use crate::domain::check::CheckName;
-use crate::domain::counts::{Counts, shown};
+use crate::domain::counts::{Counts, round_percent};
 use crate::domain::health::Health;
-use crate::domain::pipeline::PipelineKey;
-use crate::domain::source::SourceKey;
+use crate::domain::key::{PipelineKey, SourceKey};
+use crate::domain::severity::Severity;
 use crate::domain::status::{Basis, CheckStatus, DataQuality, PipelineStatus, ScrapingHealth, SourceStatus};
 use crate::domain::step::{PipelineStep, StepName, StepState};
 use crate::domain::time::{Timestamp, rfc3339, seconds, serde_rfc3339};
@@ -99,7 +99,7 @@ impl<'a> PlainSource<'a> {
             source: &source.source,
             status: source.status,
             stale: source.stale,
-            success_rate: source.success_rate.map_or(0.0, shown),
+            success_rate: source.success_rate.map_or(0.0, round_percent),
             running: source.running,
             runs: source.runs,
             last_run: source.last_run,
@@ -125,7 +125,7 @@ struct PlainQuality<'a> {
 
 impl<'a> PlainQuality<'a> {
     fn of(quality: &'a DataQuality) -> Self {
-        let rate = |counts: Counts| counts.rate().map_or(0.0, shown);
+        let rate = |counts: Counts| counts.rate().map_or(0.0, round_percent);
         let (geocoding, validation) = (quality.quality.geocoding, quality.quality.validation);
         Self {
             status: quality.status,
@@ -159,7 +159,7 @@ impl<'a> PlainCheck<'a> {
             status: check.status,
             attempts: check.counts.attempts(),
             passes: check.counts.successes(),
-            rate: check.counts.rate().map(shown),
+            rate: check.counts.rate().map(round_percent),
         }
     }
 }

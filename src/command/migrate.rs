@@ -7,7 +7,7 @@ use pipewatch::domain::cardinality::Cardinality;
 use pipewatch::store::{Conversion, MigrateTo, MigrationStatus, Store};
 
 use crate::command::rollups::Progress;
-use crate::{chain, fail, print, refuse, start_logging};
+use crate::{chain, exit_usage, fail, print, start_logging};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -19,30 +19,29 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Apply the steps that are pending
+    /// Apply pending migrations
     Up {
-        /// At most so many
+        /// Maximum number of migrations to apply [default: all]
         #[arg(long, value_name = "N")]
         steps: Option<u32>,
     },
-    /// Take back the newest step, with the data of its tables
+    /// Roll back the newest migrations; deletes the data of their tables
     Down {
-        /// So many
+        /// Number of migrations to roll back
         #[arg(long, value_name = "N", default_value_t = 1)]
         steps: u32,
     },
-    /// Show each step, and whether the database has it
+    /// List migrations and whether they are applied
     Status,
 }
 
-/// Brings the schema up or down, or shows where it stands.
 pub(crate) async fn run(arguments: Arguments) -> ExitCode {
     let url = match config::database(arguments.database) {
         Ok((url, log)) => match start_logging(&log) {
             Ok(()) => url,
-            Err(error) => return refuse(error),
+            Err(error) => return exit_usage(error),
         },
-        Err(error) => return refuse(error),
+        Err(error) => return exit_usage(error),
     };
     match act(&url, &arguments.action).await {
         Ok(steps) => print(&steps),

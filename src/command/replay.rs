@@ -11,33 +11,33 @@ use reqwest::{Client, StatusCode, Url};
 use serde_json::Value;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::{fail, interruption, print};
+use crate::{fail, print, shutdown_signal};
 
-/// How often a batch is posted to a server that cannot be reached or cannot store.
+/// Attempts per batch if the server is unreachable or unavailable.
 const ATTEMPTS: u32 = 5;
-/// How long a post may take.
+/// The time limit of a request.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What `--help` says of what is no flag.
+/// The part of `--help` about the token, which is not a flag.
 pub(crate) const ABOUT_TOKEN: &str = "\
-The variable PIPEWATCH_TOKEN is the token that is sent, where the server asks for one.";
+Access token: set PIPEWATCH_TOKEN if the server requires one.";
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// The source runs, one JSON object a line, in the order of time
+    /// Source runs, one JSON object per line, ordered by timestamp
     file: PathBuf,
-    /// The server
+    /// URL of the server
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8000")]
     url: Url,
-    /// The pipeline of the runs that name none
+    /// Pipeline of runs that name none
     #[arg(long, value_name = "KEY", default_value = "default")]
     pipeline: String,
-    /// How long a day of the file takes
+    /// Duration of one day of the file
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = humantime::parse_duration)]
     day: Duration,
 }
 
-/// Posts the runs of a file to a running server, each when it is due.
+/// Posts the runs of a file to a server, each when it is due.
 pub(crate) async fn run(arguments: Arguments) -> ExitCode {
     let recording = match std::fs::read_to_string(&arguments.file) {
         Ok(text) => Recording::parse(&text),
@@ -47,9 +47,9 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         Ok(recording) => recording,
         Err(error) => return fail(&format!("{}: {error}", arguments.file.display())),
     };
-    let interrupted = match interruption() {
+    let interrupted = match shutdown_signal() {
         Ok(interrupted) => interrupted,
-        Err(error) => return fail(&format!("signals cannot be heard: {error}")),
+        Err(error) => return fail(&format!("cannot install the signal handler: {error}")),
     };
     let server = match Server::new(&arguments) {
         Ok(server) => server,
@@ -61,22 +61,22 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         bar.set_style(style);
     }
     let start = Instant::now();
-    let mut sums = Sums::default();
+    let mut totals = Totals::default();
     for batch in recording.batches(arguments.day) {
-        // Between batches it can be interrupted; what was posted is answered first, so nothing is in doubt.
+        // Interruptible only between batches, so that the result of every posted batch is known.
         if interrupted.run_until_cancelled(sleep_until(start + batch.due)).await.is_none() {
             break;
         }
         match server.post(batch).await {
-            Ok(answer) => sums.add(&answer),
+            Ok(answer) => totals.add(&answer),
             Err(message) => {
                 bar.abandon();
-                return fail(&format!("{message}; {sums}"));
+                return fail(&format!("{message}; {totals}"));
             }
         }
-        bar.set_position(sums.total());
-        if sums.refused > 0 {
-            bar.set_message(format!("{} refused", sums.refused));
+        bar.set_position(totals.total());
+        if totals.refused > 0 {
+            bar.set_message(format!("{} refused", totals.refused));
         }
     }
     let was_interrupted = interrupted.is_cancelled();
@@ -85,8 +85,8 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
     } else {
         bar.finish();
     }
-    print(&format!("{}{sums}", if was_interrupted { "interrupted: " } else { "" }));
-    match &sums.first_refusal {
+    print(&format!("{}{totals}", if was_interrupted { "interrupted: " } else { "" }));
+    match &totals.first_refusal {
         Some(refusal) => fail(&format!("refused: {refusal}")),
         None => ExitCode::SUCCESS,
     }
@@ -101,19 +101,18 @@ struct Server {
 
 impl Server {
     fn new(arguments: &Arguments) -> Result<Self, String> {
-        let mut url = arguments
-            .url
-            .join("/api/v1/source-runs")
-            .map_err(|error| format!("--url {}: {error}; expected such as http://127.0.0.1:8000", arguments.url))?;
+        let mut url = arguments.url.join("/api/v1/source-runs").map_err(|error| {
+            format!("--url {}: {error}; expected a URL such as http://127.0.0.1:8000", arguments.url)
+        })?;
         url.query_pairs_mut().append_pair("pipeline", &arguments.pipeline);
-        // An error means that there is a provider already.
+        // An error means that a provider is installed already.
         drop(rustls::crypto::ring::default_provider().install_default());
         let client = Client::builder().timeout(TIMEOUT).build().map_err(|error| crate::chain(&error))?;
         let token = std::env::var(TOKEN).ok();
         Ok(Self { client, url, token, clock: Clock::system() })
     }
 
-    /// Posts a batch, again when the server cannot be reached: with ids, so that nothing is stored twice.
+    /// Posts a batch with retries. Every item has an id, so that nothing is stored twice.
     async fn post(&self, batch: Batch) -> Result<Value, String> {
         let mut items = batch.at(self.clock.now());
         for item in &mut items {
@@ -129,21 +128,23 @@ impl Server {
                 None => request,
             };
             let failure = match request.send().await {
-                Ok(response) if response.status() == StatusCode::SERVICE_UNAVAILABLE => "it is unavailable".to_owned(),
+                Ok(response) if response.status() == StatusCode::SERVICE_UNAVAILABLE => {
+                    "the server is unavailable".to_owned()
+                }
                 Ok(response) => {
                     let status = response.status();
                     let body: Value = response.json().await.map_err(|error| crate::chain(&error))?;
                     return match body.get("results") {
                         Some(_) => Ok(body),
                         None => {
-                            Err(format!("the server answered {status}: {}", body["detail"].as_str().unwrap_or("?")))
+                            Err(format!("the server responded {status}: {}", body["detail"].as_str().unwrap_or("?")))
                         }
                     };
                 }
                 Err(error) => crate::chain(&error),
             };
             if attempt == ATTEMPTS {
-                return Err(format!("{} cannot take the runs: {failure}", self.url));
+                return Err(format!("cannot post to {}: {failure}", self.url));
             }
             sleep(Duration::from_millis(200) * 2u32.pow(attempt)).await;
             attempt += 1;
@@ -151,16 +152,15 @@ impl Server {
     }
 }
 
-/// What became of the runs.
 #[derive(Default)]
-struct Sums {
+struct Totals {
     stored: u64,
     duplicates: u64,
     refused: u64,
     first_refusal: Option<Value>,
 }
 
-impl Sums {
+impl Totals {
     fn add(&mut self, answer: &Value) {
         for result in answer["results"].as_array().into_iter().flatten() {
             match result["status"].as_str() {
@@ -179,7 +179,7 @@ impl Sums {
     }
 }
 
-impl std::fmt::Display for Sums {
+impl std::fmt::Display for Totals {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} stored, {} duplicate, {} refused", self.stored, self.duplicates, self.refused)
     }

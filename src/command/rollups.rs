@@ -4,11 +4,11 @@ use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use pipewatch::clock::Clock;
 use pipewatch::config::{self, DatabaseFlags};
-use pipewatch::domain::pipeline::PipelineKey;
+use pipewatch::domain::key::PipelineKey;
 use pipewatch::domain::time::Timestamp;
 use pipewatch::store::Store;
 
-use crate::{chain, fail, print, refuse, start_logging};
+use crate::{chain, exit_usage, fail, print, start_logging};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -20,24 +20,22 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Rebuild the roll-ups from source runs and metrics, in short transactions between which reports are stored; works
-    /// beside a server, and is finished by one when it is interrupted. Roll-ups of days whose rows were removed for their
-    /// age stay as they are
+    /// Rebuild the rollups from source runs and metrics. Uses short transactions, so that a running server can store reports
+    /// meanwhile; after an interruption the server completes it. Rollups of days whose rows have expired are kept unchanged
     Rebuild {
-        /// Only this pipeline's
+        /// Rebuild only this pipeline
         #[arg(long, value_name = "KEY")]
         pipeline: Option<PipelineKey>,
     },
 }
 
-/// Makes roll-ups anew.
 pub(crate) async fn run(arguments: Arguments) -> ExitCode {
     let url = match config::database(arguments.database) {
         Ok((url, log)) => match start_logging(&log) {
             Ok(()) => url,
-            Err(error) => return refuse(error),
+            Err(error) => return exit_usage(error),
         },
-        Err(error) => return refuse(error),
+        Err(error) => return exit_usage(error),
     };
     let Action::Rebuild { pipeline } = arguments.action;
     match rebuild(&url, pipeline).await {
@@ -58,13 +56,13 @@ async fn rebuild(url: &str, pipeline: Option<PipelineKey>) -> pipewatch::error::
         store.request_rebuild(&pipeline).await?;
         let progress = Progress::of(&pipeline);
         let made = store.resume_rebuild(&pipeline, |next| progress.reached(next)).await?;
-        lines.push(format!("{pipeline}: {made} roll-ups"));
+        lines.push(format!("{pipeline}: {made} rollups"));
     }
     store.close().await?;
     Ok(lines.join("\n"))
 }
 
-/// Shows on a terminal how far a rebuild is.
+/// Shows the progress of a rebuild on a terminal.
 pub(crate) struct Progress(ProgressBar);
 
 impl Progress {
@@ -72,12 +70,12 @@ impl Progress {
         let bar = ProgressBar::new_spinner();
         bar.set_prefix(pipeline.to_string());
         Self(bar.with_style(ProgressStyle::with_template("{spinner} {prefix}: {msg}").unwrap_or_else(|_| {
-            // The template above is good.
+            // The template above is valid.
             ProgressStyle::default_spinner()
         })))
     }
 
-    /// All before this instant is rebuilt.
+    /// Everything before this instant is rebuilt.
     pub(crate) fn reached(&self, next: Timestamp) {
         self.0.set_message(format!("rebuilt up to {}", next.format("%Y-%m-%d")));
         self.0.tick();

@@ -8,43 +8,43 @@ use pipewatch::config::environment::{TOKEN, TOKENS};
 use pipewatch::config::{Config, Flags, Secret};
 use tokio::net::TcpListener;
 
-use crate::{chain, complain, fail, interruption, print, refuse, start_logging};
+use crate::{chain, exit_usage, fail, print, print_error, shutdown_signal, start_logging};
 
-/// What `--help` says of the setting that is no flag.
+/// The part of `--help` about tokens, which are not flags.
 pub(crate) const ABOUT_TOKENS: &str = "\
-The variable PIPEWATCH_TOKENS (separated by commas), or `tokens` in the file of settings, are the tokens of which every \
-request must have one, but for health checks. There is no flag for them: a command line can be read by everybody on the \
-machine. [default: none, and everybody may do everything]";
+Access tokens: set PIPEWATCH_TOKENS (comma-separated) or `tokens` in the configuration file. Every request except health \
+checks must then have one of them. Deliberately not a flag, since command lines are visible to other users. \
+[default: none, the server is open to everyone]";
 
-/// Serves until Ctrl-C or SIGTERM.
+/// Serves until SIGINT or SIGTERM.
 pub(crate) async fn run(mut flags: Flags) -> ExitCode {
     flags.tokens = std::env::var(TOKENS).ok().as_deref().map(Secret::list);
     let port = std::env::var("PORT").ok();
     let config = match Config::load(flags, port.as_deref()) {
         Ok(config) => config,
-        Err(error) => return refuse(error),
+        Err(error) => return exit_usage(error),
     };
     if let Err(error) = start_logging(&config.log) {
-        return refuse(error);
+        return exit_usage(error);
     }
-    let shutdown = match interruption() {
+    let shutdown = match shutdown_signal() {
         Ok(shutdown) => shutdown,
-        Err(error) => return fail(&format!("signals cannot be heard: {error}")),
+        Err(error) => return fail(&format!("cannot install the signal handler: {error}")),
     };
     let listener = match TcpListener::bind(config.listen).await {
         Ok(listener) => listener,
-        Err(error) => return fail(&format!("{} cannot be listened on: {error}", config.listen)),
+        Err(error) => return fail(&format!("cannot listen on {}: {error}", config.listen)),
     };
     let address = listener.local_addr().unwrap_or(config.listen);
     if config.tokens.is_open() {
         warn_of_open_access(address);
     }
     let announce = || {
-        print(&format!("pipewatch serves at http://{address}"));
+        print(&format!("pipewatch listening on http://{address}"));
     };
     let metrics = match PrometheusBuilder::new().install_recorder() {
         Ok(metrics) => Some(metrics),
-        Err(error) => return fail(&format!("the metrics cannot be counted: {error}")),
+        Err(error) => return fail(&format!("cannot install the metrics recorder: {error}")),
     };
     match Box::pin(app::run(listener, config, Clock::system(), metrics, shutdown, announce)).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -52,15 +52,17 @@ pub(crate) async fn run(mut flags: Flags) -> ExitCode {
     }
 }
 
-/// Without tokens, every client that reaches the server may do everything. This is printed whatever the log filter is.
+/// Warns if the server is open to other machines. Printed independently of the log filter.
 fn warn_of_open_access(address: SocketAddr) {
     if !address.ip().to_canonical().is_loopback() {
-        complain(&format!(
+        print_error(&format!(
             "warning: listening on {address} without access tokens: anyone who can reach this address can read and change \
              all data; set {TOKENS}, or listen on 127.0.0.1"
         ));
     }
     if std::env::var_os(TOKEN).is_some() {
-        complain(&format!("warning: {TOKEN} is for clients; the server's tokens are {TOKENS}, which is not set"));
+        print_error(&format!(
+            "warning: {TOKEN} is the variable of clients; the server reads {TOKENS}, which is not set"
+        ));
     }
 }

@@ -1,5 +1,5 @@
-//! The variables of the environment, checked before anything is started with them: a credential that is set but empty, and
-//! a misspelt setting, would otherwise leave the server open without a word.
+//! Checks environment variables at startup: an empty credential or a misspelt setting would otherwise silently leave the
+//! server unprotected.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -7,20 +7,20 @@ use std::fmt;
 
 use clap::Command;
 
-use crate::config::BadSetting;
+use crate::config::ConfigError;
 
-/// What the names of all settings begin with, but for `DATABASE_URL` and `PORT`.
+/// The prefix of all settings except `DATABASE_URL` and `PORT`.
 const PREFIX: &str = "PIPEWATCH_";
 /// The server's access tokens.
 pub const TOKENS: &str = "PIPEWATCH_TOKENS";
 /// A client's access token.
 pub const TOKEN: &str = "PIPEWATCH_TOKEN";
-/// What clients read.
-const OF_CLIENTS: [&str; 2] = [TOKEN, "PIPEWATCH_URL"];
-/// At most this many letters apart, a name is taken for a misspelt setting.
-const MISSPELT: usize = 2;
+/// The variables of clients.
+const CLIENT_VARIABLES: [&str; 2] = [TOKEN, "PIPEWATCH_URL"];
+/// A name within this edit distance of a setting is rejected as misspelt.
+const MAX_TYPOS: usize = 2;
 
-/// A variable that is no setting.
+/// A variable that is not a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unknown {
     name: String,
@@ -29,39 +29,42 @@ pub struct Unknown {
 
 impl fmt::Display for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ignoring the unknown variable {}; the most similar setting is {}", self.name, self.nearest)
+        write!(f, "ignoring unknown variable {}; the most similar setting is {}", self.name, self.nearest)
     }
 }
 
-/// Checks the variables for a subcommand of the program.
+/// Checks the variables for a subcommand, and returns the unknown ones.
 ///
 /// # Errors
-/// The first credential that is empty, or the first name that is within two letters of a setting's.
+/// If a credential is empty, or a name is within two letters of a setting's.
 pub fn check(
     program: &Command,
     subcommand: &str,
     variables: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<Vec<Unknown>, BadSetting> {
+) -> Result<Vec<Unknown>, ConfigError> {
     let credentials = credentials(program, subcommand);
     let settings = settings(program);
     let mut unknown = Vec::new();
     for (name, value) in variables {
         let name = name.to_string_lossy().into_owned();
         if credentials.contains(&name) {
-            let value = value.to_str().ok_or_else(|| BadSetting::new(&name, "the value is not valid UTF-8"))?;
+            let value = value.to_str().ok_or_else(|| ConfigError::new(&name, "the value is not valid UTF-8"))?;
             if value.trim().is_empty() {
-                return Err(BadSetting::new(name, "the variable is set but empty; set a value, or unset the variable"));
+                return Err(ConfigError::new(
+                    name,
+                    "the variable is set but empty; set a value, or unset the variable",
+                ));
             }
         }
-        let is_known = settings.contains(&name) || OF_CLIENTS.contains(&name.as_str());
+        let is_known = settings.contains(&name) || CLIENT_VARIABLES.contains(&name.as_str());
         if !name.starts_with(PREFIX) || is_known || is_of_kubernetes(&name, &value.to_string_lossy()) {
             continue;
         }
         let distance = |setting: &&String| strsim::damerau_levenshtein(&name, setting);
         let Some(nearest) = settings.iter().min_by_key(distance) else { continue };
-        if distance(&nearest) <= MISSPELT {
+        if distance(&nearest) <= MAX_TYPOS {
             let message = format!("unknown variable; did you mean {nearest}? Rename it, or unset it");
-            return Err(BadSetting::new(name, message));
+            return Err(ConfigError::new(name, message));
         }
         unknown.push(Unknown { nearest: nearest.clone(), name });
     }
@@ -69,15 +72,14 @@ pub fn check(
     Ok(unknown)
 }
 
-/// The names of all settings, of all subcommands.
+/// The names of the settings of all subcommands.
 fn settings(program: &Command) -> BTreeSet<String> {
     let own = program.get_arguments().filter_map(|argument| argument.get_env()?.to_str().map(str::to_owned));
     let below = program.get_subcommands().flat_map(settings);
     own.chain(below).chain([TOKENS.to_owned()]).filter(|name| name.starts_with(PREFIX)).collect()
 }
 
-/// The variables of a subcommand that hold credentials: those whose values `--help` does not show, and the tokens, which are
-/// no flags.
+/// The credentials of a subcommand: variables whose values `--help` hides, and the tokens, which are not flags.
 fn credentials(program: &Command, subcommand: &str) -> BTreeSet<String> {
     let arguments = program.find_subcommand(subcommand).into_iter().flat_map(Command::get_arguments);
     let hidden = arguments.filter(|argument| argument.is_hide_env_values_set());
@@ -90,14 +92,14 @@ fn credentials(program: &Command, subcommand: &str) -> BTreeSet<String> {
     names.chain(tokens.map(str::to_owned)).collect()
 }
 
-/// Whether Kubernetes set the variable, for a service whose name begins with `pipewatch`: it sets seven of them for each port
-/// of each service in every container.
+/// Whether Kubernetes has set the variable for a service whose name begins with `pipewatch`: it sets seven per service port in
+/// every container.
 fn is_of_kubernetes(name: &str, value: &str) -> bool {
     let is_protocol = |text: &str| matches!(text, "TCP" | "UDP" | "SCTP");
     if name.ends_with("_SERVICE_HOST") || name.ends_with("_SERVICE_PORT") || name.contains("_SERVICE_PORT_") {
         return true;
     }
-    // `…_PORT` alone could be a setting that someone expects; Kubernetes' is a URL.
+    // `…_PORT` alone may be meant as a setting, but Kubernetes' value is a URL.
     if name.ends_with("_PORT") && ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme)) {
         return true;
     }
@@ -153,14 +155,14 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn credential_that_is_no_text_is_refused() {
+    fn credential_that_is_not_utf8_is_rejected() {
         use std::os::unix::ffi::OsStringExt as _;
         let variable = (OsString::from(TOKENS), OsString::from_vec(vec![0xff; 20]));
         assert_eq!(check(&program(), "serve", [variable]).expect_err("no text").key, TOKENS);
     }
 
     #[test]
-    fn unknown_name_is_warned_of_and_misspelt_one_refused() {
+    fn unknown_name_is_a_warning_and_a_misspelt_one_an_error() {
         for (name, value, expect) in [
             ("PIPEWATCH_LISTN", "x", Some("PIPEWATCH_LISTEN")),
             ("PIPEWATCH_LSITNE", "x", Some("PIPEWATCH_LISTEN")),

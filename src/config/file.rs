@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::config::NoticeSettings;
+use crate::config::NotificationSettings;
 use crate::config::secret::Secret;
 
 /// `pipewatch.toml`. Unknown keys are errors.
@@ -14,18 +14,18 @@ pub(super) struct File {
     pub(super) no_migrate: Option<bool>,
     pub(super) interval: Option<String>,
     pub(super) evaluation_interval: Option<String>,
-    pub(super) anomaly_alerts_a_month: Option<f64>,
+    pub(super) anomaly_false_alerts_per_month: Option<f64>,
     pub(super) window: Option<String>,
     pub(super) staleness: Option<String>,
     #[serde(default)]
     pub(super) thresholds: Thresholds,
     pub(super) retention: Option<String>,
     pub(super) retention_hourly: Option<String>,
-    pub(super) drain: Option<String>,
+    pub(super) shutdown_timeout: Option<String>,
     pub(super) max_connections: Option<usize>,
     pub(super) max_connections_per_address: Option<usize>,
     pub(super) trusted_proxies: Option<Vec<String>>,
-    pub(super) max_groups: Option<usize>,
+    pub(super) max_distinct_subscriptions: Option<usize>,
     pub(super) max_subscriptions: Option<usize>,
     pub(super) max_pipelines: Option<usize>,
     pub(super) max_sources_per_pipeline: Option<usize>,
@@ -37,7 +37,7 @@ pub(super) struct File {
     pub(super) max_messages_per_second: Option<usize>,
     pub(super) max_depth: Option<usize>,
     pub(super) max_complexity: Option<usize>,
-    pub(super) init_wait: Option<String>,
+    pub(super) connection_init_timeout: Option<String>,
     pub(super) ping_after: Option<String>,
     pub(super) write_timeout: Option<String>,
     pub(super) tokens: Option<Vec<Secret>>,
@@ -47,12 +47,12 @@ pub(super) struct File {
     pub(super) log: Option<String>,
     pub(super) demo: Option<bool>,
     #[serde(default)]
-    pub(super) notices: NoticeSettings,
+    pub(super) notifications: NotificationSettings,
     #[serde(default)]
     pub(super) pipelines: BTreeMap<String, Pipeline>,
 }
 
-/// `[pipelines.<key>]`: what is different for one pipeline.
+/// `[pipelines.<key>]`: overrides for one pipeline.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Pipeline {
@@ -62,10 +62,10 @@ pub(super) struct Pipeline {
     pub(super) thresholds: Thresholds,
 }
 
-/// `[thresholds]`: by check; `default` is for those that have none of their own.
+/// `[thresholds]`, by check; `default` applies to checks without their own.
 pub(super) type Thresholds = BTreeMap<String, Threshold>;
 
-/// The two rates of a check, in percent.
+/// In percent.
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Threshold {
@@ -74,7 +74,7 @@ pub(super) struct Threshold {
 }
 
 impl Threshold {
-    /// This, and where it says nothing `other`.
+    /// Merges two layers; `self` takes precedence.
     pub(super) fn or(self, other: Self) -> Self {
         Self { warning: self.warning.or(other.warning), error: self.error.or(other.error) }
     }

@@ -2,13 +2,13 @@ use std::fmt;
 
 use serde::Deserialize;
 
-/// A setting that must not be shown.
+/// A secret setting. `Debug` hides it.
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(pub(super) String);
 
 impl Secret {
-    /// Those in a list that is separated by commas, as environment variables have it.
+    /// Parses a comma-separated list.
     pub fn list(text: &str) -> Vec<Self> {
         text.split(',').map(|one| Self(one.trim().to_owned())).collect()
     }

@@ -1,7 +1,7 @@
 use std::io::Write as _;
 
 use super::*;
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::key::PipelineKey;
 
 fn with_file(text: &str) -> (tempfile::NamedTempFile, Flags) {
     let mut file = tempfile::NamedTempFile::new().expect("a file");
@@ -10,13 +10,13 @@ fn with_file(text: &str) -> (tempfile::NamedTempFile, Flags) {
     (file, Flags { database, ..Flags::default() })
 }
 
-fn load(text: &str) -> Result<Config, BadSetting> {
+fn load(text: &str) -> Result<Config, ConfigError> {
     let (_file, flags) = with_file(text);
     Config::load(flags, None)
 }
 
 #[test]
-fn flags_come_before_the_environments_port_and_the_file() {
+fn flags_override_port_and_file() {
     let (_file, flags) = with_file("listen = \"127.0.0.1:1\"\ninterval = \"1s\"");
     let set = Flags { listen: Some("127.0.0.1:3".into()), interval: Some("2s".into()), ..flags.clone() };
     for (flags, port, listen, interval) in [
@@ -31,7 +31,7 @@ fn flags_come_before_the_environments_port_and_the_file() {
 }
 
 #[test]
-fn a_pipeline_overrides_what_it_names() {
+fn pipeline_overrides_defaults() {
     let config = load(
         r#"
         window = "12h"
@@ -68,14 +68,14 @@ fn a_pipeline_overrides_what_it_names() {
 }
 
 #[test]
-fn the_demo_looks_back_a_minute() {
+fn demo_has_a_window_of_a_minute() {
     let config = Config::load(Flags { demo: true, ..Flags::default() }, None).expect("good settings");
     let rules = |key: &str| config.rules.of(&key.parse::<PipelineKey>().expect("a key"));
     assert_eq!((rules("demo").window, rules("default").window), (TimeDelta::seconds(60), TimeDelta::hours(24)));
 }
 
 #[test]
-fn a_bad_setting_is_named() {
+fn invalid_setting_is_named() {
     for (text, key) in [
         ("listen = \"8000\"", "listen"),
         ("database_url = \"mysql://x\"", "database_url"),
@@ -86,7 +86,7 @@ fn a_bad_setting_is_named() {
         ("retention = \"23h\"", "retention"),
         ("retention_hourly = \"1h\"", "retention_hourly"),
         ("[pipelines.news]\nwindow = \"91d\"", "retention"),
-        ("drain = \"x\"", "drain"),
+        ("shutdown_timeout = \"x\"", "shutdown_timeout"),
         ("thresholds.geocoding = { warning = 50 }", "thresholds.geocoding"),
         ("cors_origins = [\"example.org\"]", "cors_origins"),
         ("trusted_proxies = [\"proxy\"]", "trusted_proxies"),
@@ -114,7 +114,7 @@ fn a_bad_setting_is_named() {
 }
 
 #[test]
-fn the_default_file_says_the_defaults() {
+fn default_file_has_the_defaults() {
     let text = include_str!("../../pipewatch.default.toml");
     let (default, said) = (Config::load(Flags::default(), None), load(text));
     let (default, said) = (default.expect("good settings"), said.expect("good settings"));
@@ -125,13 +125,13 @@ fn the_default_file_says_the_defaults() {
 }
 
 #[test]
-fn a_password_is_not_shown() {
+fn password_is_not_shown() {
     let error = load("database_url = \"mysql://me:secret@host/name\"").map(drop).expect_err("not ours");
     assert!(!error.to_string().contains("secret"), "{error}");
 }
 
 #[test]
-fn who_is_told_is_checked_whole_and_no_secret_is_shown() {
+fn notification_settings_are_validated_and_secrets_hidden() {
     let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     let mail = "smtp_url = \"smtps://me:s3cr%40et@mail.example.org\"\nmail_from = \"Pipewatch <p@example.org>\"";
     for (text, expect) in [
@@ -142,20 +142,20 @@ fn who_is_told_is_checked_whole_and_no_secret_is_shown() {
             format!("{mail}\nmail_to = [\"a@example.org\", \"B <b@example.org>\"]"),
             Ok("[email:a@example.org email:b@example.org]"),
         ),
-        ("webhook_url = \"hidden.example.org\"".into(), Err("notices.webhook_url")),
-        ("webhook_url = \"ftp://hidden.example.org\"".into(), Err("notices.webhook_url")),
-        (format!("webhook_secret = \"{secret}\""), Err("notices.webhook_url")),
-        ("webhook_url = \"https://x\"\nwebhook_secret = \"hidden\"".into(), Err("notices.webhook_secret")),
-        (mail.into(), Err("notices.mail_to")),
-        (format!("{mail}\nmail_to = [\"nobody\"]"), Err("notices.mail_to")),
-        ("mail_to = [\"a@example.org\"]".into(), Err("notices.smtp_url")),
-        ("smtp_url = \"smtp://x\"\nmail_to = [\"a@example.org\"]".into(), Err("notices.mail_from")),
-        (format!("{mail}\nmail_to = [\"a@example.org\"]").replace("smtps", "smtp"), Err("notices.smtp_url")),
-        (format!("{mail}\nmail_to = [\"a@example.org\"]").replace("smtps", "https"), Err("notices.smtp_url")),
+        ("webhook_url = \"hidden.example.org\"".into(), Err("notifications.webhook_url")),
+        ("webhook_url = \"ftp://hidden.example.org\"".into(), Err("notifications.webhook_url")),
+        (format!("webhook_secret = \"{secret}\""), Err("notifications.webhook_url")),
+        ("webhook_url = \"https://x\"\nwebhook_secret = \"hidden\"".into(), Err("notifications.webhook_secret")),
+        (mail.into(), Err("notifications.mail_to")),
+        (format!("{mail}\nmail_to = [\"nobody\"]"), Err("notifications.mail_to")),
+        ("mail_to = [\"a@example.org\"]".into(), Err("notifications.smtp_url")),
+        ("smtp_url = \"smtp://x\"\nmail_to = [\"a@example.org\"]".into(), Err("notifications.mail_from")),
+        (format!("{mail}\nmail_to = [\"a@example.org\"]").replace("smtps", "smtp"), Err("notifications.smtp_url")),
+        (format!("{mail}\nmail_to = [\"a@example.org\"]").replace("smtps", "https"), Err("notifications.smtp_url")),
     ] {
-        let text = format!("[notices]\n{text}");
+        let text = format!("[notifications]\n{text}");
         let (found, shown) = match load(&text) {
-            Ok(config) => (Ok(format!("{:?}", config.notices)), format!("{config:?}")),
+            Ok(config) => (Ok(format!("{:?}", config.notifications)), format!("{config:?}")),
             Err(error) => (Err(error.key.clone()), error.to_string()),
         };
         assert_eq!(found.as_deref().map_err(String::as_str), expect, "{text}");
@@ -164,14 +164,14 @@ fn who_is_told_is_checked_whole_and_no_secret_is_shown() {
         }
     }
     let flags = Flags {
-        notices: NoticeSettings { slack_url: Some("https://hidden".into()), ..Default::default() },
+        notifications: NotificationSettings { slack_url: Some("https://hidden".into()), ..Default::default() },
         ..Flags::default()
     };
     assert!(!format!("{flags:?}").contains("hidden"));
 }
 
 #[test]
-fn tokens_come_from_the_environment_or_the_file_and_are_not_shown() {
+fn tokens_come_from_the_environment_or_the_file_and_are_hidden() {
     let (_file, flags) = with_file("tokens = [\"s3cr3t-of-the-file\"]");
     for (environment, has, has_not) in [
         (None, Some("s3cr3t-of-the-file"), "token-of-the-env"),

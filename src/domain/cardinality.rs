@@ -1,21 +1,20 @@
-//! How many there may be of what reporters and users name, so that none of them costs the others too much.
+//! Limits of what reporters and users can create, so that no one exhausts the server.
 
-use crate::domain::alert::Labels;
+use crate::domain::labels::Labels;
 
-/// The limits. Those that are below what exists already only stop what is new.
+/// Lowering a limit below the present number only affects new entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cardinality {
-    /// Pipelines.
     pub pipelines: usize,
-    /// Sources of one pipeline.
+    /// Per pipeline.
     pub sources: usize,
-    /// Checks of one pipeline beyond geocoding and validation.
+    /// Per pipeline, except geocoding and validation.
     pub checks: usize,
-    /// Labels of one source.
+    /// Per source.
     pub labels: usize,
     /// Alert silences that have not ended.
     pub silences: usize,
-    /// Characters of a label's name or value, of a note, and of a reason.
+    /// Characters of a label's name or value, a note, or a reason.
     pub text: usize,
 }
 
@@ -25,38 +24,31 @@ impl Default for Cardinality {
     }
 }
 
-/// A limit that is reached, with its number.
+/// An exceeded limit with its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{}; expected {}", self.message(), self.expected())]
 pub enum Exceeded {
-    /// A further pipeline.
     Pipelines(usize),
-    /// A further source.
     Sources(usize),
-    /// Further checks.
     Checks(usize),
-    /// Further labels.
     Labels(usize),
-    /// A further silence.
     Silences(usize),
-    /// A longer text.
     Text(usize),
 }
 
 impl Exceeded {
-    /// What is wrong.
     pub fn message(self) -> &'static str {
         match self {
-            Self::Pipelines(_) => "this is a new pipeline, and the limit of pipelines is reached",
-            Self::Sources(_) => "this is a new source, and the pipeline's limit of sources is reached",
-            Self::Checks(_) => "some of these checks are new, and exceed the pipeline's limit of checks",
+            Self::Pipelines(_) => "new pipeline: the limit of pipelines is reached",
+            Self::Sources(_) => "new source: the pipeline's limit of sources is reached",
+            Self::Checks(_) => "new checks: the pipeline's limit of checks is exceeded",
             Self::Labels(_) => "the source has too many labels",
             Self::Silences(_) => "the limit of silences that have not ended is reached",
             Self::Text(_) => "the text is too long",
         }
     }
 
-    /// What would be right, with the setting that says so.
+    /// The limit and its setting.
     pub fn expected(self) -> String {
         let (limit, what) = match self {
             Self::Pipelines(limit) => (limit, "pipelines"),
@@ -69,7 +61,6 @@ impl Exceeded {
         format!("at most {limit} {what} (setting {})", self.setting())
     }
 
-    /// The setting.
     pub fn setting(self) -> &'static str {
         match self {
             Self::Pipelines(_) => "max_pipelines",
@@ -81,7 +72,7 @@ impl Exceeded {
         }
     }
 
-    /// The field of a report.
+    /// The report's field that exceeds it.
     pub fn field(self) -> &'static str {
         match self {
             Self::Pipelines(_) => "pipeline",
@@ -94,18 +85,14 @@ impl Exceeded {
 }
 
 impl Cardinality {
-    /// Whether a text is short enough.
-    ///
     /// # Errors
-    /// The limit.
+    /// If the text is too long.
     pub fn check_text(&self, text: &str) -> Result<(), Exceeded> {
         if text.chars().nth(self.text).is_none() { Ok(()) } else { Err(Exceeded::Text(self.text)) }
     }
 
-    /// Whether a source may have these labels.
-    ///
     /// # Errors
-    /// The limit that they exceed.
+    /// If there are too many labels, or one is too long.
     pub fn check_labels(&self, labels: &Labels) -> Result<(), Exceeded> {
         if labels.len() > self.labels {
             return Err(Exceeded::Labels(self.labels));
@@ -136,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_the_limit_and_the_setting() {
+    fn error_names_the_limit_and_the_setting() {
         let refusal = Exceeded::Sources(5_000).to_string();
         assert!(refusal.contains("at most 5000 sources per pipeline (setting max_sources_per_pipeline)"), "{refusal}");
     }

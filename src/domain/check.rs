@@ -4,10 +4,10 @@ use crate::domain::counts::Counts;
 use crate::domain::health::Health;
 use crate::domain::name::Name;
 
-/// Below this many attempts a check is not judged.
+/// With fewer attempts a check is pending.
 const MIN_ATTEMPTS: u64 = 5;
-/// From this many attempts on the rate itself is judged, below it the Wilson upper bound.
-const ENOUGH_ATTEMPTS: u64 = 20;
+/// With at least this many attempts the rate is compared with the threshold, with fewer the Wilson upper bound.
+const MIN_ATTEMPTS_FOR_RATE: u64 = 20;
 
 /// The two rates, in percent, below which a check is a warning or an error.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,26 +22,26 @@ impl Threshold {
         (0.0 <= error && error <= warning && warning <= 100.0).then_some(Self { warning, error })
     }
 
-    /// Below this a check is a warning, in percent.
+    /// In percent.
     pub fn warning(self) -> f64 {
         self.warning
     }
 
-    /// Below this a check is an error, in percent.
+    /// In percent.
     pub fn error(self) -> f64 {
         self.error
     }
 
-    /// How these counts are to be judged.
-    pub fn judge(self, counts: Counts) -> Health {
-        let judged = if counts.attempts() < MIN_ATTEMPTS {
+    /// Compares the rate of these counts, unrounded, with the threshold.
+    pub fn classify(self, counts: Counts) -> Health {
+        let rate = if counts.attempts() < MIN_ATTEMPTS {
             None
-        } else if counts.attempts() < ENOUGH_ATTEMPTS {
+        } else if counts.attempts() < MIN_ATTEMPTS_FOR_RATE {
             counts.wilson_upper()
         } else {
             counts.rate()
         };
-        match judged {
+        match rate {
             None => Health::Pending,
             Some(rate) if rate < self.error => Health::Error,
             Some(rate) if rate < self.warning => Health::Warning,
@@ -50,70 +50,65 @@ impl Threshold {
     }
 }
 
-/// The name of a check.
 pub type CheckName = Name;
 
 impl CheckName {
-    /// Events that got a place.
+    /// Events with a location.
     pub const GEOCODING: Self = Self::constant("geocoding");
-    /// Events that were found complete.
+    /// Complete events.
     pub const VALIDATION: Self = Self::constant("validation");
 }
 
-/// How each check is judged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Thresholds {
-    /// Of the checks that have their own.
-    pub own: BTreeMap<CheckName, Threshold>,
-    /// Of all others.
-    pub others: Threshold,
+    pub by_check: BTreeMap<CheckName, Threshold>,
+    /// For all other checks.
+    pub default: Threshold,
 }
 
 impl Default for Thresholds {
     fn default() -> Self {
         Self {
-            own: BTreeMap::from([
+            by_check: BTreeMap::from([
                 (CheckName::GEOCODING, Threshold { warning: 80.0, error: 60.0 }),
                 (CheckName::VALIDATION, Threshold { warning: 85.0, error: 70.0 }),
             ]),
-            others: Threshold { warning: 80.0, error: 60.0 },
+            default: Threshold { warning: 80.0, error: 60.0 },
         }
     }
 }
 
 impl Thresholds {
-    /// How this check is judged.
     pub fn of(&self, check: &CheckName) -> Threshold {
-        self.own.get(check).copied().unwrap_or(self.others)
+        self.by_check.get(check).copied().unwrap_or(self.default)
     }
 }
 
-/// The counts of all checks: the two built-in ones, and whichever others were reported.
+/// The counts of all checks: two built-in ones, and those that reporters add.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Quality {
-    /// Events that got a place, of all.
+    /// Events with a location, of all events.
     pub geocoding: Counts,
-    /// Events that were found complete, of all.
+    /// Complete events, of all events.
     pub validation: Counts,
-    /// Further checks.
+    /// Checks that reporters add.
     pub others: BTreeMap<CheckName, Counts>,
 }
 
 impl Quality {
-    /// Every check with its counts: the built-in ones first, the others by name.
+    /// Every check with its counts: the built-in ones first, then the others by name.
     pub fn checks(&self) -> impl Iterator<Item = (CheckName, Counts)> {
         let built_in = [(CheckName::GEOCODING, self.geocoding), (CheckName::VALIDATION, self.validation)];
         built_in.into_iter().chain(self.others.iter().map(|(name, counts)| (name.clone(), *counts)))
     }
 
-    /// Whether there is anything to judge.
     pub fn has_attempt(&self) -> bool {
         self.checks().any(|(_, counts)| counts.attempts() > 0)
     }
 
-    /// The worst of the checks.
-    pub fn judge(&self, thresholds: &Thresholds) -> Health {
-        Health::worst(self.checks().map(|(name, counts)| thresholds.of(&name).judge(counts)))
+    /// The worst status of all checks.
+    pub fn status_for(&self, thresholds: &Thresholds) -> Health {
+        Health::worst(self.checks().map(|(name, counts)| thresholds.of(&name).classify(counts)))
     }
 }
 
@@ -122,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_check_is_judged_by_its_counts() {
+    fn counts_are_classified_by_the_threshold() {
         let geocoding = Thresholds::default().of(&CheckName::GEOCODING);
         for (attempts, successes, expect, why) in [
             (0, 0, Health::Pending, "no attempts"),
@@ -137,10 +132,10 @@ mod tests {
             (20, 15, Health::Warning, "75"),
             (20, 12, Health::Warning, "60 is not below 60"),
             (20, 11, Health::Error, "55"),
-            (100_000, 79_999, Health::Warning, "79.999 is judged unrounded"),
+            (100_000, 79_999, Health::Warning, "79.999 is compared unrounded"),
         ] {
             let counts = Counts::new(attempts, successes).expect("within bounds");
-            assert_eq!(geocoding.judge(counts), expect, "{why}");
+            assert_eq!(geocoding.classify(counts), expect, "{why}");
         }
     }
 
@@ -159,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn every_check_is_judged_by_its_own_threshold() {
+    fn each_check_has_its_own_threshold() {
         let deduplication: CheckName = "deduplication".parse().expect("a name");
         let strict = Threshold::new(99.0, 90.0).expect("percentages");
         let mut thresholds = Thresholds::default();
@@ -169,10 +164,10 @@ mod tests {
             (Some(strict), 39, Health::Warning),
             (Some(strict), 35, Health::Error),
         ] {
-            thresholds.own.extend(own.map(|own| (deduplication.clone(), own)));
+            thresholds.by_check.extend(own.map(|own| (deduplication.clone(), own)));
             let counts = Counts::new(40, passes).expect("within bounds");
             let quality = Quality { others: [(deduplication.clone(), counts)].into(), ..Quality::default() };
-            assert_eq!(quality.judge(&thresholds), expect, "{passes} of 40 by {own:?}");
+            assert_eq!(quality.status_for(&thresholds), expect, "{passes} of 40 by {own:?}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Whether the time of a server's clock can be trusted. A judge compares it with a reference: with the database's clock
-//! where servers share one, otherwise with the steady clock of the machine and the newest row.
+//! Detects a wrong clock. A monitor compares the server's clock with a reference: the clock of a shared database server,
+//! otherwise the machine's steady clock and the newest row.
 
 use std::fmt;
 
@@ -7,84 +7,80 @@ use chrono::TimeDelta;
 
 use crate::domain::time::Timestamp;
 
-/// A larger difference between the clock and its reference is a skew.
-pub const TOLERATED: TimeDelta = TimeDelta::seconds(30);
-/// A time that was set is believed when the clock runs steadily for this long afterwards.
+/// The tolerated difference between the clock and its reference.
+pub const MAX_SKEW: TimeDelta = TimeDelta::seconds(30);
+/// After a jump, a clock is trusted again once it has run steadily for this long.
 pub const CONFIRMED_AFTER: TimeDelta = TimeDelta::hours(1);
-/// An exact observation of the database's clock is preferred to newer and vaguer ones for this long.
+/// How long a precise observation of the database's clock is preferred to newer, less precise ones.
 const PREFERRED_FOR: TimeDelta = TimeDelta::minutes(1);
 
-/// What the clocks of the machine show at one moment.
+/// The machine's clocks at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reading {
-    /// The wall clock, which can be set.
+    /// The wall clock, which can jump.
     pub wall: Timestamp,
-    /// The steady clock, which cannot: the span since an arbitrary moment.
+    /// The steady clock, which cannot: the time since an arbitrary moment.
     pub steady: TimeDelta,
 }
 
-/// What a clock is compared with.
+/// The reference of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Against {
-    /// The clock of the database that servers share.
+    /// The clock of a shared database server.
     Database,
-    /// The steady clock of the same machine: the wall clock was set while the server ran.
+    /// The machine's steady clock: the wall clock was changed while the server ran.
     SteadyClock,
-    /// The newest row of the database, which is in the future.
+    /// The newest row of the database, which lies in the future.
     NewestRow,
 }
 
-/// A clock that is wrong, as far as can be known.
+/// The error of a clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Skew {
-    /// How far the clock is ahead; negative when it is behind.
+    /// Negative if the clock is behind.
     pub ahead: TimeDelta,
-    /// What it was compared with.
     pub against: Against,
 }
 
-/// The judge's opinion of a reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Judgement {
-    /// The time to work with: the clock's own, and the reference's while the clock is skewed.
+pub struct ClockEstimate {
+    /// The time to use: the clock's own, or the reference's while the clock is skewed.
     pub now: Timestamp,
-    /// How wrong the clock is, if it is.
     pub skew: Option<Skew>,
-    /// How far the clock is ahead of its reference, tolerated or not; `None` while it has no reference.
+    /// The difference to the reference, tolerated or not; `None` without a reference.
     pub ahead: Option<TimeDelta>,
 }
 
-/// Judges one server's clock.
+/// Monitors one server's clock.
 #[derive(Debug, Clone, Default)]
-pub struct ClockJudge {
+pub struct ClockMonitor {
     reference: Option<Reference>,
-    /// How the wall clock runs, and how the time that was judged does.
+    /// How steadily the wall clock and the estimated time run.
     wall: Course,
     now: Course,
-    /// When the confirmed time was last asked for, by the steady clock.
+    /// The steady clock when the confirmed time was last requested.
     asked: Option<TimeDelta>,
 }
 
-/// An instant that is known to have been at a moment of the steady clock.
+/// A known instant at a moment of the steady clock.
 #[derive(Debug, Clone, Copy)]
 struct Reference {
     instant: Timestamp,
     at: TimeDelta,
-    /// How far off the instant may be.
+    /// The uncertainty of the instant.
     within: TimeDelta,
     against: Against,
 }
 
-/// Since when a time has not jumped against the steady clock.
+/// How long a time has run without a jump against the steady clock.
 #[derive(Debug, Clone, Copy, Default)]
 struct Course(Option<(TimeDelta, TimeDelta)>);
 
 impl Course {
-    /// For how long, now that it shows this.
     fn steady_for(&mut self, time: Timestamp, steady: TimeDelta) -> TimeDelta {
         let offset = time - Timestamp::UNIX_EPOCH - steady;
         match self.0 {
-            Some((known, since)) if (offset - known).abs() <= TOLERATED => steady - since,
+            Some((known, since)) if (offset - known).abs() <= MAX_SKEW => steady - since,
             _ => {
                 self.0 = Some((offset, steady));
                 TimeDelta::zero()
@@ -101,25 +97,26 @@ impl Reference {
 
     fn expects(&self, steady: TimeDelta) -> Timestamp {
         match self.against {
-            // Nothing is known but that it is later.
+            // It is only known that the time is later.
             Against::NewestRow => self.instant,
             Against::Database | Against::SteadyClock => self.instant + (steady - self.at),
         }
     }
 }
 
-impl ClockJudge {
-    /// From here on the wall clock has to run as the steady clock does, and must not be behind the newest row.
+impl ClockMonitor {
+    /// Without a database server: from now on the wall clock must run like the steady clock, and must not be behind the newest
+    /// row.
     pub fn follow_steady_clock(&mut self, reading: Reading, newest_row: Option<Timestamp>) {
         let own = Reference::own(reading);
-        let row = newest_row.filter(|row| *row - reading.wall > TOLERATED);
+        let row = newest_row.filter(|row| *row - reading.wall > MAX_SKEW);
         let row = row.map(|instant| Reference { instant, against: Against::NewestRow, ..own });
         self.reference = Some(row.unwrap_or(own));
-        self.judge(reading);
+        self.estimate(reading);
     }
 
-    /// The database was asked for its time, which was `database` at some moment between two readings. An exact observation
-    /// is kept for a minute, unless a newer one contradicts it.
+    /// Records the database's time at some moment between two readings. A precise observation is kept for a minute, unless a
+    /// newer one contradicts it.
     pub fn follow_database(&mut self, database: Timestamp, asked: Reading, answered: Reading) {
         let within = (answered.steady - asked.steady).abs() / 2;
         let seen = Reference { instant: database, at: asked.steady + within, within, against: Against::Database };
@@ -133,40 +130,40 @@ impl ClockJudge {
         self.reference = Some(kept.unwrap_or(seen));
     }
 
-    /// What time it is, and whether the clock is wrong.
+    /// Estimates the time and the clock's error.
     ///
-    /// On a database of its own a server cannot know which of two clocks is right. It believes its wall clock again when
-    /// that has run steadily for an hour.
-    pub fn judge(&mut self, reading: Reading) -> Judgement {
+    /// Without a database server it is unknown which of two clocks is right. The wall clock is trusted again after it has run
+    /// steadily for an hour.
+    pub fn estimate(&mut self, reading: Reading) -> ClockEstimate {
         let is_steady = self.wall.steady_for(reading.wall, reading.steady) >= CONFIRMED_AFTER;
         let ahead = self.reference.map(|reference| reading.wall - reference.expects(reading.steady));
         let mut skew = self.skew(reading);
-        let believes_itself = match self.reference.map(|reference| reference.against) {
+        let is_trusted_again = match self.reference.map(|reference| reference.against) {
             Some(Against::SteadyClock) => is_steady,
             Some(Against::NewestRow) => is_steady || skew.is_none(),
             Some(Against::Database) | None => false,
         };
-        if believes_itself {
+        if is_trusted_again {
             self.reference = Some(Reference::own(reading));
             skew = None;
         }
         let expected = self.reference.filter(|_| skew.is_some());
         let now = expected.map_or(reading.wall, |reference| reference.expects(reading.steady));
         self.now.steady_for(now, reading.steady);
-        Judgement { now, skew, ahead }
+        ClockEstimate { now, skew, ahead }
     }
 
-    /// Whether the time has not jumped for an hour.
+    /// Whether the time has run without a jump for an hour.
     pub fn is_confirmed(&mut self, reading: Reading) -> bool {
-        let now = self.judge(reading).now;
+        let now = self.estimate(reading).now;
         self.now.steady_for(now, reading.steady) >= CONFIRMED_AFTER
     }
 
-    /// A time that has been confirmed, which is what may be destroyed by: the present one after an hour without a jump,
-    /// before that the one that was `known` to be confirmed and what has passed of the steady clock since.
+    /// A confirmed time, which decides what may be deleted: the present time after an hour without a jump, before that `known`,
+    /// an earlier confirmed time, plus the time passed on the steady clock.
     pub fn confirmed(&mut self, reading: Reading, known: Option<Timestamp>) -> Timestamp {
         let is_confirmed = self.is_confirmed(reading);
-        let now = self.judge(reading).now;
+        let now = self.estimate(reading).now;
         let passed = self.asked.map_or(TimeDelta::zero(), |asked| (reading.steady - asked).max(TimeDelta::zero()));
         self.asked = Some(reading.steady);
         match known {
@@ -179,14 +176,13 @@ impl ClockJudge {
         let reference = self.reference?;
         let ahead = reading.wall - reference.expects(reading.steady);
         let is_skewed = match reference.against {
-            Against::NewestRow => -ahead > TOLERATED,
-            Against::Database | Against::SteadyClock => ahead.abs() - reference.within > TOLERATED,
+            Against::NewestRow => -ahead > MAX_SKEW,
+            Against::Database | Against::SteadyClock => ahead.abs() - reference.within > MAX_SKEW,
         };
         is_skewed.then_some(Skew { ahead, against: reference.against })
     }
 }
 
-/// How long a span is, in either direction, to the nearest second.
 fn whole_seconds(span: TimeDelta) -> i64 {
     (span.abs() + TimeDelta::milliseconds(500)).num_seconds()
 }
@@ -198,7 +194,7 @@ impl fmt::Display for Skew {
         let direction = if self.ahead < TimeDelta::zero() { "behind" } else { "ahead of" };
         let against = match self.against {
             Against::Database => "the database's clock",
-            Against::SteadyClock => "the machine's steady clock: it was set while the server ran",
+            Against::SteadyClock => "the machine's steady clock (it was changed while the server ran)",
             Against::NewestRow => "the newest row of the database",
         };
         write!(f, "{seconds} s {direction} {against}")

@@ -1,34 +1,31 @@
 use std::iter::Sum;
 use std::ops::Add;
 
-/// Attempts and how many of them succeeded. Never more successes than attempts.
+/// Attempts and successes, with successes ≤ attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
     attempts: u64,
     successes: u64,
 }
 
-/// The largest count that one report may carry: 2³¹ − 1, the range of the database's `integer`.
+/// The largest count of one report: 2³¹ − 1, the maximum of the database's `integer`.
 pub const MAX_REPORTED: u32 = i32::MAX.unsigned_abs();
 
 /// The 97.5 % quantile of the normal distribution: two-sided 95 %.
 const Z_95: f64 = 1.959_963_984_540_054;
 
 impl Counts {
-    /// No attempt.
     pub const NONE: Self = Self { attempts: 0, successes: 0 };
 
-    /// `None` when there are more successes than attempts.
+    /// `None` if there are more successes than attempts.
     pub fn new(attempts: u64, successes: u64) -> Option<Self> {
         (successes <= attempts).then_some(Self { attempts, successes })
     }
 
-    /// How often it was tried.
     pub fn attempts(self) -> u64 {
         self.attempts
     }
 
-    /// How often it worked.
     pub fn successes(self) -> u64 {
         self.successes
     }
@@ -41,7 +38,7 @@ impl Counts {
 
     /// The upper end of the two-sided 95 % Wilson score interval, in percent; `None` without an attempt.
     ///
-    /// What the true rate may well be, given so few attempts: Wilson, "Probable inference, the law of succession,
+    /// A plausible maximum of the true rate, given few attempts: Wilson, "Probable inference, the law of succession,
     /// and statistical inference", JASA 22 (1927).
     #[allow(clippy::cast_precision_loss, reason = "exact to 2⁵³ attempts")]
     pub fn wilson_upper(self) -> Option<f64> {
@@ -70,8 +67,8 @@ impl Sum for Counts {
     }
 }
 
-/// A percentage as it is shown: one decimal. Judgements are made on what stood before.
-pub fn shown(percent: f64) -> f64 {
+/// Rounds a percentage to one decimal, for display only.
+pub fn round_percent(percent: f64) -> f64 {
     (percent * 10.0).round() / 10.0
 }
 
@@ -86,7 +83,7 @@ mod tests {
             [(0, 0, None), (48, 42, Some(87.5)), (39, 36, Some(92.3)), (3, 0, Some(0.0)), (7, 7, Some(100.0))]
         {
             let counts = Counts::new(attempts, successes).expect("within bounds");
-            assert_eq!(counts.rate().map(shown), rate, "{successes} of {attempts}");
+            assert_eq!(counts.rate().map(round_percent), rate, "{successes} of {attempts}");
         }
         assert_eq!(Counts::new(1, 2), None);
     }
@@ -104,7 +101,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_upper_bound_is_never_below_the_rate(attempts in 1u64..5_000, part in 0.0f64..=1.0) {
+        fn upper_bound_is_never_below_the_rate(attempts in 1u64..5_000, part in 0.0f64..=1.0) {
             #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
             let counts = Counts::new(attempts, (attempts as f64 * part) as u64).unwrap();
             let (rate, upper) = (counts.rate().unwrap(), counts.wilson_upper().unwrap());
@@ -112,7 +109,7 @@ mod tests {
         }
 
         #[test]
-        fn a_sum_of_counts_lies_between_its_parts(a in 1u64..1_000, b in 1u64..1_000, x in 0.0f64..=1.0, y in 0.0f64..=1.0) {
+        fn rate_of_a_sum_lies_between_its_parts(a in 1u64..1_000, b in 1u64..1_000, x in 0.0f64..=1.0, y in 0.0f64..=1.0) {
             #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
             let (one, two) = (
                 Counts::new(a, (a as f64 * x) as u64).unwrap(),

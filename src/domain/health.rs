@@ -1,29 +1,28 @@
 use serde::Serialize;
 
-/// How well something is. Ordered by what an on-call person must see first: `Error` is the greatest.
+/// Ordered by urgency: `Error` is the greatest.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, strum::IntoStaticStr, strum::EnumString,
 )]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum Health {
-    /// Nothing, or too little, is known.
+    /// Too little data.
     Pending,
-    /// All is well.
     Healthy,
-    /// Somebody should look today.
+    /// Needs attention today.
     Warning,
-    /// Somebody should look now.
+    /// Needs attention now.
     Error,
 }
 
 impl Health {
-    /// The worst of the parts; `Pending` only when every part is.
+    /// The worst part; `Pending` only if every part is.
     pub fn worst(parts: impl IntoIterator<Item = Self>) -> Self {
         parts.into_iter().max().unwrap_or(Self::Pending)
     }
 
-    /// As it stands in JSON and in the database: `healthy`.
+    /// The name in JSON and in the database: `healthy`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
@@ -34,7 +33,7 @@ mod tests {
     use super::Health::{self, Error, Healthy, Pending, Warning};
 
     #[test]
-    fn the_worst_part_wins_and_pending_only_when_all_are() {
+    fn worst_part_wins() {
         for (parts, expect) in [
             (vec![], Pending),
             (vec![Pending, Pending], Pending),

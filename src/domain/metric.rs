@@ -2,11 +2,10 @@ use uuid::Uuid;
 
 use crate::domain::check::Quality;
 use crate::domain::health::Health;
-use crate::domain::pipeline::PipelineKey;
-use crate::domain::source::SourceKey;
+use crate::domain::key::{PipelineKey, SourceKey};
 use crate::domain::time::Timestamp;
 
-/// What a row of data quality counts is about.
+/// The scope of a data quality metric.
 #[derive(
     Debug,
     Clone,
@@ -21,36 +20,31 @@ use crate::domain::time::Timestamp;
 )]
 #[strum(serialize_all = "kebab-case")]
 pub enum MetricType {
-    /// The whole pipeline; has no source.
+    /// The whole pipeline, without a source.
     Aggregate,
-    /// One source; has a source.
+    /// One source.
     SourceSpecific,
-    /// An hour's sums, of the pipeline or of one source.
+    /// The totals of one hour, of the pipeline or of one source.
     Hourly,
 }
 
 impl MetricType {
-    /// As it stands in JSON and in the database: `source-specific`.
+    /// The name in JSON and in the database: `source-specific`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
-/// The quality counts of a moment, as they are stored.
+/// A stored data quality metric.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DataQualityMetric {
-    /// Its id: the reporter's, else the server's.
+    /// Assigned by the reporter, otherwise by the server.
     pub id: Uuid,
-    /// The pipeline.
     pub pipeline: PipelineKey,
-    /// The moment.
     pub timestamp: Timestamp,
-    /// What the counts are about.
     pub metric_type: MetricType,
-    /// The source they are about, if they are about one.
     pub source: Option<SourceKey>,
-    /// The counts.
     pub quality: Quality,
-    /// What the counts of this row alone come to.
+    /// The status of this row's counts alone.
     pub status: Health,
 }

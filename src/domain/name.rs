@@ -8,34 +8,32 @@ use serde::Serialize;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct Name(Cow<'static, str>);
 
-/// A text that is no name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected {}", Name::EXPECTED)]
-pub struct BadName;
+pub struct InvalidName;
 
 impl Name {
-    /// What a name is, for an error.
+    /// Describes a valid name, for errors.
     pub const EXPECTED: &str = "1 to 64 characters of a-z, 0-9, '_' and '-', the first a letter or digit";
 
     pub(super) const fn constant(name: &'static str) -> Self {
         Self(Cow::Borrowed(name))
     }
 
-    /// The name itself.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl FromStr for Name {
-    type Err = BadName;
+    type Err = InvalidName;
 
-    fn from_str(text: &str) -> Result<Self, BadName> {
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-        let good = text.len() <= 64
-            && text.bytes().next().is_some_and(plain)
-            && text.bytes().all(|byte| plain(byte) || byte == b'_' || byte == b'-');
-        if good { Ok(Self(Cow::Owned(text.to_owned()))) } else { Err(BadName) }
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let is_valid = text.len() <= 64
+            && text.bytes().next().is_some_and(is_plain)
+            && text.bytes().all(|byte| is_plain(byte) || byte == b'_' || byte == b'-');
+        if is_valid { Ok(Self(Cow::Owned(text.to_owned()))) } else { Err(InvalidName) }
     }
 }
 
@@ -50,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_plain() {
+    fn names_have_plain_characters() {
         let long = "a".repeat(64);
         let too_long = "a".repeat(65);
         for (text, good) in [

@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use crate::domain::time::Timestamp;
 
-/// A number that rises with every change of a pipeline's data: across restarts, servers, and a re-created database
-/// too, for it is at least the Unix milliseconds of the change.
+/// Rises with every change of a pipeline's data, also across restarts, servers and a re-created database: it is at least the
+/// change's Unix time in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(i64);
 
@@ -16,12 +16,10 @@ impl Revision {
         Self(next.max(now.timestamp_millis()))
     }
 
-    /// The number as the database keeps it.
     pub fn get(self) -> i64 {
         self.0
     }
 
-    /// A number that the database kept.
     pub fn from_stored(number: i64) -> Self {
         Self(number)
     }
@@ -30,7 +28,7 @@ impl Revision {
 impl FromStr for Revision {
     type Err = ParseIntError;
 
-    /// Decimal digits, as clients have it.
+    /// Parses decimal digits.
     fn from_str(digits: &str) -> Result<Self, ParseIntError> {
         digits.parse().map(Self)
     }
@@ -48,7 +46,7 @@ mod tests {
     use chrono::DateTime;
 
     #[test]
-    fn revisions_rise_even_when_the_clock_does_not() {
+    fn revisions_rise_even_if_the_clock_does_not() {
         let at = |millis| DateTime::from_timestamp_millis(millis).expect("in range");
         for (previous, now, expect) in [
             (None, 1_769_614_245_123, 1_769_614_245_123),

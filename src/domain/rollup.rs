@@ -1,4 +1,4 @@
-//! Roll-ups: the sums of an hour or a day, kept when the rows they were made of are gone.
+//! Rollups: totals of an hour or a day, which outlive the rows they were computed from.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,26 +10,23 @@ use crate::domain::counts::Counts;
 use crate::domain::metric::MetricType;
 use crate::domain::time::{Timestamp, rfc3339};
 
-/// Points of one answer, at most.
-pub const MOST_POINTS: i64 = 10_000;
+/// Points per response.
+pub const MAX_POINTS: i64 = 10_000;
 
-/// How long the stretch is that is summed: an hour or a day in UTC.
+/// The length of a rollup, in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, strum::EnumString, strum::IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
 pub enum Bucket {
-    /// An hour.
     Hour,
-    /// A day.
     Day,
 }
 
 impl Bucket {
-    /// As it stands in the database: `hour`.
+    /// The name in the database: `hour`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// How long it is.
     pub fn length(self) -> TimeDelta {
         match self {
             Self::Hour => TimeDelta::hours(1),
@@ -37,17 +34,16 @@ impl Bucket {
         }
     }
 
-    /// The start of the bucket that an instant lies in.
+    /// The start of an instant's bucket.
     pub fn start_of(self, instant: Timestamp) -> Timestamp {
         let second = instant.timestamp();
         let start = second - second.rem_euclid(self.length().num_seconds());
-        // An instant's bucket begins no earlier than the calendar does.
+        // No bucket begins before the calendar does.
         Timestamp::from_timestamp(start, 0).unwrap_or(Timestamp::MIN_UTC)
     }
 }
 
-/// Rows of which kind were summed. Sums of one kind are never mixed with those of another; the first kind that has an
-/// attempt is shown.
+/// The kind of rows in a rollup. Kinds are never mixed; the first kind with an attempt is shown.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, strum::EnumString, strum::IntoStaticStr, strum::EnumIter,
 )]
@@ -55,16 +51,16 @@ impl Bucket {
 pub enum RollupBasis {
     /// Metrics of the whole pipeline.
     Aggregate,
-    /// Source runs, and metrics of single sources.
+    /// Source runs and metrics of single sources.
     SourceSpecific,
-    /// Hours' sums of the whole pipeline, as they were reported.
+    /// Hourly metrics of the whole pipeline.
     Hourly,
-    /// Hours' sums of single sources.
+    /// Hourly metrics of single sources.
     HourlyOfSources,
 }
 
 impl RollupBasis {
-    /// What metrics of this type, about a source or not, are summed as.
+    /// The kind of a metric, of a source or of the whole pipeline.
     pub fn of(metric_type: MetricType, of_source: bool) -> Self {
         match (metric_type, of_source) {
             (MetricType::Aggregate, _) => Self::Aggregate,
@@ -74,60 +70,50 @@ impl RollupBasis {
         }
     }
 
-    /// Whether rows of single sources are summed, each source's by themselves and those of all together.
+    /// Whether the rows are of single sources, and so have a rollup per source and one for all sources.
     pub fn is_of_sources(self) -> bool {
         matches!(self, Self::SourceSpecific | Self::HourlyOfSources)
     }
 
-    /// As it stands in the database: `source-specific`.
+    /// The name in the database: `source-specific`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
-/// What is summed: a check's counts, by the name of the check, or a volume.
+/// The subject of a rollup: the name of a check, or a volume.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Series(Arc<str>);
 
-/// A text that names no series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "a series is the name of a check, of 1 to 255 characters without control characters, or one of the volumes articles \
-     and events"
-)]
-pub struct BadSeries;
+#[error("expected the name of a check (1 to 255 characters without control characters), or `articles` or `events`")]
+pub struct InvalidSeries;
 
 impl Series {
-    /// The check that every pipeline has for places.
     pub const GEOCODING: &'static str = "geocoding";
-    /// The check that every pipeline has for completeness.
     pub const VALIDATION: &'static str = "validation";
-    /// The volume of articles; no check can have its name.
     pub const ARTICLES: &'static str = "articles";
-    /// The volume of events; no check can have its name.
     pub const EVENTS: &'static str = "events";
 
-    /// Names that no check can have.
+    /// Reserved names, which no check can have.
     pub const VOLUMES: [&'static str; 2] = [Self::ARTICLES, Self::EVENTS];
 
-    /// Its name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether it is a volume: a number without passes.
     pub fn is_volume(&self) -> bool {
         Self::VOLUMES.contains(&self.as_str())
     }
 }
 
 impl FromStr for Series {
-    type Err = BadSeries;
+    type Err = InvalidSeries;
 
-    fn from_str(text: &str) -> Result<Self, BadSeries> {
+    fn from_str(text: &str) -> Result<Self, InvalidSeries> {
         let text = text.trim();
-        let good = !text.is_empty() && text.chars().count() <= 255 && !text.contains(char::is_control);
-        if good { Ok(Self(text.into())) } else { Err(BadSeries) }
+        let is_valid = !text.is_empty() && text.chars().count() <= 255 && !text.contains(char::is_control);
+        if is_valid { Ok(Self(text.into())) } else { Err(InvalidSeries) }
     }
 }
 
@@ -137,27 +123,25 @@ impl fmt::Display for Series {
     }
 }
 
-/// The sums of one bucket. A bucket of which nothing was reported has none.
+/// The totals of one bucket. A bucket without reports has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BucketSums {
-    /// Where the bucket begins.
     pub start: Timestamp,
-    /// How many rows were summed: those with an attempt, or with the volume.
+    /// The number of rows with an attempt, or with the volume.
     pub runs: u64,
     /// The attempts of a check, or the volume.
     pub total: u64,
-    /// How many of the attempts passed; 0 of a volume.
+    /// Passed attempts; 0 for a volume.
     pub passes: u64,
 }
 
 impl BucketSums {
-    /// The sums of a check.
     pub fn counts(&self) -> Counts {
         Counts::new(self.total, self.passes.min(self.total)).unwrap_or_default()
     }
 }
 
-/// A stretch of time, in whole buckets that are not too many.
+/// A time range of whole buckets, at most [`MAX_POINTS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Range {
     bucket: Bucket,
@@ -165,47 +149,42 @@ pub struct Range {
     to: Timestamp,
 }
 
-/// A stretch of time that cannot be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BadRange {
-    /// It has no length.
-    #[error("from: {} is not before to, {}", rfc3339(*.0), rfc3339(*.1))]
+pub enum InvalidRange {
+    #[error("from: {} is not before `to` ({})", rfc3339(*.0), rfc3339(*.1))]
     Empty(Timestamp, Timestamp),
-    /// Its hours are too many.
-    #[error("bucket: {0} hours are more than {MOST_POINTS} points; take bucket DAY, or a shorter range")]
+    #[error("bucket: {0} hours exceed the limit of {MAX_POINTS} points; use bucket DAY or a shorter range")]
     TooManyHours(i64),
-    /// Its days are too many.
-    #[error("bucket: {0} days are more than {MOST_POINTS} points; DAY is the largest bucket, so take a shorter range")]
+    #[error("bucket: {0} days exceed the limit of {MAX_POINTS} points; use a shorter range")]
     TooManyDays(i64),
 }
 
 impl Range {
-    /// The buckets that have a part at or after `from` and before `to`.
-    pub fn new(bucket: Bucket, from: Timestamp, to: Timestamp) -> Result<Self, BadRange> {
+    /// The buckets that overlap the time from `from` (included) to `to` (excluded).
+    pub fn new(bucket: Bucket, from: Timestamp, to: Timestamp) -> Result<Self, InvalidRange> {
         if from >= to {
-            return Err(BadRange::Empty(from, to));
+            return Err(InvalidRange::Empty(from, to));
         }
         let first = bucket.start_of(from);
         let last = bucket.start_of(to - TimeDelta::microseconds(1));
         let buckets = (last - first).num_seconds() / bucket.length().num_seconds() + 1;
         match bucket {
-            _ if buckets <= MOST_POINTS => Ok(Self { bucket, from: first, to }),
-            Bucket::Hour => Err(BadRange::TooManyHours(buckets)),
-            Bucket::Day => Err(BadRange::TooManyDays(buckets)),
+            _ if buckets <= MAX_POINTS => Ok(Self { bucket, from: first, to }),
+            Bucket::Hour => Err(InvalidRange::TooManyHours(buckets)),
+            Bucket::Day => Err(InvalidRange::TooManyDays(buckets)),
         }
     }
 
-    /// How long its buckets are.
     pub fn bucket(&self) -> Bucket {
         self.bucket
     }
 
-    /// Where its first bucket begins.
+    /// The start of the first bucket.
     pub fn from(&self) -> Timestamp {
         self.from
     }
 
-    /// No bucket of it begins here or later.
+    /// All buckets begin before this instant.
     pub fn to(&self) -> Timestamp {
         self.to
     }
@@ -235,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_is_bounded_and_a_larger_bucket_is_named() {
+    fn range_is_limited_and_the_error_names_a_remedy() {
         let from = at("2024-01-01T00:30:00Z");
         for (bucket, length, expect) in [
             (Bucket::Hour, TimeDelta::minutes(10), Ok(())),
@@ -255,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_basis_is_stored_under_a_name_of_its_own() {
+    fn each_basis_has_its_own_name() {
         for (metric_type, of_source, expect) in [
             (MetricType::Aggregate, false, "aggregate"),
             (MetricType::SourceSpecific, true, "source-specific"),
@@ -269,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn volumes_are_no_checks() {
+    fn volumes_are_not_checks() {
         for (name, expect) in
             [("geocoding", Some(false)), (" articles ", Some(true)), ("events", Some(true)), ("", None)]
         {

@@ -2,50 +2,42 @@ use chrono::TimeDelta;
 use uuid::Uuid;
 
 use crate::domain::counts::Counts;
-use crate::domain::pipeline::PipelineKey;
-use crate::domain::source::SourceKey;
+use crate::domain::key::{PipelineKey, SourceKey};
 use crate::domain::step::Step;
 use crate::domain::time::Timestamp;
 
-/// What its reporter says of a run: how it ended, or that it has begun.
+/// The outcome of a run, as reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "lowercase")]
 pub enum Outcome {
-    /// It has begun; its end is to be reported under the same id.
+    /// Started; its end is reported under the same id.
     Running,
-    /// It did its work.
     Ok,
-    /// It did not.
     Failed,
-    /// Somebody stopped it.
+    /// Stopped before its end.
     Aborted,
 }
 
 impl Outcome {
-    /// As it stands in JSON: `failed`.
+    /// The name in JSON: `failed`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
-/// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
 pub enum RunState {
-    /// Begun and not yet ended.
     Running,
-    /// Ended well.
     Ok,
-    /// Ended in failure.
     Failed,
-    /// Stopped.
     Aborted,
-    /// Begun, and never heard of again.
+    /// Started, and never finished.
     Lost,
 }
 
 impl RunState {
-    /// As it stands in the database: `failed`.
+    /// The name in the database: `failed`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
@@ -62,31 +54,25 @@ impl From<Outcome> for RunState {
     }
 }
 
-/// How a source's newest run ended.
+/// The newest finished run of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LastRun {
-    /// How it ended.
     pub state: RunState,
-    /// When it ended.
     pub finished_at: Timestamp,
 }
 
-/// A run that has begun and not yet ended.
+/// A run in progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunningRun {
-    /// Its id.
     pub id: Uuid,
-    /// The pipeline.
     pub pipeline: PipelineKey,
-    /// The source that runs.
     pub source: SourceKey,
-    /// When it began.
     pub started_at: Timestamp,
 }
 
 impl RunningRun {
-    /// Whether it must be given up: it outlives three times what its source's last runs usually took, and an hour.
-    /// `durations` are those of the last runs, as many as are known, in any order.
+    /// Whether the run is lost: it takes longer than an hour and than three times the median of `durations`, the durations of
+    /// the source's last runs in any order.
     pub fn is_lost(&self, durations: &mut [TimeDelta], now: Timestamp) -> bool {
         durations.sort_unstable();
         let usual = durations.get(durations.len() / 2).copied().unwrap_or_default();
@@ -94,36 +80,26 @@ impl RunningRun {
     }
 }
 
-/// A run of a source, as it is stored.
+/// A stored run of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceRun {
-    /// Its id: the reporter's, else the server's.
+    /// Assigned by the reporter, otherwise by the server.
     pub id: Uuid,
-    /// The pipeline.
     pub pipeline: PipelineKey,
-    /// The source that ran.
     pub source: SourceKey,
-    /// Where it stands.
     pub state: RunState,
-    /// When it began, if that was reported.
     pub started_at: Option<Timestamp>,
-    /// When it ended, if it has.
     pub finished_at: Option<Timestamp>,
-    /// When the report reached the server.
     pub received_at: Timestamp,
-    /// Whether it was reported more than a day after it ended.
+    /// Reported more than 24 hours after its end: part of the history, without effect on the status.
     pub backfill: bool,
-    /// Articles, if they were counted.
     pub articles_collected: Option<u32>,
-    /// Events, if they were counted.
     pub events_extracted: Option<u32>,
-    /// The geocoding check, if it was counted.
     pub geocoding: Option<Counts>,
-    /// The validation check, if it was counted.
     pub validation: Option<Counts>,
-    /// Its steps, in their order.
+    /// In order.
     pub steps: Vec<Step>,
-    /// What went wrong, in the reporter's words.
+    /// The error message of the reporter.
     pub error: Option<String>,
 }
 
@@ -132,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_is_lost_when_it_outlives_thrice_the_usual_and_an_hour() {
+    fn run_is_lost_after_three_medians_and_an_hour() {
         let started_at = Timestamp::from_timestamp(0, 0).expect("a time");
         let run = RunningRun {
             id: Uuid::nil(),

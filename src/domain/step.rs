@@ -8,30 +8,23 @@ use serde::Serialize;
 use crate::domain::name::Name;
 use crate::domain::time::{Timestamp, serde_rfc3339};
 
-/// The name of a step.
 pub type StepName = Name;
 
-/// Where a step stands.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::EnumString, strum::IntoStaticStr, strum::VariantNames,
 )]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum StepState {
-    /// Not yet begun.
     Pending,
-    /// Begun and not yet ended.
     Running,
-    /// Ended well.
     Ok,
-    /// Ended in failure.
     Failed,
-    /// Left out.
     Skipped,
 }
 
 impl StepState {
-    /// As it stands in JSON and in the database: `skipped`.
+    /// The name in JSON and in the database: `skipped`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
@@ -40,47 +33,42 @@ impl StepState {
 /// One step of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Step {
-    /// Its name.
     pub name: StepName,
-    /// Where it stands.
     pub state: StepState,
-    /// Items it was given, if they were counted.
+    /// Input items, if counted.
     pub items_in: Option<u32>,
-    /// Items it gave on, if they were counted.
+    /// Output items, if counted.
     pub items_out: Option<u32>,
-    /// When it began.
     #[serde(with = "serde_rfc3339::option")]
     pub started_at: Option<Timestamp>,
-    /// When it ended.
     #[serde(with = "serde_rfc3339::option")]
     pub ended_at: Option<Timestamp>,
 }
 
-/// One step of a pipeline's last cycle: the newest run of each source that told of its steps, taken together.
+/// One step of a pipeline's last cycle, merged from the newest run of each source that reports steps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PipelineStep {
-    /// Its name.
     pub name: StepName,
-    /// Failed when it failed anywhere; running while it runs anywhere, or is done here and still to come there.
+    /// Failed if it failed in any run; running if it runs in any, or is done in one and pending in another.
     pub state: StepState,
-    /// In how many sources' runs it is.
+    /// The number of runs with this step, one per source.
     pub sources: u64,
-    /// In how many of them it failed.
+    /// The number of these runs in which it failed.
     pub failed: u64,
-    /// Items it was given, where they were counted.
+    /// The total of counted input items.
     pub items_in: Option<u64>,
-    /// Items it gave on, where they were counted.
+    /// The total of counted output items.
     pub items_out: Option<u64>,
-    /// When the first of them began.
+    /// The earliest start.
     pub started_at: Option<Timestamp>,
-    /// When the last of them ended; none while one has not.
+    /// The latest end; `None` until all have ended.
     pub ended_at: Option<Timestamp>,
-    /// The time that was spent in it, all sources together, as far as it is known.
+    /// The total of the known durations.
     pub duration: Option<TimeDelta>,
 }
 
-/// Takes the steps of several runs together, in the order in which the runs have them.
-pub fn cycle<'a>(runs: impl IntoIterator<Item = &'a [Step]>) -> Vec<PipelineStep> {
+/// Merges the steps of several runs, in the runs' order.
+pub fn last_cycle<'a>(runs: impl IntoIterator<Item = &'a [Step]>) -> Vec<PipelineStep> {
     let mut steps: Vec<(usize, Vec<&Step>)> = Vec::new();
     let mut places: HashMap<&StepName, usize> = HashMap::new();
     for run in runs {
@@ -94,13 +82,13 @@ pub fn cycle<'a>(runs: impl IntoIterator<Item = &'a [Step]>) -> Vec<PipelineStep
             same.push(step);
         }
     }
-    // A run that leaves a step out does not move the steps behind it forward.
+    // A run without a step does not move later steps forward.
     steps.sort_by_key(|(position, _)| *position);
-    steps.iter().map(|(_, same)| together(same)).collect()
+    steps.iter().map(|(_, same)| merge(same)).collect()
 }
 
-/// `same` has at least one step, and all of one name.
-fn together(same: &[&Step]) -> PipelineStep {
+/// `same` is not empty, and all its steps have the same name.
+fn merge(same: &[&Step]) -> PipelineStep {
     let sum = |of: fn(&Step) -> Option<u32>| {
         same.iter().filter_map(|step| of(step)).map(u64::from).reduce(std::ops::Add::add)
     };
@@ -155,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_state_of_a_step_is_that_of_the_cycle() {
+    fn states_of_runs_are_merged() {
         for (states, expect) in [
             (vec![Ok, Ok], Ok),
             (vec![Ok, Failed, Running], Failed),
@@ -166,29 +154,29 @@ mod tests {
             (vec![Skipped], Skipped),
         ] {
             let runs: Vec<_> = states.iter().map(|state| vec![step("collection", *state, 1, None)]).collect();
-            let steps = cycle(runs.iter().map(Vec::as_slice));
+            let steps = last_cycle(runs.iter().map(Vec::as_slice));
             assert_eq!(steps.iter().map(|step| step.state).collect::<Vec<_>>(), [expect], "{states:?}");
         }
     }
 
     #[test]
-    fn counts_and_times_are_those_of_all_runs() {
+    fn counts_and_times_are_merged() {
         let one = [step("collection", Ok, 10, Some((0, 4))), step("geocoding", Ok, 7, Some((4, 6)))];
         let two =
             [step("collection", Ok, 5, Some((2, 3))), step("extraction", Ok, 5, None), step("geocoding", Ok, 1, None)];
-        let steps = cycle([&one[..], &two]);
+        let steps = last_cycle([&one[..], &two]);
         let names: Vec<_> = steps.iter().map(|step| step.name.as_str()).collect();
         assert_eq!(names, ["collection", "extraction", "geocoding"]);
         let collection = &steps[0];
         assert_eq!((collection.sources, collection.items_in, collection.items_out), (2, Some(15), None));
         assert_eq!((collection.started_at, collection.ended_at), (Some(at(0)), Some(at(4))));
-        assert_eq!(collection.duration, Some(TimeDelta::seconds(5)), "4 s of one and 1 s of the other");
-        assert_eq!(steps[1].duration, None, "nobody said");
+        assert_eq!(collection.duration, Some(TimeDelta::seconds(5)), "4 s and 1 s");
+        assert_eq!(steps[1].duration, None, "no times");
     }
 
     #[test]
-    fn a_step_has_not_ended_before_all_have() {
+    fn step_ends_when_all_runs_have_ended_it() {
         let runs = [[step("collection", Ok, 1, Some((0, 4)))], [step("collection", Running, 1, None)]];
-        assert_eq!(cycle(runs.iter().map(|run| &run[..]))[0].ended_at, None);
+        assert_eq!(last_cycle(runs.iter().map(|run| &run[..]))[0].ended_at, None);
     }
 }

@@ -1,31 +1,31 @@
 use chrono::{DateTime, Datelike as _, SecondsFormat, SubsecRound, Utc};
 
-/// An instant in UTC, to the microsecond: what both databases keep.
+/// An instant in UTC with microseconds, the precision of both databases.
 pub type Timestamp = DateTime<Utc>;
 
-/// Cuts an instant to the precision that the databases keep, so that it reads back equal to what was written.
+/// Truncates an instant to the databases' precision, so that it equals its stored value.
 pub fn to_micros(instant: Timestamp) -> Timestamp {
     instant.trunc_subsecs(6)
 }
 
-/// RFC 3339 in UTC with `Z`, with as many digits as the instant has: `2026-01-28T15:30:45.123456Z`.
+/// RFC 3339 in UTC with `Z` and as many digits as needed: `2026-01-28T15:30:45.123456Z`.
 pub fn rfc3339(instant: Timestamp) -> String {
     instant.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
-/// A span in seconds, to the microsecond.
+/// A duration in seconds, with microseconds.
 #[allow(clippy::cast_precision_loss, reason = "exact for centuries")]
 pub fn seconds(span: chrono::TimeDelta) -> f64 {
     span.num_microseconds().map_or(span.num_seconds() as f64, |micros| micros as f64 / 1e6)
 }
 
-/// Reads RFC 3339. A zone is required, for without one nobody knows when it was.
+/// Parses RFC 3339. A time zone is required.
 pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
     let instant = DateTime::parse_from_rfc3339(text).ok()?;
     Some(to_micros(instant.with_timezone(&Utc))).filter(|instant| is_storable(*instant))
 }
 
-/// Whether both databases keep an instant and sort it: those of the years 0000 to 9999 do, in UTC.
+/// Whether both databases can store and sort an instant: the years 0000 to 9999 in UTC.
 pub fn is_storable(instant: Timestamp) -> bool {
     (0..=9999).contains(&instant.year())
 }
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_read_with_a_zone_and_written_with_z() {
+    fn times_are_parsed_with_a_zone_and_written_with_z() {
         for (input, expect) in [
             ("2026-01-28T15:30:45Z", Some("2026-01-28T15:30:45Z")),
             ("2026-01-28T16:30:45.5+01:00", Some("2026-01-28T15:30:45.500Z")),

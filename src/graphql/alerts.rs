@@ -7,7 +7,8 @@ use async_graphql::{Context, ID, Object, Result, Subscription as GraphqlSubscrip
 use futures_util::{Stream, StreamExt as _};
 use uuid::Uuid;
 
-use crate::domain::alert::{AlertEvent as Event, AlertState, Label, Matcher, Silence};
+use crate::domain::alert::{AlertEvent as Event, AlertState, Matcher, Silence};
+use crate::domain::labels::Label;
 use crate::domain::time::rfc3339;
 use crate::domain::viewer::Viewer;
 use crate::graphql::arguments::{parse_source, parse_uuid, require_pipeline, storable};

@@ -6,9 +6,9 @@ use std::str::FromStr;
 use async_graphql::{Context, ID, MaybeUndefined, Result};
 use uuid::Uuid;
 
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::key::PipelineKey;
+use crate::domain::key::SourceKey;
 use crate::domain::revision::Revision;
-use crate::domain::source::SourceKey;
 use crate::domain::viewer::Viewer;
 use crate::error::Error;
 use crate::graphql::errors::{bad_input, error};

@@ -1,9 +1,10 @@
 use async_graphql::{Context, MaybeUndefined, Object, Result};
 use serde::Serialize;
 
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::key::PipelineKey;
+use crate::domain::key::SourceKey;
 use crate::domain::report::ReportKind;
-use crate::domain::source::{SourceChange, SourceKey};
+use crate::domain::source::SourceChange;
 use crate::graphql::arguments::{parse_optional, parse_pipeline, parse_source, storable};
 use crate::graphql::audit;
 use crate::graphql::errors::{bad_input, error};
@@ -76,7 +77,7 @@ impl ReportMutation {
         let (pipeline, source) = keys(ctx, &pipeline, &source)?;
         let change = SourceChange {
             enabled: Some(enabled),
-            expectation: parse_optional("expectedEvery", expected_every)?,
+            expected: parse_optional("expectedEvery", expected_every)?,
             grace: parse_optional("grace", grace)?,
             labels: labels.map(|labels| labels.into_iter().map(label).collect::<Result<_>>()).transpose()?,
         };

@@ -6,7 +6,7 @@ use async_graphql::{Pos, Positioned, Request, Variables};
 use async_graphql_value::Value as Argument;
 use serde_json::{Map, Value, json};
 
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::key::PipelineKey;
 use crate::domain::revision::Revision;
 use crate::graphql::answer::{Reason, Refusal};
 use crate::graphql::document;

@@ -1,10 +1,10 @@
 use async_graphql::connection::Connection;
 use async_graphql::{Context, Object, Result};
 
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::key::PipelineKey;
+use crate::domain::key::SourceKey;
 use crate::domain::rollup::{Range, Series};
 use crate::domain::run::{Outcome, RunState};
-use crate::domain::source::SourceKey;
 use crate::domain::viewer::Viewer;
 use crate::graphql::arguments::{parse_pipeline, parse_revision, parse_source, require_pipeline};
 use crate::graphql::connection::{Cursor, after, at_most, connection, first};

@@ -2,7 +2,7 @@ use axum::extract::Query;
 use axum::http::{StatusCode, Uri};
 use serde::Deserialize;
 
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::key::PipelineKey;
 use crate::domain::viewer::Viewer;
 use crate::error::Error;
 use crate::http::error::Problem;

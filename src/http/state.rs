@@ -12,7 +12,7 @@ use crate::ingest::Ingest;
 use crate::push::hub::ConnectionHub;
 use crate::push::protocol::graphql_ws::init_timeout::InitTimeout;
 use crate::push::protocol::websocket::WebSocketLimits;
-use crate::self_check::SelfCheck;
+use crate::self_monitor::SelfMonitor;
 use crate::status::monitor::Monitor;
 use crate::store::Store;
 
@@ -29,7 +29,7 @@ pub struct Services {
     /// For health checks only.
     pub store: Arc<Store>,
     /// The health of the server, apart from its database.
-    pub self_check: Arc<SelfCheck>,
+    pub self_monitor: Arc<SelfMonitor>,
     /// What all streams and sockets share.
     pub hub: ConnectionHub,
     /// The access tokens.

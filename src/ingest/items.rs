@@ -1,53 +1,45 @@
-//! The items of a report's body. They are counted while they are read, and only one of them is in memory as JSON.
+//! Reads the items of a request body one by one, with limits. Only one item is held as JSON at a time.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// Items of one array, at most.
+/// Items per array.
 pub const MAX_ITEMS: usize = 1_000;
-/// Lines of one NDJSON body, at most: they are committed in one transaction, which others wait for.
+/// Lines per NDJSON body. They are committed in one transaction, for which other requests wait.
 pub const MAX_LINES: usize = 10_000;
-/// Values of one item, at most. The largest report that is accepted has about 600: 50 checks and 50 steps.
+/// JSON values per item. The largest valid report has about 600: 50 checks and 50 steps.
 const MAX_VALUES: usize = 1_000;
-/// Bytes of the names and texts of one item, at most. An error text alone may have 65,536 characters of four bytes.
+/// Bytes of the names and texts per item. An error text alone may have 65,536 characters of four bytes.
 const MAX_TEXT: usize = 512 * 1024;
 
-/// How the items of a body are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// One object or an array of them.
+pub enum BodyFormat {
+    /// One object, or an array of objects.
     Json,
-    /// One object a line.
+    /// One object per line.
     Ndjson,
 }
 
-/// Why a body is refused as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadBody {
-    /// It is not JSON.
+pub enum InvalidBody {
     #[error("the request body is not valid JSON: {what} at line {line} column {column}")]
     Broken {
-        /// What the parser found.
         what: String,
-        /// The line in the body, from 1.
+        /// From 1.
         line: usize,
-        /// The column in the line, from 1.
+        /// From 1.
         column: usize,
     },
-    /// Its array is too long.
     #[error("the array has more than {MAX_ITEMS} items; send several requests, or NDJSON")]
     TooManyItems,
-    /// It has too many lines.
-    #[error("the body has more than {MAX_LINES} lines; send it in parts")]
+    #[error("the body has more than {MAX_LINES} lines; send several requests")]
     TooManyLines,
 }
 
-/// Why one item is refused before anything looks into it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TooLarge {
-    /// It has too many values.
     #[error("the item has more than {MAX_VALUES} values")]
     Values,
     /// Its names and texts are too long.
@@ -66,29 +58,29 @@ impl TooLarge {
 ///
 /// # Errors
 /// At the first byte that is not JSON, and at the first item too many. Items before it were handed over.
-pub fn read(form: Form, body: &[u8], mut each: impl FnMut(Result<Value, TooLarge>)) -> Result<(), BadBody> {
-    match form {
-        Form::Json => {
+pub fn read(format: BodyFormat, body: &[u8], mut each: impl FnMut(Result<Value, TooLarge>)) -> Result<(), InvalidBody> {
+    match format {
+        BodyFormat::Json => {
             let mut reading = Reading { each: &mut each, has_too_many: false };
             let mut json = serde_json::Deserializer::from_slice(body);
             let read = BodySeed(&mut reading).deserialize(&mut json).and_then(|()| json.end());
             match read {
-                _ if reading.has_too_many => Err(BadBody::TooManyItems),
+                _ if reading.has_too_many => Err(InvalidBody::TooManyItems),
                 Ok(()) => Ok(()),
-                Err(error) => Err(BadBody::broken(&error, error.line())),
+                Err(error) => Err(InvalidBody::broken(&error, error.line())),
             }
         }
-        Form::Ndjson => {
+        BodyFormat::Ndjson => {
             let lines = body.split(|byte| *byte == b'\n').enumerate();
             let lines = lines.filter(|(_, line)| !line.trim_ascii().is_empty());
             for (count, (index, line)) in lines.enumerate() {
                 if count == MAX_LINES {
-                    return Err(BadBody::TooManyLines);
+                    return Err(InvalidBody::TooManyLines);
                 }
                 let mut room = Room::default();
                 let mut json = serde_json::Deserializer::from_slice(line);
                 let read = ValueSeed(&mut room).deserialize(&mut json).and_then(|item| json.end().map(|()| item));
-                let item = read.map_err(|error| BadBody::broken(&error, index + error.line().max(1)))?;
+                let item = read.map_err(|error| InvalidBody::broken(&error, index + error.line().max(1)))?;
                 each(room.item(item));
             }
             Ok(())
@@ -96,7 +88,7 @@ pub fn read(form: Form, body: &[u8], mut each: impl FnMut(Result<Value, TooLarge
     }
 }
 
-impl BadBody {
+impl InvalidBody {
     fn broken(error: &serde_json::Error, line: usize) -> Self {
         let message = error.to_string();
         // serde_json ends its message with the place, which of a single line is not that of the body.

@@ -2,48 +2,44 @@ use std::fmt;
 
 use lettre::message::Mailbox;
 
-use crate::domain::alert::notification::{Notification, Secret, email};
-use crate::domain::alert::notification::{slack, webhook};
+use crate::domain::alert::notification::Notification;
 use crate::domain::time::Timestamp;
-use crate::notify::Failure;
-use crate::notify::mail::Mail;
-use crate::notify::webhook::Hook;
+use crate::notify::body::{email, slack, webhook};
+use crate::notify::email::Mailer;
+use crate::notify::webhook::Webhook;
+use crate::notify::{DeliveryError, Secret};
 use crate::store::outbox::Delivery;
 
-/// Where notifications go. Shows no secrets.
+/// Where notifications are sent. `Debug` hides secrets.
 #[derive(Clone, Default)]
 pub struct Channels(Vec<Channel>);
 
-/// A way to tell somebody.
 #[derive(Clone)]
 pub enum Channel {
-    /// A program, by JSON as the Standard Webhooks say.
-    Webhook(Hook),
-    /// Slack, or what takes its incoming webhooks.
-    Slack(Hook),
-    /// People, by e-mail.
-    Mail(Mail),
+    /// JSON according to Standard Webhooks.
+    Webhook(Webhook),
+    /// A Slack incoming webhook, or a compatible one.
+    Slack(Webhook),
+    Email(Mailer),
 }
 
-/// Why nobody can be told in this way.
+/// Why a channel cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BadChannel {
-    /// An URL that no notification can be posted to. It is not shown, for it is often a secret.
-    #[error("expected an URL such as https://example.org/hook")]
+pub enum InvalidChannel {
+    /// The value is not shown, since it is often a secret.
+    #[error("expected a URL such as https://example.org/hook")]
     Url,
-    /// No mail server.
-    #[error("expected smtps://USER:PASSWORD@HOST:PORT, or smtp://HOST:PORT with ?tls=required or without encryption")]
+    #[error(
+        "expected smtps://USER:PASSWORD@HOST:PORT, smtp://HOST:PORT?tls=required, or smtp://HOST:PORT (unencrypted)"
+    )]
     Server,
-    /// A password would be readable on the way.
-    #[error("a password needs encryption: expected smtps://, or smtp:// with ?tls=required")]
+    #[error("a password requires encryption: use smtps://, or smtp:// with ?tls=required")]
     Unencrypted,
-    /// Encryption cannot be set up.
-    #[error("encryption cannot be set up: are there certificates on this system?")]
+    #[error("cannot set up TLS; check that this system has CA certificates")]
     NoEncryption,
 }
 
 impl Channels {
-    /// Whether nobody is told.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -60,56 +56,56 @@ impl FromIterator<Channel> for Channels {
 }
 
 impl Channel {
-    /// A webhook, signed if there is a secret.
+    /// A webhook, whose requests are signed if a secret is given.
     ///
     /// # Errors
-    /// An URL that is none.
-    pub fn webhook(url: &str, secret: Option<Secret>) -> Result<Self, BadChannel> {
-        Hook::new("webhook", url, secret).map(Self::Webhook)
+    /// If the URL is not an HTTP URL.
+    pub fn webhook(url: &str, secret: Option<Secret>) -> Result<Self, InvalidChannel> {
+        Webhook::new("webhook", url, secret).map(Self::Webhook)
     }
 
-    /// An incoming webhook of Slack.
+    /// A Slack incoming webhook.
     ///
     /// # Errors
-    /// An URL that is none.
-    pub fn slack(url: &str) -> Result<Self, BadChannel> {
-        Hook::new("slack", url, None).map(Self::Slack)
+    /// If the URL is not an HTTP URL.
+    pub fn slack(url: &str) -> Result<Self, InvalidChannel> {
+        Webhook::new("slack", url, None).map(Self::Slack)
     }
 
-    /// E-mail to some addresses: each is a delivery of its own, so that one which is refused keeps it from no other.
+    /// E-mail. Each address is a separate delivery, so that a rejected one does not affect the others.
     ///
     /// # Errors
-    /// A server that is none, or that would be told a password in the clear.
-    pub fn mail(server: &str, from: Mailbox, to: Vec<Mailbox>) -> Result<Self, BadChannel> {
-        Mail::new(server, from, to).map(Self::Mail)
+    /// If the server's URL is invalid, or would send a password unencrypted.
+    pub fn email(server: &str, from: Mailbox, to: Vec<Mailbox>) -> Result<Self, InvalidChannel> {
+        Mailer::new(server, from, to).map(Self::Email)
     }
 
-    /// Under which names it stands in the outbox.
+    /// The names of its deliveries in the outbox.
     pub(super) fn names(&self) -> &[String] {
         match self {
             Self::Webhook(hook) | Self::Slack(hook) => std::slice::from_ref(&hook.name),
-            Self::Mail(mail) => &mail.names,
+            Self::Email(mailer) => &mailer.names,
         }
     }
 
-    pub(super) fn is_mail(&self) -> bool {
-        matches!(self, Self::Mail(_))
+    pub(super) fn is_email(&self) -> bool {
+        matches!(self, Self::Email(_))
     }
 
-    /// What is sent of a notification.
+    /// Renders a notification for the outbox.
     pub(super) fn body(&self, notification: &Notification) -> String {
         match self {
             Self::Webhook(_) => webhook(notification, None),
             Self::Slack(_) => slack(notification, None),
-            Self::Mail(_) => Mail::body(&email(notification, None)),
+            Self::Email(_) => Mailer::body(email(notification, None)),
         }
     }
 
-    /// Sends it once.
-    pub(super) async fn send(&self, delivery: &Delivery, now: Timestamp) -> Result<(), Failure> {
+    /// Makes one delivery attempt.
+    pub(super) async fn send(&self, delivery: &Delivery, now: Timestamp) -> Result<(), DeliveryError> {
         match self {
             Self::Webhook(hook) | Self::Slack(hook) => hook.send(delivery, now).await,
-            Self::Mail(mail) => mail.send(delivery).await,
+            Self::Email(mailer) => mailer.send(delivery).await,
         }
     }
 }

@@ -1,13 +1,15 @@
-//! Who is told of alerts: plans what is due, and delivers it.
+//! Notifies people and programs about alerts: plans what is due and delivers it.
 //!
-//! Only the holder of the evaluation's lease does either. What it plans is in the outbox before it is sent, and stays
-//! there until a receiver has taken it: a notification may arrive twice when a server dies at the wrong moment, and is not lost.
+//! Only the holder of the evaluation lease does either. Every notification is in the outbox before it is sent, and stays
+//! there until its receiver has accepted it: a notification may arrive twice if a server dies at the wrong moment, and is
+//! never lost.
 
-/// Where notifications go.
+mod backoff;
+mod body;
 mod channel;
-/// E-mail.
-mod mail;
-/// Webhooks, and Slack's.
+mod email;
+mod plain_text;
+mod signature;
 mod webhook;
 
 use std::sync::Arc;
@@ -24,105 +26,114 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::domain::alert::Silence;
-use crate::domain::alert::notification::{self, Entry, Timing, Told, next_attempt};
+use crate::domain::alert::notification::{self, Entry, PlannedNotification, Timing};
 use crate::domain::time::Timestamp;
 use crate::error::Result;
-pub use crate::notify::channel::{BadChannel, Channel, Channels};
+pub use crate::notify::channel::{Channel, Channels, InvalidChannel};
+pub use crate::notify::signature::{InvalidSecret, Secret};
 use crate::store::Store;
 use crate::store::leases::Lease;
 use crate::store::outbox::{Delivery, NotificationPlan, OutboxMessage};
 
-/// Deliveries that are under way at a time, by channel: one that hangs holds no other up.
-const AT_A_TIME: usize = 4;
-/// How long a receiver may take.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// A mail server may look through a mail before it takes it; who gives up meanwhile sends it twice.
-const MAIL_PATIENCE: u32 = 3;
-/// A receiver that took nothing for so long is not told any more.
+/// Concurrent deliveries per channel, so that one hanging receiver does not delay the others.
+const MAX_IN_FLIGHT: usize = 4;
+/// The time limit of one delivery attempt.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Multiplies the time limit for e-mail: an SMTP server may scan a message before accepting it, and a client that gives up
+/// meanwhile sends it twice.
+const SMTP_TIMEOUT_FACTOR: u32 = 3;
+/// After this long without success a delivery is abandoned.
 const GIVE_UP_AFTER: TimeDelta = TimeDelta::days(3);
-/// How long a receiver may ask to be left alone.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
-/// Events that nobody is told of and that are settled in one transaction, for which reporters wait.
-const UNTOLD: usize = 1_000;
-/// How often it is looked whether something is to be planned, besides after each evaluation.
-const PLANNING: Duration = Duration::from_secs(5);
-/// How often it is looked whether something is to be delivered.
-const DELIVERING: Duration = Duration::from_secs(1);
-/// How often the outbox is swept.
-const SWEEPING: TimeDelta = TimeDelta::minutes(10);
+/// The longest `Retry-After` that is honoured.
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
+/// Ignored events per transaction, since reports wait for it.
+const MAX_IGNORED: usize = 1_000;
+/// How often notifications are planned, in addition to once after each evaluation.
+const PLAN_INTERVAL: Duration = Duration::from_secs(5);
+/// How often each channel checks for due deliveries.
+const DELIVERY_INTERVAL: Duration = Duration::from_secs(1);
+/// How often finished deliveries are removed from the outbox.
+const SWEEP_INTERVAL: TimeDelta = TimeDelta::minutes(10);
 
-/// Tells people and programs of alerts.
+/// Plans and delivers notifications.
 #[derive(Debug)]
 pub struct Notifier {
     store: Arc<Store>,
     clock: Clock,
     channels: Channels,
     timing: Timing,
-    patience: Duration,
+    delivery_timeout: Duration,
     evaluated: Notify,
     // A synchronous mutex: never held across an await.
-    swept: Mutex<Option<Timestamp>>,
+    last_sweep: Mutex<Option<Timestamp>>,
 }
 
 impl Notifier {
-    /// Tells of the store's alerts through these channels.
     pub fn new(store: Arc<Store>, clock: Clock, channels: Channels) -> Self {
-        let (timing, patience) = (Timing::default(), PATIENCE);
-        Self { store, clock, channels, timing, patience, evaluated: Notify::new(), swept: Mutex::default() }
+        let (timing, delivery_timeout) = (Timing::default(), DELIVERY_TIMEOUT);
+        Self {
+            store,
+            clock,
+            channels,
+            timing,
+            delivery_timeout,
+            evaluated: Notify::new(),
+            last_sweep: Mutex::default(),
+        }
     }
 
-    /// How long a receiver may take, and three times that for a mail server; 10 seconds unless this is called.
+    /// Sets the time limit of a delivery attempt (default: 10 s). SMTP gets three times as long.
     #[must_use]
-    pub fn with_patience(self, patience: Duration) -> Self {
-        Self { patience, ..self }
+    pub fn with_delivery_timeout(self, delivery_timeout: Duration) -> Self {
+        Self { delivery_timeout, ..self }
     }
 
-    /// Plans and delivers while this server holds the lease, until `shutdown`. Then nothing new is begun, and what is
-    /// under way is ended. To drop it earlier is safe: what was under way is delivered by the next holder.
+    /// Plans and delivers while this server holds the lease. After `shutdown` nothing new is started, and deliveries in
+    /// flight are finished. Dropping the future earlier is safe: the next leader delivers what was in flight.
     pub async fn run(&self, lease: watch::Receiver<Option<Lease>>, shutdown: CancellationToken) {
-        let lanes = self.channels.as_slice().iter().map(|channel| self.deliver_on(channel, &lease, &shutdown));
-        tokio::join!(self.plan_on(&lease, &shutdown), join_all(lanes));
+        let workers = self.channels.as_slice().iter().map(|channel| self.delivery_loop(channel, &lease, &shutdown));
+        tokio::join!(self.plan_loop(&lease, &shutdown), join_all(workers));
     }
 
-    /// An evaluation is over: there may be something to tell.
+    /// Signals that an evaluation has finished, so that its events are planned at once.
     pub fn evaluated(&self) {
         self.evaluated.notify_one();
     }
 
-    /// Plans what is due, and delivers it. What fails is in the outbox and is tried again when this is called later.
+    /// Plans and delivers what is due. A failed delivery stays in the outbox for a later call.
     pub async fn run_once(&self, lease: &Lease) -> Result<()> {
         self.plan(lease).await?;
         self.deliver(lease).await
     }
 
-    /// Writes to the outbox what is to be told now. Without the lease nothing is.
+    /// Writes due notifications to the outbox, if the lease is held.
     ///
-    /// Without a channel what happens is settled, but does not count as told: who is told first hears of what fires then,
-    /// and not of all that was.
+    /// Without channels, events are handled but do not count as reported: a channel that is configured later reports alerts
+    /// that fire then, and not all past ones.
     pub async fn plan(&self, lease: &Lease) -> Result<()> {
         let now = self.clock.now();
-        self.store.plan_notifications(lease, |entries, silences| self.decide(entries, silences, now)).await?;
+        self.store.plan_notifications(lease, |entries, silences| self.transactions(entries, silences, now)).await?;
         self.sweep(now).await
     }
 
-    /// Delivers what is due, until nothing is. Without the lease nothing is begun.
+    /// Delivers until nothing is due. Starts nothing without the lease.
     pub async fn deliver(&self, lease: &Lease) -> Result<()> {
         let stop = CancellationToken::new();
-        let lanes = self.channels.as_slice().iter().map(|channel| self.deliver_by(channel, lease, &stop));
-        join_all(lanes).await.into_iter().collect()
+        let workers = self.channels.as_slice().iter().map(|channel| self.drain_channel(channel, lease, &stop));
+        join_all(workers).await.into_iter().collect()
     }
 
-    /// What each transaction writes: a notification for all channels, or that some events are told to nobody.
-    fn decide(&self, entries: &[Entry], silences: &[Silence], now: Timestamp) -> Vec<NotificationPlan> {
+    /// The contents of each transaction: a notification for all channels, or ignored events.
+    fn transactions(&self, entries: &[Entry], silences: &[Silence], now: Timestamp) -> Vec<NotificationPlan> {
         let plan = notification::plan(entries, silences, &self.timing, now);
-        let untold = plan
-            .untold
-            .chunks(UNTOLD)
-            .map(|settled| NotificationPlan { settled: settled.into(), ..NotificationPlan::default() });
-        let mut parts: Vec<NotificationPlan> = untold.collect();
-        for Told { notification, settled, announced } in plan.told {
+        let ignored = plan
+            .ignored
+            .chunks(MAX_IGNORED)
+            .map(|events| NotificationPlan { settled: events.into(), ..NotificationPlan::default() });
+        let mut transactions: Vec<NotificationPlan> = ignored.collect();
+        for PlannedNotification { notification, handled, last_notified } in plan.notifications {
             if self.channels.is_empty() {
-                parts.push(NotificationPlan { settled, ..NotificationPlan::default() });
+                transactions.push(NotificationPlan { settled: handled, ..NotificationPlan::default() });
                 continue;
             }
             let mut messages = Vec::new();
@@ -135,29 +146,29 @@ impl Notifier {
                     body: body.clone(),
                 }));
             }
-            parts.push(NotificationPlan { settled, announced, messages });
+            transactions.push(NotificationPlan { settled: handled, announced: last_notified, messages });
         }
-        parts
+        transactions
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<()> {
         {
-            let mut swept = self.swept.lock();
-            if swept.is_some_and(|at| now - at < SWEEPING) {
+            let mut last_sweep = self.last_sweep.lock();
+            if last_sweep.is_some_and(|at| now - at < SWEEP_INTERVAL) {
                 return Ok(());
             }
-            *swept = Some(now);
+            *last_sweep = Some(now);
         }
         let names: Vec<String> = self.channels.as_slice().iter().flat_map(Channel::names).cloned().collect();
-        let given_up = self.store.sweep_outbox(&names).await?;
-        if given_up > 0 {
-            tracing::warn!(given_up, "notifications to channels that are not configured any more are given up");
+        let abandoned = self.store.sweep_outbox(&names).await?;
+        if abandoned > 0 {
+            tracing::warn!(abandoned, "abandoned notifications to channels that are no longer configured");
         }
         Ok(())
     }
 
-    async fn plan_on(&self, lease: &watch::Receiver<Option<Lease>>, shutdown: &CancellationToken) {
-        let mut tick = every(PLANNING);
+    async fn plan_loop(&self, lease: &watch::Receiver<Option<Lease>>, shutdown: &CancellationToken) {
+        let mut tick = every(PLAN_INTERVAL);
         loop {
             tokio::select! {
                 biased;
@@ -169,97 +180,92 @@ impl Notifier {
             if let Some(held) = held
                 && let Err(error) = self.plan(&held).await
             {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "notifications are not planned; they will be later"
-                );
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot plan notifications; will retry");
             }
         }
     }
 
-    async fn deliver_on(
+    async fn delivery_loop(
         &self,
         channel: &Channel,
         lease: &watch::Receiver<Option<Lease>>,
         shutdown: &CancellationToken,
     ) {
-        let mut tick = every(DELIVERING);
+        let mut tick = every(DELIVERY_INTERVAL);
         while shutdown.run_until_cancelled(tick.tick()).await.is_some() {
             let held = lease.borrow().clone();
             if let Some(held) = held
-                && let Err(error) = self.deliver_by(channel, &held, shutdown).await
+                && let Err(error) = self.drain_channel(channel, &held, shutdown).await
             {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the outbox does not answer; it is asked again"
-                );
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot access the outbox; will retry");
             }
         }
     }
 
-    /// Delivers what is due on one channel.
-    async fn deliver_by(&self, channel: &Channel, lease: &Lease, stop: &CancellationToken) -> Result<()> {
-        let mut under_way = FuturesUnordered::new();
+    /// Makes all due deliveries of one channel.
+    async fn drain_channel(&self, channel: &Channel, lease: &Lease, stop: &CancellationToken) -> Result<()> {
+        let mut in_flight = FuturesUnordered::new();
         let mut outcome = Ok(());
         loop {
-            let free = AT_A_TIME - under_way.len();
+            let free = MAX_IN_FLIGHT - in_flight.len();
             if free > 0 && outcome.is_ok() && !stop.is_cancelled() {
                 match self.store.due_deliveries(lease, channel.names(), free as u64).await {
-                    Ok(due) => under_way.extend(due.into_iter().map(|delivery| self.attempt(channel, delivery))),
-                    // What is under way is ended first.
+                    Ok(due) => in_flight.extend(due.into_iter().map(|delivery| self.attempt(channel, delivery))),
+                    // Deliveries in flight are finished first.
                     Err(error) => outcome = Err(error),
                 }
             }
-            match under_way.next().await {
-                Some(ended) => outcome = outcome.and(ended),
+            match in_flight.next().await {
+                Some(finished) => outcome = outcome.and(finished),
                 None => return outcome,
             }
         }
     }
 
-    /// One attempt, and what becomes of it.
+    /// Makes one attempt and stores its result.
     async fn attempt(&self, channel: &Channel, delivery: Delivery) -> Result<()> {
-        let patience = if channel.is_mail() { self.patience * MAIL_PATIENCE } else { self.patience };
-        let sending = tokio::time::timeout(patience, channel.send(&delivery, self.clock.now()));
+        let limit =
+            if channel.is_email() { self.delivery_timeout * SMTP_TIMEOUT_FACTOR } else { self.delivery_timeout };
+        let sending = tokio::time::timeout(limit, channel.send(&delivery, self.clock.now()));
         let failure = match sending.await {
             Ok(Ok(())) => {
                 metrics::counter!("pipewatch_notifications_total", "result" => "delivered").increment(1);
                 return self.store.delivered(&delivery).await;
             }
             Ok(Err(failure)) => failure,
-            Err(_) => Failure::new(format!("no answer within {} s", patience.as_secs_f64())),
+            Err(_) => DeliveryError::new(format!("no response within {} s", limit.as_secs_f64())),
         };
         let now = self.clock.now();
-        let backoff = next_attempt(delivery.attempts.saturating_add(1), fastrand::f64());
-        let wait = backoff.max(failure.retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER));
-        let give_up = now - delivery.created_at >= GIVE_UP_AFTER;
-        let next = TimeDelta::from_std(wait).ok().filter(|_| !give_up).map(|wait| now + wait);
+        let backoff = backoff::delay(delivery.attempts.saturating_add(1), fastrand::f64());
+        let wait = backoff.max(failure.retry_after.unwrap_or_default().min(MAX_RETRY_AFTER));
+        let is_abandoned = now - delivery.created_at >= GIVE_UP_AFTER;
+        let next = TimeDelta::from_std(wait).ok().filter(|_| !is_abandoned).map(|wait| now + wait);
         let (notification, to, error) = (delivery.notification, &delivery.channel, &failure.message);
-        if give_up {
-            metrics::counter!("pipewatch_notifications_total", "result" => "given up").increment(1);
-            tracing::error!(%notification, to, error, "a notification could not be delivered for three days and is given up");
+        if is_abandoned {
+            metrics::counter!("pipewatch_notifications_total", "result" => "abandoned").increment(1);
+            tracing::error!(%notification, to, error, "notification undelivered for three days; giving up");
         } else {
             metrics::counter!("pipewatch_notifications_total", "result" => "failed").increment(1);
-            tracing::warn!(%notification, to, error, attempts = delivery.attempts + 1, "a notification is not delivered yet");
+            tracing::warn!(%notification, to, error, attempts = delivery.attempts + 1, "delivery failed; will retry");
         }
         self.store.delivery_failed(&delivery, next, error).await
     }
 }
 
-/// Why a delivery failed, without secrets.
+/// Why a delivery attempt failed, without secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Failure {
+struct DeliveryError {
     message: String,
-    /// How long the receiver wants to be left alone.
+    /// The delay that the receiver asks for.
     retry_after: Option<Duration>,
 }
 
-impl Failure {
-    /// At most so much of a message is kept: some of it is the receiver's own.
-    const LENGTH: usize = 300;
+impl DeliveryError {
+    /// Characters of a message that are kept, since part of it comes from the receiver.
+    const MAX_LENGTH: usize = 300;
 
     fn new(message: impl AsRef<str>) -> Self {
-        let message = message.as_ref().replace(char::is_control, " ").trim().chars().take(Self::LENGTH).collect();
+        let message = message.as_ref().replace(char::is_control, " ").trim().chars().take(Self::MAX_LENGTH).collect();
         Self { message, retry_after: None }
     }
 

@@ -26,11 +26,13 @@ pub(super) struct TopicLimits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TooManyTopics {
     /// Of the server.
-    #[error("the server has {0} distinct subscriptions, which is the limit (max_groups); try again later")]
+    #[error(
+        "the server has {0} distinct subscriptions, which is the limit (max_distinct_subscriptions); try again later"
+    )]
     All(usize),
     /// Of one address.
     #[error(
-        "this address has {0} distinct subscriptions, which is the limit (a tenth of max_groups); end one, or try again \
+        "this address has {0} distinct subscriptions, which is the limit (a tenth of max_distinct_subscriptions); end one, or try again \
          later"
     )]
     Address(usize),

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::alert::AlertEvent;
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::key::PipelineKey;
 use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::store::alerts::read::Since;

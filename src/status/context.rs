@@ -8,10 +8,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::key::PipelineKey;
 use crate::domain::status::RuleBook;
 use crate::error::Result;
-use crate::self_check::SelfCheck;
+use crate::self_monitor::SelfMonitor;
 use crate::status::channel::Channel;
 use crate::status::snapshot::Snapshot;
 use crate::store::Store;
@@ -34,7 +34,7 @@ pub(super) struct StatusContext {
     pub(super) rules: RuleBook,
     pub(super) schedule: Schedule,
     pub(super) clock: Clock,
-    pub(super) self_check: Arc<SelfCheck>,
+    pub(super) self_monitor: Arc<SelfMonitor>,
     pub(super) tasks: TaskTracker,
     pub(super) stop: CancellationToken,
     // A synchronous mutex: held for a map look-up only, never across an await.
@@ -56,11 +56,11 @@ impl StatusContext {
         store: Arc<Store>,
         rules: RuleBook,
         schedule: Schedule,
-        (clock, self_check): (Clock, Arc<SelfCheck>),
+        (clock, self_monitor): (Clock, Arc<SelfMonitor>),
         tasks: TaskTracker,
         stop: CancellationToken,
     ) -> Self {
-        Self { store, rules, schedule, clock, self_check, tasks, stop, workers: Mutex::default() }
+        Self { store, rules, schedule, clock, self_monitor, tasks, stop, workers: Mutex::default() }
     }
 
     /// Whether a snapshot is current: younger than an interval, and of the newest revision that is committed here.
@@ -68,7 +68,7 @@ impl StatusContext {
         let newest = self.store.newest_revision(&snapshot.status().pipeline);
         // While the server has a problem, any computation may be the one that shows its end.
         !snapshot.status().has_server_alert()
-            && self.self_check.is_well()
+            && self.self_monitor.is_healthy()
             && snapshot.computed_at().elapsed() < self.schedule.interval
             && newest.is_some_and(|revision| snapshot.revision() >= revision)
     }

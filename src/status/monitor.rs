@@ -9,11 +9,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::domain::alert::AlertEvent;
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::key::PipelineKey;
 use crate::domain::revision::Revision;
 use crate::domain::status::RuleBook;
 use crate::error::Result;
-use crate::self_check::SelfCheck;
+use crate::self_monitor::SelfMonitor;
 use crate::status::alert_feed::AlertFeed;
 use crate::status::channel::Receiver;
 use crate::status::cluster;
@@ -45,7 +45,7 @@ impl Monitor {
         store: Arc<Store>,
         rules: RuleBook,
         schedule: Schedule,
-        (clock, self_check): (Clock, Arc<SelfCheck>),
+        (clock, self_monitor): (Clock, Arc<SelfMonitor>),
         tasks: TaskTracker,
         stop: CancellationToken,
     ) -> Self {
@@ -54,7 +54,7 @@ impl Monitor {
             let follow = cluster::follow(Arc::clone(&store), schedule.revision_poll_interval);
             tasks.spawn(stop.clone().run_until_cancelled_owned(follow));
         }
-        let context = StatusContext::new(store, rules, schedule, (clock, self_check), tasks, stop);
+        let context = StatusContext::new(store, rules, schedule, (clock, self_monitor), tasks, stop);
         let workers = Workers { context: Arc::new(context) };
         let overview = OverviewMonitor::new(workers.clone());
         Self { workers, overview, alert_feed, refreshing: Arc::default() }

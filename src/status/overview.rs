@@ -6,7 +6,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep};
 use tokio_stream::StreamMap;
 
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::key::PipelineKey;
 use crate::error::{Error, Result};
 use crate::status::channel::{Changes, Channel, Receiver};
 use crate::status::snapshot::Snapshot;

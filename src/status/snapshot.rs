@@ -119,7 +119,7 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::domain::pipeline::PipelineKey;
+    use crate::domain::key::PipelineKey;
     use crate::domain::run::{LastRun, RunState};
     use crate::domain::status::{Excerpt, Facts, Rules, SourceFacts, evaluate};
     use crate::domain::time::parse_rfc3339;

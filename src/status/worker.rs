@@ -6,8 +6,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
 use crate::api::status::alert_step;
-use crate::domain::alert::{AlertEvent, Trouble};
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::alert::{AlertEvent, SelfCheck};
+use crate::domain::key::PipelineKey;
 use crate::domain::revision::Revision;
 use crate::domain::status::{PipelineStatus, evaluate};
 use crate::domain::time::Timestamp;
@@ -253,12 +253,14 @@ impl PipelineWorker {
 
     /// The status with an alert about this server, if it has a problem.
     fn checked(&self, status: PipelineStatus) -> PipelineStatus {
-        let Some(Trouble { part, wrong: Some(wrong) }) = self.context.self_check.trouble() else { return status };
-        let title = format!("Pipewatch itself: {part}");
+        let Some(SelfCheck { component, problem: Some(problem) }) = self.context.self_monitor.failed_check() else {
+            return status;
+        };
+        let title = format!("Pipewatch problem: {component}");
         let last = self.snapshots.newest();
         let known = last.as_ref().and_then(|last| last.status().server_alert()).filter(|alert| alert.title == title);
         let since = known.map_or(status.timestamp, |alert| alert.timestamp);
-        status.with_server_alert(&title, &wrong, since)
+        status.with_server_alert(&title, &problem, since)
     }
 
     /// The instant of the next snapshot: later than the last one even if the clock is set back, because clients ignore older

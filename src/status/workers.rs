@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::key::PipelineKey;
 use crate::error::{Error, Result};
 use crate::status::channel::Receiver;
 use crate::status::context::{StatusContext, WorkerHandle};

@@ -9,11 +9,12 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::domain::anomaly::{Anomaly, Finding, Severity, Subject};
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::anomaly::{Anomaly, Finding, Subject};
+use crate::domain::key::PipelineKey;
+use crate::domain::key::SourceKey;
 use crate::domain::rollup::Series;
-use crate::domain::source::SourceKey;
-use crate::domain::status::{Excerpt, LISTED};
+use crate::domain::severity::Severity;
+use crate::domain::status::{Excerpt, MAX_LISTED};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::entity::{anomaly, anomaly_watermark};
@@ -138,7 +139,7 @@ pub(super) async fn worst_anomalies(
     let mut worst = Excerpt::default();
     for severity in Severity::WORST_FIRST {
         let count = counts.iter().find(|row| row.0 == severity.as_str()).map_or(0, |row| row.1.unsigned_abs());
-        let (room, before) = (LISTED - worst.listed.len(), worst.listed.len() as u64);
+        let (room, before) = (MAX_LISTED - worst.listed.len(), worst.listed.len() as u64);
         if count > 0 && room > 0 {
             let rows = select_worst(pipeline, severity, since, room).all(connection).await;
             for row in rows.map_err(Error::database)? {
@@ -186,7 +187,7 @@ fn row(finding: &Finding, now: Timestamp) -> Result<anomaly::ActiveModel> {
         pipeline: Set(finding.pipeline.as_str().to_owned()),
         source: Set(anomaly.source.as_ref().map(SourceKey::to_string).unwrap_or_default()),
         series: Set(anomaly.subject.to_string()),
-        method: Set(anomaly.method.name().to_owned()),
+        method: Set(anomaly.method.as_str().to_owned()),
         kind: Set(anomaly.kind.as_str().to_owned()),
         severity: Set(anomaly.severity.as_str().to_owned()),
         bucket_start: Set(anomaly.timestamp),

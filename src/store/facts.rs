@@ -7,8 +7,8 @@ use sea_orm::{
 
 use crate::domain::check::Quality;
 use crate::domain::counts::Counts;
+use crate::domain::key::PipelineKey;
 use crate::domain::metric::MetricType;
-use crate::domain::pipeline::PipelineKey;
 use crate::domain::revision::Revision;
 use crate::domain::run::{LastRun, RunState};
 use crate::domain::status::{Facts, MetricSums, QualitySums, SourceFacts};

@@ -9,10 +9,10 @@ use uuid::Uuid;
 
 use crate::domain::check::{CheckName, Quality};
 use crate::domain::counts::Counts;
+use crate::domain::key::PipelineKey;
+use crate::domain::key::SourceKey;
 use crate::domain::metric::{DataQualityMetric, MetricType};
-use crate::domain::pipeline::PipelineKey;
 use crate::domain::run::{RunState, SourceRun};
-use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::entity::{data_quality_metric, metric_check, source_run};

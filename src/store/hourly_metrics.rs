@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 use crate::domain::check::{Quality, Thresholds};
 use crate::domain::counts::Counts;
+use crate::domain::key::PipelineKey;
 use crate::domain::metric::MetricType;
-use crate::domain::pipeline::PipelineKey;
 use crate::domain::rollup::{Bucket, RollupBasis, Series};
 use crate::domain::status::RuleBook;
 use crate::domain::time::Timestamp;
@@ -117,7 +117,7 @@ async fn write_hours(
             pipeline: Set(pipeline.as_str().to_owned()),
             timestamp: Set(hour),
             digest: Set(None),
-            ..metric_row(&quality, MetricType::Hourly, None, quality.judge(thresholds))
+            ..metric_row(&quality, MetricType::Hourly, None, quality.status_for(thresholds))
         })
         .collect();
     // All rows are replaced, so that a row without sums disappears.

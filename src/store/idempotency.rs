@@ -8,10 +8,10 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::key::PipelineKey;
+use crate::domain::key::SourceKey;
 use crate::domain::report::{BodyDigest, Phase, Report, ReportKind};
 use crate::domain::run::RunState;
-use crate::domain::source::SourceKey;
 use crate::store::entity::{data_quality_metric, source_run};
 use crate::store::record::{MAX_ROWS_PER_INSERT, NewReport};
 use crate::store::transaction::Transaction;

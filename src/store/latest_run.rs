@@ -6,10 +6,10 @@ use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{ActiveValue::Set, ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 use uuid::Uuid;
 
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::key::PipelineKey;
+use crate::domain::key::SourceKey;
 use crate::domain::report::SourceRunReport;
 use crate::domain::run::{LastRun, RunState};
-use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
 use crate::store::entity::{source, source_run};
 use crate::store::record::MAX_ROWS_PER_INSERT;

@@ -9,7 +9,7 @@ use sea_orm::{
     QuerySelect as _, Statement,
 };
 
-use crate::domain::clock_skew::TOLERATED;
+use crate::domain::clock_skew::MAX_SKEW;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::Store;
@@ -157,7 +157,7 @@ impl Store {
             let confirmed = self.clock.confirmed(found.confirmed_at.filter(|_| !is_first));
             // A clock that is set back a little must not cause an outage later. A value written by a wrong clock is
             // replaced.
-            let is_plausible = found.seen_at - now <= TOLERATED;
+            let is_plausible = found.seen_at - now <= MAX_SKEW;
             let seen_at = if is_plausible { now.max(found.seen_at) } else { now };
             update = update
                 .col_expr(lease::Column::SeenAt, Expr::value(seen_at))

@@ -47,7 +47,7 @@ use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::domain::cardinality::Cardinality;
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::key::PipelineKey;
 use crate::domain::revision::Revision;
 use crate::error::{Error, Result};
 use crate::store::connections::Connections;

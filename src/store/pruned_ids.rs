@@ -12,9 +12,9 @@ use sea_orm::{
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::key::PipelineKey;
+use crate::domain::key::SourceKey;
 use crate::domain::report::{Phase, Report, ReportKind};
-use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
 use crate::store::entity::{data_quality_metric, pruned_report_id, report_scope, source_run};
 use crate::store::record::{MAX_ROWS_PER_INSERT, NewReport};

@@ -9,9 +9,9 @@ use sea_orm::{
 };
 use strum::IntoEnumIterator as _;
 
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::key::PipelineKey;
+use crate::domain::key::SourceKey;
 use crate::domain::rollup::{Bucket, BucketSums, Range, RollupBasis, Series};
-use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::entity::quality_rollup::{Column, Entity};

@@ -4,8 +4,8 @@ use migration::{Migrator, MigratorTrait as _};
 use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, DbBackend, QueryTrait, Statement};
 
 use crate::domain::alert::AlertState;
-use crate::domain::anomaly::Severity;
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::key::PipelineKey;
+use crate::domain::severity::Severity;
 use crate::domain::time::Timestamp;
 use crate::store::alerts::read::{
     AlertRequest, Since, select_counts, select_events, select_open, select_page, select_worst,

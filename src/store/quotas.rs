@@ -9,11 +9,11 @@ use serde::Serialize;
 
 use crate::domain::cardinality::{Cardinality, Exceeded};
 use crate::domain::check::CheckName;
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::key::PipelineKey;
+use crate::domain::key::SourceKey;
 use crate::domain::report::Report;
 use crate::domain::revision::Revision;
 use crate::domain::rollup::Bucket;
-use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
 use crate::store::idempotency::parse_text;
 use crate::store::record::{MAX_ROWS_PER_INSERT, NewReport};

@@ -9,9 +9,9 @@ use sea_orm::{
 };
 use tokio::time::sleep;
 
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::key::PipelineKey;
+use crate::domain::key::SourceKey;
 use crate::domain::rollup::Bucket;
-use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::entity::{quality_rollup, retention_watermark, rollup_rebuild};

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::domain::cardinality::{Cardinality, Exceeded};
 use crate::domain::health::Health;
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::key::PipelineKey;
 use crate::domain::report::Report;
 use crate::domain::revision::Revision;
 use crate::store::batch::ReportBatch;

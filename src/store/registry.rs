@@ -6,11 +6,12 @@ use sea_orm::{
     Select, sea_query::Expr,
 };
 
-use crate::domain::alert::Labels;
 use crate::domain::cardinality::Exceeded;
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::key::PipelineKey;
+use crate::domain::key::SourceKey;
+use crate::domain::labels::Labels;
 use crate::domain::revision::Revision;
-use crate::domain::source::{Source, SourceChange, SourceKey};
+use crate::domain::source::{Source, SourceChange};
 use crate::error::{Error, Result};
 use crate::store::entity::{pipeline, source};
 use crate::store::facts::last_run;
@@ -147,7 +148,7 @@ impl Store {
         if found.is_none() && quotas::sources(&transaction, pipeline, limit).await.map_err(Error::database)? >= limit {
             return Err(Exceeded::Sources(limit).into());
         }
-        let expectation = change.expectation.as_ref().map(|every| every.as_ref().map(ToString::to_string));
+        let expectation = change.expected.as_ref().map(|every| every.as_ref().map(ToString::to_string));
         // A new expectation counts from now on.
         let restarts_expectation = found.as_ref().is_none_or(|found| {
             change.enabled == Some(true) && !found.enabled
@@ -165,7 +166,7 @@ impl Store {
         };
         let changed = [
             (change.enabled.is_some(), Enabled),
-            (change.expectation.is_some(), ExpectedEvery),
+            (change.expected.is_some(), ExpectedEvery),
             (change.grace.is_some(), Grace),
             (change.labels.is_some(), Labels),
             (restarts_expectation, ExpectedSince),
@@ -215,7 +216,7 @@ fn source_of(row: &source::Model) -> Result<Source> {
         key: parse_column("source", &row.key)?,
         enabled: row.enabled,
         last_run: last_run(row)?,
-        expectation: expectation(row)?,
+        expected: expectation(row)?,
         grace: grace(row),
         labels: labels(row.labels.as_deref()),
     })

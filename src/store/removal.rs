@@ -11,8 +11,8 @@ use sea_orm::{
     QueryOrder as _, Statement, Value,
 };
 
-use crate::domain::pipeline::PipelineKey;
-use crate::domain::source::SourceKey;
+use crate::domain::key::PipelineKey;
+use crate::domain::key::SourceKey;
 use crate::error::{Error, Result};
 use crate::store::entity::{pipeline, source};
 use crate::store::pruned_ids::forget_source;

@@ -11,7 +11,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::domain::alert::AlertState;
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::key::PipelineKey;
 use crate::domain::report::ReportKind;
 use crate::domain::rollup::Bucket;
 use crate::domain::time::Timestamp;

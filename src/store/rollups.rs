@@ -7,9 +7,9 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use serde::Serialize;
 
 use crate::domain::check::Quality;
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::key::PipelineKey;
+use crate::domain::key::SourceKey;
 use crate::domain::rollup::{Bucket, RollupBasis};
-use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
 use crate::store::transaction::Transaction;
 

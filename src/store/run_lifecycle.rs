@@ -10,7 +10,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::key::PipelineKey;
 use crate::domain::report::BodyDigest;
 use crate::domain::run::{RunState, RunningRun};
 use crate::domain::time::Timestamp;

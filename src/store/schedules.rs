@@ -2,9 +2,9 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder a
 
 use chrono::TimeDelta;
 
-use crate::domain::freshness::{Grace, LEARNED_FROM, Pace};
-use crate::domain::pipeline::PipelineKey;
-use crate::domain::source::SourceKey;
+use crate::domain::freshness::{Cadence, Grace, INFERENCE_RUNS};
+use crate::domain::key::PipelineKey;
+use crate::domain::key::SourceKey;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::entity::{source, source_run};
@@ -12,7 +12,7 @@ use crate::store::{Store, parse_column};
 
 impl Store {
     /// Returns the schedule of each enabled source of a pipeline, without the interval inferred from its runs.
-    pub async fn source_schedules(&self, pipeline: &PipelineKey) -> Result<Vec<(SourceKey, Pace)>> {
+    pub async fn source_schedules(&self, pipeline: &PipelineKey) -> Result<Vec<(SourceKey, Cadence)>> {
         let rows = source::Entity::find()
             .filter(source::Column::Pipeline.eq(pipeline.as_str()))
             .filter(source::Column::Enabled.eq(true))
@@ -24,15 +24,15 @@ impl Store {
         let now = self.clock.now();
         rows.into_iter()
             .map(|row| {
-                let pace = Pace {
-                    expectation: expectation(&row)?,
+                let cadence = Cadence {
+                    expected: expectation(&row)?,
                     grace: grace(&row),
-                    learned: None,
+                    inferred_interval: None,
                     last_run: row.last_run_at,
                     // A source that existed before schedules were stored is not overdue yet.
                     since: row.expected_since.or(row.last_run_at).unwrap_or(now),
                 };
-                Ok((parse_column("source", &row.key)?, pace))
+                Ok((parse_column("source", &row.key)?, cadence))
             })
             .collect()
     }
@@ -48,7 +48,7 @@ impl Store {
             .filter(source_run::Column::FinishedAt.is_not_null())
             .filter(source_run::Column::Backfill.eq(false))
             .order_by_desc(source_run::Column::FinishedAt)
-            .limit(LEARNED_FROM as u64)
+            .limit(INFERENCE_RUNS as u64)
             .into_tuple()
             .all(self.connections.reader())
             .await
@@ -57,7 +57,7 @@ impl Store {
     }
 }
 
-pub(super) fn expectation(row: &source::Model) -> Result<Option<crate::domain::freshness::Expectation>> {
+pub(super) fn expectation(row: &source::Model) -> Result<Option<crate::domain::freshness::ExpectedSchedule>> {
     row.expected_every.as_deref().map(|text| parse_column("expected interval", text)).transpose()
 }
 

@@ -2,7 +2,7 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
 };
 
-use crate::domain::alert::{Report, Trouble};
+use crate::domain::alert::{PeerReport, SelfCheck};
 use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::store::entity::server_problem;
@@ -15,7 +15,7 @@ const REPORT_RETENTION: i64 = 3_600_000;
 
 impl Store {
     /// Replaces the reported problems of this server.
-    pub async fn report_server_problems(&self, server: &str, troubles: &[Trouble]) -> Result<()> {
+    pub async fn report_server_problems(&self, server: &str, checks: &[SelfCheck]) -> Result<()> {
         use server_problem::Column;
         let report = async {
             let transaction = self.connections.write().await?;
@@ -25,15 +25,15 @@ impl Store {
                 .add(Column::ReportedAt.lt(now - REPORT_RETENTION))
                 .add(Column::ReportedAt.gt(now + REPORT_RETENTION));
             server_problem::Entity::delete_many().filter(gone).exec(&transaction).await?;
-            let row = |trouble: &Trouble| {
+            let row = |check: &SelfCheck| {
                 Some(server_problem::ActiveModel {
                     server: Set(server.to_owned()),
-                    part: Set(trouble.part.to_owned()),
-                    message: Set(trouble.wrong.clone()?),
+                    part: Set(check.component.to_owned()),
+                    message: Set(check.problem.clone()?),
                     reported_at: Set(now),
                 })
             };
-            let rows: Vec<_> = troubles.iter().filter_map(row).collect();
+            let rows: Vec<_> = checks.iter().filter_map(row).collect();
             if !rows.is_empty() {
                 server_problem::Entity::insert_many(rows).exec_without_returning(&transaction).await?;
             }
@@ -43,7 +43,7 @@ impl Store {
     }
 
     /// Returns the current problems of the other servers.
-    pub async fn server_problems(&self, server: &str) -> Result<Vec<Report>> {
+    pub async fn server_problems(&self, server: &str) -> Result<Vec<PeerReport>> {
         use server_problem::Column;
         let read = async {
             let reader = self.connections.reader();
@@ -58,6 +58,6 @@ impl Store {
             Ok::<_, DbErr>(rows)
         };
         let rows = read.await.map_err(Error::database)?;
-        Ok(rows.into_iter().map(|row| Report { part: row.part, wrong: row.message }).collect())
+        Ok(rows.into_iter().map(|row| PeerReport { component: row.part, problem: row.message }).collect())
     }
 }

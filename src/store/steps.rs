@@ -5,8 +5,8 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::domain::pipeline::PipelineKey;
-use crate::domain::step::{PipelineStep, Step, cycle};
+use crate::domain::key::PipelineKey;
+use crate::domain::step::{PipelineStep, Step, last_cycle as merge};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::entity::{run_step, source};
@@ -59,5 +59,5 @@ pub(super) async fn last_cycle(
         .await
         .map_err(Error::database)?;
     let steps = steps_of(transaction, runs.clone()).await?;
-    Ok(cycle(runs.iter().filter_map(|run| steps.get(run)).map(Vec::as_slice)))
+    Ok(merge(runs.iter().filter_map(|run| steps.get(run)).map(Vec::as_slice)))
 }

@@ -204,7 +204,7 @@ impl ConnectionTrait for Reader {
 mod tests {
     use super::*;
     use crate::clock::Clock;
-    use crate::domain::pipeline::PipelineKey;
+    use crate::domain::key::PipelineKey;
     use crate::store::{MigrateTo, Store};
 
     /// SQLite rolls a transaction back when the disk is full, and the driver does not notice.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use pipewatch::clock::Clock;
 use pipewatch::config::Flags;
-use pipewatch::domain::alert::{AlertType, Finding, Policy, Rule, Subject, Tracked, Verdict, step};
-use pipewatch::domain::anomaly::Severity;
+use pipewatch::domain::alert::{AlertType, Finding, Policy, Rule, Subject, TrackedAlert, Verdict, advance};
+use pipewatch::domain::severity::Severity;
 use pipewatch::store::Store;
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value, json};
@@ -135,11 +135,11 @@ async fn add_server_alert(database: &Database) {
         rule: Rule::Server,
         kind: AlertType::Server,
         subject: Subject::server("test"),
-        verdict: Verdict::bad(Severity::High),
+        verdict: Verdict::unhealthy(Severity::High),
         title: "It is in trouble".into(),
         message: "Check it.".into(),
     };
-    let change = |open: &[Tracked]| step(open, &[finding], &Policy::default(), chrono::Utc::now());
+    let change = |open: &[TrackedAlert]| advance(open, &[finding], &Policy::default(), chrono::Utc::now());
     store.change_alerts(None, None, None, change).await.expect("a database").expect("no lease is needed");
     store.close().await.expect("closed");
 }

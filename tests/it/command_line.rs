@@ -160,9 +160,9 @@ async fn rollups_are_rebuilt() {
     assert_eq!(answer(report.json(&crate::support::run("a"))).await.0, 201);
     let (code, stdout, stderr) = pipewatch(folder.path(), &["rollups", "rebuild"]);
     // Four series: the source and the pipeline total, hourly and daily.
-    assert_eq!((code, stdout.as_str()), (0, "default: 0 roll-ups\nnews: 16 roll-ups\n"), "{stderr}");
+    assert_eq!((code, stdout.as_str()), (0, "default: 0 rollups\nnews: 16 rollups\n"), "{stderr}");
     let (code, stdout, _) = pipewatch(folder.path(), &["rollups", "rebuild", "--pipeline", "news"]);
-    assert_eq!((code, stdout.as_str()), (0, "news: 16 roll-ups\n"));
+    assert_eq!((code, stdout.as_str()), (0, "news: 16 rollups\n"));
     let (code, _, stderr) = pipewatch(folder.path(), &["rollups", "rebuild", "--pipeline", "none"]);
     assert!(code == 1 && stderr.contains("none"), "{stderr}");
     assert_eq!(pipewatch(folder.path(), &["rollups", "rebuild", "--pipeline", "No"]).0, 64);

@@ -57,7 +57,7 @@ async fn ten_thousand_distinct_operations_run_once_per_snapshot_and_no_more_are_
     let refused = late.next().await;
     assert_eq!(refused["type"], "error", "{refused}");
     let message = refused["payload"][0]["message"].as_str().expect("words");
-    assert!(message.contains("max_groups") && message.contains(&all.to_string()), "{message}");
+    assert!(message.contains("max_distinct_subscriptions") && message.contains(&all.to_string()), "{message}");
     late.subscribe("1", &operation(0)).await;
     assert_eq!(late.next().await["type"], "next", "an operation with other subscribers is accepted");
     late.send(json!({"type": "complete", "id": "1"})).await;

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use chrono::{TimeDelta, Timelike as _, Utc};
-use pipewatch::domain::pipeline::PipelineKey;
+use pipewatch::domain::key::PipelineKey;
 use pipewatch::domain::status::RuleBook;
 use serde_json::{Value, json};
 

@@ -15,7 +15,8 @@ const LAYERS: [&[&str]; 10] = [
     &["app"],
     &["command", "main"],
 ];
-const SERVICES: &[&str] = &["alerting", "ingest", "maintenance", "notify", "replay", "self_check", "status", "upkeep"];
+const SERVICES: &[&str] =
+    &["alerting", "ingest", "maintenance", "notify", "replay", "self_monitor", "status", "upkeep"];
 
 /// Crates that only one module may use.
 const CRATES: [(&str, &str); 2] = [("sea_orm::", "store"), ("hyper::", "http")];

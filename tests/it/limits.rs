@@ -94,7 +94,7 @@ async fn depth_and_complexity_are_limited() {
 
 #[tokio::test]
 async fn identical_subscriptions_share_one_topic() {
-    let server = server(Flags { max_groups: Some(1), ..Flags::default() }).await;
+    let server = server(Flags { max_distinct_subscriptions: Some(1), ..Flags::default() }).await;
     let mut sockets = Vec::new();
     for _ in 0..20 {
         let mut socket = Socket::graphql(&server).await;

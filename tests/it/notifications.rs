@@ -4,8 +4,9 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use chrono::TimeDelta;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use pipewatch::domain::alert::{Label, Matcher, Silence, Verdict};
-use pipewatch::domain::pipeline::PipelineKey;
+use pipewatch::domain::alert::{Matcher, Silence, Verdict};
+use pipewatch::domain::key::PipelineKey;
+use pipewatch::domain::labels::Label;
 use pipewatch::notify::Channel;
 use serde_json::Value;
 use tokio::sync::watch;
@@ -64,7 +65,7 @@ async fn transitions_are_grouped_repeated_and_resolved(database: Database) {
     let slack = Receiver::start().await;
     let notifier =
         NotifierFixture::start(&database, [webhook(&receiver), Channel::slack(&slack.url()).expect("a URL")]).await;
-    notifier.evaluate(&[("a", BAD), ("b", Verdict::GOOD)]).await;
+    notifier.evaluate(&[("a", BAD), ("b", Verdict::OK)]).await;
     notifier.evaluate(&[("a", BAD), ("b", BAD)]).await;
     notifier.run().await;
     assert_eq!(transitions(&receiver), [""; 0], "it waits for further transitions");
@@ -78,7 +79,7 @@ async fn transitions_are_grouped_repeated_and_resolved(database: Database) {
     notifier.run_after(TimeDelta::minutes(1)).await;
     notifier.run().await;
     assert_eq!(transitions(&receiver), ["repeated a, repeated b"]);
-    notifier.evaluate(&[("a", Verdict::GOOD), ("b", Verdict::GOOD)]).await;
+    notifier.evaluate(&[("a", Verdict::OK), ("b", Verdict::OK)]).await;
     notifier.run_after(WAIT).await;
     assert_eq!(transitions(&receiver), ["resolved a, resolved b"]);
     notifier.run_after(TimeDelta::hours(5)).await;
@@ -112,7 +113,7 @@ async fn acknowledged_and_silenced_alerts_send_only_their_resolution(database: D
     let pipeline = Some(PipelineKey::default());
     let silence = new_silence(TimeDelta::hours(1), Matcher { pipeline, ..Matcher::default() });
     notifier.store.silence_alerts(&silence).await.expect("silenced");
-    notifier.evaluate(&[("a", Verdict::GOOD), ("b", Verdict::GOOD), ("c", BAD)]).await;
+    notifier.evaluate(&[("a", Verdict::OK), ("b", Verdict::OK), ("c", BAD)]).await;
     notifier.evaluate(&[("c", BAD)]).await;
     notifier.run_after(WAIT).await;
     assert_eq!(
@@ -120,7 +121,7 @@ async fn acknowledged_and_silenced_alerts_send_only_their_resolution(database: D
         ["resolved a, resolved b"],
         "every channel that received an alert receives its resolution"
     );
-    notifier.evaluate(&[("c", Verdict::GOOD)]).await;
+    notifier.evaluate(&[("c", Verdict::OK)]).await;
     notifier.run_after(TimeDelta::hours(2)).await;
     assert_eq!(transitions(&receiver), [""; 0], "no channel was notified of c");
 }
@@ -135,7 +136,7 @@ async fn failed_deliveries_are_retried_in_order_and_signed(database: Database) {
     assert_eq!(failed.iter().map(said).collect::<Vec<_>>(), ["fired a"]);
     notifier.run().await;
     assert_eq!(transitions(&receiver), [""; 0], "the failing receiver is not retried immediately");
-    notifier.evaluate(&[("a", Verdict::GOOD)]).await;
+    notifier.evaluate(&[("a", Verdict::OK)]).await;
     notifier.advance(WAIT);
     receiver.replies(&[Reply::Status(302)]);
     notifier.run().await;
@@ -159,7 +160,7 @@ async fn hanging_receiver_delays_no_other_channel(database: Database) {
     notifier.fire(&["a"]).await;
     notifier.advance(WAIT);
     let lease = notifier.lease().await;
-    let (run, ()) = tokio::join!(notifier.notices.run_once(&lease), async {
+    let (run, ()) = tokio::join!(notifier.notifier.run_once(&lease), async {
         eventually("the other channel is notified meanwhile", async || good.take_received().pop()).await;
     });
     run.expect("a database");
@@ -180,7 +181,7 @@ async fn restarts_of_receiver_and_server_lose_nothing(database: Database) {
     assert_eq!(transitions(&receiver), ["fired a"]);
     let channel = webhook(&receiver);
     let address = receiver.stop().await;
-    notifier.evaluate(&[("a", Verdict::GOOD)]).await;
+    notifier.evaluate(&[("a", Verdict::OK)]).await;
     notifier.run_after(WAIT).await;
     notifier.run_after(TimeDelta::seconds(10)).await;
     // The receiver dies without closing its connections.
@@ -203,17 +204,17 @@ async fn two_servers_notify_once_and_lose_nothing(database: Database) {
     let of_a = a.lease().await;
     assert_eq!(b.store.take_lease(LEASE, "b").await.expect("a database"), None, "another server holds the lease");
     // Two concurrent runs in one lease term: a delivery in progress is not started again.
-    let (first, second) = tokio::join!(a.notices.run_once(&of_a), a.notices.run_once(&of_a));
+    let (first, second) = tokio::join!(a.notifier.run_once(&of_a), a.notifier.run_once(&of_a));
     first.and(second).expect("a database");
     assert_eq!(transitions(&receiver), ["fired a"]);
 
     // The lease moves to b while a still believes it holds it: both try, one may send.
-    a.evaluate(&[("a", Verdict::GOOD)]).await;
+    a.evaluate(&[("a", Verdict::OK)]).await;
     a.advance(WAIT);
     let of_a = a.lease().await;
     a.store.release_lease(&of_a).await.expect("released");
     let of_b = b.lease().await;
-    let (first, second) = tokio::join!(a.notices.run_once(&of_a), b.notices.run_once(&of_b));
+    let (first, second) = tokio::join!(a.notifier.run_once(&of_a), b.notifier.run_once(&of_b));
     first.and(second).expect("a database");
     assert_eq!(transitions(&receiver), ["resolved a"]);
 
@@ -221,7 +222,7 @@ async fn two_servers_notify_once_and_lose_nothing(database: Database) {
     b.fire(&["b"]).await;
     b.advance(WAIT);
     let of_b = b.lease().await;
-    b.notices.plan(&of_b).await.expect("planned");
+    b.notifier.plan(&of_b).await.expect("planned");
     let names = ["webhook".to_owned()];
     let claimed = b.store.due_deliveries(&of_b, &names, 9).await.expect("a database");
     assert_eq!(claimed.len(), 1);
@@ -233,7 +234,7 @@ async fn two_servers_notify_once_and_lose_nothing(database: Database) {
     let of_a = a.lease().await;
     assert!(of_a.term() > of_b.term());
     assert!(b.store.due_deliveries(&of_b, &names, 9).await.expect("a database").is_empty(), "its time is over");
-    a.notices.run_once(&of_a).await.expect("a database");
+    a.notifier.run_once(&of_a).await.expect("a database");
     assert_eq!(transitions(&receiver), ["fired b"]);
     // b is still alive: recording its attempt changes nothing.
     b.store.delivery_failed(&claimed[0], Some(b.now()), "late").await.expect("a database");
@@ -241,10 +242,10 @@ async fn two_servers_notify_once_and_lose_nothing(database: Database) {
     assert_eq!(transitions(&receiver), [""; 0]);
 
     // A lease holder that lost track of its own claim claims it again after a timeout.
-    a.evaluate(&[("b", Verdict::GOOD)]).await;
+    a.evaluate(&[("b", Verdict::OK)]).await;
     a.advance(WAIT);
     let of_a = a.lease().await;
-    a.notices.plan(&of_a).await.expect("planned");
+    a.notifier.plan(&of_a).await.expect("planned");
     assert_eq!(a.store.due_deliveries(&of_a, &names, 9).await.expect("a database").len(), 1);
     a.run_after(TimeDelta::minutes(3)).await;
     assert_eq!(transitions(&receiver), ["resolved b"]);
@@ -255,7 +256,7 @@ async fn each_address_receives_a_separate_email(database: Database) {
     let address = |text: &str| text.parse().expect("an address");
     let to = ["gone@example.org", "Ada <ada@example.org>"].map(address).to_vec();
     let url = format!("smtp://{}", server.address);
-    let mail = Channel::mail(&url, address("Pipewatch <pipewatch@example.org>"), to).expect("a server");
+    let mail = Channel::email(&url, address("Pipewatch <pipewatch@example.org>"), to).expect("a server");
     let notifier = NotifierFixture::start(&database, [mail]).await;
     notifier.fire(&["Ève"]).await;
     notifier.run_after(WAIT).await;
@@ -282,7 +283,7 @@ async fn new_channel_receives_only_new_alerts(database: Database) {
     let notifier = NotifierFixture::start_as("a", &database, &ahead, []).await;
     notifier.fire(&["a", "b"]).await;
     notifier.run_after(WAIT).await;
-    notifier.evaluate(&[("a", Verdict::GOOD), ("b", BAD)]).await;
+    notifier.evaluate(&[("a", Verdict::OK), ("b", BAD)]).await;
     notifier.run_after(WAIT).await;
     let receiver = Receiver::start().await;
     let notifier = NotifierFixture::start_as("a", &database, &ahead, [webhook(&receiver)]).await;
@@ -318,7 +319,7 @@ async fn undeliverable_notifications_are_abandoned_and_deleted(database: Databas
 
     // A channel that was removed from the settings.
     receiver.replies(&[Reply::Status(500)]);
-    notifier.evaluate(&[("a", Verdict::GOOD)]).await;
+    notifier.evaluate(&[("a", Verdict::OK)]).await;
     notifier.run_after(WAIT).await;
     let notifier = NotifierFixture::start_as("a", &database, &ahead, []).await;
     notifier.run_after(TimeDelta::minutes(50)).await;
@@ -347,12 +348,12 @@ async fn delivery_loop_runs_until_stopped(database: Database) {
         // The holder renews its lease.
         eventually("the notification is delivered", async || {
             lease.send_replace(Some(notifier.lease().await));
-            notifier.notices.evaluated();
+            notifier.notifier.evaluated();
             receiver.take_received().pop()
         })
         .await;
         stop.cancel();
     };
-    let run = in_time("the sender ends", notifier.notices.run(held, stop.clone()));
+    let run = in_time("the sender ends", notifier.notifier.run(held, stop.clone()));
     tokio::join!(run, tell);
 }

@@ -1,8 +1,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
-use pipewatch::domain::alert::{Finding, Policy, Tracked, Trouble, step};
-use pipewatch::domain::anomaly::{self, Anomaly, AnomalyType, Method, Severity, Subject};
-use pipewatch::domain::pipeline::PipelineKey;
+use pipewatch::domain::alert::{Finding, Policy, SelfCheck, TrackedAlert, advance};
+use pipewatch::domain::anomaly::{self, Anomaly, AnomalyType, Method, Subject};
+use pipewatch::domain::key::PipelineKey;
 use pipewatch::domain::rollup::{Bucket, Range, Series};
+use pipewatch::domain::severity::Severity;
 use pipewatch::domain::status::RuleBook;
 use pipewatch::store::retention::Retention;
 use serde_json::{Value, json};
@@ -113,14 +114,14 @@ async fn past_alerts_and_anomalies_are_pruned(database: Database) {
     let pipeline = PipelineKey::default();
     let fixture = TimedStore::open(&database, NOW).await;
     fixture.runs(&[timed("a", NOW)]).await;
-    let finding = |part: &'static str, wrong: bool| {
-        let wrong = wrong.then(|| "broken".to_owned());
-        Finding::server(Trouble { part, wrong }, &Policy::default())
+    let finding = |component: &'static str, is_failing: bool| {
+        let problem = is_failing.then(|| "broken".to_owned());
+        Finding::server(SelfCheck { component, problem }, &Policy::default())
     };
     // Two runs start, one of them completes.
     for wrong in [true, true, false, false] {
         let findings = [finding("over", wrong), finding("lasting", true)];
-        let decide = |open: &[Tracked]| step(open, &findings, &Policy::default(), at(NOW));
+        let decide = |open: &[TrackedAlert]| advance(open, &findings, &Policy::default(), at(NOW));
         fixture.store.change_alerts(None, None, None, decide).await.expect("changed");
     }
     let lease = fixture.store.take_lease("evaluation", "this").await.expect("a lease").expect("free");

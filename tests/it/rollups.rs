@@ -1,8 +1,8 @@
 use chrono::TimeDelta;
-use pipewatch::domain::pipeline::PipelineKey;
+use pipewatch::domain::key::PipelineKey;
+use pipewatch::domain::key::SourceKey;
 use pipewatch::domain::report::ReportKind;
 use pipewatch::domain::rollup::RollupBasis;
-use pipewatch::domain::source::SourceKey;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;

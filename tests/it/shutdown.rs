@@ -8,7 +8,7 @@ use crate::support::{Database, Server, in_time, run};
 on_both_databases! { shutdown_ends_streams_and_closes_sockets, committed_reports_survive_a_restart }
 
 async fn shutdown_ends_streams_and_closes_sockets(database: Database) {
-    let server = Server::start_with(database, Flags { drain: Some("10s".into()), ..Flags::default() }).await;
+    let server = Server::start_with(database, Flags { shutdown_timeout: Some("10s".into()), ..Flags::default() }).await;
     let mut events = Events::open(&server, "").await;
     let mut plain = Socket::plain(&server, "").await;
     let mut graphql = Socket::graphql(&server).await;

@@ -56,7 +56,7 @@ export class PipewatchServer {
         ...process.env,
         PIPEWATCH_BIN: undefined,
         DATABASE_URL: `sqlite://${join(this.folder, 'e2e.db')}`,
-        PIPEWATCH_DRAIN: '1s',
+        PIPEWATCH_SHUTDOWN_TIMEOUT: '1s',
         PIPEWATCH_LOG: 'warn',
         ...this.settings,
       },

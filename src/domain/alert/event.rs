@@ -1,37 +1,29 @@
 use uuid::Uuid;
 
 use crate::domain::alert::{AlertState, AlertType, Reason, Rule, Subject};
-use crate::domain::anomaly::Severity;
 use crate::domain::revision::Revision;
+use crate::domain::severity::Severity;
 use crate::domain::time::Timestamp;
 
-/// A step of an alert, as it was committed: one entry of the log that watchers follow.
+/// A committed transition of an alert: one entry of the event log that subscribers follow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AlertEvent {
-    /// Its number. Numbers rise in the order in which events become visible, over all pipelines.
+    /// Ids rise in the order in which events become visible, over all pipelines.
     pub id: i64,
-    /// The alert.
     pub alert: Uuid,
-    /// What raised it.
     pub rule: Rule,
-    /// What it is about.
     pub kind: AlertType,
-    /// What is watched.
     pub subject: Subject,
-    /// Where it stood; `None` when it begins.
+    /// `None` for a new alert.
     pub from: Option<AlertState>,
-    /// Where it stands.
     pub to: AlertState,
-    /// How grave it is.
     pub severity: Severity,
     /// One line.
     pub title: String,
-    /// Why, and what to do.
+    /// The cause and the remedy.
     pub message: String,
-    /// Why it took the step.
     pub reason: Reason,
-    /// When.
     pub at: Timestamp,
-    /// The pipeline's revision with it; `None` for what is about the server itself.
+    /// The pipeline's revision that includes the event; `None` for alerts about the server.
     pub revision: Option<Revision>,
 }

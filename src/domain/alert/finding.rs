@@ -2,73 +2,66 @@ use chrono::TimeDelta;
 
 use crate::domain::alert::AlertType;
 use crate::domain::alert::rule::{Fingerprint, Policy, Rule, Subject};
-use crate::domain::alert::trouble::Trouble;
-use crate::domain::anomaly::{AnomalyType, Severity};
+use crate::domain::alert::self_check::SelfCheck;
+use crate::domain::anomaly::AnomalyType;
 use crate::domain::check::Threshold;
-use crate::domain::counts::{Counts, shown};
-use crate::domain::freshness::Punctuality;
+use crate::domain::counts::{Counts, round_percent};
+use crate::domain::freshness::Lateness;
 use crate::domain::health::Health;
-use crate::domain::pipeline::PipelineKey;
-use crate::domain::source::SourceKey;
+use crate::domain::key::{PipelineKey, SourceKey};
+use crate::domain::severity::Severity;
 use crate::domain::time::{Timestamp, rfc3339};
 
-/// After this many normal buckets of a series its anomaly is over.
+/// The normal buckets after which an anomaly is over.
 const NORMAL_BUCKETS: u32 = 2;
-/// An anomaly this old says nothing of now, though no bucket came since: silence and dead feeds are found by their rules.
-const ANOMALY_LASTS: TimeDelta = TimeDelta::hours(24);
+/// The age at which an anomaly is over even without later buckets: overdue sources and dead feeds have their own rules.
+const MAX_ANOMALY_AGE: TimeDelta = TimeDelta::hours(24);
 
-/// What one evaluation says of one rule and one subject. Every subject that is watched has a finding in every
-/// evaluation, good ones too: an alert without one is about something that is no longer watched.
+/// The result of one evaluation for one rule and subject. Every watched subject has a finding in every evaluation, even if
+/// all is well: an alert without a finding is about a subject that is no longer watched.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
-    /// The rule.
     pub rule: Rule,
-    /// What it is about.
     pub kind: AlertType,
-    /// What it watches.
     pub subject: Subject,
-    /// What it says.
     pub verdict: Verdict,
-    /// One line, when it is bad.
+    /// One line, for an unhealthy verdict.
     pub title: String,
-    /// Why, and what to do, when it is bad.
+    /// The cause and the remedy, for an unhealthy verdict.
     pub message: String,
 }
 
-/// What a rule says. The worse is the greater.
+/// Ordered from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
-    /// There is too little to judge by: nothing changes.
+    /// Too little data: the alert stays as it is.
     Unknown,
-    /// There is enough.
     Known {
-        /// How bad it is.
-        bad: Option<Severity>,
-        /// From what it has not recovered yet, at least `bad`: a rate that is only just above its threshold raises
-        /// nothing and resolves nothing.
-        held: Option<Severity>,
+        /// `None` if all is well.
+        severity: Option<Severity>,
+        /// The severity that it has not recovered from yet, at least `severity`. This is hysteresis: a rate just above its
+        /// threshold neither raises nor resolves an alert.
+        not_recovered_from: Option<Severity>,
     },
 }
 
 impl Verdict {
-    /// All is well.
-    pub const GOOD: Self = Self::Known { bad: None, held: None };
+    pub const OK: Self = Self::Known { severity: None, not_recovered_from: None };
 
-    /// It is as bad as this, without anything in between.
-    pub fn bad(severity: Severity) -> Self {
-        Self::Known { bad: Some(severity), held: Some(severity) }
+    /// A verdict without hysteresis.
+    pub fn unhealthy(severity: Severity) -> Self {
+        Self::Known { severity: Some(severity), not_recovered_from: Some(severity) }
     }
 
-    /// How bad it is.
     pub fn severity(self) -> Option<Severity> {
         match self {
             Self::Unknown => None,
-            Self::Known { bad, .. } => bad,
+            Self::Known { severity, .. } => severity,
         }
     }
 
-    /// How a check's rate stands to its threshold: below `error` high, below `warning` medium, and recovered `margin`
-    /// points above. It is judged as for the status, so an alert never says what the status does not.
+    /// Compares a check's rate with its threshold: high severity below `error`, medium below `warning`, and recovered
+    /// `margin` percentage points above. Rates are classified as in the status, so that alerts and status agree.
     pub fn of_rate(threshold: Threshold, counts: Counts, margin: f64) -> Self {
         let severity = |health| match health {
             Health::Error => Some(Severity::High),
@@ -76,51 +69,51 @@ impl Verdict {
             Health::Healthy | Health::Pending => None,
         };
         let raised = |rate: f64| (rate + margin.max(0.0)).min(100.0);
-        let well = Threshold::new(raised(threshold.warning()), raised(threshold.error())).unwrap_or(threshold);
-        match threshold.judge(counts) {
+        let recovered = Threshold::new(raised(threshold.warning()), raised(threshold.error())).unwrap_or(threshold);
+        match threshold.classify(counts) {
             Health::Pending => Self::Unknown,
-            health => Self::Known { bad: severity(health), held: severity(well.judge(counts)) },
+            health => {
+                Self::Known { severity: severity(health), not_recovered_from: severity(recovered.classify(counts)) }
+            }
         }
     }
 }
 
-/// A feed that runs and brings nothing.
+/// A source that runs but returns no data.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DeadFeed {
-    /// The end of its last run that brought something, if there was one.
+    /// The end of its last run that returned data.
     pub last_non_empty: Option<Timestamp>,
-    /// Its runs since.
+    /// The runs since.
     pub runs: u64,
-    /// What its baseline expects of them.
+    /// The number of articles that its baseline expects of them.
     pub expected: f64,
 }
 
-/// The newest anomaly of a series of rates or volumes, and what came after it.
+/// The newest anomaly of a series, and what followed it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AnomalousSeries {
-    /// Whether it is a series of rates or of volumes.
     pub kind: AnomalyType,
-    /// The source; `None` for the whole pipeline.
+    /// `None` for the whole pipeline.
     pub source: Option<SourceKey>,
-    /// The check or the volume.
+    /// A check, `articles` or `events`.
     pub series: String,
-    /// How grave it is. Only a high one alerts.
+    /// Only a high one raises an alert.
     pub severity: Severity,
-    /// What was seen and what was expected.
+    /// The observed and the expected value.
     pub description: String,
     /// The end of its bucket.
     pub at: Timestamp,
-    /// How many buckets after it were judged and found normal.
+    /// The later buckets that were evaluated and found normal.
     pub normal_since: u32,
 }
 
 impl Finding {
-    /// What tells its alert apart.
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(self.rule, self.kind, &self.subject)
     }
 
-    /// A check of a whole pipeline.
+    /// For a check of a whole pipeline.
     pub fn threshold(
         pipeline: PipelineKey,
         check: &str,
@@ -128,15 +121,15 @@ impl Finding {
         counts: Counts,
         policy: &Policy,
     ) -> Self {
-        let rate = shown(counts.rate().unwrap_or_default());
+        let rate = round_percent(counts.rate().unwrap_or_default());
         let verdict = Verdict::of_rate(threshold, counts, policy.margin);
         let limit = if verdict.severity() == Some(Severity::High) { threshold.error() } else { threshold.warning() };
         let (successes, attempts) = (counts.successes(), counts.attempts());
         Self {
-            title: format!("{check} of {pipeline} is below its threshold"),
+            title: format!("Check \"{check}\" of pipeline \"{pipeline}\" is below its threshold"),
             message: format!(
-                "{successes} of {attempts} succeeded in the window: {rate} %, and the threshold is {limit} %. Look at the \
-                 sources with the lowest rate first."
+                "{successes} of {attempts} succeeded in the window ({rate} %); the threshold is {limit} %. Check the sources \
+                 with the lowest rates first."
             ),
             rule: Rule::Threshold,
             kind: AlertType::Quality,
@@ -145,15 +138,14 @@ impl Finding {
         }
     }
 
-    /// A source that is late, or is not.
-    pub fn overdue(pipeline: PipelineKey, source: SourceKey, punctuality: Punctuality, policy: &Policy) -> Self {
-        let (verdict, message) = match punctuality {
-            // A source whose pace was forgotten is not late.
-            Punctuality::Unknown | Punctuality::OnTime { .. } => (Verdict::GOOD, String::new()),
-            Punctuality::Late { expected_at, since } => (
-                Verdict::bad(policy.overdue),
+    pub fn overdue(pipeline: PipelineKey, source: SourceKey, lateness: Lateness, policy: &Policy) -> Self {
+        let (verdict, message) = match lateness {
+            // A source without a known interval is not late.
+            Lateness::Unknown | Lateness::OnTime { .. } => (Verdict::OK, String::new()),
+            Lateness::Late { expected_at, since } => (
+                Verdict::unhealthy(policy.overdue),
                 format!(
-                    "A run was due at {} and could have come until {}. See whether its job still runs and can reach \
+                    "A run was due at {}, with a grace period until {}. Check that the source's job runs and can reach \
                      Pipewatch.",
                     rfc3339(expected_at),
                     rfc3339(since)
@@ -161,7 +153,7 @@ impl Finding {
             ),
         };
         Self {
-            title: format!("{source} of {pipeline} is silent"),
+            title: format!("Source \"{source}\" of pipeline \"{pipeline}\" is overdue"),
             message,
             rule: Rule::Overdue,
             kind: AlertType::Overdue,
@@ -170,37 +162,42 @@ impl Finding {
         }
     }
 
-    /// A source that brings nothing, or does.
     pub fn dead_feed(pipeline: PipelineKey, source: SourceKey, dead: Option<DeadFeed>, policy: &Policy) -> Self {
         let message = dead.map_or_else(String::new, |dead| {
-            let since = dead
-                .last_non_empty
-                .map_or_else(|| "ever".to_owned(), |last| format!("since the last one, at {}", rfc3339(last)));
+            let since = dead.last_non_empty.map_or_else(String::new, |last| format!(" since {}", rfc3339(last)));
             format!(
-                "{} runs came and nothing in them {since}, where {} were to be expected. See whether the site or its \
-                 format has changed.",
+                "{} runs returned no data{since}; {} articles were expected. Check whether the site or its format has \
+                 changed.",
                 dead.runs,
-                shown(dead.expected)
+                round_percent(dead.expected)
             )
         });
         Self {
-            title: format!("{source} of {pipeline} runs and brings nothing"),
+            title: format!("Source \"{source}\" of pipeline \"{pipeline}\" runs but returns no data"),
             message,
             rule: Rule::DeadFeed,
             kind: AlertType::Volume,
-            verdict: dead.map_or(Verdict::GOOD, |_| Verdict::bad(policy.dead_feed)),
+            verdict: dead.map_or(Verdict::OK, |_| Verdict::unhealthy(policy.dead_feed)),
             subject: Subject::source(pipeline, source),
         }
     }
 
-    /// A series with an anomaly. It is over after two normal buckets, or a day after its own.
+    /// For a series with an anomaly, which is over after two normal buckets or a day.
     pub fn anomaly(pipeline: PipelineKey, anomaly: AnomalousSeries, now: Timestamp) -> Self {
-        let over = anomaly.severity < Severity::High
+        let is_over = anomaly.severity < Severity::High
             || anomaly.normal_since >= NORMAL_BUCKETS
-            || now - anomaly.at >= ANOMALY_LASTS;
+            || now - anomaly.at >= MAX_ANOMALY_AGE;
+        let place = match &anomaly.source {
+            Some(source) => format!("source \"{source}\" of pipeline \"{pipeline}\""),
+            None => format!("pipeline \"{pipeline}\""),
+        };
+        let title = match anomaly.kind {
+            AnomalyType::Quality => format!("Unusual {} rate of {place}", anomaly.series),
+            AnomalyType::Volume => format!("Unusual number of {} from {place}", anomaly.series),
+        };
         let subject = Subject { pipeline: Some(pipeline), source: anomaly.source, check: Some(anomaly.series) };
         Self {
-            title: format!("{subject} is unusual"),
+            title,
             message: anomaly.description,
             rule: Rule::Anomaly,
             kind: match anomaly.kind {
@@ -208,19 +205,18 @@ impl Finding {
                 AnomalyType::Quality => AlertType::Quality,
             },
             subject,
-            verdict: if over { Verdict::GOOD } else { Verdict::bad(anomaly.severity) },
+            verdict: if is_over { Verdict::OK } else { Verdict::unhealthy(anomaly.severity) },
         }
     }
 
-    /// A part of the server.
-    pub fn server(trouble: Trouble, policy: &Policy) -> Self {
+    pub fn server(check: SelfCheck, policy: &Policy) -> Self {
         Self {
-            title: format!("Pipewatch itself: {}", trouble.part),
+            title: format!("Pipewatch problem: {}", check.component),
             rule: Rule::Server,
             kind: AlertType::Server,
-            verdict: if trouble.wrong.is_some() { Verdict::bad(policy.server) } else { Verdict::GOOD },
-            message: trouble.wrong.unwrap_or_default(),
-            subject: Subject::server(trouble.part),
+            verdict: if check.problem.is_some() { Verdict::unhealthy(policy.server) } else { Verdict::OK },
+            message: check.problem.unwrap_or_default(),
+            subject: Subject::server(check.component),
         }
     }
 }

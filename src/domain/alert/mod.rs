@@ -1,83 +1,78 @@
-//! Alerts: from what an evaluation finds to what somebody is told.
+//! Alerts, from the findings of an evaluation to the notifications that are due.
 //!
-//! An evaluation brings `Finding`s, one for each rule and what it watches. `step` compares them with the open
-//! alerts and returns the `Transition`s; `notification::plan` decides which of them are told to whom and when.
+//! An evaluation gives one `Finding` for each rule and subject. `advance` compares them with the open alerts and returns the
+//! `Transition`s; `notification::plan` decides which of them are reported and when.
 
 use serde::Serialize;
 
-use crate::domain::anomaly::Severity;
 use crate::domain::health::Health;
-use crate::domain::source::SourceKey;
+use crate::domain::key::SourceKey;
+use crate::domain::severity::Severity;
 use crate::domain::time::Timestamp;
 
-/// A step of an alert, as it was committed.
 mod event;
-/// What an evaluation says of one rule and what it watches.
 mod finding;
-/// From findings to transitions.
-mod machine;
-/// What is told, when, and how it reads.
 pub mod notification;
-/// The rules, what they watch, and what tells their alerts apart.
 mod rule;
-/// Alerts that nobody wants to be told of for a while.
+mod self_check;
 mod silence;
-/// What can be wrong with the server itself.
-mod trouble;
+mod transitions;
 
 pub use event::AlertEvent;
 pub use finding::{AnomalousSeries, DeadFeed, Finding, Verdict};
-pub use machine::{Acknowledgement, CannotAcknowledge, Reason, Step, Streaks, Tracked, Transition, acknowledge, step};
 pub use rule::{Fingerprint, Policy, Rule, Subject};
-pub use silence::{InvalidSilence, Label, Labels, Matcher, Silence};
-pub use trouble::{Failing, Report, Trouble};
+pub use self_check::{FailureStreak, PeerReport, SelfCheck};
+pub use silence::{InvalidSilence, Matcher, Silence};
+pub use transitions::{
+    Acknowledgement, AlertChanges, CannotAcknowledge, Reason, Streaks, TrackedAlert, Transition, acknowledge, advance,
+};
 
 /// What an alert is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::EnumString, strum::IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum AlertType {
-    /// A rate.
+    /// A check's rate.
     Quality,
-    /// A volume.
+    /// A count of articles or events.
     Volume,
-    /// A source that should have reported.
+    /// An overdue source.
     #[serde(rename = "silence")]
     #[strum(serialize = "silence")]
     Overdue,
-    /// Pipewatch itself.
+    /// A Pipewatch server.
     Server,
 }
 
 impl AlertType {
-    /// As it stands in JSON and in the database: `quality`.
+    /// The name in JSON and in the database: `quality`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
-/// Where an alert stands.
+/// The state of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::EnumString, strum::IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum AlertState {
-    /// Seen, and not yet for long enough.
+    /// Found, but not often enough to fire.
     Pending,
-    /// Somebody should look.
+    /// Needs attention.
     Firing,
-    /// Somebody looks.
+    /// Acknowledged by a user.
     Acknowledged,
-    /// Over.
+    /// The condition has cleared.
     Resolved,
 }
 
 impl AlertState {
-    /// As it stands in JSON and in the database: `firing`.
+    /// The name in JSON and in the database: `firing`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// Whether the diagram has this step. Every alert begins as pending; a change of severity stays where it is.
+    /// Whether the state machine has this transition. Every alert starts as pending; a change of severity keeps the state.
     pub fn may_become(self, next: Self) -> bool {
         use AlertState::{Acknowledged, Firing, Pending, Resolved};
         matches!(
@@ -88,38 +83,34 @@ impl AlertState {
         )
     }
 
-    /// Whether it counts for the status: acknowledging stops the notifications, and not the trouble.
+    /// Whether it counts for the status. Acknowledging stops notifications only.
     pub fn is_active(self) -> bool {
         matches!(self, Self::Firing | Self::Acknowledged)
     }
 }
 
-/// Something that somebody should be told.
+/// An alert as the status shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Alert {
-    /// Its id.
     pub id: String,
-    /// What it is about.
     #[serde(rename = "type")]
     pub kind: AlertType,
-    /// How grave it is.
     pub severity: Severity,
     /// One line.
     pub title: String,
-    /// Why, and what to do.
+    /// The cause and the remedy.
     pub message: String,
-    /// Since when it stands as it does.
+    /// When the present state began.
     #[serde(with = "crate::domain::time::serde_rfc3339")]
     pub timestamp: Timestamp,
-    /// Where it stands.
     pub state: AlertState,
-    /// The source, where it is about one.
+    /// `None` unless the alert is about a source.
     pub source: Option<SourceKey>,
 }
 
-/// What alerts make of a pipeline's status, as one more part of it: a high one that is active an error, a medium one a
-/// warning. Without such the part says nothing (`Pending`), so that it does not turn a pipeline without data healthy.
-/// Silences do not come in: they stop notifications, and not the status.
+/// The health that alerts contribute to a pipeline's status: an active alert of high severity is an error, one of medium
+/// severity a warning. Without these it is `Pending`, so that a pipeline without data does not become healthy. Silences have
+/// no effect: they only stop notifications.
 pub fn health_of(alerts: impl IntoIterator<Item = (AlertState, Severity)>) -> Health {
     Health::worst(alerts.into_iter().filter(|(state, _)| state.is_active()).map(|(_, severity)| match severity {
         Severity::Low => Health::Pending,
@@ -129,6 +120,6 @@ pub fn health_of(alerts: impl IntoIterator<Item = (AlertState, Severity)>) -> He
 }
 
 #[cfg(test)]
-mod properties;
+mod property_tests;
 #[cfg(test)]
 mod tests;

@@ -3,9 +3,8 @@ use std::fmt;
 use sha2::{Digest as _, Sha256};
 
 use crate::domain::alert::AlertType;
-use crate::domain::anomaly::Severity;
-use crate::domain::pipeline::PipelineKey;
-use crate::domain::source::SourceKey;
+use crate::domain::key::{PipelineKey, SourceKey};
+use crate::domain::severity::Severity;
 
 /// What raises an alert.
 #[derive(
@@ -25,19 +24,19 @@ use crate::domain::source::SourceKey;
 pub enum Rule {
     /// A check's rate is below its threshold.
     Threshold,
-    /// A source that should have reported did not.
+    /// An expected run of a source was not reported in time.
     #[strum(serialize = "silence")]
     Overdue,
-    /// A source reports, and brings nothing.
+    /// A source runs but returns no data.
     DeadFeed,
-    /// The statistics find a rate or a volume unusual.
+    /// A rate or a volume is statistically unusual.
     Anomaly,
-    /// Pipewatch itself is in trouble.
+    /// A Pipewatch server has a problem.
     Server,
 }
 
 impl Rule {
-    /// As it stands in JSON and in the database: `dead_feed`.
+    /// The name in JSON and in the database: `dead_feed`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
@@ -46,11 +45,11 @@ impl Rule {
 /// What a rule watches.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Subject {
-    /// The pipeline; `None` for the server itself.
+    /// `None` for the server.
     pub pipeline: Option<PipelineKey>,
-    /// The source; `None` for the pipeline as a whole.
+    /// `None` for the whole pipeline.
     pub source: Option<SourceKey>,
-    /// The check, the volume, or the part of the server.
+    /// A check, a volume, or a component of the server.
     pub check: Option<String>,
 }
 
@@ -60,18 +59,16 @@ impl Subject {
         Self { pipeline: Some(pipeline), source: None, check: Some(check.into()) }
     }
 
-    /// One source.
     pub fn source(pipeline: PipelineKey, source: SourceKey) -> Self {
         Self { pipeline: Some(pipeline), source: Some(source), check: None }
     }
 
-    /// One part of the server.
-    pub fn server(part: impl Into<String>) -> Self {
-        Self { pipeline: None, source: None, check: Some(part.into()) }
+    pub fn server(component: impl Into<String>) -> Self {
+        Self { pipeline: None, source: None, check: Some(component.into()) }
     }
 }
 
-/// For people: `geocoding of punch in default`.
+/// `geocoding of punch in default`.
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = [
@@ -92,14 +89,13 @@ impl fmt::Display for Subject {
     }
 }
 
-/// What tells alerts apart: the same rule about the same subject makes the same alert, however often it is found.
+/// Identifies an open alert: the same rule and subject give the same fingerprint.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fingerprint(String);
 
 impl Fingerprint {
-    /// The first half of a SHA-256 over the parts, as hexadecimal digits. Each part comes behind its length and a
-    /// missing one differs from an empty one, so that parts cannot run into each other. The type is one of them, for an
-    /// anomaly may be of a check or of a volume of the same name.
+    /// The first half of a SHA-256 hash over the parts, in hexadecimal. Each part is preceded by its length, and a missing
+    /// part differs from an empty one. The type is a part because a check and a volume may have the same name.
     pub fn of(rule: Rule, kind: AlertType, subject: &Subject) -> Self {
         let mut hash = Sha256::new();
         for part in [
@@ -118,12 +114,10 @@ impl Fingerprint {
         Self(format!("{:032x}", u128::from_be_bytes(half)))
     }
 
-    /// One that the database kept.
     pub fn from_stored(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -135,20 +129,20 @@ impl fmt::Display for Fingerprint {
     }
 }
 
-/// How alerts are raised and end. An evaluation is every 30 seconds.
+/// When alerts fire, escalate and resolve. Counts are in evaluations, which run every 30 seconds by default.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Policy {
-    /// In how many evaluations in a row something has to be found before it fires or becomes graver; at least 1.
+    /// The consecutive evaluations after which an alert fires or escalates; at least 1.
     pub needed: u32,
-    /// In how many evaluations in a row a rate has to be well before its alert is resolved or eased; at least 1.
+    /// The consecutive evaluations after which a recovered rate resolves or eases its alert; at least 1.
     pub recovery: u32,
-    /// How far above the threshold well is, in percentage points.
+    /// The distance above the threshold from which a rate has recovered, in percentage points.
     pub margin: f64,
-    /// How grave a silent source is.
+    /// The severity of an overdue source.
     pub overdue: Severity,
-    /// How grave a source is that brings nothing.
+    /// The severity of a dead feed.
     pub dead_feed: Severity,
-    /// How grave the server's own trouble is.
+    /// The severity of a server's problem.
     pub server: Severity,
 }
 
@@ -166,8 +160,8 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// In how many evaluations in a row an alert of this rule has to be found well. A rate wavers; that a run came, or
-    /// that whole hours were normal again, is a fact at once.
+    /// The consecutive evaluations after which an alert of this rule resolves. Rates fluctuate, whereas a reported run and
+    /// normal hours are facts.
     pub fn recovery_of(&self, rule: Rule) -> u32 {
         match rule {
             Rule::Threshold | Rule::Server => self.recovery.max(1),

@@ -5,15 +5,16 @@ use super::*;
 use crate::domain::anomaly::AnomalyType;
 use crate::domain::check::Threshold;
 use crate::domain::counts::Counts;
-use crate::domain::freshness::Punctuality;
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::freshness::Lateness;
+use crate::domain::key::PipelineKey;
+use crate::domain::labels::{InvalidLabel, Label, Labels};
 use crate::domain::time::parse_rfc3339;
 use Severity::{High, Low, Medium};
 
-/// Evaluations one after the other, as the server makes them every 30 seconds.
+/// Consecutive evaluations, 30 seconds apart.
 pub(super) struct Replay {
     pub(super) policy: Policy,
-    pub(super) open: Vec<Tracked>,
+    pub(super) open: Vec<TrackedAlert>,
     pub(super) log: Vec<Transition>,
     pub(super) now: Timestamp,
 }
@@ -26,9 +27,9 @@ impl Replay {
 
     pub(super) fn evaluate(&mut self, findings: &[Finding]) {
         self.now += TimeDelta::seconds(30);
-        let step = step(&self.open, findings, &self.policy, self.now);
-        self.keep(step.changed);
-        self.log.extend(step.transitions);
+        let changes = advance(&self.open, findings, &self.policy, self.now);
+        self.keep(changes.changed);
+        self.log.extend(changes.transitions);
     }
 
     pub(super) fn acknowledge(&mut self) {
@@ -37,8 +38,8 @@ impl Replay {
         self.log.push(transition);
     }
 
-    /// As a table with the id as its key would.
-    pub(super) fn keep(&mut self, changed: Vec<Tracked>) {
+    /// Replaces alerts by id, as the table does.
+    pub(super) fn keep(&mut self, changed: Vec<TrackedAlert>) {
         for alert in changed {
             self.open.retain(|other| other.id != alert.id);
             if alert.state != AlertState::Resolved {
@@ -48,10 +49,10 @@ impl Replay {
     }
 
     /// `firing high persisted`, …
-    fn told(&self) -> Vec<String> {
+    fn events(&self) -> Vec<String> {
         let severity = |severity| format!("{severity:?}").to_lowercase();
-        let told = |t: &Transition| format!("{} {} {}", t.to.as_str(), severity(t.severity), t.reason.as_str());
-        self.log.iter().map(told).collect()
+        let text = |t: &Transition| format!("{} {} {}", t.to.as_str(), severity(t.severity), t.reason.as_str());
+        self.log.iter().map(text).collect()
     }
 }
 
@@ -78,7 +79,7 @@ fn rate(successes: u64) -> Finding {
 }
 
 #[test]
-fn rates_are_alerted_and_recover_as_the_diagram_says() {
+fn low_rates_fire_escalate_and_recover() {
     let (pending, firing) = ("pending medium found", "firing medium persisted");
     let resolved = "resolved medium recovered";
     for (rates, expect, why) in [
@@ -132,12 +133,12 @@ fn rates_are_alerted_and_recover_as_the_diagram_says() {
         for successes in rates {
             replay.evaluate(&[rate(*successes)]);
         }
-        assert_eq!(replay.told(), expect, "{rates:?}: {why}");
+        assert_eq!(replay.events(), expect, "{rates:?}: {why}");
     }
 }
 
 #[test]
-fn how_often_is_settable() {
+fn required_evaluations_are_configurable() {
     for (needed, evaluations, expect) in [
         (0, 1, &["pending medium found", "firing medium persisted"][..]),
         (1, 1, &["pending medium found", "firing medium persisted"]),
@@ -148,14 +149,14 @@ fn how_often_is_settable() {
         for _ in 0..evaluations {
             replay.evaluate(&[rate(79)]);
         }
-        assert_eq!(replay.told(), expect, "{needed}, {evaluations}");
+        assert_eq!(replay.events(), expect, "{needed}, {evaluations}");
     }
 }
 
 #[test]
-fn a_late_run_resolves_its_silence_at_once() {
-    let late = |now: Timestamp| Punctuality::Late { expected_at: now - TimeDelta::hours(2), since: now };
-    let on_time = |now: Timestamp| Punctuality::OnTime { due: now, deadline: now };
+fn reported_run_resolves_the_overdue_alert_at_once() {
+    let late = |now: Timestamp| Lateness::Late { expected_at: now - TimeDelta::hours(2), since: now };
+    let on_time = |now: Timestamp| Lateness::OnTime { due: now, deadline: now };
     let mut replay = Replay::new(Policy::default());
     let silence = |punctuality| Finding::overdue(pipeline(), source("punch"), punctuality, &Policy::default());
     for _ in 0..2 {
@@ -163,22 +164,22 @@ fn a_late_run_resolves_its_silence_at_once() {
     }
     replay.evaluate(&[silence(on_time(replay.now))]);
     let expect = ["pending medium found", "firing medium persisted", "resolved medium recovered"];
-    assert_eq!(replay.told(), expect);
+    assert_eq!(replay.events(), expect);
 }
 
 #[test]
-fn each_degree_has_to_last() {
+fn each_severity_must_persist() {
     let mut replay = Replay::new(Policy::default());
     for severity in [Low, Low, Medium, Medium, High] {
-        replay.evaluate(&[finding("punch", Rule::Threshold, Verdict::bad(severity))]);
+        replay.evaluate(&[finding("punch", Rule::Threshold, Verdict::unhealthy(severity))]);
     }
-    assert_eq!(replay.told()[2..], ["firing medium escalated"]);
-    replay.evaluate(&[finding("punch", Rule::Threshold, Verdict::bad(High))]);
-    assert_eq!(replay.told()[3..], ["firing high escalated"]);
+    assert_eq!(replay.events()[2..], ["firing medium escalated"]);
+    replay.evaluate(&[finding("punch", Rule::Threshold, Verdict::unhealthy(High))]);
+    assert_eq!(replay.events()[3..], ["firing high escalated"]);
 }
 
 #[test]
-fn what_is_no_longer_watched_is_resolved() {
+fn alert_without_a_finding_is_resolved() {
     let mut replay = Replay::new(Policy::default());
     replay.evaluate(&[rate(79)]);
     replay.evaluate(&[]);
@@ -187,7 +188,7 @@ fn what_is_no_longer_watched_is_resolved() {
     }
     replay.evaluate(&[]);
     assert_eq!(
-        replay.told(),
+        replay.events(),
         [
             "pending medium found",
             "resolved medium vanished",
@@ -199,15 +200,15 @@ fn what_is_no_longer_watched_is_resolved() {
 }
 
 #[test]
-fn what_is_found_twice_is_one_alert_of_the_worse() {
+fn duplicate_findings_give_one_alert_of_the_worse_severity() {
     let mut replay = Replay::new(Policy::default());
     replay.evaluate(&[rate(79), rate(90), rate(59), rate(0)]);
-    assert_eq!(replay.told(), ["pending high found"]);
+    assert_eq!(replay.events(), ["pending high found"]);
     assert_eq!(replay.open.len(), 1);
 }
 
 #[test]
-fn only_a_firing_alert_is_acknowledged_and_it_resolves_by_itself() {
+fn only_a_firing_alert_can_be_acknowledged() {
     let mut replay = Replay::new(Policy::default());
     let refused = |replay: &Replay| acknowledge(&replay.open[0], "Ada".into(), None, replay.now).err();
     replay.evaluate(&[rate(79)]);
@@ -220,26 +221,26 @@ fn only_a_firing_alert_is_acknowledged_and_it_resolves_by_itself() {
         replay.evaluate(&[rate(successes)]);
     }
     assert_eq!(
-        replay.told()[2..],
+        replay.events()[2..],
         ["acknowledged medium acknowledged", "acknowledged high escalated", "resolved high recovered"]
     );
 }
 
 #[test]
-fn an_alert_shows_the_newest_text_and_since_when_it_stands() {
+fn alert_has_the_newest_message_and_its_start() {
     let mut replay = Replay::new(Policy::default());
     for successes in [79, 79, 70, 59, 59] {
         replay.evaluate(&[rate(successes)]);
     }
     let alert = replay.open[0].to_alert();
-    assert!(alert.message.contains("59 of 100 succeeded in the window: 59 %, and the threshold is 60 %"), "{alert:?}");
-    // Since the second evaluation: becoming graver is an update.
+    assert!(alert.message.contains("59 of 100 succeeded in the window (59 %); the threshold is 60 %"), "{alert:?}");
+    // Since the second evaluation: an escalation does not change the start.
     assert_eq!(crate::domain::time::rfc3339(alert.timestamp), "2026-03-01T00:01:00Z");
     assert_eq!((alert.kind, alert.state, alert.severity), (AlertType::Quality, AlertState::Firing, High));
 }
 
 #[test]
-fn an_anomaly_ends_with_two_normal_hours_or_a_day_later() {
+fn anomaly_ends_after_two_normal_hours_or_a_day() {
     let now = Replay::new(Policy::default()).now;
     for (severity, normal_since, hours, expect) in [
         (High, 0, 0, Some(High)),
@@ -262,40 +263,41 @@ fn an_anomaly_ends_with_two_normal_hours_or_a_day_later() {
         assert_eq!(finding.verdict.severity(), expect, "{severity:?}, {normal_since} normal, {hours} h");
         assert_eq!(
             (finding.title.as_str(), finding.kind),
-            ("articles of punch in default is unusual", AlertType::Volume)
+            (r#"Unusual number of articles from source "punch" of pipeline "default""#, AlertType::Volume)
         );
     }
 }
 
 #[test]
-fn other_rules_find_what_they_are_told() {
+fn other_rules_give_findings() {
     let policy = Policy { dead_feed: High, server: Low, ..Policy::default() };
     let dead = DeadFeed { last_non_empty: None, runs: 40, expected: 12.34 };
     let dead = Finding::dead_feed(pipeline(), source("punch"), Some(dead), &policy);
-    assert_eq!((dead.verdict, dead.kind), (Verdict::bad(High), AlertType::Volume));
-    assert!(dead.message.starts_with("40 runs came and nothing in them ever, where 12.3 were"), "{}", dead.message);
-    assert_eq!(Finding::dead_feed(pipeline(), source("punch"), None, &policy).verdict, Verdict::GOOD);
-    let unknown = Finding::overdue(pipeline(), source("punch"), Punctuality::Unknown, &policy);
-    assert_eq!(unknown.verdict, Verdict::GOOD);
-    let notifications = |wrong: Option<&str>| Trouble { part: "notifications", wrong: wrong.map(Into::into) };
-    let trouble = Finding::server(notifications(Some("3 receivers fail")), &policy);
-    assert_eq!((trouble.verdict, trouble.kind), (Verdict::bad(Low), AlertType::Server));
-    assert_eq!(Finding::server(notifications(None), &policy).verdict, Verdict::GOOD);
+    assert_eq!((dead.verdict, dead.kind), (Verdict::unhealthy(High), AlertType::Volume));
+    assert!(dead.message.starts_with("40 runs returned no data; 12.3 articles were"), "{}", dead.message);
+    assert_eq!(Finding::dead_feed(pipeline(), source("punch"), None, &policy).verdict, Verdict::OK);
+    let unknown = Finding::overdue(pipeline(), source("punch"), Lateness::Unknown, &policy);
+    assert_eq!(unknown.verdict, Verdict::OK);
+    let notifications =
+        |problem: Option<&str>| SelfCheck { component: "notifications", problem: problem.map(Into::into) };
+    let server = Finding::server(notifications(Some("3 receivers fail")), &policy);
+    assert_eq!((server.verdict, server.kind), (Verdict::unhealthy(Low), AlertType::Server));
+    assert_eq!(Finding::server(notifications(None), &policy).verdict, Verdict::OK);
 }
 
 #[test]
-fn a_margin_never_asks_for_more_than_everything() {
+fn margin_is_limited_to_100_percent() {
     let check = |warning, successes| {
         let threshold = Threshold::new(warning, 60.0).expect("ordered");
         Verdict::of_rate(threshold, Counts::new(100, successes).expect("within bounds"), 2.0)
     };
-    assert_eq!(check(99.0, 100), Verdict::GOOD);
-    assert_eq!(check(99.0, 99), Verdict::Known { bad: None, held: Some(Medium) });
-    assert_eq!(check(100.0, 100), Verdict::GOOD);
+    assert_eq!(check(99.0, 100), Verdict::OK);
+    assert_eq!(check(99.0, 99), Verdict::Known { severity: None, not_recovered_from: Some(Medium) });
+    assert_eq!(check(100.0, 100), Verdict::OK);
 }
 
 #[test]
-fn fingerprints_are_of_all_parts_and_the_same_for_ever() {
+fn fingerprints_depend_on_all_parts_and_are_stable() {
     let of = |rule, kind, source: Option<&str>, check: Option<&str>| {
         let source = source.map(|name| name.parse().expect("a source"));
         let subject = Subject { pipeline: Some(pipeline()), source, check: check.map(Into::into) };
@@ -320,7 +322,7 @@ fn fingerprints_are_of_all_parts_and_the_same_for_ever() {
 }
 
 #[test]
-fn what_is_active_shows_in_the_status() {
+fn active_alerts_affect_the_status() {
     use AlertState::{Acknowledged, Firing, Pending, Resolved};
     for (alerts, expect) in [
         (vec![], Health::Pending),
@@ -335,9 +337,9 @@ fn what_is_active_shows_in_the_status() {
 }
 
 #[test]
-fn a_mute_covers_what_it_names_while_it_lasts() {
+fn silence_covers_matching_alerts_until_it_ends() {
     let mut replay = Replay::new(Policy::default());
-    replay.evaluate(&[finding("punch", Rule::Overdue, Verdict::bad(Medium))]);
+    replay.evaluate(&[finding("punch", Rule::Overdue, Verdict::unhealthy(Medium))]);
     let (alert, now) = (&replay.open[0], replay.now);
     let labels = Labels::from([("team".to_owned(), "maps".to_owned())]);
     let minutes = |from: i64, until: i64| (now + TimeDelta::minutes(from), now + TimeDelta::minutes(until));
@@ -369,16 +371,16 @@ fn a_mute_covers_what_it_names_while_it_lasts() {
     let new = |matcher, span, author, reason| Silence::new(Uuid::nil(), matcher, span, author, reason).err();
     let by_rule = || of("silence", "", "", "");
     assert_eq!(new(Matcher::default(), minutes(0, 1), "Ada", "x"), Some(InvalidSilence::MatchesAll));
-    assert_eq!(new(by_rule(), minutes(1, 1), "Ada", "x"), Some(InvalidSilence::Over));
+    assert_eq!(new(by_rule(), minutes(1, 1), "Ada", "x"), Some(InvalidSilence::EndsBeforeItBegins));
     assert_eq!(new(by_rule(), minutes(0, 1), " ", "x"), Some(InvalidSilence::NoAuthor));
     assert_eq!(new(by_rule(), minutes(0, 1), "Ada", ""), Some(InvalidSilence::NoReason));
-    assert_eq!("team".parse::<Label>(), Err(InvalidSilence::NoLabel));
-    assert_eq!("=maps".parse::<Label>(), Err(InvalidSilence::NoLabel));
+    assert_eq!("team".parse::<Label>(), Err(InvalidLabel));
+    assert_eq!("=maps".parse::<Label>(), Err(InvalidLabel));
     assert_eq!("team = a=b".parse::<Label>().map(|label| label.to_string()), Ok("team=a=b".into()));
 }
 
 #[test]
-fn subjects_read_well() {
+fn subjects_are_displayed_from_part_to_whole() {
     for (subject, expect) in [
         (Subject::check(pipeline(), "geocoding"), "geocoding in default"),
         (Subject::source(pipeline(), source("punch")), "punch in default"),

@@ -1,44 +1,44 @@
+use super::RECORDED_BELOW;
 use super::series::{Bucket, Hour, Series, Subject};
-use super::{RECORDED_BELOW, Severity};
+use crate::domain::severity::Severity;
 
-/// How many days of each series tell how often it is judged.
+/// The days of each series from which the number of its tests is extrapolated.
 const OBSERVED_DAYS: u16 = 28;
-/// A month.
-const DAYS_A_MONTH: f64 = 30.4375;
+const DAYS_PER_MONTH: f64 = 30.4375;
 
-/// How many false alerts are bearable, over all series and detectors.
+/// The number of false alerts per month that is acceptable, over all series and detectors.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Budget {
-    alerts_a_month: f64,
+    alerts_per_month: f64,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { alerts_a_month: 1.0 }
+        Self { alerts_per_month: 1.0 }
     }
 }
 
 impl Budget {
-    /// `None` of a negative or infinite number. Nothing alerts under a budget of 0.
-    pub fn new(alerts_a_month: f64) -> Option<Self> {
-        (alerts_a_month.is_finite() && alerts_a_month >= 0.0).then_some(Self { alerts_a_month })
+    /// `None` for a negative or infinite number. A budget of 0 disables anomaly alerts.
+    pub fn new(alerts_per_month: f64) -> Option<Self> {
+        (alerts_per_month.is_finite() && alerts_per_month >= 0.0).then_some(Self { alerts_per_month })
     }
 
-    /// α*: below this p-value a finding is an alert. Every test has the same share of the budget, and none more than
-    /// what is recorded at all.
-    pub fn alpha(self, tests_a_month: f64) -> f64 {
-        (self.alerts_a_month / tests_a_month.max(1.0)).min(RECORDED_BELOW)
+    /// α*: a smaller p-value raises an alert. Every test has the same share of the budget, and at most the p-value below
+    /// which findings are recorded.
+    pub fn alpha(self, tests_per_month: f64) -> f64 {
+        (self.alerts_per_month / tests_per_month.max(1.0)).min(RECORDED_BELOW)
     }
 
-    /// α* for these series, as often as they are judged.
+    /// α* for these series, given how often they are evaluated.
     pub fn alpha_of<'a>(self, series: impl IntoIterator<Item = &'a Series>, last_closed: Hour) -> f64 {
-        self.alpha(series.into_iter().map(|series| tests_a_month(series, last_closed)).sum())
+        self.alpha(series.into_iter().map(|series| tests_per_month(series, last_closed)).sum())
     }
 }
 
-/// How many tests a month are made of a series: of each of its hours one by every detector. What the last four weeks
-/// brought is taken to go on; a series younger than that is taken to be judged every hour.
-pub fn tests_a_month(series: &Series, last_closed: Hour) -> f64 {
+/// The number of tests per month of a series: each detector tests each hour. The last four weeks are extrapolated; a younger
+/// series counts as evaluated every hour.
+pub fn tests_per_month(series: &Series, last_closed: Hour) -> f64 {
     let detectors = match series.subject() {
         Subject::Check(_) => 2.0,
         Subject::Articles | Subject::Events => 3.0,
@@ -51,12 +51,12 @@ pub fn tests_a_month(series: &Series, last_closed: Hour) -> f64 {
         f64::from(span)
     } else {
         let place = |hour: Hour| buckets.partition_point(|bucket: &Bucket| bucket.hour <= hour);
-        super::tails::number(place(last_closed) - place(begin))
+        super::tails::usize_as_f64(place(last_closed) - place(begin))
     };
-    detectors * hours * DAYS_A_MONTH / f64::from(OBSERVED_DAYS)
+    detectors * hours * DAYS_PER_MONTH / f64::from(OBSERVED_DAYS)
 }
 
-/// How grave a finding with this p-value is; `None` when it is not worth recording.
+/// The severity of a finding with this p-value; `None` if it is not recorded.
 pub fn severity(p_value: f64, alpha: f64) -> Option<Severity> {
     if p_value < alpha {
         Some(Severity::High)

@@ -1,4 +1,4 @@
-//! Whether a feed is dead: it runs, and says that all is well, and brings nothing.
+//! Detects dead feeds: sources whose runs succeed but return no data.
 //!
 //! A count of mean M and dispersion φ is 0 with the probability φ^(−M ÷ (φ−1)), which is that of the negative binomial
 //! distribution. It is α when M is ln(1/α) (φ−1) ÷ ln φ: so much must have been expected since anything last came. The
@@ -6,29 +6,29 @@
 //! ∏ (n ÷ (n+v))^(s ln φ ÷ (φ−1)) for hours that brought s in n of them and nothing in v. For long baselines it is the same.
 
 use super::series::Bucket;
-use super::tails::{number, real};
+use super::tails::{as_f64, usize_as_f64};
 use super::{Method, RECORDED_BELOW, Verdict, budget, sentence};
 
-/// The baseline reaches back so many hours before the first empty one, and has so many at the least.
+/// The baseline covers this many hours before the first empty one, and at least so many with a run.
 const BASELINE: i32 = 6 * 168;
-const LEAST_HOURS: usize = 28;
-/// An hour of the week has an expectation of its own when it is known of so many weeks, one of the day of so many days.
-const LEAST_WEEKS: u64 = 3;
-const LEAST_DAYS: u64 = 7;
+const MIN_HOURS: usize = 28;
+/// The weeks from which an hour of the week gets its own expectation, and the days for an hour of the day.
+const MIN_WEEKS: u64 = 3;
+const MIN_DAYS: u64 = 7;
 
-/// How much must have been expected, in counts, for nothing at all to be an alert.
+/// The expected count from which the absence of any data raises an alert.
 pub(super) fn threshold(alpha: f64, dispersion: f64) -> f64 {
     -alpha.ln() / per_count(dispersion)
 }
 
-/// ln φ ÷ (φ−1): how much one expected count tells, clustered as counts are.
+/// ln φ ÷ (φ−1): the evidence of one expected count, given clustering.
 fn per_count(dispersion: f64) -> f64 {
     // Near 1 the quotient is 0 ÷ 0, and its limit is 1.
     if dispersion <= 1.0 + 1e-6 { 1.0 } else { dispersion.ln() / (dispersion - 1.0) }
 }
 
-/// What the emptiness up to this hour gives away. It is found in the hour in which it passes a limit.
-pub(super) fn judge(buckets: &[Bucket], place: usize, alpha: f64) -> Option<Verdict> {
+/// Tests the empty hours up to this one. A finding is made in the hour in which a limit is passed.
+pub(super) fn detect(buckets: &[Bucket], place: usize, alpha: f64) -> Option<Verdict> {
     if buckets[place].total > 0 {
         return None;
     }
@@ -45,17 +45,17 @@ pub(super) fn judge(buckets: &[Bucket], place: usize, alpha: f64) -> Option<Verd
         method: Method::DeadFeed,
         observed: 0.0,
         expected: now.expected,
-        // Emptiness is the least there can be: what bounds it is how much may be expected before it is unlikely.
+        // The bound is the expected count from which the absence of data is unlikely.
         lower: 0.0,
         upper: threshold(RECORDED_BELOW, baseline.dispersion),
         sample_size: baseline.hours as u64,
         p_value: now.p_value,
         sentence: String::new(),
     };
-    Some(verdict.saying(|verdict| sentence::dead_feed(verdict, runs, buckets[first - 1].hour.start())))
+    Some(verdict.with_sentence(|verdict| sentence::dead_feed(verdict, runs, buckets[first - 1].hour.start())))
 }
 
-/// Hours that are expected to bring the same.
+/// Hours with the same expectation.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Group {
     hours: u64,
@@ -64,7 +64,7 @@ struct Group {
 
 impl Group {
     fn mean(self) -> f64 {
-        real(self.sum) / real(self.hours.max(1))
+        as_f64(self.sum) / as_f64(self.hours.max(1))
     }
 
     fn add(&mut self, other: Self) {
@@ -73,7 +73,7 @@ impl Group {
     }
 }
 
-/// What a feed brought before it fell silent.
+/// A feed's data before the first empty hour.
 struct Baseline {
     of_week: [Group; 168],
     of_day: [Group; 24],
@@ -82,18 +82,18 @@ struct Baseline {
     dispersion: f64,
 }
 
-/// How likely it is that nothing came.
+/// The probability that no data arrived by chance.
 struct Emptiness {
     expected: f64,
     p_value: f64,
 }
 
 impl Baseline {
-    /// Of the hours up to the last that brought anything.
+    /// From the hours up to the last non-empty one.
     fn of(buckets: &[Bucket]) -> Option<Self> {
         let end = buckets.last()?.hour;
         let buckets = &buckets[buckets.partition_point(|bucket| end.since(bucket.hour) >= BASELINE)..];
-        if buckets.len() < LEAST_HOURS {
+        if buckets.len() < MIN_HOURS {
             return None;
         }
         let mut baseline = Self {
@@ -113,12 +113,12 @@ impl Baseline {
         Some(baseline)
     }
 
-    /// Which hours tell what is expected of this one, as an index of `group`.
+    /// The group of hours that gives this hour's expectation, as an index for `group`.
     fn place(&self, bucket: &Bucket) -> usize {
         let (of_week, of_day) = (bucket.hour.of_week(), bucket.hour.of_day());
-        if self.of_week[of_week].hours >= LEAST_WEEKS {
+        if self.of_week[of_week].hours >= MIN_WEEKS {
             of_week
-        } else if self.of_day[of_day].hours >= LEAST_DAYS {
+        } else if self.of_day[of_day].hours >= MIN_DAYS {
             168 + of_day
         } else {
             168 + 24
@@ -133,8 +133,8 @@ impl Baseline {
         }
     }
 
-    /// φ: Pearson's, of the hours and of the days, the larger. What comes in clusters of days is no more telling when
-    /// it is counted by the hour.
+    /// φ: the larger of Pearson's statistics over hours and over days, since counting by the hour does not make daily clusters
+    /// more conclusive.
     fn dispersion_of(&self, buckets: &[Bucket]) -> f64 {
         let (mut hourly, mut daily, mut expected) = (0.0, 0.0, 0.0);
         let mut used = [false; 193];
@@ -143,7 +143,7 @@ impl Baseline {
             let place = self.place(bucket);
             used[place] = true;
             let mean = self.group(place).mean();
-            let residual = real(bucket.total) - mean;
+            let residual = as_f64(bucket.total) - mean;
             hourly += residual * residual;
             expected += mean;
             let today = bucket.hour.start().date_naive();
@@ -155,8 +155,8 @@ impl Baseline {
         }
         daily += of_day * of_day;
         // The expectations were made of the same hours, and each took a degree of freedom.
-        let n = number(buckets.len());
-        let groups = number(used.iter().filter(|used| **used).count()).min(n - 1.0);
+        let n = usize_as_f64(buckets.len());
+        let groups = usize_as_f64(used.iter().filter(|used| **used).count()).min(n - 1.0);
         hourly.max(daily) / expected.max(f64::MIN_POSITIVE) * n / (n - groups)
     }
 
@@ -165,14 +165,14 @@ impl Baseline {
         for bucket in buckets {
             visits[self.place(bucket)] += 1;
         }
-        let (mut expected, mut told) = (0.0, 0.0);
+        let (mut expected, mut log_evidence) = (0.0, 0.0);
         for (place, visits) in visits.into_iter().enumerate().filter(|(_, visits)| *visits > 0) {
             let group = self.group(place);
-            let visits = real(visits);
+            let visits = as_f64(visits);
             expected += group.mean() * visits;
-            told += real(group.sum) * (visits / real(group.hours)).ln_1p();
+            log_evidence += as_f64(group.sum) * (visits / as_f64(group.hours)).ln_1p();
         }
-        Emptiness { expected, p_value: (-told * per_count(self.dispersion)).exp() }
+        Emptiness { expected, p_value: (-log_evidence * per_count(self.dispersion)).exp() }
     }
 }
 

@@ -9,30 +9,30 @@
 use std::sync::LazyLock;
 
 use super::RECORDED_BELOW;
-use super::tails::number;
+use super::tails::usize_as_f64;
 
 /// λ: the weight of the newest residual.
 pub(super) const WEIGHT: f64 = 0.2;
-/// So many residuals are averaged. Of what lies before them 0.1 % would be left.
+/// The residuals that are averaged. Older ones would contribute 0.1 %.
 pub(super) const RECALLED: usize = 30;
 /// The skewness of the average of residuals whose own is 1: Σ w³ ÷ (Σ w²)^1.5 of the weights.
 pub(super) const SKEWNESS: f64 = 0.442_6;
-/// Beyond this many standard deviations run lengths are past 10¹¹, and no longer told apart.
-const MOST: f64 = 7.0;
+/// Beyond this many standard deviations run lengths exceed 10¹¹ and are treated as equal.
+const MAX_DEVIATIONS: f64 = 7.0;
 /// Nodes of the quadrature: with more of them the run lengths do not change in the eighth digit.
 const NODES: usize = 24;
 
 /// L at the p-value from which a drift is recorded.
 pub(super) static LIMIT: LazyLock<f64> = LazyLock::new(|| limit(RECORDED_BELOW, WEIGHT));
-/// The same where only one side is looked at, which has half of the alarms.
+/// The same for a one-sided test, which has half of the alarms.
 pub(super) static LIMIT_OF_ONE_SIDE: LazyLock<f64> = LazyLock::new(|| limit(2.0 * RECORDED_BELOW, WEIGHT));
 
-/// The share that the residual has of which so many are newer.
+/// The weight of a residual with this many newer ones.
 pub(super) fn weight(newer: usize) -> f64 {
     WEIGHT * (1.0 - WEIGHT).powi(i32::try_from(newer).unwrap_or(i32::MAX))
 }
 
-/// The average of values, the newest first, and what its variance is of that of one value. The weights sum to 1.
+/// The weighted average of values, the newest first, and its variance relative to that of one value. The weights sum to 1.
 pub(super) fn average(newest_first: impl Iterator<Item = f64>) -> (f64, f64) {
     let (mut sum, mut weights, mut squares) = (0.0, 0.0, 0.0);
     for (newer, value) in newest_first.take(RECALLED).enumerate() {
@@ -83,9 +83,9 @@ pub(super) fn run_length(limit: f64, weight: f64) -> f64 {
     1.0 + nodes.iter().zip(lengths).map(|((y, share), length)| share * kernel(0.0, *y) * length).sum::<f64>()
 }
 
-/// L: how many standard deviations of its own the average is let stray, for α false alarms a bucket.
+/// L: the limit of the average, in its own standard deviations, that gives α false alarms per bucket.
 pub(super) fn limit(alpha: f64, weight: f64) -> f64 {
-    let (mut low, mut high) = (0.0, MOST);
+    let (mut low, mut high) = (0.0, MAX_DEVIATIONS);
     for _ in 0..50 {
         let middle = f64::midpoint(low, high);
         if run_length(middle, weight) < 1.0 / alpha {
@@ -97,27 +97,27 @@ pub(super) fn limit(alpha: f64, weight: f64) -> f64 {
     high
 }
 
-/// The smallest α under which an average that is so many standard deviations away, on either side, is an alarm.
+/// The smallest α at which an average this many standard deviations away, on either side, is an alarm.
 pub(super) fn p_value(deviations: f64) -> f64 {
-    1.0 / run_length(deviations.abs().clamp(0.1, MOST), WEIGHT)
+    1.0 / run_length(deviations.abs().clamp(0.1, MAX_DEVIATIONS), WEIGHT)
 }
 
-/// Whether this many deviations may be worth recording; spares nearly all the reckoning of [`p_value`].
+/// Whether this many deviations may be recorded; avoids nearly all calls of [`p_value`].
 pub(super) fn is_far(deviations: f64) -> bool {
     deviations.abs() > *LIMIT_OF_ONE_SIDE
 }
 
 /// Nodes and weights of the Gauss-Legendre quadrature over −1 to 1.
 fn legendre() -> [(f64, f64); NODES] {
-    let order = number(NODES);
+    let order = usize_as_f64(NODES);
     std::array::from_fn(|index| {
-        let mut x = (std::f64::consts::PI * (number(index) + 0.75) / (order + 0.5)).cos();
+        let mut x = (std::f64::consts::PI * (usize_as_f64(index) + 0.75) / (order + 0.5)).cos();
         let mut slope = 1.0;
         // Newton's method; from there the sixth step no longer changes anything.
         for _ in 0..6 {
             let (mut before, mut value) = (1.0, x);
             for degree in 2..=NODES {
-                let degree = number(degree);
+                let degree = usize_as_f64(degree);
                 (before, value) = (value, ((2.0 * degree - 1.0) * x * value - (degree - 1.0) * before) / degree);
             }
             slope = order * (x * value - before) / (x * x - 1.0);

@@ -3,13 +3,13 @@ use uuid::Builder;
 
 use super::series::{Bucket, Hour, Series, Subject};
 use super::{Anomaly, AnomalyType, Finding, Method, Verdict, budget, dead_feed, rates, sentence, volumes};
-use crate::domain::source::SourceKey;
+use crate::domain::key::SourceKey;
 use crate::domain::time::Timestamp;
 
-/// What is unusual in the hours that are closed at `now` and were not judged before, each by the hours before it.
+/// Tests the hours that are closed at `now` and not evaluated yet, each against the hours before it.
 ///
-/// α* is what [`Budget::alpha_of`](super::Budget::alpha_of) makes of these series. The caller keeps what is found, and
-/// then marks the series as judged up to [`Hour::last_closed`]. Found twice, a finding has the same id.
+/// `alpha` comes from [`Budget::alpha_of`](super::Budget::alpha_of). The caller stores the findings and then marks the series
+/// as evaluated up to [`Hour::last_closed`]. Finding the same anomaly again gives the same id.
 pub fn evaluate(series: &[Series], now: Timestamp, alpha: f64) -> Vec<Finding> {
     let last_closed = Hour::last_closed(now);
     series.iter().flat_map(|series| evaluate_series(series, last_closed, alpha)).collect()
@@ -22,11 +22,11 @@ fn evaluate_series(series: &Series, last_closed: Hour, alpha: f64) -> Vec<Findin
     }
     let buckets = series.buckets();
     let mut found: Vec<(usize, Verdict)> = if sentence::is_volume(series.subject()) {
-        let dead = due.clone().filter_map(|place| Some((place, dead_feed::judge(buckets, place, alpha)?)));
+        let dead = due.clone().filter_map(|place| Some((place, dead_feed::detect(buckets, place, alpha)?)));
         let dead: Vec<_> = dead.collect();
-        volumes::judge(buckets, due, alpha).into_iter().chain(dead).collect()
+        volumes::detect(buckets, due, alpha).into_iter().chain(dead).collect()
     } else {
-        due.flat_map(|place| rates::judge(buckets, place, alpha).map(move |verdict| (place, verdict))).collect()
+        due.flat_map(|place| rates::detect(buckets, place, alpha).map(move |verdict| (place, verdict))).collect()
     };
     found.sort_by_key(|(place, _)| *place);
     found.into_iter().filter_map(|(place, verdict)| finding(series, &buckets[place], &verdict, alpha)).collect()
@@ -58,16 +58,16 @@ fn finding(series: &Series, bucket: &Bucket, verdict: &Verdict, alpha: f64) -> O
     Some(Finding { pipeline: series.pipeline().clone(), anomaly })
 }
 
-/// The same for the same hour, series and method, whoever finds it, and whenever.
+/// Depends only on the hour, the series and the method.
 fn id(series: &Series, method: Method, hour: Hour) -> String {
     let (kind, name): (&str, String) = match series.subject() {
         Subject::Check(name) => ("check", name.to_string()),
         volume => ("volume", volume.to_string()),
     };
     let mut digest = Sha256::new();
-    // Lengths in front keep the parts apart; a pipeline's series has no source part, and so one part fewer.
+    // Each part is preceded by its length. A series of a whole pipeline has no source, and so one part fewer.
     let parts = [Some(series.pipeline().as_str()), series.source().map(SourceKey::as_str), Some(kind), Some(&name)];
-    for part in parts.into_iter().flatten().chain([method.name()]) {
+    for part in parts.into_iter().flatten().chain([method.as_str()]) {
         digest.update((part.len() as u64).to_be_bytes());
         digest.update(part);
     }

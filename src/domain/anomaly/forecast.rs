@@ -1,27 +1,27 @@
 use super::series::{Bucket, Hour};
 use super::volumes::transform;
 
-/// An hour of the week is looked up in so many weeks, and must be known of so many.
+/// An hour of the week is forecast from this many weeks, of which so many must be known.
 const WEEKS: i32 = 6;
-const LEAST_WEEKS: usize = 3;
-/// An hour of the day is looked up in so many days, and must be known of so many.
+const MIN_WEEKS: usize = 3;
+/// An hour of the day is forecast from this many days, of which so many must be known.
 const DAYS: i32 = 14;
-const LEAST_DAYS: usize = 7;
-/// Where neither is known, so many hours are looked at, none of them older, in hours, and so many at the least.
-const MOST_HOURS: usize = 168;
+const MIN_DAYS: usize = 7;
+/// Otherwise the forecast uses at most this many hours, none older (in hours), and at least so many.
+const MAX_HOURS: usize = 168;
 const OLDEST: i32 = 28 * 24;
-const LEAST_HOURS: usize = 14;
+const MIN_HOURS: usize = 14;
 
-/// What is expected of an hour.
+/// The expectation of an hour.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Forecast {
     /// The median of earlier values, on Anscombe's scale.
     pub(super) centre: f64,
-    /// How many they were.
+    /// The number of earlier values.
     pub(super) values: usize,
 }
 
-/// Forecasts hours, one after the other, each from those before it.
+/// Forecasts hours in rising order, each from those before it.
 pub(super) struct Forecaster<'a> {
     buckets: &'a [Bucket],
     begin: Hour,
@@ -48,12 +48,12 @@ impl<'a> Forecaster<'a> {
     /// The median of the same hour of the week, else of the same hour of the day, else of the last 168 hours that
     /// anything ran in. Hours must be asked for in rising order.
     pub(super) fn forecast(&mut self, hour: Hour) -> Option<Forecast> {
-        self.every(hour, 168, WEEKS, LEAST_WEEKS).or_else(|| self.every(hour, 24, DAYS, LEAST_DAYS)).or_else(|| {
+        self.every(hour, 168, WEEKS, MIN_WEEKS).or_else(|| self.every(hour, 24, DAYS, MIN_DAYS)).or_else(|| {
             self.recent.get_or_insert_with(|| Recent::before(self.buckets, hour)).forecast(self.buckets, hour)
         })
     }
 
-    fn every(&self, hour: Hour, period: i32, times: i32, least: usize) -> Option<Forecast> {
+    fn every(&self, hour: Hour, period: i32, times: i32, min: usize) -> Option<Forecast> {
         let mut known = [0.0; 14];
         let mut count = 0;
         for time in 1..=times {
@@ -64,10 +64,10 @@ impl<'a> Forecaster<'a> {
                 count += 1;
             }
         }
-        if count < least {
+        if count < min {
             return None;
         }
-        // Few values: sorted in place, which is the fastest, and the mean of the middle two does not lean upwards.
+        // Sorting few values in place is fastest. The mean of the middle two is unbiased.
         let known = &mut known[..count];
         known.sort_unstable_by(f64::total_cmp);
         Some(Forecast { centre: f64::midpoint(known[(count - 1) / 2], known[count / 2]), values: count })
@@ -85,7 +85,7 @@ struct Recent {
 impl Recent {
     fn before(buckets: &[Bucket], hour: Hour) -> Self {
         let end = buckets.partition_point(|bucket| bucket.hour < hour);
-        let first = end.saturating_sub(MOST_HOURS);
+        let first = end.saturating_sub(MAX_HOURS);
         let mut sorted: Vec<f64> = buckets[first..end].iter().map(|bucket| transform(bucket.total)).collect();
         sorted.sort_unstable_by(f64::total_cmp);
         Self { first, end, sorted }
@@ -97,12 +97,12 @@ impl Recent {
             self.sorted.insert(self.place(value), value);
             self.end += 1;
         }
-        while self.end - self.first > MOST_HOURS || (self.first < self.end && self.is_old(buckets, hour)) {
+        while self.end - self.first > MAX_HOURS || (self.first < self.end && self.is_old(buckets, hour)) {
             self.sorted.remove(self.place(transform(buckets[self.first].total)));
             self.first += 1;
         }
         let count = self.sorted.len();
-        (count >= LEAST_HOURS).then(|| Forecast {
+        (count >= MIN_HOURS).then(|| Forecast {
             centre: f64::midpoint(self.sorted[(count - 1) / 2], self.sorted[count / 2]),
             values: count,
         })
@@ -112,7 +112,6 @@ impl Recent {
         hour.since(buckets[self.first].hour) > OLDEST
     }
 
-    /// Where a value stands, or belongs.
     fn place(&self, value: f64) -> usize {
         self.sorted.partition_point(|other| *other < value)
     }

@@ -1,31 +1,30 @@
-//! Whether a check passes less often than it did: the beta-binomial predictive distribution of what came before.
+//! Detects falling rates of checks, against the beta-binomial predictive distribution of earlier points.
 
 use predictive::Predictive;
 
 use super::series::Bucket;
-use super::tails::{BetaBinomial, normal_of_student, normal_score, number, real, smallest};
+use super::tails::{BetaBinomial, as_f64, normal_of_student, normal_score, smallest, usize_as_f64};
 use super::{Method, RECORDED_BELOW, Verdict, budget, drift, sentence};
 
-/// What a new point may bring.
 mod predictive;
 
-/// So many points are what the newest is judged by, at the most and at the least.
-const MOST_POINTS: usize = 28;
-const LEAST_POINTS: usize = 14;
-/// None of them is older, in hours.
+/// The newest point is tested against at most and at least this many earlier points.
+const MAX_POINTS: usize = 28;
+const MIN_POINTS: usize = 14;
+/// The greatest age of these points, in hours.
 const OLDEST: i32 = 14 * 24;
-/// So many attempts they need together.
-const LEAST_ATTEMPTS: u64 = 200;
-/// So many attempts make a point; hours with fewer are taken together with those before them.
+/// The attempts that these points need in total.
+const MIN_ATTEMPTS: u64 = 200;
+/// The attempts of a point. Hours with fewer are merged with the hours before them.
 const POINT_ATTEMPTS: u64 = 20;
-/// A fall by fewer percentage points is nobody's worry, however certain it is.
-const LEAST_DROP: f64 = 5.0;
+/// Smaller drops, in percentage points, are ignored even if they are significant.
+const MIN_DROP: f64 = 5.0;
 /// The same for a drift, which is an average over many points.
-const LEAST_DRIFT: f64 = 1.0;
+const MIN_DRIFT: f64 = 1.0;
 
-/// A drift that is not as low as this, in standard deviations, is none when it is reckoned exactly either.
+/// A drift above this rough estimate, in standard deviations, is not significant when computed exactly either.
 const ROUGHLY_LOW: f64 = -1.2;
-/// Where one estimate of the spread makes a tail this heavy, it is no finding under any other.
+/// A tail this heavy under one estimate of the spread is not significant under any other.
 const SUSPICIOUS: f64 = 0.05;
 
 /// Consecutive hours that have enough attempts together.
@@ -37,7 +36,7 @@ struct Point {
     last: usize,
 }
 
-/// What points say together.
+/// Earlier points, pooled.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Baseline {
     points: usize,
@@ -45,12 +44,12 @@ struct Baseline {
     hours: usize,
     /// The pooled rate, 0 to 1.
     mean: f64,
-    /// The correlation of a new point's attempts, with what is not known of the mean in it.
+    /// The correlation of a new point's attempts, including the uncertainty of the mean.
     correlation: f64,
 }
 
-/// What the newest of these hours gives away: by itself, and with those before it.
-pub(super) fn judge(buckets: &[Bucket], place: usize, alpha: f64) -> impl Iterator<Item = Verdict> {
+/// Tests the newest of these hours: alone, and averaged with those before it.
+pub(super) fn detect(buckets: &[Bucket], place: usize, alpha: f64) -> impl Iterator<Item = Verdict> {
     let points = points(&buckets[..=place]);
     let sums = Sums::of(&points);
     let single = baseline(buckets, &points, &sums, 0).and_then(|baseline| single(&points, baseline));
@@ -58,10 +57,10 @@ pub(super) fn judge(buckets: &[Bucket], place: usize, alpha: f64) -> impl Iterat
     single.into_iter().chain(drifting)
 }
 
-/// The hours from the newest backwards as points, the newest first. The grouping begins at the hour under test, so that
-/// it is the same whenever that hour is judged, and however much of the past is at hand.
+/// The hours as points, the newest first. Grouping starts at the hour under test, so that the result depends neither on when
+/// the hour is evaluated nor on how much history is loaded.
 fn points(buckets: &[Bucket]) -> Vec<Point> {
-    let most = MOST_POINTS + drift::RECALLED;
+    let most = MAX_POINTS + drift::RECALLED;
     let mut points = Vec::with_capacity(most);
     let mut open: Option<Point> = None;
     for (place, bucket) in buckets.iter().enumerate().rev() {
@@ -81,7 +80,7 @@ fn points(buckets: &[Bucket]) -> Vec<Point> {
     points
 }
 
-/// Sums over all points up to one, so that a baseline is the difference of two.
+/// Prefix sums over the points; a baseline is the difference of two.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sums {
     hours: usize,
@@ -94,7 +93,7 @@ struct Sums {
 }
 
 impl Sums {
-    /// One more than there are points: the first is 0.
+    /// One more than points; the first is 0.
     fn of(points: &[Point]) -> Vec<Self> {
         let mut sums = Vec::with_capacity(points.len() + 1);
         let mut sum = Self::default();
@@ -103,36 +102,36 @@ impl Sums {
             sum.hours += point.last - point.first + 1;
             sum.attempts += point.attempts;
             sum.passes += point.passes;
-            sum.squares += real(point.attempts).powi(2);
-            sum.shares += real(point.passes).powi(2) / real(point.attempts);
+            sum.squares += as_f64(point.attempts).powi(2);
+            sum.shares += as_f64(point.passes).powi(2) / as_f64(point.attempts);
             sums.push(sum);
         }
         sums
     }
 }
 
-/// What came before the point of this index, when it is enough.
+/// The points before this index, if they suffice.
 fn baseline(buckets: &[Bucket], points: &[Point], sums: &[Sums], index: usize) -> Option<Baseline> {
     let newest = buckets[points.get(index)?.last].hour;
     let is_recent = |place: &usize| newest.since(buckets[points[*place].first].hour) <= OLDEST;
-    let most = (index + MOST_POINTS).min(points.len() - 1);
-    // From the oldest, which nearly always is recent enough.
+    let most = (index + MAX_POINTS).min(points.len() - 1);
+    // Starting with the oldest, which is nearly always recent enough.
     let oldest = (index + 1..=most).rev().find(is_recent)?;
     let (begin, end) = (sums[index + 1], sums[oldest + 1]);
     let count = oldest - index;
     let (attempts, passes) = (end.attempts - begin.attempts, end.passes - begin.passes);
     let (squares, shares) = (end.squares - begin.squares, end.shares - begin.shares);
-    if count < LEAST_POINTS || attempts < LEAST_ATTEMPTS {
+    if count < MIN_POINTS || attempts < MIN_ATTEMPTS {
         return None;
     }
-    let (all, good) = (real(attempts), real(passes));
+    let (all, good) = (as_f64(attempts), as_f64(passes));
     // Half a pass and half a failure more (Jeffreys): a spotless past does not prove that a failure is impossible.
     let mean = (good + 0.5) / (all + 1.0);
     // Pearson's statistic, and by how much more than by chance the points differ: Kleinman, "Proportions with extraneous
     // variance: single and independent samples", JASA 68 (1973), with the points' attempts as their weights.
     let pearson = (shares - good * good / all) / (mean * (1.0 - mean));
     let unevenness = squares / all;
-    let own = ((pearson - number(count - 1)) / (all - unevenness - number(count - 1))).clamp(0.0, 0.9);
+    let own = ((pearson - usize_as_f64(count - 1)) / (all - unevenness - usize_as_f64(count - 1))).clamp(0.0, 0.9);
     // The mean has a variance of its own, which a new point has besides.
     let correlation = (own + (1.0 + (unevenness - 1.0) * own) / all).min(0.95);
     Some(Baseline { points: count, attempts, hours: end.hours - begin.hours, mean, correlation })
@@ -143,23 +142,23 @@ impl Baseline {
         BetaBinomial { trials: attempts, mean: self.mean, correlation: self.correlation }
     }
 
-    /// How many standard deviations a point's passes lie above what is expected.
+    /// The distance of a point's passes from the expectation, in standard deviations.
     fn deviations(self, point: Point) -> f64 {
-        let n = real(point.attempts);
+        let n = as_f64(point.attempts);
         let variance = n * self.mean * (1.0 - self.mean) * (1.0 + (n - 1.0) * self.correlation);
-        (real(point.passes) - n * self.mean) / variance.sqrt()
+        (as_f64(point.passes) - n * self.mean) / variance.sqrt()
     }
 
-    /// Degrees of freedom that the spread between the points is known with.
-    fn freedom(self) -> f64 {
-        number(self.points - 1)
+    /// The degrees of freedom of the spread between points.
+    fn degrees_of_freedom(self) -> f64 {
+        usize_as_f64(self.points - 1)
     }
 }
 
 fn single(points: &[Point], baseline: Baseline) -> Option<Verdict> {
     let (point, before) = (points.first()?, &points[1..=baseline.points]);
     let (observed, expected) = (percent(point.passes, point.attempts), 100.0 * baseline.mean);
-    if expected - observed < LEAST_DROP || baseline.of_point(point.attempts).to(point.passes) > SUSPICIOUS {
+    if expected - observed < MIN_DROP || baseline.of_point(point.attempts).to(point.passes) > SUSPICIOUS {
         return None;
     }
     let predictive = Predictive::new(before, point.attempts);
@@ -177,10 +176,10 @@ fn single(points: &[Point], baseline: Baseline) -> Option<Verdict> {
         p_value,
         sentence: String::new(),
     };
-    Some(verdict.saying(|verdict| sentence::rate(verdict, point.attempts, point.passes, baseline.hours)))
+    Some(verdict.with_sentence(|verdict| sentence::rate(verdict, point.attempts, point.passes, baseline.hours)))
 }
 
-/// A drift is found in the hour in which it passes a limit, and not again in the next ones, in which it is still beyond.
+/// Finds a drift in the hour in which it passes a limit, and not in later hours that are still beyond it.
 fn drifting(buckets: &[Bucket], points: &[Point], sums: &[Sums], place: usize, alpha: f64) -> Option<Verdict> {
     let now = Drift::of(buckets, points, sums)?;
     let severity = budget::severity(now.p_value(), alpha)?;
@@ -204,10 +203,10 @@ fn drifting(buckets: &[Bucket], points: &[Point], sums: &[Sums], place: usize, a
         p_value: now.p_value(),
         sentence: String::new(),
     };
-    Some(verdict.saying(|verdict| sentence::rate_drift(verdict, now.hours)))
+    Some(verdict.with_sentence(|verdict| sentence::rate_drift(verdict, now.hours)))
 }
 
-/// The average of how far the points lie from what was expected of each.
+/// The moving average of the points' distances from their expectations.
 #[derive(Debug, Clone, Copy)]
 struct Drift {
     /// In standard deviations of the average, as of a normal variable; negative for fewer passes.
@@ -221,42 +220,42 @@ struct Drift {
 
 impl Drift {
     fn of(buckets: &[Bucket], points: &[Point], sums: &[Sums]) -> Option<Self> {
-        let armed: Vec<(Point, Baseline)> = (0..points.len().min(drift::RECALLED))
+        let eligible: Vec<(Point, Baseline)> = (0..points.len().min(drift::RECALLED))
             .map_while(|index| Some((points[index], baseline(buckets, points, sums, index)?)))
             .collect();
-        let (_, newest) = armed.first()?;
-        // Reckoned roughly at first: nearly always nothing is low enough to be worth the scores.
-        let (rough, variance) = drift::average(armed.iter().map(|(point, baseline)| baseline.deviations(*point)));
+        let (_, newest) = eligible.first()?;
+        // A rough estimate first: it nearly always rules out a drift without computing the scores.
+        let (rough, variance) = drift::average(eligible.iter().map(|(point, baseline)| baseline.deviations(*point)));
         if rough > ROUGHLY_LOW * variance.sqrt() {
             return None;
         }
         let score = |(point, baseline): &(Point, Baseline)| {
             -normal_score(baseline.of_point(point.attempts).middle(point.passes))
         };
-        let (average, variance) = drift::average(armed.iter().map(score));
+        let (average, variance) = drift::average(eligible.iter().map(score));
         let deviations = average / variance.sqrt();
         if deviations >= 0.0 || !drift::is_far(deviations) {
             return None;
         }
-        let (observed, _) = drift::average(armed.iter().map(|(point, _)| percent(point.passes, point.attempts)));
-        let (expected, _) = drift::average(armed.iter().map(|(_, baseline)| 100.0 * baseline.mean));
-        (expected - observed >= LEAST_DRIFT).then(|| Self {
-            deviations: normal_of_student(deviations, newest.freedom()),
+        let (observed, _) = drift::average(eligible.iter().map(|(point, _)| percent(point.passes, point.attempts)));
+        let (expected, _) = drift::average(eligible.iter().map(|(_, baseline)| 100.0 * baseline.mean));
+        (expected - observed >= MIN_DRIFT).then(|| Self {
+            deviations: normal_of_student(deviations, newest.degrees_of_freedom()),
             observed,
             expected,
-            attempts: armed.iter().map(|(point, _)| point.attempts).sum(),
-            hours: armed.iter().map(|(point, _)| point.last - point.first + 1).sum(),
+            attempts: eligible.iter().map(|(point, _)| point.attempts).sum(),
+            hours: eligible.iter().map(|(point, _)| point.last - point.first + 1).sum(),
         })
     }
 
-    /// Half that of the chart: only its lower side is looked at.
+    /// Half the chart's value, since only its lower side is tested.
     fn p_value(self) -> f64 {
         0.5 * drift::p_value(self.deviations)
     }
 }
 
 fn percent(passes: u64, attempts: u64) -> f64 {
-    100.0 * real(passes) / real(attempts)
+    100.0 * as_f64(passes) / as_f64(attempts)
 }
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
-//! What was found, in a sentence for people.
+//! Describes findings in one sentence.
 
 use super::Verdict;
 use super::series::{Series, Subject};
-use super::tails::real;
+use super::tails::as_f64;
 use crate::domain::time::{Timestamp, rfc3339};
 
-/// `of punch`, `of all sources`.
 pub(super) fn whole(series: &Series, verdict: &Verdict) -> String {
     let source = series.source().map_or("all sources", |source| source.as_str());
     format!("{} of {source}: {}; {}", series.subject(), verdict.sentence, probability(verdict.p_value))
@@ -14,39 +13,39 @@ pub(super) fn whole(series: &Series, verdict: &Verdict) -> String {
 pub(super) fn rate(verdict: &Verdict, attempts: u64, passes: u64, hours: usize) -> String {
     let Verdict { observed, expected, lower, upper, sample_size, .. } = *verdict;
     format!(
-        "{} of {} ({observed:.1} %) where {expected:.1} % was expected ({lower:.1} to {upper:.1} %) \
+        "{} of {} ({observed:.1} %), expected {expected:.1} % ({lower:.1} to {upper:.1} %), \
          from {} attempts in {hours} hours",
-        grouped(real(passes)),
-        grouped(real(attempts)),
-        grouped(real(sample_size)),
+        grouped(as_f64(passes)),
+        grouped(as_f64(attempts)),
+        grouped(as_f64(sample_size)),
     )
 }
 
 pub(super) fn rate_drift(verdict: &Verdict, hours: usize) -> String {
     let Verdict { observed, expected, lower, sample_size, .. } = *verdict;
     format!(
-        "drifted to {observed:.1} % where {expected:.1} % was expected (at least {lower:.1} %), \
-         by {} attempts in {hours} hours",
-        grouped(real(sample_size)),
+        "drifted to {observed:.1} %, expected {expected:.1} % (at least {lower:.1} %), \
+         from {} attempts in {hours} hours",
+        grouped(as_f64(sample_size)),
     )
 }
 
 pub(super) fn volume(verdict: &Verdict) -> String {
     let Verdict { observed, expected, lower, upper, sample_size, .. } = *verdict;
     format!(
-        "{} where {} were expected ({} to {}) from {} hours",
+        "{}, expected {} ({} to {}), from {} hours",
         grouped(observed),
         grouped(expected),
         grouped(lower),
         grouped(upper),
-        grouped(real(sample_size)),
+        grouped(as_f64(sample_size)),
     )
 }
 
 pub(super) fn volume_drift(verdict: &Verdict, hours: usize) -> String {
     let Verdict { observed, expected, lower, upper, .. } = *verdict;
     format!(
-        "drifted to {} an hour where {} were expected ({} to {}), over {hours} hours",
+        "drifted to {} per hour, expected {} ({} to {}), over {hours} hours",
         grouped(observed),
         grouped(expected),
         grouped(lower),
@@ -56,20 +55,19 @@ pub(super) fn volume_drift(verdict: &Verdict, hours: usize) -> String {
 
 pub(super) fn dead_feed(verdict: &Verdict, runs: u64, last: Timestamp) -> String {
     format!(
-        "nothing in {} {} since the hour of {}, where {} were expected",
-        grouped(real(runs)),
+        "no data in {} {} since {}, expected {}",
+        grouped(as_f64(runs)),
         if runs == 1 { "run" } else { "runs" },
         rfc3339(last),
         grouped(verdict.expected),
     )
 }
 
-/// What kind of thing a subject is.
 pub(super) fn is_volume(subject: &Subject) -> bool {
     matches!(subject, Subject::Articles | Subject::Events)
 }
 
-/// One digit that says something, and no more zeros than can be read.
+/// One significant digit, down to six decimals.
 fn probability(p: f64) -> String {
     if p < 1e-6 {
         return "p < 0.000001".to_owned();

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta};
 
-use crate::domain::pipeline::PipelineKey;
-use crate::domain::source::SourceKey;
+use crate::domain::key::{PipelineKey, SourceKey};
 use crate::domain::time::Timestamp;
 
-/// How far back rows are looked at: older ones need not be read, and may be forgotten.
+/// The history that evaluation uses; older rows need not be loaded.
 pub const HISTORY: TimeDelta = TimeDelta::weeks(12);
-/// How long after its end an hour is closed, so that reports that are a little late are in it.
+/// The delay after which an hour is closed, so that slightly late reports are included.
 const CLOSED_AFTER: TimeDelta = TimeDelta::minutes(5);
 
 /// An hour of UTC, counted from 1970.
@@ -24,33 +23,30 @@ impl Hour {
         Self(i32::try_from(hours).unwrap_or(if hours < 0 { i32::MIN } else { i32::MAX }))
     }
 
-    /// The newest hour that is closed at `now`: ended five minutes ago, or longer.
+    /// The newest hour that is closed at `now`: it ended at least five minutes ago.
     pub fn last_closed(now: Timestamp) -> Self {
         Self::of(now - CLOSED_AFTER).minus(1)
     }
 
-    /// Its first instant.
     pub fn start(self) -> Timestamp {
         DateTime::from_timestamp(i64::from(self.0) * 3_600, 0).unwrap_or(DateTime::UNIX_EPOCH)
     }
 
-    /// So many hours earlier.
     #[must_use]
     pub fn minus(self, hours: i32) -> Self {
         Self(self.0.saturating_sub(hours))
     }
 
-    /// How many hours `earlier` lies before this one; negative when it lies after it.
+    /// The hours from `earlier` to this one; negative if `earlier` is later.
     pub fn since(self, earlier: Self) -> i32 {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// Its place in a week of 168 hours. Which day begins the week does not matter.
+    /// Its index in a week of 168 hours, which may begin on any day.
     pub(super) fn of_week(self) -> usize {
         usize::try_from(self.0.rem_euclid(168)).unwrap_or_default()
     }
 
-    /// Its place in the day.
     pub(super) fn of_day(self) -> usize {
         self.of_week() % 24
     }
@@ -77,41 +73,40 @@ impl fmt::Display for Subject {
     }
 }
 
-/// What one hour brought: a row of the roll-ups.
+/// One hour of a series: a row of the rollups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bucket {
-    /// The hour.
     pub hour: Hour,
-    /// The runs that ended in it.
+    /// Runs that ended in it.
     pub runs: u32,
-    /// The attempts of a check, the sum of a volume.
+    /// The attempts of a check, or the sum of a volume.
     pub total: u64,
-    /// How many of a check's attempts passed; of no meaning for a volume.
+    /// The passed attempts of a check; unused for a volume.
     pub passes: u64,
 }
 
-/// The hours of one subject of a source, or of a whole pipeline.
+/// The hours of one subject, of a source or of a whole pipeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Series {
     pipeline: PipelineKey,
     source: Option<SourceKey>,
     subject: Subject,
-    /// In rising order, an hour at most once, and none in which nothing ran.
+    /// In rising order, each hour at most once, without hours in which nothing ran.
     buckets: Vec<Bucket>,
-    judged: Option<Hour>,
+    evaluated: Option<Hour>,
 }
 
 impl Series {
-    /// A series of these hours, in whatever order; of an hour that comes twice the later entry holds. Hours up to
-    /// `judged` are history and are not judged again; without one every hour is judged that has enough before it.
+    /// `buckets` may be in any order; of duplicates the last is kept. Hours up to `evaluated` are history and are not evaluated
+    /// again; without it every hour with enough history is.
     pub fn new(
         pipeline: PipelineKey,
         source: Option<SourceKey>,
         subject: Subject,
         buckets: Vec<Bucket>,
-        judged: Option<Hour>,
+        evaluated: Option<Hour>,
     ) -> Self {
-        let mut series = Self { pipeline, source, subject, buckets, judged };
+        let mut series = Self { pipeline, source, subject, buckets, evaluated };
         let Self { subject, buckets, .. } = &mut series;
         buckets.retain_mut(|bucket| tidy(subject, bucket));
         if !buckets.is_sorted_by(|one, two| one.hour < two.hour) {
@@ -123,27 +118,25 @@ impl Series {
         series
     }
 
-    /// The pipeline.
     pub fn pipeline(&self) -> &PipelineKey {
         &self.pipeline
     }
 
-    /// The source, unless it is the whole pipeline's series.
+    /// `None` for a whole pipeline's series.
     pub fn source(&self) -> Option<&SourceKey> {
         self.source.as_ref()
     }
 
-    /// What is counted.
     pub fn subject(&self) -> &Subject {
         &self.subject
     }
 
-    /// The newest hour that has been judged.
-    pub fn judged(&self) -> Option<Hour> {
-        self.judged
+    /// The newest hour that was evaluated.
+    pub fn evaluated(&self) -> Option<Hour> {
+        self.evaluated
     }
 
-    /// Puts an hour's row in, or in the place of what was known of that hour. An hour without a run is taken out.
+    /// Inserts or replaces an hour. An hour without a run is removed.
     pub fn record(&mut self, mut bucket: Bucket) {
         let good = tidy(&self.subject, &mut bucket);
         match self.buckets.binary_search_by_key(&bucket.hour, |known| known.hour) {
@@ -154,39 +147,40 @@ impl Series {
         }
     }
 
-    /// Marks the hours up to this one as judged: what was found in them has been kept.
-    pub fn judged_to(&mut self, hour: Hour) {
-        self.judged = self.judged.max(Some(hour));
+    /// Marks the hours up to this one as evaluated. Their findings must have been stored.
+    pub fn evaluated_to(&mut self, hour: Hour) {
+        self.evaluated = self.evaluated.max(Some(hour));
     }
 
-    /// Forgets the hours from this one on, so that they can be put in anew: without those that are gone.
+    /// Drops the hours from this one on, so that they can be loaded again.
     pub fn forget_since(&mut self, hour: Hour) {
         self.buckets.truncate(self.buckets.partition_point(|bucket| bucket.hour < hour));
     }
 
-    /// Forgets the hours before this one; see [`HISTORY`].
+    /// Drops the hours before this one; see [`HISTORY`].
     pub fn forget_before(&mut self, hour: Hour) {
         self.buckets.drain(..self.buckets.partition_point(|bucket| bucket.hour < hour));
     }
 
-    /// The hours that something ran in, in rising order.
+    /// In rising order.
     pub fn buckets(&self) -> &[Bucket] {
         &self.buckets
     }
 
-    /// The places of the hours that are closed and not yet judged.
+    /// The indices of the hours that are closed and not evaluated yet.
     pub(super) fn due(&self, last_closed: Hour) -> Range<usize> {
-        // Looked at first from the end: nearly always nothing is due, or the newest.
-        if self.buckets.last().is_none_or(|newest| self.judged.is_some_and(|judged| newest.hour <= judged)) {
+        // Checks the end first: nearly always nothing is due, or only the newest hour.
+        if self.buckets.last().is_none_or(|newest| self.evaluated.is_some_and(|evaluated| newest.hour <= evaluated)) {
             return 0..0;
         }
         let end = self.buckets.partition_point(|bucket| bucket.hour <= last_closed);
-        let begin = self.judged.map_or(0, |judged| self.buckets.partition_point(|bucket| bucket.hour <= judged));
+        let begin =
+            self.evaluated.map_or(0, |evaluated| self.buckets.partition_point(|bucket| bucket.hour <= evaluated));
         begin.min(end)..end
     }
 }
 
-/// Whether something ran in the hour. More passes than attempts are cut to what is possible.
+/// Whether something ran in the hour. Limits passes to the attempts.
 fn tidy(subject: &Subject, bucket: &mut Bucket) -> bool {
     match subject {
         Subject::Check(_) => {

@@ -1,54 +1,52 @@
-//! The distributions that findings are judged by, over the special functions of `statrs`.
+//! The distributions behind the p-values, on top of the special functions of `statrs`.
 
 use statrs::function::beta::{beta_reg, ln_beta};
 use statrs::function::erf::erfc_inv;
 use statrs::function::factorial::ln_binomial;
 use statrs::function::gamma::{gamma_lr, gamma_ur};
 
-/// From this many trials on a beta-binomial variable is as good as a beta variable.
+/// From this many trials a beta distribution approximates the beta-binomial one well.
 const MANY_TRIALS: u64 = 1_000;
-/// The most certain that a rate is ever taken to be: a standard deviation of 0.3 percentage points at 80 %. It keeps
+/// The upper limit of a rate's precision: a standard deviation of 0.3 percentage points at 80 %. It keeps
 /// the incomplete beta function's continued fraction within the terms that `statrs` allows it.
-const MOST_PRECISION: f64 = 20_000.0;
+const MAX_PRECISION: f64 = 20_000.0;
 /// The largest parameters of the incomplete beta function that `statrs` sums to full precision.
-const MOST_BETA: f64 = 15_000.0;
-/// The most certain that a volume is ever taken to be: a standard deviation of 0.3 %.
-const MOST_SHAPE: f64 = 100_000.0;
-/// No probability is taken to be smaller.
-const LEAST: f64 = 1e-300;
+const MAX_BETA: f64 = 15_000.0;
+/// The upper limit of a volume's precision: a standard deviation of 0.3 %.
+const MAX_SHAPE: f64 = 100_000.0;
+/// The lower limit of probabilities.
+const MIN_PROBABILITY: f64 = 1e-300;
 
-/// A count as a real number.
 #[allow(clippy::cast_precision_loss, reason = "exact to 2⁵³")]
-pub(super) fn real(count: u64) -> f64 {
+pub(super) fn as_f64(count: u64) -> f64 {
     count as f64
 }
 
-/// A number of things in memory as a real number.
-pub(super) fn number(count: usize) -> f64 {
-    real(count as u64)
+pub(super) fn usize_as_f64(count: usize) -> f64 {
+    as_f64(count as u64)
 }
 
 /// The z with P(Z ≥ z) = `p`.
 pub(super) fn normal_score(p: f64) -> f64 {
-    std::f64::consts::SQRT_2 * erfc_inv(2.0 * p.clamp(LEAST, 1.0 - f64::EPSILON))
+    std::f64::consts::SQRT_2 * erfc_inv(2.0 * p.clamp(MIN_PROBABILITY, 1.0 - f64::EPSILON))
 }
 
 /// P(T ≥ t) of Student's distribution with ν degrees of freedom.
-fn student_above(t: f64, freedom: f64) -> f64 {
-    let outside = 0.5 * beta_reg(0.5 * freedom, 0.5, freedom / (freedom + t * t));
+fn student_above(t: f64, degrees_of_freedom: f64) -> f64 {
+    let outside = 0.5 * beta_reg(0.5 * degrees_of_freedom, 0.5, degrees_of_freedom / (degrees_of_freedom + t * t));
     if t >= 0.0 { outside } else { 1.0 - outside }
 }
 
 /// The tail probability `p`, found as if the spread were known, where it is estimated with ν degrees of freedom: what
 /// Student's distribution has beyond the same quantile. Far out this matters: with 30 degrees the tail of one in a
 /// million is forty times as heavy.
-pub(super) fn with_estimated_spread(p: f64, freedom: f64) -> f64 {
-    if p >= 0.5 { p } else { student_above(normal_score(p), freedom) }
+pub(super) fn with_estimated_spread(p: f64, degrees_of_freedom: f64) -> f64 {
+    if p >= 0.5 { p } else { student_above(normal_score(p), degrees_of_freedom) }
 }
 
 /// The z with P(Z ≥ z) = P(T ≥ t): a studentised value as a normal one.
-pub(super) fn normal_of_student(t: f64, freedom: f64) -> f64 {
-    normal_score(student_above(t.abs(), freedom)).copysign(t)
+pub(super) fn normal_of_student(t: f64, degrees_of_freedom: f64) -> f64 {
+    normal_score(student_above(t.abs(), degrees_of_freedom)).copysign(t)
 }
 
 /// The z that a standardised sum with this skewness has as a normal variable, where the skewness makes its tail heavier;
@@ -83,14 +81,14 @@ impl BetaBinomial {
     pub(super) fn ln_likelihood(self, groups: impl Iterator<Item = (u64, u64)>) -> f64 {
         let (a, b) = self.shapes();
         let alone = ln_beta(a, b);
-        groups.map(|(trials, x)| ln_beta(real(x) + a, real(trials - x) + b) - alone).sum()
+        groups.map(|(trials, x)| ln_beta(as_f64(x) + a, as_f64(trials - x) + b) - alone).sum()
     }
 
     /// The logarithm of P(X = x).
     fn ln_at(self, x: u64) -> f64 {
         let (a, b) = self.shapes();
         let failures = self.trials - x;
-        ln_binomial(self.trials, x) + ln_beta(real(x) + a, real(failures) + b) - ln_beta(a, b)
+        ln_binomial(self.trials, x) + ln_beta(as_f64(x) + a, as_f64(failures) + b) - ln_beta(a, b)
     }
 
     /// P(X ≤ x).
@@ -117,9 +115,9 @@ impl BetaBinomial {
             return (self.share_to(x), 0.0);
         }
         let (a, b) = self.shapes();
-        let (n, at) = (real(self.trials), self.at(x));
+        let (n, at) = (as_f64(self.trials), self.at(x));
         // From x outwards, away from the mean, the terms fall: nothing is cancelled, and few are needed.
-        let (mut term, mut sum, mut k) = (at, 0.0, real(x));
+        let (mut term, mut sum, mut k) = (at, 0.0, as_f64(x));
         if k <= n * self.mean {
             while k > 0.0 && term > sum * f64::EPSILON {
                 term *= k * (b + n - k) / ((n - k + 1.0) * (a + k - 1.0));
@@ -139,9 +137,9 @@ impl BetaBinomial {
 
     /// P(X ≤ x) for many trials: the share as a beta variable of the same mean and variance.
     fn share_to(self, x: u64) -> f64 {
-        let n = real(self.trials);
-        let precision = (n / (1.0 + (n - 1.0) * self.correlation) - 1.0).min(MOST_PRECISION);
-        beta_reg(self.mean * precision, (1.0 - self.mean) * precision, ((real(x) + 0.5) / n).min(1.0))
+        let n = as_f64(self.trials);
+        let precision = (n / (1.0 + (n - 1.0) * self.correlation) - 1.0).min(MAX_PRECISION);
+        beta_reg(self.mean * precision, (1.0 - self.mean) * precision, ((as_f64(x) + 0.5) / n).min(1.0))
     }
 }
 
@@ -155,7 +153,7 @@ pub(super) struct NegativeBinomial {
 impl NegativeBinomial {
     /// P(X ≤ x).
     pub(super) fn to(self, x: u64) -> f64 {
-        let x = real(x);
+        let x = as_f64(x);
         match self.family(x) {
             Family::Poisson => gamma_ur(x + 1.0, self.mean),
             Family::NegativeBinomial(size) => beta_reg(size, x + 1.0, 1.0 / self.dispersion),
@@ -168,7 +166,7 @@ impl NegativeBinomial {
         if x == 0 {
             return 1.0;
         }
-        let x = real(x);
+        let x = as_f64(x);
         match self.family(x) {
             Family::Poisson => gamma_lr(x, self.mean),
             Family::NegativeBinomial(size) => beta_reg(x, size, 1.0 - 1.0 / self.dispersion),
@@ -192,17 +190,17 @@ impl NegativeBinomial {
 
     fn family(self, x: f64) -> Family {
         let size = self.mean / (self.dispersion - 1.0);
-        if self.dispersion < 1.01 && self.mean + x < MOST_BETA {
+        if self.dispersion < 1.01 && self.mean + x < MAX_BETA {
             Family::Poisson
-        } else if size + x < MOST_BETA && self.dispersion >= 1.01 {
+        } else if size + x < MAX_BETA && self.dispersion >= 1.01 {
             Family::NegativeBinomial(size)
         } else {
-            Family::Gamma((self.mean / self.dispersion).min(MOST_SHAPE))
+            Family::Gamma((self.mean / self.dispersion).min(MAX_SHAPE))
         }
     }
 }
 
-/// What a negative binomial variable is reckoned as.
+/// How a negative binomial variable is computed.
 enum Family {
     /// Without overdispersion.
     Poisson,

@@ -1,34 +1,37 @@
-//! Whether more or less comes than at the same hour of the weeks before: on Anscombe's scale, on which counts have the
-//! same spread whatever their mean. Anscombe, "The transformation of Poisson, binomial and negative-binomial data",
+//! Detects volumes that differ from the same hour of earlier weeks, on Anscombe's scale, on which counts have the same spread
+//! whatever their mean. Anscombe, "The transformation of Poisson, binomial and negative-binomial data",
 //! Biometrika 35 (1948).
 
 use std::ops::Range;
 
 use super::forecast::{Forecast, Forecaster};
 use super::series::Bucket;
-use super::tails::{NegativeBinomial, normal_of_student, number, real, with_estimated_spread, without_skewness};
-use super::{Method, RECORDED_BELOW, Severity, Verdict, budget, drift, sentence};
+use super::tails::{
+    NegativeBinomial, as_f64, normal_of_student, usize_as_f64, with_estimated_spread, without_skewness,
+};
+use super::{Method, RECORDED_BELOW, Verdict, budget, drift, sentence};
+use crate::domain::severity::Severity;
 
-/// So many residuals tell the spread at the most, none of them older, in hours, and so many at the least.
-const MOST_RESIDUALS: usize = 168;
+/// The spread is estimated from at most this many residuals, none older (in hours), and at least so many.
+const MAX_RESIDUALS: usize = 168;
 const OLDEST: i32 = 28 * 24;
-const LEAST_RESIDUALS: usize = 14;
-/// So many residuals before the averaged ones make the drift's own scale.
-const LEAST_CALIBRATION: usize = 48;
-/// k: a residual that is carried on counts for at most so many standard deviations.
+const MIN_RESIDUALS: usize = 14;
+/// The residuals before the averaged ones that calibrate the drift's scale.
+const MIN_CALIBRATION: usize = 48;
+/// k: a residual counts for at most this many standard deviations in averages.
 const WINSORISED_AT: f64 = 5.0;
-/// Below this many expected the median is too coarse, and the mean is looked at as well.
+/// Below this expected count the median is too coarse, and the mean is used too.
 const FEW: f64 = 5.0;
 /// 1 ÷ Φ⁻¹(¾): makes a normal variable's median absolute deviation its standard deviation.
 const OF_MEDIAN: f64 = 1.482_602_218_505_602;
 /// A median absolute deviation has 37 % of the standard deviation's efficiency.
 const EFFICIENCY: f64 = 0.37;
-/// So many degrees of freedom a spread is taken to be known with at the least.
-const LEAST_FREEDOM: f64 = 7.0;
+/// The minimum of the degrees of freedom of a spread.
+const MIN_FREEDOM: f64 = 7.0;
 
 /// Anscombe's transform: its variance is about 1 for a Poisson variable.
 pub(super) fn transform(count: u64) -> f64 {
-    2.0 * (real(count) + 0.375).sqrt()
+    2.0 * (as_f64(count) + 0.375).sqrt()
 }
 
 /// The count that has this transform.
@@ -36,11 +39,11 @@ pub(super) fn inverse(transformed: f64) -> f64 {
     (0.25 * transformed * transformed - 0.375).max(0.0)
 }
 
-/// What the due hours give away: by themselves, and with those before them.
-pub(super) fn judge(buckets: &[Bucket], due: Range<usize>, alpha: f64) -> Vec<(usize, Verdict)> {
+/// Tests the due hours: each alone, and averaged with those before it.
+pub(super) fn detect(buckets: &[Bucket], due: Range<usize>, alpha: f64) -> Vec<(usize, Verdict)> {
     let Some(steps) = Steps::before(buckets, &due) else { return Vec::new() };
     let mut found = Vec::new();
-    // How far the drift had come an hour earlier; without a gap it need not be reckoned again.
+    // How far the drift had come an hour earlier; without a gap it need not be computed again.
     let mut before: Option<(usize, Option<Severity>)> = None;
     for place in due {
         let scale = steps.scale(place);
@@ -77,7 +80,7 @@ impl Step {
 
     /// What the variance is at the least: 1 of the hour itself, and π ÷ 2 m of the median of m.
     fn floor(self) -> f64 {
-        1.0 + std::f64::consts::FRAC_PI_2 / number(self.forecast.values)
+        1.0 + std::f64::consts::FRAC_PI_2 / usize_as_f64(self.forecast.values)
     }
 
     /// The expected count, as far as the dispersion must know it.
@@ -111,9 +114,9 @@ impl Scale {
 
     /// Degrees of freedom that the dispersion is known with. A variance is known the less the heavier the tails are: rare
     /// bursts say little of how large bursts are. Not so little, though, that nothing could be too large.
-    fn freedom(self, expected: NegativeBinomial) -> f64 {
-        let hours = number(self.residuals);
-        (hours / (1.0 + expected.kurtosis())).max(LEAST_FREEDOM).min(EFFICIENCY * hours)
+    fn degrees_of_freedom(self, expected: NegativeBinomial) -> f64 {
+        let hours = usize_as_f64(self.residuals);
+        (hours / (1.0 + expected.kurtosis())).max(MIN_FREEDOM).min(EFFICIENCY * hours)
     }
 }
 
@@ -121,9 +124,9 @@ impl<'a> Steps<'a> {
     fn before(buckets: &'a [Bucket], due: &Range<usize>) -> Option<Self> {
         let begin = buckets.get(due.start)?.hour;
         let end = buckets.get(due.end.checked_sub(1)?)?.hour;
-        // One hour more than the residuals of the first: the drift is reckoned of the hour before it, too.
+        // One hour more than the residuals of the first: the drift is computed of the hour before it, too.
         let oldest = buckets[..due.start].partition_point(|bucket| begin.since(bucket.hour) > OLDEST);
-        let first = oldest.max(due.start.saturating_sub(MOST_RESIDUALS + 1));
+        let first = oldest.max(due.start.saturating_sub(MAX_RESIDUALS + 1));
         let mut forecaster = Forecaster::new(&buckets[..due.end], buckets[first].hour, end);
         let known = buckets[first..due.end]
             .iter()
@@ -141,7 +144,7 @@ impl<'a> Steps<'a> {
     /// The steps before a place, the newest first.
     fn earlier(&self, place: usize) -> impl Iterator<Item = Step> {
         let newest = self.buckets[place].hour;
-        let from = place.saturating_sub(MOST_RESIDUALS).max(self.first);
+        let from = place.saturating_sub(MAX_RESIDUALS).max(self.first);
         (from..place)
             .rev()
             .take_while(move |earlier| newest.since(self.buckets[*earlier].hour) <= OLDEST)
@@ -150,7 +153,7 @@ impl<'a> Steps<'a> {
 
     fn scale(&self, place: usize) -> Option<Scale> {
         let steps: Vec<Step> = self.earlier(place).collect();
-        if steps.len() < LEAST_RESIDUALS {
+        if steps.len() < MIN_RESIDUALS {
             return None;
         }
         let variance = |step: &Step| (OF_MEDIAN * step.residual()).powi(2);
@@ -164,16 +167,16 @@ impl<'a> Steps<'a> {
         let step = self.step(place)?;
         let count = self.buckets[place].total;
         let expected = self.expected(place, step, *scale);
-        let freedom = scale.freedom(expected);
+        let degrees_of_freedom = scale.degrees_of_freedom(expected);
         let tail = expected.to(count).min(expected.from(count));
-        let p_value = (2.0 * with_estimated_spread(tail, freedom)).min(1.0);
+        let p_value = (2.0 * with_estimated_spread(tail, degrees_of_freedom)).min(1.0);
         if p_value >= RECORDED_BELOW {
             return None;
         }
-        let bound = |p: f64| real(expected.quantile(p));
+        let bound = |p: f64| as_f64(expected.quantile(p));
         let verdict = Verdict {
             method: Method::Volume,
-            observed: real(count),
+            observed: as_f64(count),
             expected: expected.mean,
             lower: bound(0.5 * RECORDED_BELOW),
             upper: bound(1.0 - 0.5 * RECORDED_BELOW),
@@ -181,7 +184,7 @@ impl<'a> Steps<'a> {
             p_value,
             sentence: String::new(),
         };
-        Some(verdict.saying(sentence::volume))
+        Some(verdict.with_sentence(sentence::volume))
     }
 
     /// The distribution of the hour's count. Its tails are those of the count and not of the normal distribution: on
@@ -199,7 +202,7 @@ impl<'a> Steps<'a> {
         // transform's mean is lower than the mean's transform, by φ ÷ 4 √mean.
         let most = |step: Step| WINSORISED_AT * scale.dispersion(step).sqrt();
         let within = |step: Step| step.residual().clamp(-most(step), most(step));
-        let missed = self.earlier(place).map(within).sum::<f64>() / number(scale.residuals);
+        let missed = self.earlier(place).map(within).sum::<f64>() / usize_as_f64(scale.residuals);
         let mean = |step: Step| inverse(step.forecast.centre + missed) + 0.25 * dispersion;
         // And their spread is that of the counts themselves (Pearson's φ), bursts of a mostly empty feed included.
         let (mut came, mut expected, mut squares) = (0.0, 0.0, 0.0);
@@ -219,9 +222,9 @@ impl<'a> Steps<'a> {
         let newest = || std::iter::once(step).chain(self.earlier(place));
         let values: Vec<f64> = newest().map(standardised).collect();
         // What came before the averaged hours says what their residuals are when nothing drifts.
-        let quiet = values.get(drift::RECALLED..).filter(|quiet| quiet.len() >= LEAST_CALIBRATION)?;
+        let quiet = values.get(drift::RECALLED..).filter(|quiet| quiet.len() >= MIN_CALIBRATION)?;
         let (average, variance) = drift::average(values.iter().copied());
-        let n = number(quiet.len());
+        let n = usize_as_f64(quiet.len());
         let mean = quiet.iter().sum::<f64>() / n;
         let (mut squares, mut cubes, mut products, mut newer) = (0.0, 0.0, 0.0, 0.0);
         for value in quiet.iter().map(|value| value - mean) {
@@ -231,10 +234,10 @@ impl<'a> Steps<'a> {
             newer = (1.0 - drift::WEIGHT) * (newer + value);
         }
         let own = (squares / (n - 1.0)).max(0.25);
-        // Where neighbours are alike, their average strays further: by 1 + 2 Σ (1−λ)ᵏ ρₖ of the autocorrelations ρₖ. And so
+        // Where neighbours are autocorrelation_factor, their average strays further: by 1 + 2 Σ (1−λ)ᵏ ρₖ of the autocorrelations ρₖ. And so
         // many fewer are they worth.
-        let alike = (1.0 + 2.0 * products / (n * own)).max(1.0);
-        let spread = (own * alike * (variance + 1.0 / n)).sqrt();
+        let autocorrelation_factor = (1.0 + 2.0 * products / (n * own)).max(1.0);
+        let spread = (own * autocorrelation_factor * (variance + 1.0 / n)).sqrt();
         let skewness = cubes / n / own.powf(1.5) * drift::SKEWNESS;
         let deviations = without_skewness((average - mean) / spread, skewness);
         if !drift::is_far(deviations) {
@@ -242,7 +245,7 @@ impl<'a> Steps<'a> {
         }
         let (observed, _) = drift::average(newest().map(|step| step.value));
         Some(Drift {
-            deviations: normal_of_student(deviations, EFFICIENCY * n / alike),
+            deviations: normal_of_student(deviations, EFFICIENCY * n / autocorrelation_factor),
             observed,
             unit: spread * scale.dispersion(step).sqrt(),
             distance: (average - mean) * scale.dispersion(step).sqrt(),
@@ -283,7 +286,7 @@ impl Drift {
             p_value: self.p_value(),
             sentence: String::new(),
         };
-        verdict.saying(|verdict| sentence::volume_drift(verdict, self.hours))
+        verdict.with_sentence(|verdict| sentence::volume_drift(verdict, self.hours))
     }
 }
 

@@ -2,29 +2,28 @@ use chrono::TimeDelta;
 
 use crate::domain::time::Timestamp;
 
-/// How long after a start nothing is found late that was not late before: reporters that could not reach the server
-/// have to try again first.
+/// After a start, no source becomes late for this long: reporters that could not reach the server must retry first.
 pub const STARTUP_GRACE: TimeDelta = TimeDelta::minutes(5);
 
-/// A time in which no server ran.
+/// A period in which no server ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Outage {
-    /// When the last server was last seen alive.
+    /// When the last server was last alive.
     pub from: Timestamp,
-    /// When one ran again.
+    /// When a server ran again.
     pub to: Timestamp,
 }
 
-/// All times in which no server ran. The time before the first start is one, from the beginning of time.
+/// All periods in which no server ran, including the time before the first start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outages {
-    /// In order, and apart from each other.
+    /// In order and disjoint.
     outages: Vec<Outage>,
     startup_grace: TimeDelta,
 }
 
 impl Outages {
-    /// In any order; they may overlap, and those that end before they begin are left out.
+    /// Accepts outages in any order and overlapping. Those that end before they begin are dropped.
     pub fn new(outages: impl IntoIterator<Item = Outage>, startup_grace: TimeDelta) -> Self {
         let mut given: Vec<Outage> = outages.into_iter().filter(|outage| outage.from < outage.to).collect();
         given.sort_unstable();
@@ -38,21 +37,20 @@ impl Outages {
         Self { outages, startup_grace }
     }
 
-    /// The server never stopped.
     pub fn none() -> Self {
         Self { outages: Vec::new(), startup_grace: TimeDelta::zero() }
     }
 
-    /// The last one, unless it is the time before the first start.
+    /// The last outage, except the time before the first start.
     pub fn last(&self) -> Option<Outage> {
         self.outages.last().copied().filter(|outage| outage.from > Timestamp::UNIX_EPOCH)
     }
 
     /// The instant at which `span` of running time has passed since `from`.
     ///
-    /// The clock stands still while no server runs, and a deadline that had not passed when the server stopped does
-    /// not pass before the start-up grace is over. One that had passed stays where it was, so that a restart neither
-    /// resolves an alert nor raises it again.
+    /// Time does not count while no server runs, and a deadline that had not passed when the server stopped does not pass
+    /// within the startup grace. A deadline that had passed is unchanged, so that a restart neither resolves an alert nor raises
+    /// it again.
     pub(super) fn deadline(&self, from: Timestamp, span: TimeDelta) -> Timestamp {
         let mut at = from + span;
         for outage in &self.outages {
@@ -83,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_stands_still_while_no_server_runs() {
+    fn outages_extend_deadlines() {
         for (list, startup_grace, expect, why) in [
             (&[][..], 5, 160, "never down"),
             (&[(110, 120)], 5, 170, "down for ten minutes"),
@@ -105,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_before_the_first_start_is_nobodys_failure() {
+    fn time_before_the_first_start_is_not_an_outage() {
         assert_eq!(outages(&[(0, 300)], 5).last(), None);
         let last = Outage { from: at(400), to: at(420) };
         assert_eq!(outages(&[(400, 420), (0, 300)], 5).last(), Some(last));
@@ -113,7 +111,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_deadline_is_never_early_and_never_within_an_outage(
+        fn deadline_counts_running_time_only(
             list in prop::collection::vec((0i64..500, 0i64..60), 0..8), from in 0i64..500, span in 1i64..200,
         ) {
             let list: Vec<(i64, i64)> = list.into_iter().map(|(start, long)| (start, start + long)).collect();

@@ -1,5 +1,5 @@
-//! When a cron pattern comes due. The search is bounded by the calendar, so a pattern that never comes due costs no more
-//! than a rare one.
+//! Computes when a cron pattern is due. The search is bounded, so that a pattern that never matches costs no more than a rare
+//! one.
 
 use chrono::{DateTime, Datelike as _, MappedLocalTime, Months, NaiveDate, NaiveDateTime, NaiveTime, Offset as _};
 use chrono::{TimeDelta, TimeZone as _, Timelike as _, Utc};
@@ -7,46 +7,46 @@ use chrono_tz::{GapInfo, Tz};
 use croner::parser::{CronParser, Seconds, Year};
 use croner::{Cron, JobType, Weekday};
 
-use crate::domain::freshness::BadExpectation;
+use crate::domain::freshness::InvalidSchedule;
 use crate::domain::time::Timestamp;
 
-/// The longest pattern: room for every minute by name would need more, and nobody writes that.
+/// The longest pattern, in characters.
 const MAX_PATTERN: usize = 200;
-/// Months in which every pattern that ever comes due does so. Within 28 years each of the 14 kinds of year occurs, and a
+/// The months within which every pattern that ever matches does so. Within 28 years each of the 14 kinds of year occurs, and a
 /// century without its leap day adds 12: February 29th is a Monday in 2072, and then in 2112.
 const HORIZON: Months = Months::new(41 * 12);
-/// A clock that is set back repeats less than this.
+/// The longest time that a clock change repeats.
 const REPEATED: TimeDelta = TimeDelta::hours(3);
 
-/// Five fields of cron in a time zone.
+/// A cron pattern of five fields in a time zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
-    /// The fields as they were given, with single blanks between them.
+    /// The given fields, separated by single spaces.
     pattern: String,
-    /// Boxed, for most expectations are durations and this is large.
+    /// Boxed, since it is large and most schedules are durations.
     cron: Box<Cron>,
     zone: Tz,
-    /// The hours and minutes, a bit each.
+    /// One bit per hour and minute.
     hours: u32,
     minutes: u64,
-    /// Whether it names one time of day. Such a time is due once also on the days on which clocks are set.
+    /// Whether it names one time of day, which is due once even on days with a clock change.
     has_one_time: bool,
 }
 
 impl Schedule {
-    /// Reads the five fields (or a nickname such as `@daily`) and the name of an IANA time zone.
-    pub fn new(pattern: &str, zone: &str) -> Result<Self, BadExpectation> {
-        let zone = zone.parse().map_err(|_| BadExpectation::NoSuchZone(zone.to_owned()))?;
+    /// Parses five fields (or a nickname such as `@daily`) and the name of an IANA time zone.
+    pub fn new(pattern: &str, zone: &str) -> Result<Self, InvalidSchedule> {
+        let zone = zone.parse().map_err(|_| InvalidSchedule::NoSuchZone(zone.to_owned()))?;
         let pattern = pattern.split_whitespace().collect::<Vec<_>>().join(" ");
         if pattern.len() > MAX_PATTERN || !pattern.is_ascii() {
-            return Err(BadExpectation::BadPattern(format!("at most {MAX_PATTERN} characters of ASCII")));
+            return Err(InvalidSchedule::BadPattern(format!("more than {MAX_PATTERN} characters, or not ASCII")));
         }
         let cron: Cron = CronParser::builder()
             .seconds(Seconds::Disallowed)
             .year(Year::Disallowed)
             .build()
             .parse(&pattern)
-            .map_err(|error| BadExpectation::BadPattern(error.to_string()))?;
+            .map_err(|error| InvalidSchedule::BadPattern(error.to_string()))?;
         let schedule = Self {
             hours: cron.pattern.hours.values().into_iter().fold(0, |bits, hour| bits | 1 << hour),
             minutes: cron.pattern.minutes.values().into_iter().fold(0, |bits, minute| bits | 1 << minute),
@@ -56,33 +56,30 @@ impl Schedule {
             zone,
         };
         if schedule.hours == 0 || schedule.minutes == 0 {
-            return Err(BadExpectation::NeverDue);
+            return Err(InvalidSchedule::NeverDue);
         }
         let first = NaiveDate::from_ymd_opt(2026, 1, 1).map(|date| date.and_time(NaiveTime::MIN).and_utc());
         match first.and_then(|first| schedule.next_after(first)) {
             Some(_) => Ok(schedule),
-            None => Err(BadExpectation::NeverDue),
+            None => Err(InvalidSchedule::NeverDue),
         }
     }
 
-    /// The fields, with single blanks between them.
     pub(super) fn pattern(&self) -> &str {
         &self.pattern
     }
 
-    /// The time zone.
     pub(super) fn zone(&self) -> Tz {
         self.zone
     }
 
-    /// The first due instant after `base`, as Vixie's cron has it: a time that a clock set forward skips is due right
-    /// after the gap, a time that a clock set back repeats is due once, and a pattern of every so many minutes or every
-    /// hour runs on by elapsed time.
+    /// The first due instant after `base`, with the rules of Vixie cron: a time that a clock change skips is due right after
+    /// the gap, a time that it repeats is due once, and patterns such as `*/5` or `0 *` continue by elapsed time.
     pub fn next_after(&self, base: Timestamp) -> Option<Timestamp> {
         let local = base.with_timezone(&self.zone);
         let later = base.checked_add_signed(REPEATED)?.with_timezone(&self.zone);
         if later.offset().fix().local_minus_utc() < local.offset().fix().local_minus_utc() {
-            // The clock is about to be set back: what is first on the wall is not first in time.
+            // The clock is about to be set back: the order of local times is not the order of instants.
             let days = local.date_naive().pred_opt()?.iter_days().take(3).filter(|date| self.is_on(*date));
             let instants = days.flat_map(|date| self.instants(date, NaiveDateTime::MIN));
             if let Some(due) = instants.filter(|due| *due > base).min() {
@@ -94,7 +91,7 @@ impl Schedule {
         self.dates(from.date()).find_map(due)
     }
 
-    /// The days of the pattern from a day on.
+    /// The matching days from `first` on.
     fn dates(&self, first: NaiveDate) -> impl Iterator<Item = NaiveDate> {
         let next = |date: &NaiveDate| match self.cron.pattern.month_match(date.month()) {
             Ok(true) => date.succ_opt(),
@@ -112,7 +109,7 @@ impl Schedule {
             && pattern.day_match(date.year(), date.month(), date.day(), weekday).unwrap_or(false)
     }
 
-    /// The instants of the pattern on a day, those at or after a wall clock time, in the order of the wall clock.
+    /// The matching instants of a day at or after a local time, in the order of local time.
     fn instants(&self, date: NaiveDate, from: NaiveDateTime) -> impl Iterator<Item = Timestamp> {
         let first_hour = if date == from.date() { from.hour() } else { 0 };
         let hours = (first_hour..24).filter(|hour| self.hours & 1 << hour != 0);
@@ -123,7 +120,7 @@ impl Schedule {
         times.filter(move |time| *time >= from).flat_map(|time| self.resolve(time))
     }
 
-    /// The instants at which a wall clock shows a time that is due.
+    /// The instants of a due local time.
     fn resolve(&self, time: NaiveDateTime) -> impl Iterator<Item = Timestamp> {
         let instants: [Option<DateTime<Tz>>; 2] = match self.zone.from_local_datetime(&time) {
             MappedLocalTime::Single(one) => [Some(one), None],

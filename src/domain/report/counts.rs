@@ -1,4 +1,4 @@
-//! The counts that both kinds bring, and how the digest of a report has them.
+//! The counts of both kinds of report, and their form in a digest.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::{Serialize as _, Serializer};
 use crate::domain::check::{CheckName, Quality};
 use crate::domain::counts::Counts;
 
-/// All checks together; `None` when nothing was counted.
+/// `None` without any counts.
 pub(super) fn quality(
     geocoding: Option<Counts>,
     validation: Option<Counts>,

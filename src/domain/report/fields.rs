@@ -2,72 +2,70 @@ use serde_json::{Map, Value};
 use strum::VariantNames;
 use uuid::Uuid;
 
-use crate::domain::counts::{Counts, MAX_REPORTED, shown};
-use crate::domain::report::Fault;
+use crate::domain::counts::{Counts, MAX_REPORTED, round_percent};
+use crate::domain::report::FieldError;
 
-/// What a count is, for an error.
-const A_COUNT: &str = "a whole number from 0 to 2147483647";
-/// A rate that a reporter sends may differ this much, in points, from the one its counts give.
+const EXPECTED_COUNT: &str = "a whole number from 0 to 2147483647";
+/// The tolerance between a reported rate and that of its counts, in percentage points.
 const RATE_TOLERANCE: f64 = 0.1;
-/// Faults of one item that are listed. Finding the likely names of thousands of unknown fields would take seconds.
-const MAX_FAULTS: usize = 20;
+/// Errors listed per item. Suggesting names for thousands of unknown fields would take seconds.
+const MAX_ERRORS: usize = 20;
 
-/// The fields of one item: each is taken out once and checked, what is wrong is gathered, and what is left over at the
-/// end is unknown.
+/// The fields of one item. Each is taken out once and validated, errors are collected, and the fields left at the end are
+/// unknown.
 pub(super) struct Fields {
-    /// Where the item is in the one around it, as it leads the paths of its faults: `checks[0].`.
+    /// The prefix of the item's error paths: `checks[0].`.
     at: String,
     left: Map<String, Value>,
     known: Vec<&'static str>,
-    faults: Vec<Fault>,
+    errors: Vec<FieldError>,
 }
 
 impl Fields {
-    pub(super) fn of(item: Value) -> Result<Self, Vec<Fault>> {
+    pub(super) fn of(item: Value) -> Result<Self, Vec<FieldError>> {
         Self::at(String::new(), item)
     }
 
-    fn at(at: String, item: Value) -> Result<Self, Vec<Fault>> {
+    fn at(at: String, item: Value) -> Result<Self, Vec<FieldError>> {
         match item {
-            Value::Object(left) => Ok(Self { at, left, known: Vec::new(), faults: Vec::new() }),
-            other => Err(vec![Fault {
+            Value::Object(left) => Ok(Self { at, left, known: Vec::new(), errors: Vec::new() }),
+            other => Err(vec![FieldError {
                 field: at.trim_end_matches('.').to_owned(),
-                message: format!("the item is {}", describe(&other)),
+                message: format!("got {}", describe(&other)),
                 expected: "an object".into(),
             }]),
         }
     }
 
-    pub(super) fn finish(mut self) -> Vec<Fault> {
-        let room = MAX_FAULTS.saturating_sub(self.faults.len());
+    pub(super) fn finish(mut self) -> Vec<FieldError> {
+        let room = MAX_ERRORS.saturating_sub(self.errors.len());
         for name in std::mem::take(&mut self.left).into_iter().map(|(name, _)| name).take(room) {
             let expected = match self.nearest(&name) {
-                Some(nearest) => format!("{nearest}?"),
+                Some(nearest) => format!("did you mean {nearest}?"),
                 None => format!("one of {}", self.known.join(", ")),
             };
-            self.fault(&cut(&name), "there is no such field", &expected);
+            self.error(&truncate(&name), "unknown field", &expected);
         }
-        self.faults
+        self.errors
     }
 
-    pub(super) fn fault(&mut self, field: &str, message: &str, expected: &str) {
+    pub(super) fn error(&mut self, field: &str, message: &str, expected: &str) {
         let field = format!("{}{field}", self.at);
-        self.faults.push(Fault { field, message: message.into(), expected: expected.into() });
+        self.errors.push(FieldError { field, message: message.into(), expected: expected.into() });
     }
 
-    /// Whether something was found wrong with this field.
-    pub(super) fn is_faulty(&self, field: &str) -> bool {
-        self.faults.iter().any(|fault| fault.field == field)
+    pub(super) fn has_error(&self, field: &str) -> bool {
+        self.errors.iter().any(|error| error.field == field)
     }
 
-    /// For what only matters when nothing else was found wrong.
-    pub(super) fn fault_unless_faulty(&mut self, field: &str, message: &str, expected: &str) {
-        if self.faults.is_empty() {
-            self.fault(field, message, expected);
+    /// Adds an error that only matters in an otherwise valid item.
+    pub(super) fn error_unless_invalid(&mut self, field: &str, message: &str, expected: &str) {
+        if self.errors.is_empty() {
+            self.error(field, message, expected);
         }
     }
 
-    /// Whether the field was given; null is not giving it.
+    /// Whether the field is present and not null.
     pub(super) fn has(&self, name: &str) -> bool {
         self.left.get(name).is_some_and(|value| !value.is_null())
     }
@@ -81,7 +79,7 @@ impl Fields {
         let value = self.take(name)?;
         let read = read(&value);
         if read.is_none() {
-            self.fault(name, &format!("this is {}", describe(&value)), expected);
+            self.error(name, &format!("got {}", describe(&value)), expected);
         }
         read
     }
@@ -92,83 +90,81 @@ impl Fields {
         expected: &str,
         read: impl FnOnce(&Value) -> Option<T>,
     ) -> Option<T> {
-        if self.expect_present(name, expected) { self.optional(name, expected, read) } else { None }
+        if self.require_present(name, expected) { self.optional(name, expected, read) } else { None }
     }
 
-    /// Whether the field was given; it is a fault when it was not.
-    pub(super) fn expect_present(&mut self, name: &'static str, expected: &str) -> bool {
+    /// Whether the field is present; adds an error if it is not.
+    pub(super) fn require_present(&mut self, name: &'static str, expected: &str) -> bool {
         let has = self.has(name);
         if !has {
             self.take(name);
-            self.fault(name, "it is missing", expected);
+            self.error(name, "missing", expected);
         }
         has
     }
 
     pub(super) fn forbidden(&mut self, name: &'static str, message: &str, expected: &str) {
         if self.take(name).is_some() {
-            self.fault(name, message, expected);
+            self.error(name, message, expected);
         }
     }
 
     pub(super) fn id(&mut self) -> Option<Uuid> {
-        self.optional("id", "a UUID, or nothing: then the server gives one", |value| {
-            Uuid::try_parse(value.as_str()?).ok()
-        })
+        self.optional("id", "a UUID, or no id (the server assigns one)", |value| Uuid::try_parse(value.as_str()?).ok())
     }
 
-    /// The objects of a list of at most so many; none when the field is not there. `None` when it is no such list.
-    pub(super) fn items(&mut self, name: &'static str, most: usize) -> Option<Vec<Self>> {
+    /// The objects of a list of at most `max`. A missing field is an empty list; `None` if the list is invalid.
+    pub(super) fn items(&mut self, name: &'static str, max: usize) -> Option<Vec<Self>> {
         let Some(value) = self.take(name) else { return Some(Vec::new()) };
         let items = match value {
-            Value::Array(items) if items.len() <= most => items,
+            Value::Array(items) if items.len() <= max => items,
             Value::Array(items) => {
-                self.fault(name, &format!("{} items", items.len()), &format!("at most {most}"));
+                self.error(name, &format!("{} items", items.len()), &format!("at most {max}"));
                 return None;
             }
             other => {
-                self.fault(name, &format!("this is {}", describe(&other)), "a list of objects");
+                self.error(name, &format!("got {}", describe(&other)), "a list of objects");
                 return None;
             }
         };
-        let (mut all, before) = (Vec::with_capacity(items.len()), self.faults.len());
+        let (mut all, before) = (Vec::with_capacity(items.len()), self.errors.len());
         for (index, item) in items.into_iter().enumerate() {
             match Self::at(format!("{}{name}[{index}].", self.at), item) {
                 Ok(item) => all.push(item),
-                Err(faults) => self.faults.extend(faults),
+                Err(errors) => self.errors.extend(errors),
             }
         }
-        (self.faults.len() == before).then_some(all)
+        (self.errors.len() == before).then_some(all)
     }
 
-    /// Takes over the faults of an item that is done with.
-    pub(super) fn adopt(&mut self, item: Self) {
-        if self.faults.len() < MAX_FAULTS {
-            self.faults.extend(item.finish());
+    /// Adds the errors of a nested item.
+    pub(super) fn absorb(&mut self, item: Self) {
+        if self.errors.len() < MAX_ERRORS {
+            self.errors.extend(item.finish());
         }
     }
 
     pub(super) fn required_count(&mut self, name: &'static str) -> Option<u32> {
-        if self.expect_present(name, A_COUNT) { self.count(name) } else { None }
+        if self.require_present(name, EXPECTED_COUNT) { self.count(name) } else { None }
     }
 
-    /// Both counts of a check, if they go together.
+    /// The counts of a check, if there are no more successes than attempts.
     pub(super) fn counts(&mut self, successes_name: &str, attempts: u32, successes: u32) -> Option<Counts> {
         let counts = Counts::new(attempts.into(), successes.into());
         if counts.is_none() {
             let message = format!("{successes} of {attempts} attempts");
-            self.fault(successes_name, &message, "no more than the attempts");
+            self.error(successes_name, &message, "no more than the attempts");
         }
         counts
     }
 
     pub(super) fn count(&mut self, name: &'static str) -> Option<u32> {
-        self.optional(name, A_COUNT, |value| {
+        self.optional(name, EXPECTED_COUNT, |value| {
             value.as_u64().and_then(|number| u32::try_from(number).ok()).filter(|number| *number <= MAX_REPORTED)
         })
     }
 
-    /// A check's two counts, which come together or not at all, and its rate, which must agree with them.
+    /// A check's two counts, of which both or none must be present, and its rate, which must agree with them.
     pub(super) fn check(
         &mut self,
         attempts_name: &'static str,
@@ -182,10 +178,10 @@ impl Fields {
             value.as_f64().filter(|rate| (0.0..=100.0).contains(rate))
         });
         match given {
-            (true, false) => self.fault(successes_name, "it is missing", &format!("a count beside {attempts_name}")),
-            (false, true) => self.fault(attempts_name, "it is missing", &format!("a count beside {successes_name}")),
+            (true, false) => self.error(successes_name, "missing", &format!("a count together with {attempts_name}")),
+            (false, true) => self.error(attempts_name, "missing", &format!("a count together with {successes_name}")),
             (false, false) if rate.is_some() => {
-                self.fault(rate_name, "a rate without its counts", &format!("{attempts_name} and {successes_name}"));
+                self.error(rate_name, "rate without counts", &format!("{attempts_name} and {successes_name}"));
             }
             _ => {}
         }
@@ -196,7 +192,7 @@ impl Fields {
             && (rate - true_rate).abs() > RATE_TOLERANCE + 1e-9
         {
             let message = format!("{rate} does not agree with {successes} of {attempts}");
-            self.fault(rate_name, &message, &format!("{} (within 0.1), or no rate", shown(true_rate)));
+            self.error(rate_name, &message, &format!("{} (within 0.1), or no rate", round_percent(true_rate)));
         }
         Some(counts)
     }
@@ -206,7 +202,7 @@ impl Fields {
         self.left.remove(name).filter(|value| !value.is_null())
     }
 
-    /// The known field that a mistyped one most likely meant.
+    /// The known field that is most similar to an unknown one.
     fn nearest(&self, name: &str) -> Option<&'static str> {
         let name: String = name.chars().take(64).collect();
         self.known
@@ -218,28 +214,28 @@ impl Fields {
     }
 }
 
-/// The words an enumeration allows, for an error.
+/// Lists the values of an enumeration.
 pub(super) fn one_of<T: VariantNames>() -> String {
     format!("one of {}", T::VARIANTS.join(", "))
 }
 
-/// A JSON value in an error: short, whatever was sent.
+/// Describes a JSON value in a short text.
 fn describe(value: &Value) -> String {
     match value {
         Value::Null => "null".into(),
         Value::Bool(value) => format!("{value}"),
-        Value::Number(number) => cut(&number.to_string()),
-        Value::String(text) => format!("{:?}", cut(text)),
+        Value::Number(number) => truncate(&number.to_string()),
+        Value::String(text) => format!("{:?}", truncate(text)),
         Value::Array(_) => "an array".into(),
         Value::Object(_) => "an object".into(),
     }
 }
 
-fn cut(text: &str) -> String {
-    const MOST: usize = 60;
-    if text.chars().count() <= MOST {
+fn truncate(text: &str) -> String {
+    const MAX: usize = 60;
+    if text.chars().count() <= MAX {
         return text.into();
     }
-    let start: String = text.chars().take(MOST).collect();
+    let start: String = text.chars().take(MAX).collect();
     format!("{start}…")
 }

@@ -1,16 +1,10 @@
-//! Reports as they arrive: each item is parsed and checked whole, and every fault of it is named.
+//! Parses and validates reports. Each item is checked completely, and every error is reported.
 
-/// The counts that both kinds bring.
+mod common_fields;
 mod counts;
-/// What is said of the quality of a moment.
 mod data_quality;
-/// The fields of an item.
 mod fields;
-/// Where a report is from, and of when it is.
-mod origin;
-/// The lists within an item.
-mod parts;
-/// What is said of a run.
+mod nested;
 mod source_run;
 
 use std::collections::BTreeMap;
@@ -22,44 +16,41 @@ use uuid::Uuid;
 
 use crate::domain::check::CheckName;
 use crate::domain::counts::Counts;
-use crate::domain::pipeline::{BadPipelineKey, PipelineKey};
+use crate::domain::key::SourceKey;
+use crate::domain::key::{InvalidPipelineKey, PipelineKey};
+pub use crate::domain::report::common_fields::MAX_AHEAD;
 pub use crate::domain::report::data_quality::DataQualityReport;
 use crate::domain::report::fields::Fields;
-pub use crate::domain::report::origin::MAX_AHEAD;
 pub use crate::domain::report::source_run::{Phase, SourceRunReport};
-use crate::domain::source::SourceKey;
 use crate::domain::time::Timestamp;
 
-/// One thing that is wrong with an item.
+/// A validation error of one field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Fault {
+pub struct FieldError {
     /// The field's path in the item; empty for the item as a whole.
     pub field: String,
-    /// What is wrong.
     pub message: String,
-    /// What would be right.
+    /// A description of valid values.
     pub expected: String,
 }
 
-/// What surrounds an item: when it came, and the pipeline of the request it came in.
+/// The request that an item was part of.
 #[derive(Debug, Clone)]
-pub struct Arrival {
-    /// When the report reached the server.
+pub struct ReportContext {
     pub received_at: Timestamp,
-    /// The pipeline of items that name none.
-    pub pipeline: Result<PipelineKey, BadPipelineKey>,
+    /// The default pipeline of the items.
+    pub pipeline: Result<PipelineKey, InvalidPipelineKey>,
 }
 
 /// An accepted report.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Report {
-    /// Of a run of a source: its start, or its end.
+    /// The start or the end of a run.
     SourceRun(SourceRunReport),
-    /// Of the quality counts of a moment.
     DataQuality(DataQualityReport),
 }
 
-/// The two kinds of report. Ids are unique within a kind.
+/// Ids are unique within a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ReportKind {
     /// [`Report::SourceRun`].
@@ -68,28 +59,27 @@ pub enum ReportKind {
     DataQuality,
 }
 
-/// Tells two bodies of the same id apart: SHA-256 over what was said, after parsing and before the server's defaults.
+/// SHA-256 over a report's content, after parsing and before defaults. Distinguishes two bodies with the same id.
 pub type BodyDigest = [u8; 32];
 
 impl Report {
-    /// Parses and checks one item.
+    /// Parses and validates one item.
     ///
     /// # Errors
-    /// Every fault of the item, not just the first.
-    pub fn parse(kind: ReportKind, item: Value, arrival: &Arrival) -> Result<Self, Vec<Fault>> {
+    /// All errors of the item.
+    pub fn parse(kind: ReportKind, item: Value, context: &ReportContext) -> Result<Self, Vec<FieldError>> {
         let mut fields = Fields::of(item)?;
         let report = match kind {
-            ReportKind::SourceRun => SourceRunReport::parse(&mut fields, arrival).map(Self::SourceRun),
-            ReportKind::DataQuality => DataQualityReport::parse(&mut fields, arrival).map(Self::DataQuality),
+            ReportKind::SourceRun => SourceRunReport::parse(&mut fields, context).map(Self::SourceRun),
+            ReportKind::DataQuality => DataQualityReport::parse(&mut fields, context).map(Self::DataQuality),
         };
-        let faults = fields.finish();
+        let errors = fields.finish();
         match report {
-            Some(report) if faults.is_empty() => Ok(report),
-            _ => Err(faults),
+            Some(report) if errors.is_empty() => Ok(report),
+            _ => Err(errors),
         }
     }
 
-    /// Its kind.
     pub fn kind(&self) -> ReportKind {
         match self {
             Self::SourceRun(_) => ReportKind::SourceRun,
@@ -97,7 +87,6 @@ impl Report {
         }
     }
 
-    /// The reporter's id.
     pub fn id(&self) -> Option<Uuid> {
         match self {
             Self::SourceRun(report) => report.id,
@@ -105,7 +94,6 @@ impl Report {
         }
     }
 
-    /// The pipeline it is about.
     pub fn pipeline(&self) -> &PipelineKey {
         match self {
             Self::SourceRun(report) => &report.pipeline,
@@ -113,7 +101,6 @@ impl Report {
         }
     }
 
-    /// The source it is about, where there is one.
     pub fn source(&self) -> Option<&SourceKey> {
         match self {
             Self::SourceRun(report) => Some(&report.source),
@@ -121,7 +108,7 @@ impl Report {
         }
     }
 
-    /// The further checks that it counts.
+    /// The checks other than geocoding and validation.
     pub fn checks(&self) -> &BTreeMap<CheckName, Counts> {
         match self {
             Self::SourceRun(report) => &report.checks,
@@ -129,7 +116,6 @@ impl Report {
         }
     }
 
-    /// Whether it tells of a start; all else tells of an end.
     pub fn phase(&self) -> Phase {
         match self {
             Self::SourceRun(report) => report.phase(),
@@ -137,7 +123,6 @@ impl Report {
         }
     }
 
-    /// The digest of what was said.
     pub fn digest(&self) -> BodyDigest {
         let canonical = match self {
             Self::SourceRun(report) => serde_json::to_vec(report),

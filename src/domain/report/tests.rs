@@ -2,44 +2,44 @@ use serde_json::json;
 
 use super::*;
 
-pub(super) fn arrival() -> Arrival {
-    Arrival {
+pub(super) fn context() -> ReportContext {
+    ReportContext {
         received_at: crate::domain::time::parse_rfc3339("2026-01-28T15:30:45Z").expect("a time"),
         pipeline: Ok(PipelineKey::default()),
     }
 }
 
-/// The fields that are at fault when an item is changed so.
-pub(super) fn faults(kind: ReportKind, mut item: Value, change: Value) -> Vec<String> {
+/// The fields with errors after a change of a valid item.
+pub(super) fn invalid_fields(kind: ReportKind, mut item: Value, change: Value) -> Vec<String> {
     match (&mut item, change) {
         (Value::Object(item), Value::Object(change)) => item.extend(change),
         (item, other) => *item = other,
     }
-    match Report::parse(kind, item, &arrival()) {
+    match Report::parse(kind, item, &context()) {
         Ok(_) => vec![],
-        Err(faults) => faults.into_iter().map(|fault| fault.field).collect(),
+        Err(errors) => errors.into_iter().map(|error| error.field).collect(),
     }
 }
 
 #[test]
-fn a_mistyped_field_is_recognised() {
+fn misspelt_field_gets_a_suggestion() {
     let item = json!({"source": "punch", "timestamp": "2026-01-28T15:00:00Z", "artcles_colected": 3});
-    let faults = Report::parse(ReportKind::SourceRun, item, &arrival()).expect_err("an unknown field");
-    assert_eq!(faults[0].expected, "articles_collected?");
+    let errors = Report::parse(ReportKind::SourceRun, item, &context()).expect_err("an unknown field");
+    assert_eq!(errors[0].expected, "did you mean articles_collected?");
 }
 
 #[test]
-fn a_bad_pipeline_of_the_request_is_a_fault_of_the_items_that_use_it() {
-    let arrival = Arrival { pipeline: "Bad".parse(), ..arrival() };
+fn invalid_pipeline_parameter_is_an_error_of_items_without_pipeline() {
+    let context = ReportContext { pipeline: "Bad".parse(), ..context() };
     let item = |pipeline: Value| json!({"source": "punch", "timestamp": "2026-01-28T15:00:00Z", "pipeline": pipeline});
-    assert!(Report::parse(ReportKind::SourceRun, item(json!("news")), &arrival).is_ok());
-    let faults = Report::parse(ReportKind::SourceRun, item(Value::Null), &arrival).expect_err("no good pipeline");
-    assert_eq!(faults[0].field, "pipeline");
+    assert!(Report::parse(ReportKind::SourceRun, item(json!("news")), &context).is_ok());
+    let errors = Report::parse(ReportKind::SourceRun, item(Value::Null), &context).expect_err("no good pipeline");
+    assert_eq!(errors[0].field, "pipeline");
 }
 
 #[test]
-fn the_digest_tells_bodies_apart_and_nothing_else() {
-    let parse = |item: Value| Report::parse(ReportKind::SourceRun, item, &arrival()).expect("good").digest();
+fn digest_depends_only_on_the_content() {
+    let parse = |item: Value| Report::parse(ReportKind::SourceRun, item, &context()).expect("good").digest();
     let first = parse(json!({"source": "punch", "timestamp": "2026-01-28T15:00:00Z", "outcome": "ok"}));
     for (same, item) in [
         (true, json!({"source": " punch ", "timestamp": "2026-01-28T16:00:00+01:00", "outcome": "ok", "error": null})),

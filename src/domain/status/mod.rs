@@ -1,9 +1,8 @@
-//! The status of a pipeline: a function of its facts, its rules and an instant.
+//! Computes the status of a pipeline from facts, rules and an instant.
 //!
-//! Counts are summed and then divided; rates are never averaged, and metric types never mixed.
+//! Counts are summed and then divided. Rates are never averaged, and metric types never mixed.
 
-/// A status that cannot be worked out for now.
-mod trouble;
+mod degraded;
 
 use std::collections::HashMap;
 
@@ -15,22 +14,18 @@ use crate::domain::anomaly::Anomaly;
 use crate::domain::check::{CheckName, Quality, Threshold, Thresholds};
 use crate::domain::counts::Counts;
 use crate::domain::health::Health;
+use crate::domain::key::{PipelineKey, SourceKey};
 use crate::domain::metric::MetricType;
-use crate::domain::pipeline::PipelineKey;
 use crate::domain::revision::Revision;
 use crate::domain::run::{LastRun, RunState};
-use crate::domain::source::SourceKey;
 use crate::domain::step::PipelineStep;
 use crate::domain::time::Timestamp;
 
-/// What the status of a pipeline is worked out by.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rules {
-    /// How far back the window reaches.
     pub window: TimeDelta,
-    /// After how long without a run a source is stale.
+    /// A source without a run for this long is stale.
     pub staleness: TimeDelta,
-    /// How the checks are judged.
     pub thresholds: Thresholds,
 }
 
@@ -43,84 +38,74 @@ impl Default for Rules {
 /// The rules of every pipeline.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RuleBook {
-    /// Those of a pipeline that has none of its own.
     pub default: Rules,
-    /// Those of single pipelines.
+    /// Overrides.
     pub pipelines: HashMap<PipelineKey, Rules>,
 }
 
 impl RuleBook {
-    /// The rules of one pipeline.
     pub fn of(&self, pipeline: &PipelineKey) -> &Rules {
         self.pipelines.get(pipeline).unwrap_or(&self.default)
     }
 }
 
-/// What the store knows of a pipeline, all of it read in one read transaction.
+/// The stored data of a pipeline, from one read transaction.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts {
-    /// The pipeline.
     pub pipeline: PipelineKey,
-    /// The revision of the data.
     pub revision: Revision,
-    /// Its registered sources.
+    /// All registered sources.
     pub sources: Vec<SourceFacts>,
     /// Articles of all runs in the window.
     pub articles_collected: u64,
     /// Events of all runs in the window.
     pub events_extracted: u64,
-    /// The steps of the last cycle, as far as it lies in the window.
+    /// The steps of the last cycle that lie in the window.
     pub steps: Excerpt<PipelineStep>,
-    /// The sums of the metrics in the window, one entry a group.
+    /// The sums of the metrics in the window, by group.
     pub metrics: Vec<MetricSums>,
-    /// Its active alerts, the worst first.
+    /// The active alerts, the worst first.
     pub alerts: Excerpt<Alert>,
-    /// What is unusual in the window, the worst first.
+    /// The anomalies in the window, the worst first.
     pub anomalies: Excerpt<Anomaly>,
-    /// The old pipeline's own rows in the window; looked at only where no metric has an attempt.
+    /// The rows of `conflict_events` in the window; used only if no metric has an attempt.
     pub conflict_events: Option<QualitySums>,
 }
 
-/// What the store knows of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceFacts {
-    /// The source.
     pub key: SourceKey,
-    /// Whether it counts.
+    /// Disabled sources do not affect the status.
     pub enabled: bool,
-    /// Its newest finished run that was no backfill, ever.
+    /// Its newest finished run that is not backfill, of any age.
     pub last_run: Option<LastRun>,
-    /// Its runs that have begun and not ended.
+    /// Runs in progress.
     pub running: u64,
-    /// Its finished runs in the window.
+    /// Finished runs in the window.
     pub runs: u64,
-    /// Those of them that succeeded.
+    /// Successful runs among them.
     pub succeeded: u64,
-    /// Those of them that succeeded and were no backfill.
+    /// Successful runs among them that are not backfill.
     pub succeeded_fresh: u64,
 }
 
-/// Rows of metrics that may be summed with each other.
+/// The sums of metrics of one type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetricSums {
-    /// Their type.
     pub metric_type: MetricType,
-    /// Whether they are about single sources.
+    /// Whether they are metrics of single sources.
     pub of_sources: bool,
-    /// Their sums.
     pub sums: QualitySums,
 }
 
-/// Sums of quality counts, and the newest moment in them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QualitySums {
-    /// The sums.
     pub quality: Quality,
-    /// When the newest row was.
+    /// The time of the newest row.
     pub last_updated: Timestamp,
 }
 
-/// Where the data quality was taken from.
+/// The source of the data quality.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Basis {
     /// Metrics of the whole pipeline.
@@ -129,13 +114,13 @@ pub enum Basis {
     /// Metrics of its sources.
     #[serde(rename = "source-specific")]
     SourceSpecific,
-    /// Sums of hours.
+    /// Hourly metrics.
     #[serde(rename = "hourly")]
     Hourly,
-    /// The old pipeline's own output.
+    /// The rows of the external table `conflict_events`.
     #[serde(rename = "conflict_events")]
     ConflictEvents,
-    /// Nothing was counted.
+    /// No counts.
     #[serde(rename = "none")]
     None,
 }
@@ -143,14 +128,14 @@ pub enum Basis {
 /// The first entries of a list that may be long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Excerpt<T> {
-    /// At most [`LISTED`].
+    /// At most [`MAX_LISTED`].
     pub listed: Vec<T>,
-    /// How many more there are.
+    /// The number of further entries.
     pub omitted: u64,
 }
 
 /// Entries of one list in a status.
-pub const LISTED: usize = 100;
+pub const MAX_LISTED: usize = 100;
 
 impl<T> Default for Excerpt<T> {
     fn default() -> Self {
@@ -160,39 +145,33 @@ impl<T> Default for Excerpt<T> {
 
 impl<T> From<Vec<T>> for Excerpt<T> {
     fn from(mut all: Vec<T>) -> Self {
-        let omitted = all.len().saturating_sub(LISTED) as u64;
-        all.truncate(LISTED);
+        let omitted = all.len().saturating_sub(MAX_LISTED) as u64;
+        all.truncate(MAX_LISTED);
         Self { listed: all, omitted }
     }
 }
 
-/// The answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PipelineStatus {
-    /// The pipeline.
     pub pipeline: PipelineKey,
-    /// The revision of the data it was worked out from.
+    /// The revision of the data.
     pub revision: Revision,
-    /// The instant it was worked out for.
+    /// The instant of the computation.
     pub timestamp: Timestamp,
-    /// How the sources do.
     pub scraping_health: ScrapingHealth,
-    /// How good what they bring is.
     pub data_quality: DataQuality,
-    /// The steps of the last cycle: the newest run of each source that told of its steps.
+    /// The steps of the last cycle: of the newest run of each source that reports steps.
     pub steps: Excerpt<PipelineStep>,
-    /// What is unusual.
     pub anomalies: Excerpt<Anomaly>,
-    /// The active alerts.
+    /// Active alerts.
     pub alerts: Excerpt<Alert>,
     /// The worst of the parts.
     pub overall_status: Health,
 }
 
-/// How the sources of a pipeline do.
+/// The health of a pipeline's sources.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScrapingHealth {
-    /// All in all.
     pub status: Health,
     /// Enabled sources with a successful run in the window.
     pub sources_processed: u64,
@@ -200,7 +179,7 @@ pub struct ScrapingHealth {
     pub total_sources: u64,
     /// Enabled sources whose last run failed.
     pub failed_sources: u64,
-    /// Enabled sources that ran before and have now been silent for too long.
+    /// Enabled sources that ran before, but not within the staleness period.
     pub stale_sources: u64,
     /// Articles of all runs in the window.
     pub articles_collected: u64,
@@ -210,54 +189,44 @@ pub struct ScrapingHealth {
     pub sources: Vec<SourceStatus>,
 }
 
-/// How one source does.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SourceStatus {
-    /// The source.
     pub source: SourceKey,
     /// `Pending` without a run, `Error` when its last run failed, else `Healthy`.
     pub status: Health,
-    /// Whether it has been silent for too long.
+    /// Whether it ran before, but not within the staleness period.
     pub stale: bool,
-    /// Percent of its runs in the window that succeeded; `None` without a run in the window.
+    /// Percent of the runs in the window; `None` without a run.
     pub success_rate: Option<f64>,
-    /// Its runs that have begun and not ended.
+    /// Runs in progress.
     pub running: u64,
-    /// Its runs in the window.
+    /// Finished runs in the window.
     pub runs: u64,
-    /// When its last run finished.
+    /// The end of the last run.
     pub last_run: Option<Timestamp>,
 }
 
-/// How good the data is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DataQuality {
     /// The worst of the checks.
     pub status: Health,
-    /// The sums that were judged.
+    /// The sums that were classified.
     pub quality: Quality,
-    /// How each check does.
     pub checks: Vec<CheckStatus>,
-    /// Where they were taken from.
     pub basis: Basis,
-    /// The newest moment in them.
+    /// The time of the newest counts.
     pub last_updated: Option<Timestamp>,
 }
 
-/// How one check does.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CheckStatus {
-    /// The check.
     pub name: CheckName,
-    /// How its counts were judged.
     pub status: Health,
-    /// Its counts.
     pub counts: Counts,
-    /// By what they were judged.
     pub threshold: Threshold,
 }
 
-/// Works out the status of a pipeline at `now`.
+/// Computes the status of a pipeline at `now`.
 pub fn evaluate(facts: Facts, rules: &Rules, now: Timestamp) -> PipelineStatus {
     let data_quality = data_quality(&facts, &rules.thresholds);
     let scraping_health = scraping_health(facts.sources, facts.articles_collected, facts.events_extracted, rules, now);
@@ -268,7 +237,7 @@ pub fn evaluate(facts: Facts, rules: &Rules, now: Timestamp) -> PipelineStatus {
         overall_status: Health::worst([
             scraping_health.status,
             data_quality.status,
-            // The worst come first, so what is left out changes nothing.
+            // The worst come first, so omitted alerts do not change the result.
             health_of(facts.alerts.listed.iter().map(|alert| (alert.state, alert.severity))),
         ]),
         scraping_health,
@@ -292,13 +261,13 @@ fn scraping_health(
     let sources_processed = count(|source| source.succeeded_fresh > 0);
     let failed_sources = count(|source| source_health(source) == Health::Error);
     let ever_ran = count(|source| source.last_run.is_some());
-    let heard_in_window = enabled.iter().any(|source| !is_silent(source, now, rules.window));
+    let has_recent_run = enabled.iter().any(|source| !has_no_run_within(source, now, rules.window));
 
     let status = if ever_ran == 0 {
         Health::Pending
     } else if failed_sources * 5 > total_sources {
         Health::Error
-    } else if failed_sources > 0 || !heard_in_window {
+    } else if failed_sources > 0 || !has_recent_run {
         Health::Warning
     } else {
         Health::Healthy
@@ -319,8 +288,8 @@ fn scraping_health(
     }
 }
 
-/// Whether no run of it finished within `span` of `now`. A source that never ran has nothing to be late with.
-fn is_silent(source: &SourceFacts, now: Timestamp, span: TimeDelta) -> bool {
+/// Whether no run finished within `span` before `now`.
+fn has_no_run_within(source: &SourceFacts, now: Timestamp, span: TimeDelta) -> bool {
     source.last_run.is_none_or(|last| last.finished_at <= now - span)
 }
 
@@ -335,7 +304,7 @@ fn source_health(source: &SourceFacts) -> Health {
 fn source_status(source: SourceFacts, staleness: TimeDelta, now: Timestamp) -> SourceStatus {
     SourceStatus {
         status: source_health(&source),
-        stale: source.last_run.is_some() && is_silent(&source, now, staleness),
+        stale: source.last_run.is_some() && has_no_run_within(&source, now, staleness),
         #[allow(clippy::cast_precision_loss, reason = "exact to 2⁵³ runs")]
         success_rate: (source.runs > 0).then(|| 100.0 * source.succeeded as f64 / source.runs as f64),
         running: source.running,
@@ -345,7 +314,7 @@ fn source_status(source: SourceFacts, staleness: TimeDelta, now: Timestamp) -> S
     }
 }
 
-/// The order of the list: failed, silent, not yet run, well.
+/// The order of the list: failed, stale, never run, healthy.
 fn worst_first(source: &SourceStatus) -> u8 {
     match source.status {
         Health::Error => 0,
@@ -357,7 +326,7 @@ fn worst_first(source: &SourceStatus) -> u8 {
 }
 
 fn data_quality(facts: &Facts, thresholds: &Thresholds) -> DataQuality {
-    /// The first of these that has an attempt is the basis, for all checks together.
+    /// The first of these with an attempt is the basis of all checks.
     const ORDER: [(MetricType, bool, Basis); 4] = [
         (MetricType::Aggregate, false, Basis::Aggregate),
         (MetricType::SourceSpecific, true, Basis::SourceSpecific),
@@ -380,13 +349,13 @@ fn data_quality(facts: &Facts, thresholds: &Thresholds) -> DataQuality {
         Some((basis, sums)) => (basis, sums.quality, Some(sums.last_updated)),
         None => (Basis::None, Quality::default(), None),
     };
-    let judge = |(name, counts)| {
+    let evaluate = |(name, counts)| {
         let threshold = thresholds.of(&name);
-        CheckStatus { name, status: threshold.judge(counts), counts, threshold }
+        CheckStatus { name, status: threshold.classify(counts), counts, threshold }
     };
     DataQuality {
-        status: quality.judge(thresholds),
-        checks: quality.checks().map(judge).collect(),
+        status: quality.status_for(thresholds),
+        checks: quality.checks().map(evaluate).collect(),
         quality,
         basis,
         last_updated,

@@ -105,7 +105,7 @@ fn backfill_does_not_freshen_a_source() {
 }
 
 #[test]
-fn the_worst_sources_come_first() {
+fn worst_sources_come_first() {
     let facts = Facts {
         sources: vec![
             source("b-well", Some((RunState::Ok, 1))),
@@ -123,7 +123,7 @@ fn the_worst_sources_come_first() {
 }
 
 #[test]
-fn the_basis_is_the_first_type_with_an_attempt() {
+fn basis_is_the_first_type_with_an_attempt() {
     use MetricType::{Aggregate, Hourly, SourceSpecific};
     let events = QualitySums {
         quality: Quality { geocoding: Counts::new(7, 7).expect("counts"), ..Quality::default() },
@@ -159,15 +159,15 @@ fn the_basis_is_the_first_type_with_an_attempt() {
 }
 
 #[test]
-fn the_designs_example_comes_out() {
+fn example_of_the_design_is_reproduced() {
     let facts = Facts {
         sources: vec![source("punch", Some((RunState::Ok, 1)))],
         metrics: vec![group(MetricType::SourceSpecific, true, (48, 42), (39, 36))],
         ..facts()
     };
     let status = status(facts);
-    assert_eq!(status.data_quality.quality.geocoding.rate().map(crate::domain::counts::shown), Some(87.5));
-    assert_eq!(status.data_quality.quality.validation.rate().map(crate::domain::counts::shown), Some(92.3));
+    assert_eq!(status.data_quality.quality.geocoding.rate().map(crate::domain::counts::round_percent), Some(87.5));
+    assert_eq!(status.data_quality.quality.validation.rate().map(crate::domain::counts::round_percent), Some(92.3));
     assert_eq!((status.data_quality.status, status.overall_status), (Health::Healthy, Health::Healthy));
 }
 
@@ -211,7 +211,7 @@ proptest! {
     }
 
     #[test]
-    fn the_worst_part_wins(sources in any_sources(), group in any_group()) {
+    fn worst_part_wins(sources in any_sources(), group in any_group()) {
         let status = status(Facts { sources, metrics: vec![group], ..facts() });
         let parts = [status.scraping_health.status, status.data_quality.status];
         prop_assert!(parts.contains(&status.overall_status));
@@ -226,7 +226,7 @@ proptest! {
     }
 
     #[test]
-    fn the_counts_of_sources_add_up(sources in any_sources()) {
+    fn counts_of_sources_add_up(sources in any_sources()) {
         let enabled = sources.iter().filter(|source| source.enabled).count();
         let scraping = status(Facts { sources, ..facts() }).scraping_health;
         prop_assert_eq!(scraping.sources.len(), enabled);
@@ -240,7 +240,7 @@ proptest! {
 }
 
 #[test]
-fn a_status_in_trouble_says_so_and_since_when() {
+fn stale_status_has_an_alert_with_its_start() {
     for (sources, before) in [(vec![], Health::Pending), (vec![source("a", Some((RunState::Ok, 1)))], Health::Healthy)]
     {
         let known = status(Facts { sources, ..facts() });
@@ -261,7 +261,7 @@ fn a_status_in_trouble_says_so_and_since_when() {
 }
 
 #[test]
-fn a_status_that_misses_reports_says_so_and_is_otherwise_as_it_was() {
+fn unwritable_status_has_an_alert_and_is_otherwise_unchanged() {
     let known = status(Facts { sources: vec![source("a", Some((RunState::Ok, 1)))], ..facts() });
     let shown = known.clone().not_writable(now());
     assert!(shown.has_server_alert());
@@ -273,11 +273,11 @@ fn a_status_that_misses_reports_says_so_and_is_otherwise_as_it_was() {
 }
 
 #[test]
-fn a_full_list_of_alerts_has_room_for_trouble() {
+fn server_alert_fits_in_a_full_list() {
     let alert = |number: u64| Alert {
         id: number.to_string(),
         kind: AlertType::Overdue,
-        severity: crate::domain::anomaly::Severity::High,
+        severity: crate::domain::severity::Severity::High,
         title: String::new(),
         message: String::new(),
         timestamp: now(),

@@ -1,8 +1,8 @@
 use async_graphql::{ID, SimpleObject};
 
-use crate::domain::alert::{self, Silence, Tracked};
-use crate::domain::pipeline::PipelineKey;
-use crate::domain::source::SourceKey;
+use crate::domain::alert::{self, Silence, TrackedAlert};
+use crate::domain::key::PipelineKey;
+use crate::domain::key::SourceKey;
 use crate::graphql::types::enums::{AlertReason, AlertRule, AlertState, AlertType, Severity};
 use crate::graphql::types::scalar::DateTime;
 
@@ -81,8 +81,8 @@ pub(crate) struct AlertRecord {
     acknowledged_at: Option<DateTime>,
 }
 
-impl From<Tracked> for AlertRecord {
-    fn from(alert: Tracked) -> Self {
+impl From<TrackedAlert> for AlertRecord {
+    fn from(alert: TrackedAlert) -> Self {
         let (acknowledged_by, note, acknowledged_at) = match alert.acknowledged {
             Some(by) => (Some(by.author), by.note, Some(by.at.into())),
             None => (None, None, None),

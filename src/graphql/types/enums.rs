@@ -36,7 +36,7 @@ pub(crate) enum QualityBasis {
 
 /// The severity of an anomaly or an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "anomaly::Severity")]
+#[graphql(remote = "crate::domain::severity::Severity")]
 pub(crate) enum Severity {
     /// The problem is for information only.
     Low,

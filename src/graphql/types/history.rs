@@ -1,7 +1,7 @@
 use async_graphql::{ID, InputObject, SimpleObject};
 
 use crate::domain::check::CheckName;
-use crate::domain::counts::{Counts, shown};
+use crate::domain::counts::{Counts, round_percent};
 use crate::domain::metric;
 use crate::domain::run;
 use crate::domain::source;
@@ -59,7 +59,7 @@ impl From<source::Source> for Source {
             enabled: source.enabled,
             last_run: source.last_run.map(|last| last.finished_at.into()),
             last_run_state: source.last_run.map(|last| last.state.into()),
-            expected_every: source.expectation.map(|every| every.to_string()),
+            expected_every: source.expected.map(|every| every.to_string()),
             grace: source.grace.map(|grace| grace.to_string()),
             labels: source.labels.into_iter().map(|(name, value)| LabelObject { name, value }).collect(),
         }
@@ -176,7 +176,7 @@ impl From<(&CheckName, &Counts)> for CheckCounts {
             name: name.to_string(),
             attempts: counts.attempts(),
             passes: counts.successes(),
-            rate: counts.rate().map(shown),
+            rate: counts.rate().map(round_percent),
         }
     }
 }
@@ -223,10 +223,10 @@ impl From<metric::DataQualityMetric> for DataQualityMetric {
             source: metric.source.map(|source| source.to_string()),
             geocoding_attempts: geocoding.attempts(),
             geocoding_successes: geocoding.successes(),
-            geocoding_success_rate: geocoding.rate().map(shown),
+            geocoding_success_rate: geocoding.rate().map(round_percent),
             validation_attempts: validation.attempts(),
             validation_passes: validation.successes(),
-            validation_pass_rate: validation.rate().map(shown),
+            validation_pass_rate: validation.rate().map(round_percent),
             checks: metric.quality.others.iter().map(CheckCounts::from).collect(),
             status: metric.status.into(),
         }

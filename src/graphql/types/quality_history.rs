@@ -1,9 +1,9 @@
 use async_graphql::SimpleObject;
 
-use crate::domain::counts::{Counts, shown};
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::counts::{Counts, round_percent};
+use crate::domain::key::PipelineKey;
+use crate::domain::key::SourceKey;
 use crate::domain::rollup::{Bucket, BucketSums, Series};
-use crate::domain::source::SourceKey;
 use crate::graphql::types::enums::{HistoryBasis, HistoryBucket};
 use crate::graphql::types::scalar::{Count, DateTime};
 use crate::store::SeriesHistory;
@@ -71,7 +71,7 @@ impl QualityPoint {
             runs: Count(sums.runs),
             attempts: counts.map(|counts| Count(counts.attempts())),
             passes: counts.map(|counts| Count(counts.successes())),
-            rate: counts.and_then(Counts::rate).map(shown),
+            rate: counts.and_then(Counts::rate).map(round_percent),
             total: is_volume.then_some(Count(sums.total)),
         }
     }

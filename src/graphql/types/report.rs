@@ -3,7 +3,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::domain::metric;
-use crate::domain::report::Fault;
+use crate::domain::report::FieldError;
 use crate::domain::run::Outcome;
 use crate::domain::step;
 use crate::graphql::types::enums::{MetricType, RunOutcome, StepState};
@@ -200,8 +200,8 @@ pub(crate) struct RecordError {
     expected: String,
 }
 
-impl From<ingest::Answer> for RecordAnswer {
-    fn from(answer: ingest::Answer) -> Self {
+impl From<ingest::IngestResponse> for RecordAnswer {
+    fn from(answer: ingest::IngestResponse) -> Self {
         let revision = |(pipeline, revision)| PipelineRevision { pipeline, revision };
         Self {
             revisions: answer.revisions.into_iter().map(revision).collect(),
@@ -221,8 +221,8 @@ impl From<ingest::ItemResult> for RecordResult {
     }
 }
 
-impl From<Fault> for RecordError {
-    fn from(fault: Fault) -> Self {
+impl From<FieldError> for RecordError {
+    fn from(fault: FieldError) -> Self {
         Self { field: camel_case(&fault.field), message: fault.message, expected: fault.expected }
     }
 }

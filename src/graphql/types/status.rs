@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use async_graphql::{Object, SimpleObject};
 
-use crate::domain::counts::{Counts, shown};
+use crate::domain::counts::{Counts, round_percent};
 use crate::domain::status::{CheckStatus, DataQuality, ScrapingHealth, SourceStatus};
 use crate::domain::step::PipelineStep;
 use crate::domain::time::seconds;
@@ -167,7 +167,7 @@ impl From<&SourceStatus> for SourceStatusObject {
             source: source.source.as_str().to_owned(),
             status: source.status.into(),
             stale: source.stale,
-            success_rate: source.success_rate.map(shown),
+            success_rate: source.success_rate.map(round_percent),
             running: Count(source.running),
             runs: Count(source.runs),
             last_run: source.last_run.map(DateTime::from),
@@ -244,7 +244,7 @@ pub(crate) struct DataQualityObject {
 
 impl From<&DataQuality> for DataQualityObject {
     fn from(quality: &DataQuality) -> Self {
-        let rate = |counts: Counts| counts.rate().map(shown);
+        let rate = |counts: Counts| counts.rate().map(round_percent);
         let (geocoding, validation) = (quality.quality.geocoding, quality.quality.validation);
         Self {
             status: quality.status.into(),
@@ -288,7 +288,7 @@ impl From<&CheckStatus> for CheckStatusObject {
             status: check.status.into(),
             attempts: Count(check.counts.attempts()),
             passes: Count(check.counts.successes()),
-            rate: check.counts.rate().map(shown),
+            rate: check.counts.rate().map(round_percent),
             warning_below: check.threshold.warning(),
             error_below: check.threshold.error(),
         }

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
 
-use crate::domain::alert::Trouble;
+use crate::domain::alert::SelfCheck;
 use crate::http::state::Services;
 use crate::store::health::DatabaseProblem;
 
@@ -26,7 +26,7 @@ pub(in crate::http) async fn ready(State(services): State<Arc<Services>>) -> Res
             DatabaseProblem::WriterStuck => "writer stuck",
         })
     };
-    let answer = match (unready, services.self_check.clock().wrong) {
+    let answer = match (unready, services.self_monitor.clock().problem) {
         (None, None) => return Json(json!({"status": "ready"})).into_response(),
         (Some(why), _) => json!({"status": why}),
         (None, Some(detail)) => json!({"status": "clock skew", "detail": detail}),
@@ -37,9 +37,9 @@ pub(in crate::http) async fn ready(State(services): State<Arc<Services>>) -> Res
 /// The health of the server. A late evaluation does not affect it, since another server may be responsible.
 pub(in crate::http) async fn serve(State(services): State<Arc<Services>>) -> Response {
     let answers = services.store.health().problem.is_none();
-    let [clock, evaluation] = [services.self_check.clock(), services.self_check.evaluation()];
-    let is_well = answers && clock.wrong.is_none();
-    let part = |trouble: Trouble| match trouble.wrong {
+    let [clock, evaluation] = [services.self_monitor.clock(), services.self_monitor.evaluation()];
+    let is_well = answers && clock.problem.is_none();
+    let part = |check: SelfCheck| match check.problem {
         None => json!({"status": "healthy"}),
         Some(detail) => json!({"status": "error", "detail": detail}),
     };

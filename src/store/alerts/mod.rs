@@ -12,9 +12,10 @@ use sea_orm::{ActiveValue::Set, ColumnTrait as _, DbErr, EntityTrait as _, Query
 use uuid::Uuid;
 
 use crate::domain::alert::{
-    AlertState, CannotAcknowledge, Finding, Fingerprint, Policy, Step, Tracked, Transition, acknowledge, step,
+    AlertChanges, AlertState, CannotAcknowledge, Finding, Fingerprint, Policy, TrackedAlert, Transition, acknowledge,
+    advance,
 };
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::key::PipelineKey;
 use crate::domain::revision::Revision;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
@@ -44,13 +45,13 @@ impl Store {
         lease: &Lease,
         pipeline: Option<&PipelineKey>,
         findings: &[Finding],
-        is_about: impl Fn(&Tracked) -> bool + Send,
+        is_about: impl Fn(&TrackedAlert) -> bool + Send,
         (policy, now): (&Policy, Timestamp),
     ) -> Result<bool> {
         let mut open = open_alerts(self.connections.reader(), pipeline, None).await?;
         open.retain(is_about);
         let changed: Vec<Fingerprint> =
-            step(&open, findings, policy, now).changed.into_iter().map(|alert| alert.fingerprint).collect();
+            advance(&open, findings, policy, now).changed.into_iter().map(|alert| alert.fingerprint).collect();
         drop(open);
         if changed.is_empty() {
             return Ok(true);
@@ -63,7 +64,7 @@ impl Store {
             let begin = Instant::now();
             let of_part = part.iter().filter_map(|fingerprint| by_fingerprint.get(fingerprint));
             let findings: Vec<Finding> = of_part.flatten().copied().cloned().collect();
-            let decide = |open: &[Tracked]| step(open, &findings, policy, now);
+            let decide = |open: &[TrackedAlert]| advance(open, &findings, policy, now);
             if self.change_alerts(Some(lease), pipeline, Some(part), decide).await?.is_none() {
                 return Ok(false);
             }
@@ -83,8 +84,8 @@ impl Store {
         lease: Option<&Lease>,
         pipeline: Option<&PipelineKey>,
         fingerprints: Option<&[Fingerprint]>,
-        decide: impl FnOnce(&[Tracked]) -> Step + Send,
-    ) -> Result<Option<Step>> {
+        decide: impl FnOnce(&[TrackedAlert]) -> AlertChanges + Send,
+    ) -> Result<Option<AlertChanges>> {
         let transaction = self.write().await?;
         if let Some(lease) = lease
             && !is_held(&transaction, lease).await?
@@ -94,23 +95,25 @@ impl Store {
         // Server alerts have no pipeline row to lock: the row of the counter takes its place.
         let first = lock(&transaction, pipeline).await?;
         let open = open_alerts(&transaction, pipeline, fingerprints).await?;
-        let step = decide(&open);
-        if step.changed.is_empty() {
-            return Ok(Some(step));
+        let changes = decide(&open);
+        if changes.changed.is_empty() {
+            return Ok(Some(changes));
         }
         let revision = match pipeline {
-            Some(pipeline) if !step.transitions.is_empty() => Some(bump_revision(&transaction, pipeline, self).await?),
+            Some(pipeline) if !changes.transitions.is_empty() => {
+                Some(bump_revision(&transaction, pipeline, self).await?)
+            }
             _ => None,
         };
-        write(&transaction, &step, first, pipeline, revision).await.map_err(Error::database)?;
+        write(&transaction, &changes, first, pipeline, revision).await.map_err(Error::database)?;
         transaction.commit().await.map_err(Error::database)?;
         match pipeline.zip(revision) {
             Some((pipeline, revision)) => self.revisions.committed(pipeline, revision),
-            None if !step.transitions.is_empty() => self.revisions.alert_event_committed(),
+            None if !changes.transitions.is_empty() => self.revisions.alert_event_committed(),
             // No event was written.
             None => {}
         }
-        Ok(Some(step))
+        Ok(Some(changes))
     }
 
     /// Acknowledges a firing alert.
@@ -119,7 +122,7 @@ impl Store {
         id: Uuid,
         author: String,
         note: Option<String>,
-    ) -> Result<Result<Tracked, CannotAcknowledge>> {
+    ) -> Result<Result<TrackedAlert, CannotAcknowledge>> {
         self.require_correct_clock()?;
         if let Some(note) = &note {
             self.limits.check_text(note)?;
@@ -129,15 +132,15 @@ impl Store {
         let mut answer = Err(CannotAcknowledge(AlertState::Resolved));
         let this = Some(std::slice::from_ref(&alert.fingerprint));
         self.change_alerts(None, alert.subject.pipeline.as_ref(), this, |open| {
-            let Some(alert) = open.iter().find(|alert| alert.id == id) else { return Step::default() };
+            let Some(alert) = open.iter().find(|alert| alert.id == id) else { return AlertChanges::default() };
             match acknowledge(alert, author, note, now) {
                 Ok((alert, transition)) => {
                     answer = Ok(alert.clone());
-                    Step { transitions: vec![transition], changed: vec![alert] }
+                    AlertChanges { transitions: vec![transition], changed: vec![alert] }
                 }
                 Err(refused) => {
                     answer = Err(refused);
-                    Step::default()
+                    AlertChanges::default()
                 }
             }
         })
@@ -173,12 +176,12 @@ async fn last_number(transaction: &Transaction) -> Result<i64, DbErr> {
 
 async fn write(
     transaction: &Transaction,
-    step: &Step,
+    changes: &AlertChanges,
     last: Option<i64>,
     pipeline: Option<&PipelineKey>,
     revision: Option<Revision>,
 ) -> Result<(), DbErr> {
-    for rows in step.changed.chunks(super::record::MAX_ROWS_PER_INSERT) {
+    for rows in changes.changed.chunks(super::record::MAX_ROWS_PER_INSERT) {
         alert::Entity::insert_many(rows.iter().map(alert_row))
             .on_conflict(
                 OnConflict::column(alert::Column::Id)
@@ -200,7 +203,7 @@ async fn write(
             .exec_without_returning(transaction)
             .await?;
     }
-    if step.transitions.is_empty() {
+    if changes.transitions.is_empty() {
         return Ok(());
     }
     let last = match last {
@@ -208,8 +211,8 @@ async fn write(
         None => last_number(transaction).await?,
     };
     let events: Vec<_> = (last + 1..)
-        .zip(&step.transitions)
-        .map(|(id, transition)| event_row(id, transition, step, pipeline, revision))
+        .zip(&changes.transitions)
+        .map(|(id, transition)| event_row(id, transition, changes, pipeline, revision))
         .collect();
     counter::Entity::update_many()
         .col_expr(counter::Column::Value, Expr::value(last + i64::try_from(events.len()).unwrap_or(i64::MAX)))
@@ -225,12 +228,12 @@ async fn write(
 fn event_row(
     id: i64,
     transition: &Transition,
-    step: &Step,
+    changes: &AlertChanges,
     pipeline: Option<&PipelineKey>,
     revision: Option<Revision>,
 ) -> alert_event::ActiveModel {
-    let alert = step.changed.iter().find(|alert| alert.id == transition.id);
-    let text = |of: fn(&Tracked) -> &String| alert.map(of).cloned().unwrap_or_default();
+    let alert = changes.changed.iter().find(|alert| alert.id == transition.id);
+    let text = |of: fn(&TrackedAlert) -> &String| alert.map(of).cloned().unwrap_or_default();
     alert_event::ActiveModel {
         id: Set(id),
         alert_id: Set(transition.id),

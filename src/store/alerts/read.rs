@@ -4,11 +4,11 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::domain::alert::{Alert, AlertEvent, AlertState, Fingerprint, Tracked};
-use crate::domain::anomaly::Severity;
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::alert::{Alert, AlertEvent, AlertState, Fingerprint, TrackedAlert};
+use crate::domain::key::PipelineKey;
 use crate::domain::revision::Revision;
-use crate::domain::status::{Excerpt, LISTED};
+use crate::domain::severity::Severity;
+use crate::domain::status::{Excerpt, MAX_LISTED};
 use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::store::alerts::rows::{event, tracked};
@@ -39,12 +39,12 @@ pub enum Since {
 
 impl Store {
     /// Returns a page of alerts, last changed first.
-    pub async fn alerts(&self, request: &AlertRequest) -> Result<Page<Tracked>> {
+    pub async fn alerts(&self, request: &AlertRequest) -> Result<Page<TrackedAlert>> {
         let rows = select_page(request).all(self.connections.reader()).await.map_err(Error::database)?;
         page(rows, request.first, tracked)
     }
 
-    pub async fn alert(&self, id: Uuid) -> Result<Option<Tracked>> {
+    pub async fn alert(&self, id: Uuid) -> Result<Option<TrackedAlert>> {
         let row = alert::Entity::find_by_id(id).one(self.connections.reader()).await.map_err(Error::database)?;
         row.map(tracked).transpose()
     }
@@ -118,7 +118,7 @@ pub(in crate::store) async fn worst_alerts(
         for state in [AlertState::Firing, AlertState::Acknowledged] {
             let is_this = |row: &&(String, String, i64)| row.0 == severity.as_str() && row.1 == state.as_str();
             let count = counts.iter().find(is_this).map_or(0, |row| row.2.unsigned_abs());
-            let room = LISTED - worst.listed.len();
+            let room = MAX_LISTED - worst.listed.len();
             let before = worst.listed.len() as u64;
             if count > 0 && room > 0 {
                 let rows = select_worst(pipeline, severity, state, room).all(connection).await;
@@ -171,7 +171,7 @@ pub(in crate::store) async fn open_alerts(
     connection: &impl ConnectionTrait,
     pipeline: Option<&PipelineKey>,
     fingerprints: Option<&[Fingerprint]>,
-) -> Result<Vec<Tracked>> {
+) -> Result<Vec<TrackedAlert>> {
     let mut open = select_open(pipeline);
     if let Some(fingerprints) = fingerprints {
         open = open.filter(alert::Column::Fingerprint.is_in(fingerprints.iter().map(Fingerprint::as_str)));

@@ -1,16 +1,16 @@
 use sea_orm::ActiveValue::{NotSet, Set};
 
-use crate::domain::alert::{Acknowledgement, AlertEvent, Fingerprint, Silence, Streaks, Subject, Tracked};
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::alert::{Acknowledgement, AlertEvent, Fingerprint, Silence, Streaks, Subject, TrackedAlert};
+use crate::domain::key::PipelineKey;
+use crate::domain::key::SourceKey;
 use crate::domain::revision::Revision;
-use crate::domain::source::SourceKey;
 use crate::error::Result;
 use crate::store::entity::{alert, alert_event, alert_silence};
 use crate::store::parse_column;
 
-pub(in crate::store) fn tracked(row: alert::Model) -> Result<Tracked> {
+pub(in crate::store) fn tracked(row: alert::Model) -> Result<TrackedAlert> {
     let acknowledged = row.acknowledged_by.zip(row.acknowledged_at);
-    Ok(Tracked {
+    Ok(TrackedAlert {
         id: row.id,
         fingerprint: Fingerprint::from_stored(row.fingerprint),
         rule: parse_column("rule", &row.rule)?,
@@ -32,7 +32,7 @@ pub(in crate::store) fn tracked(row: alert::Model) -> Result<Tracked> {
 }
 
 /// Builds the row of an alert, without its notification state.
-pub(in crate::store) fn alert_row(alert: &Tracked) -> alert::ActiveModel {
+pub(in crate::store) fn alert_row(alert: &TrackedAlert) -> alert::ActiveModel {
     let streak = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
     alert::ActiveModel {
         id: Set(alert.id),

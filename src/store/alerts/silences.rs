@@ -4,10 +4,11 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::domain::alert::{Label, Rule, Silence};
+use crate::domain::alert::{Rule, Silence};
 use crate::domain::cardinality::Exceeded;
-use crate::domain::pipeline::PipelineKey;
-use crate::domain::source::SourceKey;
+use crate::domain::key::PipelineKey;
+use crate::domain::key::SourceKey;
+use crate::domain::labels::Label;
 use crate::error::{Error, Result};
 use crate::store::alerts::rows::silence;
 use crate::store::entity::alert_silence;

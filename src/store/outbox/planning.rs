@@ -7,10 +7,11 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::domain::alert::notification::{Announced, Entry, Owed};
-use crate::domain::alert::{AlertState, Fingerprint, Labels, Silence, Transition};
-use crate::domain::anomaly::Severity;
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::alert::notification::{Entry, LastNotified, UnhandledTransition};
+use crate::domain::alert::{AlertState, Fingerprint, Silence, Transition};
+use crate::domain::key::PipelineKey;
+use crate::domain::labels::Labels;
+use crate::domain::severity::Severity;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::alerts::rows::{silence, tracked};
@@ -26,7 +27,7 @@ pub struct NotificationPlan {
     /// The alert events that need no further notification.
     pub settled: Vec<i64>,
     /// The last notification of each alert.
-    pub announced: Vec<(Uuid, Announced)>,
+    pub announced: Vec<(Uuid, LastNotified)>,
     /// The messages to deliver.
     pub messages: Vec<OutboxMessage>,
 }
@@ -117,13 +118,13 @@ async fn entries(connection: &impl ConnectionTrait) -> Result<Vec<Entry>> {
 
 fn entry(row: alert::Model, owed: &[alert_event::Model], labels: Labels) -> Result<Entry> {
     let severity = row.notified_severity.as_deref().map(|severity| parse_column("severity", severity)).transpose()?;
-    let announced = row.notified_at.zip(severity).map(|(at, severity)| Announced { at, severity });
+    let announced = row.notified_at.zip(severity).map(|(at, severity)| LastNotified { at, severity });
     let alert = tracked(row)?;
     let owed = owed.iter().map(|event| self::owed(event, &alert.fingerprint)).collect::<Result<_>>()?;
-    Ok(Entry { alert, labels, announced, owed })
+    Ok(Entry { alert, labels, last_notified: announced, unhandled: owed })
 }
 
-fn owed(row: &alert_event::Model, fingerprint: &Fingerprint) -> Result<Owed> {
+fn owed(row: &alert_event::Model, fingerprint: &Fingerprint) -> Result<UnhandledTransition> {
     let transition = Transition {
         id: row.alert_id,
         fingerprint: fingerprint.clone(),
@@ -133,7 +134,7 @@ fn owed(row: &alert_event::Model, fingerprint: &Fingerprint) -> Result<Owed> {
         at: row.at,
         reason: parse_column("alert event reason", &row.reason)?,
     };
-    Ok(Owed { event: row.id, transition })
+    Ok(UnhandledTransition { event: row.id, transition })
 }
 
 /// Returns the labels of all sources that have some, by pipeline and source.
@@ -173,7 +174,7 @@ async fn write(transaction: &Transaction, outgoing: &NotificationPlan, now: Time
             .await?;
     }
     let mut announced: BTreeMap<(Timestamp, Severity), Vec<Uuid>> = BTreeMap::new();
-    for (alert, Announced { at, severity }) in &outgoing.announced {
+    for (alert, LastNotified { at, severity }) in &outgoing.announced {
         announced.entry((*at, *severity)).or_default().push(*alert);
     }
     for ((at, severity), alerts) in announced {

@@ -33,7 +33,7 @@ class Server:
         self._process = subprocess.Popen(
             [BINARY, "serve", "--listen", "127.0.0.1:0", "--database-url", "sqlite://pipewatch.db"],
             cwd=self._folder.name,
-            env=inherited | {"PIPEWATCH_INTERVAL": "10m", "PIPEWATCH_DRAIN": "2s"},
+            env=inherited | {"PIPEWATCH_INTERVAL": "10m", "PIPEWATCH_SHUTDOWN_TIMEOUT": "2s"},
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
@@ -45,7 +45,7 @@ class Server:
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
             line = self._process.stdout.readline() if selector.select(PATIENCE) else "nothing"
-        address = re.fullmatch(r"pipewatch serves at (http://\S+)\n", line)
+        address = re.fullmatch(r"pipewatch listening on (http://\S+)\n", line)
         if not address:
             self._process.kill()
             raise AssertionError(f"{BINARY} said {line!r}\n{self._read_log()}")

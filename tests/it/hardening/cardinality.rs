@@ -3,8 +3,8 @@
 use chrono::TimeDelta;
 use pipewatch::config::Flags;
 use pipewatch::domain::health::Health;
-use pipewatch::domain::pipeline::PipelineKey;
-use pipewatch::domain::report::{Arrival, Report, ReportKind};
+use pipewatch::domain::key::PipelineKey;
+use pipewatch::domain::report::{Report, ReportContext, ReportKind};
 use pipewatch::notify::Channel;
 use pipewatch::store::{NewReport, RecordOutcome};
 use sea_orm::{ConnectionTrait as _, Statement};
@@ -402,7 +402,7 @@ async fn interrupted_removal_is_finished(database: Database) {
     // Without a server, no background task removes anything.
     let store = TimedStore::open(&database, &now()).await;
     assert_eq!(store.store.pipelines().await.expect("pipelines").len(), 1, "queries leave it out");
-    let arrival = Arrival { received_at: chrono::Utc::now(), pipeline: Ok(PipelineKey::default()) };
+    let arrival = ReportContext { received_at: chrono::Utc::now(), pipeline: Ok(PipelineKey::default()) };
     let entry = |item: Value| {
         let report = Report::parse(ReportKind::SourceRun, item, &arrival).expect("a report");
         NewReport { report, status: Health::Healthy }

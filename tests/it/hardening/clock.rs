@@ -138,7 +138,7 @@ async fn refuses(server: &Server, why: &str) {
     }
     let status = server.status("").await;
     let alert = server_alert(&status).unwrap_or_else(|| panic!("{why}: {status}"));
-    assert_eq!(alert["title"], "Pipewatch itself: clock", "{why}");
+    assert_eq!(alert["title"], "Pipewatch problem: clock", "{why}");
 }
 
 async fn skewed_server_refuses_changes_and_shows_why(database: Database) {
@@ -186,7 +186,7 @@ async fn server_120_days_ahead_affects_no_other() {
         let query = "{ alerts { nodes { rule state title message } } }";
         let alerts = server.data(query, json!({})).await;
         let alerts = alerts["alerts"]["nodes"].as_array().expect("a list").clone();
-        alerts.into_iter().find(|alert| alert["title"] == "Pipewatch itself: clock" && alert["state"] == "FIRING")
+        alerts.into_iter().find(|alert| alert["title"] == "Pipewatch problem: clock" && alert["state"] == "FIRING")
     })
     .await;
     let message = alert["message"].as_str().expect("a text");
@@ -307,7 +307,7 @@ async fn late_evaluation_is_shown_by_a_server_that_does_not_evaluate(database: D
         server_alert(&status).cloned()
     })
     .await;
-    assert_eq!(alert["title"], "Pipewatch itself: evaluation");
+    assert_eq!(alert["title"], "Pipewatch problem: evaluation");
     while server_alert(&events.next().await.expect("the stream stays open").json()).is_none() {}
     let (status, health) = answer(server.get("/api/health")).await;
     assert_eq!((status, &health["evaluation"]["status"]), (200, &json!("error")), "{health}");

@@ -272,7 +272,7 @@ async fn unauthenticated_connections_have_a_separate_limit() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut command = program(folder.path());
     command.args(["serve", "--listen", "127.0.0.1:0", "--database-url", "sqlite://pipewatch.db"]);
-    command.args(["--max-connections", "3", "--init-wait", "1h"]).env("PIPEWATCH_TOKENS", TOKEN);
+    command.args(["--max-connections", "3", "--connection-init-timeout", "1h"]).env("PIPEWATCH_TOKENS", TOKEN);
     let server = Process::start(command);
     let address = address(&server);
     let mut waiting = Vec::new();
@@ -312,7 +312,7 @@ async fn first_chunk(response: &mut Response) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn address_is_limited_to_a_tenth_of_the_subscriptions() {
     let folder = tempfile::tempdir().expect("a folder");
-    let server = serve(&folder, &["--max-groups", "20", "--trusted-proxies", "127.0.0.1"]);
+    let server = serve(&folder, &["--max-distinct-subscriptions", "20", "--trusted-proxies", "127.0.0.1"]);
     let mut held = Vec::new();
     for (client_address, number, expect) in [
         ("192.0.2.1", 1, Ok(())),
@@ -341,11 +341,11 @@ async fn address_is_limited_to_a_tenth_of_the_subscriptions() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn plain_status_needs_no_slot() {
     let folder = tempfile::tempdir().expect("a folder");
-    let server = serve(&folder, &["--max-groups", "1"]);
+    let server = serve(&folder, &["--max-distinct-subscriptions", "1"]);
     let mut held = subscribe(&server, "127.0.0.1", 1).await;
     assert!(first_chunk(&mut held).await.contains("\"revision\""));
     let refused = first_chunk(&mut subscribe(&server, "127.0.0.1", 2).await).await;
-    assert!(refused.contains("max_groups") && refused.contains("event: complete"), "{refused}");
+    assert!(refused.contains("max_distinct_subscriptions") && refused.contains("event: complete"), "{refused}");
     let mut plain =
         in_time("an answer", client().get(format!("{}{STREAM}", server.url)).send()).await.expect("an answer");
     let mut text = String::new();

@@ -181,7 +181,7 @@ async fn expensive_documents_are_refused_on_every_transport() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sigterm_ends_the_server_during_the_attack() {
     let folder = tempfile::tempdir().expect("a folder");
-    let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &["--drain", "2s"]);
+    let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &["--shutdown-timeout", "2s"]);
     let (url, client) = (server.url.clone(), client());
     let attackers: Vec<_> = [Transport::Post, Transport::Get, Transport::WebSocket, Transport::SseDistinct]
         .into_iter()

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use chrono::{TimeDelta, Utc};
 use pipewatch::clock::Clock;
 use pipewatch::config::Flags;
-use pipewatch::domain::pipeline::PipelineKey;
+use pipewatch::domain::key::PipelineKey;
 use pipewatch::domain::report::ReportKind;
 use pipewatch::store::retention::Retention;
 use pipewatch::store::{MigrateTo, Store};

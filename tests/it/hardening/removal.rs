@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use pipewatch::clock::Clock;
-use pipewatch::domain::pipeline::PipelineKey;
+use pipewatch::domain::key::PipelineKey;
 use pipewatch::store::Store;
 use serde_json::json;
 

@@ -7,12 +7,12 @@ use pipewatch::clock::Clock;
 use pipewatch::domain::alert::Policy;
 use pipewatch::domain::anomaly::Budget;
 use pipewatch::domain::health::Health;
-use pipewatch::domain::pipeline::PipelineKey;
-use pipewatch::domain::report::{Arrival, Report, ReportKind};
+use pipewatch::domain::key::PipelineKey;
+use pipewatch::domain::report::{Report, ReportContext, ReportKind};
 use pipewatch::domain::status::RuleBook;
 use pipewatch::maintenance::Maintenance;
 use pipewatch::notify::{Channels, Notifier};
-use pipewatch::self_check::SelfCheck;
+use pipewatch::self_monitor::SelfMonitor;
 use pipewatch::store::leases::Lease;
 use pipewatch::store::retention::Retention;
 use pipewatch::store::{MigrateTo, NewReport, RecordOutcome, Store};
@@ -47,11 +47,11 @@ impl EvaluatorFixture {
         let store = Arc::new(Store::open(&database.url, clock.clone()).await.expect("open"));
         store.migrate(MigrateTo::Up(None)).await.expect("migrated");
         store.prepare().await.expect("prepared");
-        let notices = Arc::new(Notifier::new(Arc::clone(&store), clock.clone(), Channels::default()));
+        let notifier = Arc::new(Notifier::new(Arc::clone(&store), clock.clone(), Channels::default()));
         let rules = Arc::new(RuleBook::default());
         let maintenance = Arc::new(Maintenance::new(Arc::clone(&store), rules, Retention::default(), clock.clone()));
-        let self_check = Arc::new(SelfCheck::new(Arc::clone(&store), clock.clone(), EVERY));
-        let with = (notices, Arc::clone(&maintenance), self_check);
+        let self_monitor = Arc::new(SelfMonitor::new(Arc::clone(&store), clock.clone(), EVERY));
+        let with = (notifier, Arc::clone(&maintenance), self_monitor);
         let how = (Policy::default(), Budget::default());
         let evaluator = Evaluator::new(Arc::clone(&store), RuleBook::default(), how, with, clock, EVERY);
         let mut fixture = Self { store, maintenance, evaluator, now, ahead, lease: None };
@@ -110,7 +110,7 @@ impl EvaluatorFixture {
     /// Stores runs received at this time.
     pub(crate) async fn runs(&self, at: DateTime<Utc>, runs: &[Value]) {
         self.set_now(at);
-        let arrival = Arrival { received_at: at, pipeline: Ok(PipelineKey::default()) };
+        let arrival = ReportContext { received_at: at, pipeline: Ok(PipelineKey::default()) };
         let entries = runs.iter().map(|run| {
             let report = Report::parse(ReportKind::SourceRun, run.clone(), &arrival);
             NewReport { report: report.unwrap_or_else(|faults| panic!("{faults:?}")), status: Health::Healthy }

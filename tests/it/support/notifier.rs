@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta};
 use pipewatch::clock::Clock;
-use pipewatch::domain::alert::{AlertType, Finding, Policy, Rule, Subject, Tracked, Verdict, step};
-use pipewatch::domain::anomaly::Severity;
-use pipewatch::domain::pipeline::PipelineKey;
+use pipewatch::domain::alert::{AlertType, Finding, Policy, Rule, Subject, TrackedAlert, Verdict, advance};
+use pipewatch::domain::key::PipelineKey;
+use pipewatch::domain::severity::Severity;
 use pipewatch::domain::time::Timestamp;
 use pipewatch::notify::{Channel, Channels, Notifier};
 use pipewatch::store::leases::Lease;
@@ -18,13 +18,14 @@ use crate::support::Database;
 /// The lease of the notifying server.
 pub(crate) const LEASE: &str = "evaluation";
 /// A firing condition.
-pub(crate) const BAD: Verdict = Verdict::Known { bad: Some(Severity::Medium), held: Some(Severity::Medium) };
+pub(crate) const BAD: Verdict =
+    Verdict::Known { severity: Some(Severity::Medium), not_recovered_from: Some(Severity::Medium) };
 
 /// A notifier with a clock set by the test.
 pub(crate) struct NotifierFixture {
     pub(crate) store: Arc<Store>,
     ahead: Arc<AtomicI64>,
-    pub(crate) notices: Notifier,
+    pub(crate) notifier: Notifier,
     name: &'static str,
 }
 
@@ -48,8 +49,8 @@ impl NotifierFixture {
         store.prepare().await.expect("prepared");
         let channels: Channels = channels.into_iter().collect();
         // Its 10 seconds are long for a test, and nothing of the machine's own takes three.
-        let notices = Notifier::new(Arc::clone(&store), clock, channels).with_patience(Duration::from_secs(3));
-        Self { store, ahead: Arc::clone(ahead), notices, name }
+        let notifier = Notifier::new(Arc::clone(&store), clock, channels).with_delivery_timeout(Duration::from_secs(3));
+        Self { store, ahead: Arc::clone(ahead), notifier, name }
     }
 
     pub(crate) fn advance(&self, span: TimeDelta) {
@@ -71,9 +72,9 @@ impl NotifierFixture {
         let (now, pipeline) = (self.now(), PipelineKey::default());
         let findings: Vec<_> = verdicts.iter().map(|(source, verdict)| finding(source, *verdict)).collect();
         let lease = self.lease().await;
-        let change = self
-            .store
-            .change_alerts(Some(&lease), Some(&pipeline), None, |open| step(open, &findings, &Policy::default(), now));
+        let change = self.store.change_alerts(Some(&lease), Some(&pipeline), None, |open| {
+            advance(open, &findings, &Policy::default(), now)
+        });
         change.await.expect("a database").expect("the lease");
     }
 
@@ -85,7 +86,7 @@ impl NotifierFixture {
     }
 
     pub(crate) async fn run(&self) {
-        self.notices.run_once(&self.lease().await).await.expect("a database");
+        self.notifier.run_once(&self.lease().await).await.expect("a database");
     }
 
     pub(crate) async fn run_after(&self, span: TimeDelta) {
@@ -101,7 +102,7 @@ impl NotifierFixture {
     pub(crate) async fn alert_of(&self, source: &str) -> Uuid {
         let request = pipewatch::store::alerts::read::AlertRequest { first: 10, ..Default::default() };
         let alerts = self.store.alerts(&request).await.expect("alerts").rows;
-        let is_of = |alert: &&Tracked| alert.subject.source.as_ref().is_some_and(|key| key.as_str() == source);
+        let is_of = |alert: &&TrackedAlert| alert.subject.source.as_ref().is_some_and(|key| key.as_str() == source);
         alerts.iter().find(is_of).expect("an alert").id
     }
 }

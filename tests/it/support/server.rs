@@ -208,7 +208,7 @@ impl Process {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the program");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("its output");
-        let url = line.trim().strip_prefix("pipewatch serves at ").expect("its address").to_owned();
+        let url = line.trim().strip_prefix("pipewatch listening on ").expect("its address").to_owned();
         Self { url, child }
     }
 

@@ -3,8 +3,8 @@ use std::sync::{Arc, Mutex};
 use chrono::{DateTime, Utc};
 use pipewatch::clock::Clock;
 use pipewatch::domain::health::Health;
-use pipewatch::domain::pipeline::PipelineKey;
-use pipewatch::domain::report::{Arrival, Report, ReportKind};
+use pipewatch::domain::key::PipelineKey;
+use pipewatch::domain::report::{Report, ReportContext, ReportKind};
 use pipewatch::store::{MigrateTo, NewReport, RecordOutcome, Store};
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::Value;
@@ -42,7 +42,7 @@ impl TimedStore {
     /// Stores reports in one batch.
     pub(crate) async fn record(&self, items: &[(ReportKind, Value)]) {
         let pipeline = Ok(PipelineKey::default());
-        let arrival = Arrival { received_at: *self.now.lock().expect("no panic"), pipeline };
+        let arrival = ReportContext { received_at: *self.now.lock().expect("no panic"), pipeline };
         let entries = items.iter().map(|(kind, item)| {
             let report = Report::parse(*kind, item.clone(), &arrival).unwrap_or_else(|faults| panic!("{faults:?}"));
             NewReport { report, status: Health::Healthy }

@@ -1,86 +1,69 @@
-//! Notifications: what is told of alerts, when, and how it reads.
+//! Which notifications are due: pure planning. `notify` renders and delivers them.
 
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::domain::alert::machine::Tracked;
+use crate::domain::alert::transitions::TrackedAlert;
 use crate::domain::alert::{AlertState, Transition};
-use crate::domain::anomaly::Severity;
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::key::PipelineKey;
+use crate::domain::severity::Severity;
 use crate::domain::time::Timestamp;
 
-/// When a delivery that failed is tried again.
-mod backoff;
-/// How a notification reads: JSON, Slack, e-mail.
-mod body;
-/// Texts of others in a chat.
-mod chat;
-/// Which notifications are due.
 mod plan;
-/// How a receiver knows that a notification is from here.
-mod signature;
 
-pub use backoff::next_attempt;
-pub use body::{Email, email, slack, webhook};
-pub use plan::{Announced, Entry, Owed, Plan, Timing, Told, plan};
-pub use signature::{BadSecret, Secret};
+pub use plan::{Entry, LastNotified, Plan, PlannedNotification, Timing, UnhandledTransition, plan};
 
-/// What is told at once of one pipeline.
+/// Events of one pipeline's alerts that are sent together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notification {
-    /// Made of what it says, so that planning it twice gives the same notification: receivers know it by this.
+    /// A hash of the lines, so that planning the same lines twice gives the same id. Receivers deduplicate by it.
     pub id: Uuid,
-    /// The pipeline; `None` for the server itself.
+    /// `None` for alerts about the server.
     pub pipeline: Option<PipelineKey>,
     /// When it was planned.
     pub at: Timestamp,
-    /// What it says, one line a transition.
+    /// One line per event.
     pub lines: Vec<Line>,
 }
 
-/// What is told of one alert.
+/// One event of one alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// What happened.
     pub event: Event,
-    /// Where the alert stood then.
+    /// The alert's state after the event.
     pub state: AlertState,
-    /// How grave it was then.
+    /// The alert's severity after the event.
     pub severity: Severity,
-    /// When it happened; when it was planned, for a repeat.
+    /// When the event happened; for a repeat, when it was planned.
     pub at: Timestamp,
-    /// The alert, as it is when the notification is planned.
-    pub alert: Tracked,
+    /// The alert as it is when the notification is planned.
+    pub alert: TrackedAlert,
 }
 
-/// What can be told of an alert.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, strum::IntoStaticStr)]
-#[serde(rename_all = "lowercase")]
+/// What a notification can report about an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
 pub enum Event {
-    /// It fires.
     Fired,
-    /// It has become graver, or less grave.
+    /// The severity has changed.
     Changed,
-    /// It fires still.
+    /// The alert is still firing.
     Repeated,
-    /// Somebody looks.
     Acknowledged,
-    /// It is over.
     Resolved,
 }
 
 impl Event {
-    /// As it stands in JSON: `fired`.
+    /// The name in JSON: `fired`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
 impl Notification {
-    fn new(pipeline: Option<PipelineKey>, at: Timestamp, lines: Vec<Line>) -> Self {
+    pub(crate) fn new(pipeline: Option<PipelineKey>, at: Timestamp, lines: Vec<Line>) -> Self {
         let mut hash = Sha256::new();
-        // Every line has the same length, and alerts' ids know their pipeline.
+        // Every line contributes the same number of bytes, and an alert's id depends on its pipeline.
         for line in &lines {
             hash.update(line.alert.id.as_bytes());
             hash.update([line.event as u8]);
@@ -93,16 +76,16 @@ impl Notification {
 }
 
 impl Line {
-    fn of(event: Event, transition: &Transition, alert: &Tracked) -> Self {
+    fn of(event: Event, transition: &Transition, alert: &TrackedAlert) -> Self {
         let Transition { to: state, severity, at, .. } = *transition;
         Self { event, state, severity, at, alert: alert.clone() }
     }
 
-    /// What can be told of an alert as it stands, without a transition.
-    fn standing(event: Event, at: Timestamp, alert: &Tracked) -> Self {
+    /// An event that no transition caused, with the alert's present state.
+    fn without_transition(event: Event, at: Timestamp, alert: &TrackedAlert) -> Self {
         Self { event, state: alert.state, severity: alert.severity, at, alert: alert.clone() }
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

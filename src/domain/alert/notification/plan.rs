@@ -3,20 +3,24 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use uuid::Uuid;
 
-use crate::domain::alert::machine::{Reason, Tracked, Transition};
 use crate::domain::alert::notification::{Event, Line, Notification};
-use crate::domain::alert::silence::{Labels, Silence};
+use crate::domain::alert::silence::Silence;
+use crate::domain::alert::transitions::{Reason, TrackedAlert, Transition};
 use crate::domain::alert::{AlertState, AlertState::Firing};
-use crate::domain::anomaly::Severity;
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::key::PipelineKey;
+use crate::domain::labels::Labels;
+use crate::domain::severity::Severity;
 use crate::domain::time::Timestamp;
 
-/// When notifications are due.
+/// Alerts per notification. A notification is written in one transaction, and reports wait for it; the next plan covers the
+/// remaining alerts.
+const MAX_ALERTS: usize = 1_000;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
-    /// How long the first transition of a pipeline waits for others to go with it.
+    /// How long a pipeline's first event waits for others to be grouped with it.
     pub group_wait: TimeDelta,
-    /// How often it is told again that an alert fires.
+    /// How often the notification of a firing alert is repeated.
     pub repeat: TimeDelta,
 }
 
@@ -26,159 +30,152 @@ impl Default for Timing {
     }
 }
 
-/// An alert of which something may have to be told: every open one, and every resolved one that owes something.
+/// An alert that may need a notification: every open one, and every resolved one with unhandled transitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The alert as it stands.
-    pub alert: Tracked,
-    /// The labels of what it is about.
+    pub alert: TrackedAlert,
+    /// The labels of the alert's source.
     pub labels: Labels,
-    /// What was told last.
-    pub announced: Option<Announced>,
-    /// The transitions that no plan has settled yet, the oldest first.
-    pub owed: Vec<Owed>,
+    pub last_notified: Option<LastNotified>,
+    /// The oldest first.
+    pub unhandled: Vec<UnhandledTransition>,
 }
 
-/// A transition that no plan has settled yet.
+/// A transition that no plan has handled yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Owed {
-    /// Its number in the log of events.
+pub struct UnhandledTransition {
+    /// Its id in the event log.
     pub event: i64,
-    /// The transition.
     pub transition: Transition,
 }
 
-/// What was last told of an alert.
+/// The newest notification of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Announced {
-    /// When.
+pub struct LastNotified {
     pub at: Timestamp,
-    /// How grave it was.
+    /// The severity that was reported.
     pub severity: Severity,
 }
 
-/// What is to be told, and what need not be.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
-    /// What is to be told now, at most one notification a pipeline.
-    pub told: Vec<Told>,
-    /// The events that are of no interest to anybody.
-    pub untold: Vec<i64>,
+    /// At most one notification per pipeline.
+    pub notifications: Vec<PlannedNotification>,
+    /// Events that need no notification.
+    pub ignored: Vec<i64>,
 }
 
-/// What is to be written in one transaction: a notification to the outbox, and that its transitions are settled.
+/// What one transaction writes: a notification to the outbox, and that its events are handled.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
-    /// The notification.
+pub struct PlannedNotification {
     pub notification: Notification,
-    /// The events that are settled by it.
-    pub settled: Vec<i64>,
-    /// What was told last, by alert.
-    pub announced: Vec<(Uuid, Announced)>,
+    /// The events that the notification reports.
+    pub handled: Vec<i64>,
+    /// By alert id.
+    pub last_notified: Vec<(Uuid, LastNotified)>,
 }
 
-/// Alerts that one notification tells of: it is written in one transaction, for which reporters wait. The next plan tells of the
-/// others.
-const ALERTS: usize = 1_000;
-
-/// Which notifications are due at `now`.
+/// Plans the notifications that are due at `now`.
 ///
-/// - A pipeline's transitions are told together, once the oldest has waited for [`Timing::group_wait`].
-/// - Firing, its changes, an acknowledgement, and the end are told once each; that something is pending never.
-/// - Acknowledging stops changes and repeats. A silence stops everything but the end of what was told: whoever was told of
-///   an alert is told that it is over. An alert that still fires when its silence ends is told then.
-/// - Repeats of a pipeline are told together, so that they stay in step.
+/// - Events of a pipeline are grouped, and sent once the oldest has waited for [`Timing::group_wait`].
+/// - Firing, severity changes, an acknowledgement and the resolution are reported once each; a pending alert never is.
+/// - Acknowledging stops changes and repeats. A silence stops everything except the resolution of an alert that was
+///   reported before. An alert that still fires when its silence ends is reported then.
+/// - Repeats of a pipeline are grouped, so that they stay in step.
 pub fn plan(entries: &[Entry], silences: &[Silence], timing: &Timing, now: Timestamp) -> Plan {
-    let mut pipelines: BTreeMap<Option<&PipelineKey>, Vec<(&Entry, Telling)>> = BTreeMap::new();
-    let mut due = Plan::default();
+    let mut pipelines: BTreeMap<Option<&PipelineKey>, Vec<(&Entry, AlertUpdates)>> = BTreeMap::new();
+    let mut plan = Plan::default();
     for entry in entries {
-        let quiet = silences.iter().any(|silence| silence.covers(&entry.alert, &entry.labels, now));
-        let telling = Telling::of(entry, quiet);
-        due.untold.extend(&telling.untold);
-        pipelines.entry(entry.alert.subject.pipeline.as_ref()).or_default().push((entry, telling));
+        let is_silenced = silences.iter().any(|silence| silence.covers(&entry.alert, &entry.labels, now));
+        let updates = AlertUpdates::of(entry, is_silenced);
+        plan.ignored.extend(&updates.ignored);
+        pipelines.entry(entry.alert.subject.pipeline.as_ref()).or_default().push((entry, updates));
     }
     for (pipeline, group) in pipelines {
-        let waited = |line: &Line| line.at + timing.group_wait <= now;
-        let news_due = group.iter().flat_map(|(_, telling)| &telling.lines).any(waited);
-        let repeat_due = group.iter().filter_map(|(_, telling)| telling.repeats).any(|at| at + timing.repeat <= now);
-        let (mut lines, mut settled, mut announced) = (Vec::new(), Vec::new(), Vec::new());
-        for (entry, telling) in group {
-            if announced.len() >= ALERTS {
+        let has_waited = |line: &Line| line.at + timing.group_wait <= now;
+        let are_events_due = group.iter().flat_map(|(_, updates)| &updates.lines).any(has_waited);
+        let is_repeat_due =
+            group.iter().filter_map(|(_, updates)| updates.repeat_since).any(|at| at + timing.repeat <= now);
+        let (mut lines, mut handled, mut last_notified) = (Vec::new(), Vec::new(), Vec::new());
+        for (entry, updates) in group {
+            if last_notified.len() >= MAX_ALERTS {
                 break;
             }
-            let mut told = Vec::new();
-            if news_due || repeat_due {
-                settled.extend(&telling.told);
-                told = telling.lines;
+            let mut of_alert = Vec::new();
+            if are_events_due || is_repeat_due {
+                handled.extend(&updates.reported);
+                of_alert = updates.lines;
             }
-            if repeat_due && telling.repeats.is_some() {
-                told.push(Line::standing(Event::Repeated, now, &entry.alert));
+            if is_repeat_due && updates.repeat_since.is_some() {
+                of_alert.push(Line::without_transition(Event::Repeated, now, &entry.alert));
             }
-            if let Some(last) = told.last() {
-                announced.push((entry.alert.id, Announced { at: now, severity: last.severity }));
+            if let Some(last) = of_alert.last() {
+                last_notified.push((entry.alert.id, LastNotified { at: now, severity: last.severity }));
             }
-            lines.extend(told);
+            lines.extend(of_alert);
         }
         if !lines.is_empty() {
-            due.told.push(Told { notification: Notification::new(pipeline.cloned(), now, lines), settled, announced });
+            let notification = Notification::new(pipeline.cloned(), now, lines);
+            plan.notifications.push(PlannedNotification { notification, handled, last_notified });
         }
     }
-    due
+    plan
 }
 
-/// What there is to tell of one alert.
+/// What a notification may report about one alert.
 #[derive(Default)]
-struct Telling {
+struct AlertUpdates {
     /// In the order in which it happened.
     lines: Vec<Line>,
-    /// The events that the lines settle.
-    told: Vec<i64>,
-    /// The events that nobody is told of.
-    untold: Vec<i64>,
-    /// When it was told last, if it is to be told again from time to time.
-    repeats: Option<Timestamp>,
+    /// The events that the lines report.
+    reported: Vec<i64>,
+    /// The events that need no notification.
+    ignored: Vec<i64>,
+    /// The time of the last notification, if it is to be repeated.
+    repeat_since: Option<Timestamp>,
 }
 
-impl Telling {
-    fn of(entry: &Entry, silenced: bool) -> Self {
+impl AlertUpdates {
+    fn of(entry: &Entry, is_silenced: bool) -> Self {
         let alert = &entry.alert;
-        let mut telling = Self::default();
-        let mut announced = entry.announced.map(|told| told.severity);
-        for Owed { event, transition } in &entry.owed {
-            match told_as(transition, silenced, announced.is_some()) {
+        let mut updates = Self::default();
+        let mut reported = entry.last_notified.map(|last| last.severity);
+        for UnhandledTransition { event, transition } in &entry.unhandled {
+            match event_for(transition, is_silenced, reported.is_some()) {
                 Some(as_event) => {
-                    announced = Some(transition.severity);
-                    telling.told.push(*event);
-                    telling.lines.push(Line::of(as_event, transition, alert));
+                    reported = Some(transition.severity);
+                    updates.reported.push(*event);
+                    updates.lines.push(Line::of(as_event, transition, alert));
                 }
-                None => telling.untold.push(*event),
+                None => updates.ignored.push(*event),
             }
         }
-        if alert.state == Firing && !silenced {
-            // What a silence kept back is told as of when it could have been, so that it does not wait again.
-            let told = telling.lines.last().map(|line| line.at).or(entry.announced.map(|told| told.at));
-            let at = told.map_or(alert.changed_at, |told| told.max(alert.changed_at));
-            match announced {
-                None => telling.lines.push(Line::standing(Event::Fired, at, alert)),
+        if alert.state == Firing && !is_silenced {
+            // What a silence held back carries the time at which it could have been sent, so that it does not wait again.
+            let last = updates.lines.last().map(|line| line.at).or(entry.last_notified.map(|last| last.at));
+            let at = last.map_or(alert.changed_at, |last| last.max(alert.changed_at));
+            match reported {
+                None => updates.lines.push(Line::without_transition(Event::Fired, at, alert)),
                 Some(severity) if severity != alert.severity => {
-                    telling.lines.push(Line::standing(Event::Changed, at, alert));
+                    updates.lines.push(Line::without_transition(Event::Changed, at, alert));
                 }
-                Some(_) if telling.lines.is_empty() => telling.repeats = entry.announced.map(|told| told.at),
+                Some(_) if updates.lines.is_empty() => updates.repeat_since = entry.last_notified.map(|last| last.at),
                 Some(_) => {}
             }
         }
-        telling
+        updates
     }
 }
 
-fn told_as(transition: &Transition, silenced: bool, announced: bool) -> Option<Event> {
+/// The event that reports a transition, or `None` if it needs no notification.
+fn event_for(transition: &Transition, is_silenced: bool, was_reported: bool) -> Option<Event> {
     let event = match transition.reason {
         Reason::Found | Reason::Vanished => return None,
-        Reason::Recovered | Reason::Unwatched => return announced.then_some(Event::Resolved),
-        Reason::Persisted => return (!silenced).then_some(Event::Fired),
+        Reason::Recovered | Reason::Unwatched => return was_reported.then_some(Event::Resolved),
+        Reason::Persisted => return (!is_silenced).then_some(Event::Fired),
         Reason::Escalated | Reason::Eased if transition.to == AlertState::Acknowledged => return None,
         Reason::Escalated | Reason::Eased => Event::Changed,
         Reason::Acknowledged => Event::Acknowledged,
     };
-    (announced && !silenced).then_some(event)
+    (was_reported && !is_silenced).then_some(event)
 }

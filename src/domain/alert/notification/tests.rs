@@ -1,14 +1,14 @@
 use chrono::TimeDelta;
 use proptest::prelude::*;
-use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::alert::tests::{Replay, finding};
-use crate::domain::alert::{Label, Labels, Matcher, Policy, Reason, Rule, Silence, Verdict};
+use crate::domain::alert::{Matcher, Policy, Reason, Rule, Silence, Verdict};
+use crate::domain::labels::{Label, Labels};
 use Severity::{High, Medium};
 
-/// Alerts, their log, and what was told of them: what the server keeps in its tables.
-struct Teller {
+/// Alerts, their event log and their notifications, as the server keeps them in its tables.
+struct PlanFixture {
     replay: Replay,
     entries: Vec<Entry>,
     silences: Vec<Silence>,
@@ -16,7 +16,7 @@ struct Teller {
     notifications: Vec<Notification>,
 }
 
-impl Teller {
+impl PlanFixture {
     fn new() -> Self {
         let replay = Replay::new(Policy::default());
         Self { replay, entries: Vec::new(), silences: Vec::new(), logged: 0, notifications: Vec::new() }
@@ -48,14 +48,15 @@ impl Teller {
 
     fn plan(&mut self) {
         for (event, transition) in self.replay.log.iter().enumerate().skip(self.logged) {
-            let owed = Owed { event: i64::try_from(event).expect("few"), transition: transition.clone() };
+            let unhandled =
+                UnhandledTransition { event: i64::try_from(event).expect("few"), transition: transition.clone() };
             match self.entries.iter_mut().find(|entry| entry.alert.id == transition.id) {
-                Some(entry) => entry.owed.push(owed),
+                Some(entry) => entry.unhandled.push(unhandled),
                 None => self.entries.push(Entry {
                     alert: self.replay.open.iter().find(|alert| alert.id == transition.id).expect("it began").clone(),
                     labels: Labels::from([("team".into(), "maps".into())]),
-                    announced: None,
-                    owed: vec![owed],
+                    last_notified: None,
+                    unhandled: vec![unhandled],
                 }),
             }
         }
@@ -68,332 +69,226 @@ impl Teller {
         }
         let plan = plan(&self.entries, &self.silences, &Timing::default(), self.replay.now);
         for entry in &mut self.entries {
-            let settled = plan.told.iter().flat_map(|told| &told.settled).chain(&plan.untold);
-            let settled: Vec<i64> = settled.copied().collect();
-            entry.owed.retain(|owed| !settled.contains(&owed.event));
-            let mut announced = plan.told.iter().flat_map(|told| &told.announced);
-            if let Some((_, told)) = announced.find(|(id, _)| *id == entry.alert.id) {
-                entry.announced = Some(*told);
+            let handled = plan.notifications.iter().flat_map(|planned| &planned.handled).chain(&plan.ignored);
+            let handled: Vec<i64> = handled.copied().collect();
+            entry.unhandled.retain(|one| !handled.contains(&one.event));
+            let mut last_notified = plan.notifications.iter().flat_map(|planned| &planned.last_notified);
+            if let Some((_, last)) = last_notified.find(|(id, _)| *id == entry.alert.id) {
+                entry.last_notified = Some(*last);
             }
         }
-        self.notifications.extend(plan.told.into_iter().map(|told| told.notification));
+        self.notifications.extend(plan.notifications.into_iter().map(|planned| planned.notification));
     }
 
-    /// What was told since the last look, a notification each: `fired a, fired b`.
-    fn told(&mut self) -> Vec<String> {
+    /// The notifications planned since the last call, one string each: `fired a, fired b`.
+    fn sent(&mut self) -> Vec<String> {
         let line =
             |line: &Line| format!("{} {}", line.event.as_str(), line.alert.subject.source.as_ref().expect("a source"));
-        let told = |notification: Notification| notification.lines.iter().map(line).collect::<Vec<_>>().join(", ");
-        self.notifications.drain(..).map(told).collect()
+        let text = |notification: Notification| notification.lines.iter().map(line).collect::<Vec<_>>().join(", ");
+        self.notifications.drain(..).map(text).collect()
     }
 }
 
-const BAD: Verdict = Verdict::Known { bad: Some(Medium), held: Some(Medium) };
-const WORSE: Verdict = Verdict::Known { bad: Some(High), held: Some(High) };
+const BAD: Verdict = Verdict::Known { severity: Some(Medium), not_recovered_from: Some(Medium) };
+const WORSE: Verdict = Verdict::Known { severity: Some(High), not_recovered_from: Some(High) };
 
 #[test]
-fn a_pipelines_transitions_are_told_together_after_half_a_minute() {
-    let mut told = Teller::new();
-    told.evaluate(&[("a", BAD)]);
-    told.evaluate(&[("a", BAD), ("b", BAD)]);
-    assert_eq!(told.told(), [""; 0], "pending is not told, and firing waits");
-    told.evaluate(&[("a", BAD), ("b", BAD)]);
-    assert_eq!(told.told(), ["fired a, fired b"], "b goes with a");
-    told.evaluate(&[("a", BAD), ("b", BAD)]);
-    told.wait(60);
-    assert_eq!(told.told(), [""; 0], "once");
+fn events_of_a_pipeline_are_grouped_for_30_seconds() {
+    let mut plans = PlanFixture::new();
+    plans.evaluate(&[("a", BAD)]);
+    plans.evaluate(&[("a", BAD), ("b", BAD)]);
+    assert_eq!(plans.sent(), [""; 0], "a pending alert is not reported, and firing waits for the group");
+    plans.evaluate(&[("a", BAD), ("b", BAD)]);
+    assert_eq!(plans.sent(), ["fired a, fired b"], "b is grouped with a");
+    plans.evaluate(&[("a", BAD), ("b", BAD)]);
+    plans.wait(60);
+    assert_eq!(plans.sent(), [""; 0], "only once");
 }
 
 #[test]
-fn what_ends_is_told_and_what_never_fired_is_not() {
-    let mut told = Teller::new();
-    told.evaluate(&[("a", BAD), ("b", BAD)]);
-    told.evaluate(&[("a", BAD), ("b", Verdict::GOOD)]);
-    told.wait(1);
-    assert_eq!(told.told(), ["fired a"]);
-    told.evaluate(&[("a", Verdict::GOOD)]);
-    told.wait(1);
-    assert_eq!(told.told(), ["resolved a"]);
-    told.wait(24 * 60);
-    assert_eq!(told.told(), [""; 0]);
-    // Over before its notification went out: both are told.
-    told.evaluate(&[("c", BAD)]);
-    told.evaluate(&[("c", BAD)]);
-    told.replay.now -= TimeDelta::seconds(20);
-    told.evaluate(&[("c", Verdict::GOOD)]);
-    told.wait(1);
-    assert_eq!(told.told(), ["fired c, resolved c"]);
+fn resolution_is_reported_only_for_alerts_that_fired() {
+    let mut plans = PlanFixture::new();
+    plans.evaluate(&[("a", BAD), ("b", BAD)]);
+    plans.evaluate(&[("a", BAD), ("b", Verdict::OK)]);
+    plans.wait(1);
+    assert_eq!(plans.sent(), ["fired a"]);
+    plans.evaluate(&[("a", Verdict::OK)]);
+    plans.wait(1);
+    assert_eq!(plans.sent(), ["resolved a"]);
+    plans.wait(24 * 60);
+    assert_eq!(plans.sent(), [""; 0]);
+    // Resolved before the notification was sent: both events are reported.
+    plans.evaluate(&[("c", BAD)]);
+    plans.evaluate(&[("c", BAD)]);
+    plans.replay.now -= TimeDelta::seconds(20);
+    plans.evaluate(&[("c", Verdict::OK)]);
+    plans.wait(1);
+    assert_eq!(plans.sent(), ["fired c, resolved c"]);
 }
 
 #[test]
-fn it_is_repeated_every_four_hours_while_it_fires() {
-    let mut told = Teller::new();
+fn firing_alert_is_repeated_every_four_hours() {
+    let mut plans = PlanFixture::new();
     for _ in 0..2 {
-        told.evaluate(&[("a", BAD), ("b", BAD)]);
+        plans.evaluate(&[("a", BAD), ("b", BAD)]);
     }
-    told.wait(1);
-    told.told();
-    told.wait(4 * 60 - 1);
-    assert_eq!(told.told(), [""; 0]);
-    told.wait(1);
-    told.wait(4 * 60);
-    assert_eq!(told.told(), ["repeated a, repeated b"; 2]);
-    told.acknowledge();
-    told.wait(8 * 60);
-    assert_eq!(told.told(), ["acknowledged a, repeated b"]);
-    told.wait(4 * 60);
-    assert_eq!(told.told(), ["repeated b"], "who looks knows");
-    told.silence(24 * 60);
-    told.wait(8 * 60);
-    assert_eq!(told.told(), [""; 0], "who does not want to hear does not");
+    plans.wait(1);
+    plans.sent();
+    plans.wait(4 * 60 - 1);
+    assert_eq!(plans.sent(), [""; 0]);
+    plans.wait(1);
+    plans.wait(4 * 60);
+    assert_eq!(plans.sent(), ["repeated a, repeated b"; 2]);
+    plans.acknowledge();
+    plans.wait(8 * 60);
+    assert_eq!(plans.sent(), ["acknowledged a, repeated b"]);
+    plans.wait(4 * 60);
+    assert_eq!(plans.sent(), ["repeated b"], "an acknowledged alert is not repeated");
+    plans.silence(24 * 60);
+    plans.wait(8 * 60);
+    assert_eq!(plans.sent(), [""; 0], "a silenced alert is not repeated");
 }
 
 #[test]
-fn a_graver_alert_is_told_unless_somebody_looks_already() {
-    let mut told = Teller::new();
+fn escalation_is_reported_unless_the_alert_is_acknowledged() {
+    let mut plans = PlanFixture::new();
     for verdict in [BAD, BAD, BAD, WORSE, WORSE] {
-        told.evaluate(&[("a", verdict)]);
+        plans.evaluate(&[("a", verdict)]);
     }
-    told.wait(1);
-    assert_eq!(told.told(), ["fired a", "changed a"]);
-    let mut told = Teller::new();
+    plans.wait(1);
+    assert_eq!(plans.sent(), ["fired a", "changed a"]);
+    let mut plans = PlanFixture::new();
     for verdict in [BAD, BAD, BAD] {
-        told.evaluate(&[("a", verdict)]);
+        plans.evaluate(&[("a", verdict)]);
     }
-    told.acknowledge();
+    plans.acknowledge();
     for verdict in [WORSE, WORSE, WORSE] {
-        told.evaluate(&[("a", verdict)]);
+        plans.evaluate(&[("a", verdict)]);
     }
-    told.wait(8 * 60);
-    assert_eq!(told.told(), ["fired a", "acknowledged a"]);
-    told.evaluate(&[("a", Verdict::GOOD)]);
-    told.wait(1);
-    assert_eq!(told.told(), ["resolved a"], "the end is told all the same");
+    plans.wait(8 * 60);
+    assert_eq!(plans.sent(), ["fired a", "acknowledged a"]);
+    plans.evaluate(&[("a", Verdict::OK)]);
+    plans.wait(1);
+    assert_eq!(plans.sent(), ["resolved a"], "the resolution is reported nevertheless");
 }
 
 #[test]
-fn a_mute_stops_everything_but_the_end_of_what_was_told() {
-    let mut told = Teller::new();
-    told.silence(60);
+fn silence_stops_everything_except_resolutions_of_reported_alerts() {
+    let mut plans = PlanFixture::new();
+    plans.silence(60);
     for _ in 0..3 {
-        told.evaluate(&[("a", BAD)]);
+        plans.evaluate(&[("a", BAD)]);
     }
-    told.evaluate(&[("a", Verdict::GOOD)]);
-    told.wait(1);
-    assert_eq!(told.told(), [""; 0], "nobody was told of it");
+    plans.evaluate(&[("a", Verdict::OK)]);
+    plans.wait(1);
+    assert_eq!(plans.sent(), [""; 0], "the alert was never reported");
     for _ in 0..3 {
-        told.evaluate(&[("b", BAD)]);
+        plans.evaluate(&[("b", BAD)]);
     }
-    told.wait(90);
-    assert_eq!(told.told(), ["fired b"], "it still fires when the silence is over");
-    told.silence(60);
+    plans.wait(90);
+    assert_eq!(plans.sent(), ["fired b"], "the alert still fires when the silence ends");
+    plans.silence(60);
     for _ in 0..3 {
-        told.evaluate(&[("b", WORSE)]);
+        plans.evaluate(&[("b", WORSE)]);
     }
-    told.wait(10);
-    assert_eq!(told.told(), [""; 0]);
-    told.wait(60);
-    assert_eq!(told.told(), ["changed b"], "so does a change");
-    told.silence(60);
-    told.evaluate(&[("b", Verdict::GOOD)]);
-    told.wait(10);
-    assert_eq!(told.told(), ["resolved b"]);
+    plans.wait(10);
+    assert_eq!(plans.sent(), [""; 0]);
+    plans.wait(60);
+    assert_eq!(plans.sent(), ["changed b"], "the change is reported when the silence ends");
+    plans.silence(60);
+    plans.evaluate(&[("b", Verdict::OK)]);
+    plans.wait(10);
+    assert_eq!(plans.sent(), ["resolved b"]);
 }
 
 #[test]
-fn pipelines_are_told_apart() {
-    let mut told = Teller::new();
+fn pipelines_are_not_grouped_together() {
+    let mut plans = PlanFixture::new();
     for _ in 0..2 {
-        told.evaluate(&[("a", BAD), ("b", BAD)]);
+        plans.evaluate(&[("a", BAD), ("b", BAD)]);
     }
-    told.entries[0].alert.subject.pipeline = None;
-    let now = told.replay.now + TimeDelta::seconds(30);
-    let notifications: Vec<Notification> =
-        plan(&told.entries, &[], &Timing::default(), now).told.into_iter().map(|told| told.notification).collect();
+    plans.entries[0].alert.subject.pipeline = None;
+    let now = plans.replay.now + TimeDelta::seconds(30);
+    let notifications: Vec<Notification> = plan(&plans.entries, &[], &Timing::default(), now)
+        .notifications
+        .into_iter()
+        .map(|planned| planned.notification)
+        .collect();
     let of: Vec<_> =
         notifications.iter().map(|notification| (notification.pipeline.clone(), notification.lines.len())).collect();
     assert_eq!(of, [(None, 1), (Some(PipelineKey::default()), 1)]);
     assert_ne!(notifications[0].id, notifications[1].id);
-    let again: Vec<Notification> =
-        plan(&told.entries, &[], &Timing::default(), now).told.into_iter().map(|told| told.notification).collect();
-    assert_eq!(again, notifications, "planned twice, it is the same notification");
+    let again: Vec<Notification> = plan(&plans.entries, &[], &Timing::default(), now)
+        .notifications
+        .into_iter()
+        .map(|planned| planned.notification)
+        .collect();
+    assert_eq!(again, notifications, "planning twice gives the same notification");
 }
 
 proptest! {
-    /// Each firing, acknowledgement and end of an alert is told exactly once, in order, whenever plans are made, and an
-    /// end is told exactly when the alert was.
+    /// Each firing, acknowledgement and resolution is reported exactly once and in order, whenever plans are made. A
+    /// resolution is reported exactly when the alert was.
     #[test]
-    fn every_transition_is_told(
+    fn every_transition_is_reported_once(
         verdicts in prop::collection::vec((prop::collection::vec(0usize..3, 3), 0u8..10, 0i64..3), 1..40),
         silenced in prop::option::of((0usize..40, 1i64..60)),
     ) {
-        let mut told = Teller::new();
+        let mut plans = PlanFixture::new();
         for (evaluation, (of, acknowledge, wait)) in verdicts.iter().enumerate() {
             if let Some((_, minutes)) = silenced.filter(|(at, _)| *at == evaluation) {
-                told.silence(minutes);
+                plans.silence(minutes);
             }
-            let named = ["a", "b", "c"].into_iter().zip(of.iter().map(|index| [Verdict::GOOD, BAD, WORSE][*index]));
-            told.evaluate(&named.collect::<Vec<_>>());
-            if *acknowledge == 0 && told.replay.open.first().is_some_and(|alert| alert.state == AlertState::Firing) {
-                told.acknowledge();
+            let named = ["a", "b", "c"].into_iter().zip(of.iter().map(|index| [Verdict::OK, BAD, WORSE][*index]));
+            plans.evaluate(&named.collect::<Vec<_>>());
+            if *acknowledge == 0 && plans.replay.open.first().is_some_and(|alert| alert.state == AlertState::Firing) {
+                plans.acknowledge();
             }
-            told.wait(*wait);
+            plans.wait(*wait);
         }
-        told.evaluate(&[]);
-        told.wait(120);
-        told.wait(1);
-        prop_assert!(told.entries.iter().all(|entry| entry.owed.is_empty()));
-        for entry in &told.entries {
-            let of_alert = || told.notifications.iter().flat_map(|notification| &notification.lines).filter(|line| line.alert.id == entry.alert.id);
+        plans.evaluate(&[]);
+        plans.wait(120);
+        plans.wait(1);
+        prop_assert!(plans.entries.iter().all(|entry| entry.unhandled.is_empty()));
+        for entry in &plans.entries {
+            let of_alert = || plans.notifications.iter().flat_map(|notification| &notification.lines).filter(|line| line.alert.id == entry.alert.id);
             let count = |event| of_alert().filter(|line| line.event == event).count();
-            let happened = |reason| told.replay.log.iter().filter(|one| one.id == entry.alert.id && one.reason == reason).count();
+            let happened = |reason| plans.replay.log.iter().filter(|one| one.id == entry.alert.id && one.reason == reason).count();
             let fired = happened(Reason::Persisted);
             if silenced.is_none() {
                 prop_assert_eq!(count(Event::Fired), fired);
                 prop_assert_eq!(count(Event::Acknowledged), happened(Reason::Acknowledged));
             }
             prop_assert!(count(Event::Fired) <= fired);
-            prop_assert_eq!(count(Event::Resolved), count(Event::Fired), "whoever was told is told of the end");
+            prop_assert_eq!(count(Event::Resolved), count(Event::Fired), "every reported alert has its resolution reported");
             prop_assert!(of_alert().is_sorted_by_key(|line| line.at));
         }
     }
 }
 
-fn notification() -> Notification {
-    let mut told = Teller::new();
-    for _ in 0..3 {
-        told.evaluate(&[("<!channel> & co", WORSE)]);
-    }
-    told.notifications.remove(0)
-}
-
 #[test]
-fn a_webhook_says_what_the_status_says_and_more() {
-    let notification = notification();
-    let body: Value = serde_json::from_str(&webhook(&notification, Some("https://watch.example"))).expect("JSON");
-    let alert = &notification.lines[0].alert;
-    assert_eq!(
-        body,
-        json!({
-            "type": "alerts.notification",
-            "timestamp": "2026-03-01T00:01:30Z",
-            "data": {
-                "id": notification.id.to_string(),
-                "pipeline": "default",
-                "url": "https://watch.example",
-                "alerts_omitted": 0,
-                "alerts": [{
-                    "event": "fired",
-                    "id": alert.id.to_string(),
-                    "fingerprint": alert.fingerprint.as_str(),
-                    "rule": "silence",
-                    "type": "quality",
-                    "severity": "high",
-                    "state": "firing",
-                    "title": "<!channel> & co is unwell",
-                    "message": alert.message,
-                    "timestamp": "2026-03-01T00:01:00Z",
-                    "started_at": "2026-03-01T00:00:30Z",
-                    "source": "<!channel> & co",
-                    "check": null,
-                    "acknowledged_by": null,
-                    "note": null,
-                }],
-            },
-        })
-    );
-}
-
-#[test]
-fn slack_wakes_nobody_for_a_name() {
-    let body: Value =
-        serde_json::from_str(&slack(&notification(), Some("https://watch.example/?a=1&b=2"))).expect("JSON");
-    let title = "Firing (high): &lt;\u{200B}!channel&gt; &amp; co is unwell";
-    assert_eq!(body["text"], format!("{title} <https://watch.example/?a=1&amp;b=2|Look>"));
-    assert_eq!(body["attachments"][0]["title"], title);
-    assert_eq!(body["attachments"][0]["color"], "#e01e5a");
-    assert_eq!(body["attachments"][0]["ts"], 1_772_323_260);
-    assert_eq!(
-        (&body["link_names"], &body["unfurl_links"], &body["unfurl_media"]),
-        (&json!(0), &json!(false), &json!(false))
-    );
-    assert_eq!(body["allowed_mentions"], json!({"parse": []}));
-}
-
-#[test]
-fn texts_say_what_happened_and_stay_short() {
-    let mut notification = notification();
-    let mail = email(&notification, None);
-    assert_eq!(mail.subject, "[Pipewatch] Firing (high): <!channel> & co is unwell");
-    notification.lines[0].alert.title = "two\r\nBcc: all".into();
-    assert_eq!(email(&notification, None).subject, "[Pipewatch] Firing (high): two  Bcc: all");
-    let line = notification.lines[0].clone();
-    notification.lines[0].event = Event::Resolved;
-    notification.lines.extend(vec![line; 29]);
-    let mail = email(&notification, Some("https://watch.example"));
-    assert_eq!(mail.subject, "[Pipewatch] default: 29 firing, 1 resolved");
-    assert!(mail.text.starts_with("Resolved: two\r\nBcc: all\nIt began at 2026-03-01T00:00:30Z.\n"), "{}", mail.text);
-    assert!(mail.text.ends_with("And 10 more.\n\nhttps://watch.example\n"), "{}", mail.text);
-    let body: Value = serde_json::from_str(&slack(&notification, None)).expect("JSON");
-    assert_eq!(body["attachments"].as_array().map(Vec::len), Some(20));
-    assert_eq!(body["text"], "default: 29 firing, 1 resolved (20 are shown, and there are 10 more)");
-}
-
-#[test]
-fn a_notification_is_at_most_256_kib() {
-    let mut notification = notification();
-    let line = notification.lines[0].clone();
-    for (text, lines) in [("<", 30), ("💧", 30), ("\"\\", 30), ("@here ", 400), ("\u{1}", 400)] {
-        let mut line = line.clone();
-        (line.alert.title, line.alert.message) = (text.repeat(300), text.repeat(2_000));
-        line.alert.subject.source = Some("💧".repeat(255).parse().expect("a source"));
-        notification.lines = vec![line; lines];
-        let (webhook, slack, mail) =
-            (webhook(&notification, None), slack(&notification, None), email(&notification, None));
-        for size in [webhook.len(), slack.len(), json!([mail.subject, mail.text]).to_string().len()] {
-            assert!(size <= 256 * 1024, "{lines} times {text:?}: {size} bytes");
-        }
-        let said: Value = serde_json::from_str(&webhook).expect("JSON");
-        let alerts = said["data"]["alerts"].as_array().map_or(0, Vec::len);
-        assert!(alerts > 10, "{alerts} of {lines} alerts");
-        assert_eq!(said["data"]["alerts_omitted"], json!(lines - alerts));
-        let said: Value = serde_json::from_str(&slack).expect("JSON");
-        assert!(said["text"].as_str().is_some_and(|text| text.ends_with(&format!("there are {} more)", lines - 20))));
-        assert!(mail.text.ends_with(&format!("And {} more.\n\n", lines - 20)), "{}", mail.text.len());
-    }
-}
-
-#[test]
-fn who_acknowledged_is_told_with_their_note() {
-    let mut line = notification().lines.remove(0);
-    line.event = Event::Acknowledged;
-    for (note, expect) in [(None, "By Ada."), (Some("on it"), "Ada: on it")] {
-        let by =
-            crate::domain::alert::Acknowledgement { author: "Ada".into(), note: note.map(Into::into), at: line.at };
-        line.alert.acknowledged = Some(by);
-        let notification = Notification::new(None, line.at, vec![line.clone()]);
-        let text = email(&notification, None).text;
-        assert!(text.starts_with(&format!("Acknowledged: <!channel> & co is unwell\n{expect}\n")), "{text}");
-        let body: Value = serde_json::from_str(&webhook(&notification, None)).expect("JSON");
-        assert_eq!(body["data"]["alerts"][0]["note"], json!(note));
-        assert_eq!(body["data"]["pipeline"], Value::Null);
-    }
-}
-
-#[test]
-fn what_a_mute_kept_back_is_not_told_as_older_than_what_was_told() {
-    let mut told = Teller::new();
+fn event_held_back_by_a_silence_is_not_older_than_the_last_notification() {
+    let mut plans = PlanFixture::new();
     for verdict in [BAD, BAD, WORSE, WORSE] {
-        told.evaluate(&[("a", verdict)]);
+        plans.evaluate(&[("a", verdict)]);
     }
-    told.wait(1);
-    told.silence(5);
+    plans.wait(1);
+    plans.silence(5);
     for verdict in [BAD, BAD] {
-        told.evaluate(&[("a", verdict)]);
+        plans.evaluate(&[("a", verdict)]);
     }
-    told.wait(5);
-    let lines: Vec<_> = told.notifications.iter().flat_map(|notification| &notification.lines).collect();
+    plans.wait(5);
+    let lines: Vec<_> = plans.notifications.iter().flat_map(|notification| &notification.lines).collect();
     assert!(lines.is_sorted_by_key(|line| line.at));
     assert_eq!(lines.iter().map(|line| line.event).collect::<Vec<_>>(), [Event::Fired, Event::Changed, Event::Changed]);
     assert_eq!(lines[2].severity, Medium);
+}
+
+/// A notification with one line: a source whose name tests escaping fires with high severity.
+pub(crate) fn one_firing_alert() -> Notification {
+    let mut plans = PlanFixture::new();
+    for _ in 0..3 {
+        plans.evaluate(&[("<!channel> & co", WORSE)]);
+    }
+    plans.notifications.remove(0)
 }

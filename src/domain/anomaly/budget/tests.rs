@@ -2,7 +2,7 @@ use super::*;
 use crate::domain::anomaly::series::tests::{hourly, series};
 
 #[test]
-fn a_budget_is_shared_by_all_tests() {
+fn budget_is_shared_by_all_tests() {
     for (alerts, tests, expect, why) in [
         (1.0, 1_000_000.0, 1e-6, "one alert over a million tests"),
         (4.0, 1_000_000.0, 4e-6, "four times as many are bearable"),
@@ -19,7 +19,7 @@ fn a_budget_is_shared_by_all_tests() {
 }
 
 #[test]
-fn tests_are_counted_by_the_hours_that_come() {
+fn number_of_tests_follows_the_recent_hours() {
     let month = |hours: f64| hours * 30.4375 / 28.0;
     for (buckets, subject, expect, why) in [
         (hourly(0..2_016, 1), Subject::Articles, 3.0 * month(672.0), "every hour, three detectors"),
@@ -29,7 +29,7 @@ fn tests_are_counted_by_the_hours_that_come() {
     ] {
         let series = series(subject, buckets);
         let last = hourly(2_015..2_016, 1)[0].hour;
-        let tests = tests_a_month(&series, last);
+        let tests = tests_per_month(&series, last);
         assert!((tests - expect).abs() < 1e-9, "{why}: {tests} instead of {expect}");
     }
 }

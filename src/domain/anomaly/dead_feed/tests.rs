@@ -4,7 +4,7 @@ use crate::domain::anomaly::series::tests::hourly;
 /// The formula, evaluated independently (numpy): a negative binomial count of mean 20 and φ 4 is 0 with
 /// probability 4^(−20/3) = 9.688727e-5 (scipy, `nbinom(20/3, 1/4).pmf(0)`), so at that α the threshold is 20.
 #[test]
-fn the_threshold_is_where_emptiness_has_the_probability_alpha() {
+fn threshold_gives_the_probability_alpha() {
     for (alpha, dispersion, expect) in [
         (1e-3, 4.0, 14.948_676_43),
         (1e-6, 2.0, 19.931_568_57),
@@ -19,8 +19,8 @@ fn the_threshold_is_where_emptiness_has_the_probability_alpha() {
 
 /// With much history the p-value is α where the expected count is the threshold.
 #[test]
-fn a_long_baseline_makes_the_p_value_that_of_the_formula() {
-    let mut baseline = Baseline::of(&hourly(0..1_008, 1)).expect("armed");
+fn p_value_of_a_long_baseline_equals_the_formula() {
+    let mut baseline = Baseline::of(&hourly(0..1_008, 1)).expect("eligible");
     baseline.dispersion = 4.0;
     // What has been seen a million times over is certain.
     for group in &mut baseline.of_week {
@@ -32,7 +32,7 @@ fn a_long_baseline_makes_the_p_value_that_of_the_formula() {
 }
 
 #[test]
-fn a_feed_is_dead_by_what_it_should_have_brought() {
+fn dead_feed_depends_on_the_expected_count() {
     let newsroom = |index: i32| if index.rem_euclid(24) < 8 { 0 } else { 2 };
     let after = |hours: i32, empty: i32| {
         let alive = (0..hours).map(|index| hourly([index], newsroom(index))[0]);
@@ -49,16 +49,16 @@ fn a_feed_is_dead_by_what_it_should_have_brought() {
     ] {
         let buckets = after(hours, empty);
         let first = usize::try_from(hours).expect("hours");
-        let found = (first..buckets.len()).filter_map(|place| judge(&buckets, place, 1e-9));
+        let found = (first..buckets.len()).filter_map(|place| detect(&buckets, place, 1e-9));
         let severe: Vec<Verdict> = found.filter(|verdict| verdict.p_value < 1e-9).collect();
         assert_eq!(severe.len(), usize::from(dead), "{why}: {severe:?}");
     }
 }
 
 #[test]
-fn what_comes_in_clusters_is_less_telling() {
+fn clustered_counts_are_weaker_evidence() {
     // 24 articles on one day in six: by the hour they look steady, by the day they do not.
     let buckets: Vec<Bucket> = (0..1_008).map(|index| hourly([index], u64::from(index / 24 % 6 == 0))[0]).collect();
-    let baseline = Baseline::of(&buckets[..984 + 24]).expect("armed");
+    let baseline = Baseline::of(&buckets[..984 + 24]).expect("eligible");
     assert!(baseline.dispersion > 10.0, "{}", baseline.dispersion);
 }

@@ -4,7 +4,7 @@ use super::*;
 /// Technometrics 32 (1990), table 3: the schemes whose in-control run length is 500. Below them the same lengths to
 /// five digits by another way, Brook and Evans' Markov chain of 201 and 403 states, extrapolated (numpy).
 #[test]
-fn run_lengths_are_those_that_were_published() {
+fn run_lengths_match_published_values() {
     for (weight, limit, expect, relative) in [
         (0.1, 2.814, 500.0, 2e-3),
         (0.2, 2.962, 500.0, 2e-3),
@@ -37,7 +37,7 @@ fn limits_are_solved_for_alpha() {
 }
 
 #[test]
-fn the_newest_residual_weighs_most() {
+fn newest_residual_has_the_largest_weight() {
     let (average, variance) = average([1.0, 0.0].into_iter());
     assert!((average - 0.2 / 0.36).abs() < 1e-12, "{average}");
     assert!((variance - (0.04 + 0.0256) / (0.36 * 0.36)).abs() < 1e-12, "{variance}");

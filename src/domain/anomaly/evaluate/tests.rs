@@ -1,13 +1,14 @@
 use super::*;
+use crate::domain::anomaly::Budget;
 use crate::domain::anomaly::series::tests::{hour, hourly, series};
-use crate::domain::anomaly::{Budget, Severity};
+use crate::domain::severity::Severity;
 
 /// Eight weeks of a steady feed, and an hour in which nothing came.
 fn with_a_gap() -> Series {
     let mut buckets = hourly(0..8 * 168, 40);
     buckets.last_mut().expect("hours").total = 0;
     let mut series = series(Subject::Articles, buckets);
-    series.judged_to(hour(8 * 168 - 2));
+    series.evaluated_to(hour(8 * 168 - 2));
     series
 }
 
@@ -17,7 +18,7 @@ fn closing(index: i32) -> Timestamp {
 }
 
 #[test]
-fn an_hour_is_judged_once_and_only_when_it_is_closed() {
+fn each_closed_hour_is_evaluated_once() {
     let mut series = with_a_gap();
     let newest = 8 * 168 - 1;
     let just_before = closing(newest) - chrono::TimeDelta::microseconds(1);
@@ -33,12 +34,12 @@ fn an_hour_is_judged_once_and_only_when_it_is_closed() {
     assert!((anomaly.alpha - 1e-6).abs() < 1e-18 && anomaly.p_value < 1e-6);
     assert!(anomaly.description.starts_with("articles of punch: 0 where 40 were expected"), "{}", anomaly.description);
 
-    series.judged_to(Hour::last_closed(closing(newest)));
+    series.evaluated_to(Hour::last_closed(closing(newest)));
     assert_eq!(evaluate(&[series], closing(newest), 1e-6), []);
 }
 
 #[test]
-fn severity_is_a_matter_of_the_budget() {
+fn severity_depends_on_the_budget() {
     for (alpha, severity) in [(1e-6, Severity::High), (0.0, Severity::Low)] {
         let found = evaluate(&[with_a_gap()], closing(8 * 168), alpha);
         assert!(!found.is_empty() && found.iter().all(|finding| finding.anomaly.severity == severity), "{found:?}");
@@ -49,7 +50,7 @@ fn severity_is_a_matter_of_the_budget() {
 
 /// What is found depends neither on when it is looked for nor on how much is judged at a time.
 #[test]
-fn catching_up_finds_what_judging_hour_by_hour_finds() {
+fn catching_up_equals_hourly_evaluation() {
     let noisy = |index: i32| 20 + u64::from((index * 7_919 % 31).unsigned_abs());
     let mut buckets: Vec<Bucket> = (0..8 * 168).map(|index| hourly([index], noisy(index))[0]).collect();
     let from = 8 * 168 - 60;
@@ -59,12 +60,12 @@ fn catching_up_finds_what_judging_hour_by_hour_finds() {
     for subject in [Subject::Articles, Subject::Check("geocoding".into())] {
         let buckets = buckets.iter().map(|bucket| Bucket { passes: bucket.total.min(20), ..*bucket }).collect();
         let mut series = series(subject, buckets);
-        series.judged_to(hour(from - 1));
+        series.evaluated_to(hour(from - 1));
         let at_once = evaluate(std::slice::from_ref(&series), closing(8 * 168), 1e-6);
         let mut one_by_one = Vec::new();
         for index in from..8 * 168 {
             one_by_one.extend(evaluate(std::slice::from_ref(&series), closing(index), 1e-6));
-            series.judged_to(hour(index));
+            series.evaluated_to(hour(index));
         }
         assert_eq!(at_once, one_by_one);
         assert!(series.subject() != &Subject::Articles || !at_once.is_empty());
@@ -72,7 +73,7 @@ fn catching_up_finds_what_judging_hour_by_hour_finds() {
 }
 
 #[test]
-fn a_finding_is_known_again_by_its_id() {
+fn finding_again_gives_the_same_id() {
     let of = |pipeline: &str, source: Option<&str>, subject: Subject| {
         let source = source.and_then(|source| source.parse().ok());
         Series::new(pipeline.parse().expect("a pipeline"), source, subject, vec![], None)

@@ -8,7 +8,7 @@
 //! Beforehand the rate has Jeffreys' prior, and ρ is as likely here as there up to ½, besides a chance that there is
 //! nothing but chance. That one is the balance between false alarms and power, see `CHANCE_ALONE`.
 
-use super::{BetaBinomial, Point, number, percent, real, smallest};
+use super::{BetaBinomial, Point, as_f64, percent, smallest, usize_as_f64};
 
 /// How likely it is that points differ by chance alone, as so long a stretch of ρ, × the attempts of a point: of those
 /// before, or of the new one where it has more and would show a ρ that they hide. With 20 some settings of the
@@ -18,23 +18,23 @@ const CHANCE_ALONE: f64 = 14.0;
 const NEARLY_NONE: f64 = 0.01;
 /// ρ × the mean attempts of a point: so small is the first that is tried, and each next is twice as large. Each so stands
 /// for a stretch as long as itself.
-const LEAST_SPREAD: f64 = 0.25;
-const MOST_CORRELATION: f64 = 0.5;
+const MIN_SPREAD: f64 = 0.25;
+const MAX_CORRELATION: f64 = 0.5;
 /// The rates that are tried beside each ρ: so many standard deviations of its logit from the likeliest.
 const RATES: [f64; 5] = [-2.4, -1.2, 0.0, 1.2, 2.4];
 /// What weighs less than this is left out, of a p-value and of a bound, which stands for 1 %.
-const LEAST_SHARE: f64 = 1e-9;
-const LEAST_SHARE_OF_BOUND: f64 = 1e-5;
+const MIN_SHARE: f64 = 1e-9;
+const MIN_SHARE_OF_BOUND: f64 = 1e-5;
 
 /// The distribution of a new point's passes: a mixture of beta-binomial ones, with their shares.
 pub(super) struct Predictive(Vec<(f64, BetaBinomial)>);
 
 impl Predictive {
     pub(super) fn new(before: &[Point], attempts: u64) -> Self {
-        let typical = number_of_attempts(before) / number(before.len());
-        let most = typical.max(real(attempts));
-        let doubled = std::iter::successors(Some(LEAST_SPREAD / typical), |correlation| Some(2.0 * correlation));
-        let uneven = doubled.take_while(|correlation| *correlation < MOST_CORRELATION).map(|it| (it, it));
+        let typical = number_of_attempts(before) / usize_as_f64(before.len());
+        let most = typical.max(as_f64(attempts));
+        let doubled = std::iter::successors(Some(MIN_SPREAD / typical), |correlation| Some(2.0 * correlation));
+        let uneven = doubled.take_while(|correlation| *correlation < MAX_CORRELATION).map(|it| (it, it));
         let correlations = std::iter::once((NEARLY_NONE / most, CHANCE_ALONE / most)).chain(uneven);
         let candidates: Vec<(f64, BetaBinomial)> = correlations
             .flat_map(|(correlation, prior)| {
@@ -56,12 +56,12 @@ impl Predictive {
 
     /// The probability of so few passes or fewer.
     pub(super) fn to(&self, passes: u64) -> f64 {
-        self.sum(passes, LEAST_SHARE)
+        self.sum(passes, MIN_SHARE)
     }
 
     /// The rate that has the probability `p` below it, in percent.
     pub(super) fn bound(&self, attempts: u64, p: f64) -> f64 {
-        percent(smallest(attempts, |passes| self.sum(passes, LEAST_SHARE_OF_BOUND) >= p), attempts)
+        percent(smallest(attempts, |passes| self.sum(passes, MIN_SHARE_OF_BOUND) >= p), attempts)
     }
 
     fn sum(&self, passes: u64, least: f64) -> f64 {
@@ -70,7 +70,7 @@ impl Predictive {
 }
 
 fn number_of_attempts(points: &[Point]) -> f64 {
-    real(points.iter().map(|point| point.attempts).sum())
+    as_f64(points.iter().map(|point| point.attempts).sum())
 }
 
 /// The logit of the points' rate and its standard deviation, when this is ρ: each point weighs what its attempts are
@@ -78,9 +78,9 @@ fn number_of_attempts(points: &[Point]) -> f64 {
 fn logit(points: &[Point], correlation: f64) -> (f64, f64) {
     let (mut attempts, mut passes) = (1.0, 0.5);
     for point in points {
-        let worth = 1.0 / (1.0 + (real(point.attempts) - 1.0) * correlation);
-        attempts += worth * real(point.attempts);
-        passes += worth * real(point.passes);
+        let worth = 1.0 / (1.0 + (as_f64(point.attempts) - 1.0) * correlation);
+        attempts += worth * as_f64(point.attempts);
+        passes += worth * as_f64(point.passes);
     }
     let rate = passes / attempts;
     ((rate / (1.0 - rate)).ln(), 1.0 / (attempts * rate * (1.0 - rate)).sqrt())

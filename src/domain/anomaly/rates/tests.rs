@@ -3,7 +3,7 @@ use rand::rngs::StdRng;
 
 use super::*;
 use crate::domain::anomaly::series::tests::hour;
-use crate::domain::anomaly::simulation::passes;
+use crate::domain::anomaly::simulation_tests::passes;
 
 /// Hours with these attempts and passes, one after the other.
 fn buckets(counts: impl IntoIterator<Item = (u64, u64)>) -> Vec<Bucket> {
@@ -14,27 +14,27 @@ fn buckets(counts: impl IntoIterator<Item = (u64, u64)>) -> Vec<Bucket> {
 /// The verdict on one more hour after these.
 fn verdict(before: &[(u64, u64)], newest: (u64, u64)) -> Option<Verdict> {
     let buckets = buckets(before.iter().copied().chain([newest]));
-    judge(&buckets, buckets.len() - 1, 1e-5).find(|verdict| verdict.method == Method::Rate)
+    detect(&buckets, buckets.len() - 1, 1e-5).find(|verdict| verdict.method == Method::Rate)
 }
 
 #[test]
-fn the_baseline_must_be_armed() {
-    for (before, armed, why) in [
+fn baseline_requires_enough_points() {
+    for (before, eligible, why) in [
         (vec![(40, 34); 14], true, "14 points"),
         (vec![(40, 34); 13], false, "13 points"),
         (vec![(20, 17); 14], true, "280 attempts"),
         (vec![(5, 4); 56], true, "14 points of four hours each"),
         (vec![(5, 4); 50], false, "not enough for 14 points"),
     ] {
-        assert_eq!(verdict(&before, (40, 0)).is_some(), armed, "{why}");
+        assert_eq!(verdict(&before, (40, 0)).is_some(), eligible, "{why}");
     }
     let mut old = buckets(vec![(40, 34); 14].into_iter().chain([(40, 0)]));
     old[14].hour = hour(14 * 24 + 1);
-    assert_eq!(judge(&old, 14, 1e-5).count(), 0, "the oldest point is past 14 days");
+    assert_eq!(detect(&old, 14, 1e-5).count(), 0, "the oldest point is past 14 days");
 }
 
 #[test]
-fn a_finding_needs_a_small_tail_and_a_large_drop() {
+fn finding_requires_a_small_tail_and_a_large_drop() {
     for (before, newest, found, why) in [
         (vec![(50, 42); 28], (50, 42), false, "as ever"),
         (vec![(50, 42); 28], (50, 25), true, "34 points lower"),
@@ -49,7 +49,7 @@ fn a_finding_needs_a_small_tail_and_a_large_drop() {
 }
 
 #[test]
-fn a_finding_says_what_was_seen_and_expected() {
+fn finding_has_the_observed_and_expected_values() {
     let verdict = verdict(&[(50, 42); 28], (50, 25)).expect("a finding");
     assert!((verdict.observed - 50.0).abs() < 1e-9 && (verdict.expected - 84.0).abs() < 0.1, "{verdict:?}");
     assert!(verdict.lower > 50.0 && verdict.lower < 84.0 && verdict.upper > 84.0, "{verdict:?}");
@@ -61,10 +61,10 @@ fn a_finding_says_what_was_seen_and_expected() {
 /// Kleinman's estimate, worked out by hand. Points that alternate between 40 and 45 of 50 differ less than by chance. Between
 /// 50 and 30 Pearson's statistic is 28 × 10² ÷ (50 × 0.16012) = 349.7, so that ρ = (349.7 − 27) ÷ (1,400 − 50 − 27).
 #[test]
-fn the_dispersion_is_that_of_the_points() {
+fn dispersion_is_estimated_from_the_points() {
     for (before, own) in [([(50, 40), (50, 45)].repeat(14), 0.0), ([(50, 50), (50, 30)].repeat(14), 0.243_9)] {
         let buckets = buckets(before.into_iter().chain([(50, 40)]));
-        let baseline = baseline(&buckets, &points(&buckets), &Sums::of(&points(&buckets)), 0).expect("armed");
+        let baseline = baseline(&buckets, &points(&buckets), &Sums::of(&points(&buckets)), 0).expect("eligible");
         let expect = own + (1.0 + 49.0 * own) / 1_400.0;
         assert!((baseline.correlation - expect).abs() < 2e-3, "{baseline:?} instead of {expect}");
     }
@@ -83,12 +83,12 @@ fn points_are_pooled_backwards_from_the_hour_under_test() {
 }
 
 #[test]
-fn a_drift_is_found_once() {
+fn drift_is_found_once() {
     // From 84 % to 76 %: no hour is unusual by itself.
     let counts = [(50, 42)].repeat(60).into_iter().chain([(50, 38)].repeat(12));
     let buckets = buckets(counts);
     let found: Vec<(usize, Verdict)> = (60..72)
-        .flat_map(|place| judge(&buckets, place, 1e-12).map(move |verdict| (place, verdict)))
+        .flat_map(|place| detect(&buckets, place, 1e-12).map(move |verdict| (place, verdict)))
         .filter(|(_, verdict)| verdict.method == Method::Drift)
         .collect();
     assert_eq!(found.len(), 1, "{found:?}");
@@ -112,7 +112,7 @@ fn drawn(rng: &mut StdRng, attempts: &[u64], count: usize, mean: f64, correlatio
 fn fewest(before: &[Point], attempts: u64) -> u64 {
     let (predictive, all) = (Predictive::new(before, attempts), before.iter().map(|point| point.attempts).sum());
     let expected = percent(before.iter().map(|point| point.passes).sum(), all);
-    smallest(attempts, |passes| expected - percent(passes, attempts) < LEAST_DROP || predictive.to(passes) >= ALPHA)
+    smallest(attempts, |passes| expected - percent(passes, attempts) < MIN_DROP || predictive.to(passes) >= ALPHA)
 }
 
 /// The probability of fewer passes than so many.
@@ -126,7 +126,7 @@ fn below(passes: u64, attempts: u64, mean: f64, correlation: f64) -> f64 {
 /// different sizes. After each baseline that is drawn the probability of an alarm is exact, so that few of them tell more
 /// than many trials.
 #[test]
-fn no_setting_gives_more_than_twice_the_nominal_false_alarms() {
+fn false_alarms_are_at_most_twice_nominal() {
     let mut rng = StdRng::seed_from_u64(4);
     let mixed: &[u64] = &[20, 1_000, 50, 350, 120, 30, 600, 80, 200];
     let baselines = 400;
@@ -160,7 +160,7 @@ fn no_setting_gives_more_than_twice_the_nominal_false_alarms() {
 /// and that points differ by chance alone: the binomial test, whose level is the largest possible one below α. One that
 /// must find the rate sees less, and one that must find out about chance, too, less again.
 #[test]
-fn a_fall_is_seen_as_often_as_the_past_allows() {
+fn detection_rate_of_a_drop_depends_on_the_history() {
     let mut rng = StdRng::seed_from_u64(4);
     let baselines = 250;
     for (mean, level, best, least) in [

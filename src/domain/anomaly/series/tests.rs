@@ -20,7 +20,7 @@ pub(in crate::domain::anomaly) fn series(subject: Subject, buckets: Vec<Bucket>)
 }
 
 #[test]
-fn an_hour_is_closed_five_minutes_after_its_end() {
+fn hour_is_closed_five_minutes_after_its_end() {
     for (now, expect) in [
         ("2026-01-28T15:04:59Z", "2026-01-28T13:00:00Z"),
         ("2026-01-28T15:05:00Z", "2026-01-28T14:00:00Z"),
@@ -33,7 +33,7 @@ fn an_hour_is_closed_five_minutes_after_its_end() {
 }
 
 #[test]
-fn hours_are_ordered_and_the_later_word_holds() {
+fn hours_are_sorted_and_the_last_duplicate_is_kept() {
     let bucket = |index, runs, total| Bucket { hour: hour(index), runs, total, passes: 9 };
     let buckets = vec![bucket(2, 1, 5), bucket(0, 1, 3), bucket(1, 0, 0), bucket(2, 2, 8)];
     let mut of_articles = series(Subject::Articles, buckets.clone());
@@ -55,15 +55,15 @@ fn hours_are_ordered_and_the_later_word_holds() {
 }
 
 #[test]
-fn only_closed_hours_that_were_not_judged_are_due() {
+fn only_closed_unevaluated_hours_are_due() {
     let mut series = series(Subject::Articles, hourly(0..10, 1));
     assert_eq!(series.due(hour(7)), 0..8);
-    series.judged_to(hour(5));
+    series.evaluated_to(hour(5));
     assert_eq!(series.due(hour(7)), 6..8);
-    series.judged_to(hour(3));
+    series.evaluated_to(hour(3));
     assert_eq!(series.due(hour(7)), 6..8, "what was judged stays judged");
     assert_eq!(series.due(hour(5)), 6..6);
     assert_eq!(series.due(hour(4)), 5..5);
-    series.judged_to(hour(9));
+    series.evaluated_to(hour(9));
     assert_eq!(series.due(hour(20)), 0..0);
 }

@@ -9,7 +9,7 @@ fn assert_close(value: f64, expect: f64, relative: f64, what: &str) {
 /// Reference values: scipy 1.17, `betabinom(n, a, b)` with a = mean (1/ρ − 1). The last but two is Skellam's own remark that
 /// with a = b = 1 all counts are equally likely; the last two are beyond where the beta distribution takes over.
 #[test]
-fn beta_binomial_tails_are_those_of_the_reference() {
+fn beta_binomial_tails_match_the_reference() {
     for (trials, mean, correlation, x, expect, relative) in [
         (40, 0.821, 0.01, 12, 4.427_213_134e-9, 1e-6),
         (50, 0.85, 1.0 / 1_401.0, 30, 2.362_355_336e-5, 1e-6),
@@ -25,7 +25,7 @@ fn beta_binomial_tails_are_those_of_the_reference() {
 }
 
 #[test]
-fn beta_binomial_probabilities_are_those_of_the_reference() {
+fn beta_binomial_probabilities_match_the_reference() {
     for (trials, mean, correlation, x, expect) in [
         (40, 0.821, 0.01, 12, 3.538_313_167e-9),
         (50, 0.85, 0.05, 45, 0.090_992_056_99),
@@ -39,7 +39,7 @@ fn beta_binomial_probabilities_are_those_of_the_reference() {
 
 /// Reference values: scipy 1.17, `poisson` and `nbinom(mean / (φ−1), 1/φ)`.
 #[test]
-fn counts_have_the_tails_of_the_reference() {
+fn tails_of_counts_match_the_reference() {
     for (mean, dispersion, x, to, from, relative) in [
         (6.0, 1.0, 0, 2.478_752_177e-3, 1.0, 1e-6),
         (6.0, 1.26, 0, 4.827_882_048e-3, 1.0, 1e-6),
@@ -59,7 +59,7 @@ fn counts_have_the_tails_of_the_reference() {
 
 /// The logarithms of the probabilities, but for the binomial coefficients.
 #[test]
-fn likelihoods_are_those_of_the_probabilities() {
+fn likelihoods_match_the_probabilities() {
     let distribution = |trials| BetaBinomial { trials, mean: 0.85, correlation: 0.05 };
     let groups = [(50, 45), (20, 20), (40, 12)];
     let ln_at = |(trials, x)| distribution(trials).ln_at(x) - ln_binomial(trials, x);
@@ -68,7 +68,7 @@ fn likelihoods_are_those_of_the_probabilities() {
 
 /// By hand: of a Poisson variable it is 1 ÷ mean; with r successes of probability ½ it is 6 ÷ r + ½ ÷ r.
 #[test]
-fn the_kurtosis_is_that_of_the_count() {
+fn kurtosis_matches_the_distribution() {
     for (mean, dispersion, expect) in [(4.0, 1.0, 0.25), (3.0, 2.0, 6.5 / 3.0)] {
         assert_close(NegativeBinomial { mean, dispersion }.kurtosis(), expect, 1e-12, "kurtosis");
     }
@@ -76,7 +76,7 @@ fn the_kurtosis_is_that_of_the_count() {
 
 /// Reference values: scipy 1.17, `norm.isf`.
 #[test]
-fn normal_scores_reach_far_out() {
+fn normal_scores_are_accurate_in_the_tails() {
     for (p, z) in [(0.01, 2.326_347_874), (1e-6, 4.753_424_309), (1e-12, 7.034_483_825), (1e-40, 13.310_921_37)] {
         assert_close(normal_score(p), z, 1e-6, &format!("{p}"));
         assert_close(normal_score(1.0 - p), -normal_score(p).min(8.2), 0.1, &format!("1 - {p}"));
@@ -85,7 +85,7 @@ fn normal_scores_reach_far_out() {
 
 /// Reference values: scipy 1.17, `t.sf`.
 #[test]
-fn an_estimated_spread_makes_tails_heavier() {
+fn estimated_spread_makes_tails_heavier() {
     for (p, freedom, expect) in [(1e-6, 30.0, 2.335_120_057e-5), (0.001_000, 13.0, 4.303_8e-3), (0.7, 13.0, 0.7)] {
         assert_close(with_estimated_spread(p, freedom), expect, 1e-3, &format!("{p}, {freedom}"));
     }
@@ -93,7 +93,7 @@ fn an_estimated_spread_makes_tails_heavier() {
 
 /// Reference values: scipy 1.17, `norm.isf(pearson3.sf(z, skewness))`; the approximation's own error is the tolerance.
 #[test]
-fn skewness_is_taken_out_of_the_heavier_tail_only() {
+fn skewness_only_corrects_the_heavier_tail() {
     for (z, skewness, expect) in
         [(4.0, 0.5, 3.211_6), (3.0, 1.0, 2.313_9), (-3.0, -1.0, -2.313_9), (-3.0, 1.0, -3.0), (3.0, 0.0, 3.0)]
     {
@@ -108,7 +108,7 @@ proptest! {
     ) {
         let distribution = BetaBinomial { trials, mean, correlation };
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let x = (real(trials - 1) * part) as u64;
+        let x = (as_f64(trials - 1) * part) as u64;
         let (one, next) = (distribution.to(x), distribution.to(x + 1));
         prop_assert!((0.0..=1.0).contains(&one) && one <= next + 1e-9, "{one}, {next}");
         prop_assert!(distribution.middle(x) <= one);

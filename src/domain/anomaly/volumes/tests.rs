@@ -16,17 +16,17 @@ fn weeks(weeks: i32) -> Vec<Bucket> {
 /// The verdict on the newest hour, by itself.
 fn single(buckets: &[Bucket]) -> Option<Verdict> {
     let place = buckets.len() - 1;
-    let verdicts = judge(buckets, place..place + 1, 1e-6).into_iter();
+    let verdicts = detect(buckets, place..place + 1, 1e-6).into_iter();
     verdicts.map(|(_, verdict)| verdict).find(|verdict| verdict.method == Method::Volume)
 }
 
 /// Anscombe's table: of 4 the transform is 2 √4.375; the variance of a Poisson variable's transform is near 1.
 #[test]
-fn the_transform_is_the_published_one() {
+fn transform_matches_the_publication() {
     for (count, expect) in [(0, 1.224_744_871), (1, 2.345_207_880), (4, 4.183_300_133), (100, 20.037_464_91)] {
         let value = transform(count);
         assert!((value - expect).abs() < 1e-8, "{count}: {value}");
-        assert!((inverse(value) - real(count)).abs() < 1e-9, "{count}");
+        assert!((inverse(value) - as_f64(count)).abs() < 1e-9, "{count}");
     }
     for mean in [4.0, 10.0, 50.0] {
         let distribution = NegativeBinomial { mean, dispersion: 1.0 };
@@ -38,7 +38,7 @@ fn the_transform_is_the_published_one() {
 }
 
 #[test]
-fn an_hour_is_judged_by_the_same_hours_of_the_weeks_before() {
+fn hour_is_compared_with_the_same_hours_of_earlier_weeks() {
     for (hours_more, total, found, why) in [
         (4, 4, false, "a quiet hour is quiet"),
         (4, 40, true, "a quiet hour is busy"),
@@ -71,7 +71,7 @@ fn missing_hours_are_not_zeros() {
 }
 
 #[test]
-fn too_young_a_series_is_not_judged() {
+fn young_series_is_not_evaluated() {
     for (hours, judged) in [(20, false), (48, true)] {
         let mut buckets = hourly(0..hours, 40);
         buckets.last_mut().expect("hours").total = 0;
@@ -80,7 +80,7 @@ fn too_young_a_series_is_not_judged() {
 }
 
 #[test]
-fn outliers_do_not_widen_what_is_expected() {
+fn outliers_do_not_widen_the_expected_range() {
     let mut buckets = weeks(8);
     let place = buckets.len() - 1;
     let clean = Steps::before(&buckets, &(place..place + 1)).and_then(|steps| steps.scale(place)).expect("a scale");
@@ -92,16 +92,16 @@ fn outliers_do_not_widen_what_is_expected() {
 }
 
 #[test]
-fn a_drift_is_found_once_and_in_both_directions() {
+fn drift_is_found_once_in_both_directions() {
     for (factor, sign) in [(0.8, -1.0), (1.25, 1.0)] {
         let unsteady = |index: i32| 40 + u64::from((index * 7 % 11).unsigned_abs());
         let mut buckets: Vec<Bucket> = (0..8 * WEEK).map(|index| hourly([index], unsteady(index))[0]).collect();
         for bucket in &mut buckets[7 * 168..] {
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-            let total = (real(bucket.total) * factor).round() as u64;
+            let total = (as_f64(bucket.total) * factor).round() as u64;
             bucket.total = total;
         }
-        let found = judge(&buckets, 7 * 168..7 * 168 + 30, 1e-13);
+        let found = detect(&buckets, 7 * 168..7 * 168 + 30, 1e-13);
         let drifts: Vec<&Verdict> =
             found.iter().map(|(_, verdict)| verdict).filter(|verdict| verdict.method == Method::Drift).collect();
         assert_eq!(drifts.len(), 1, "× {factor}: {drifts:?}");
@@ -110,7 +110,7 @@ fn a_drift_is_found_once_and_in_both_directions() {
 }
 
 #[test]
-fn the_middle_value_is_found() {
+fn median_is_the_middle_value() {
     for (mut values, expect) in [(vec![], 0.0), (vec![3.0], 3.0), (vec![3.0, 1.0, 2.0], 2.0), (vec![4.0, 1.0], 4.0)] {
         assert!((median(&mut values) - expect).abs() < f64::EPSILON, "{values:?}");
     }

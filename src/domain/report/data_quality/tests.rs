@@ -1,10 +1,10 @@
 use serde_json::json;
 
 use crate::domain::report::ReportKind;
-use crate::domain::report::tests::faults;
+use crate::domain::report::tests::invalid_fields;
 
 #[test]
-fn each_bad_field_is_named() {
+fn each_invalid_field_is_named() {
     let metric = json!({
         "metric_type": "aggregate", "timestamp": "2026-01-28T15:00:00Z",
         "geocoding_attempts": 48, "geocoding_successes": 42,
@@ -26,6 +26,6 @@ fn each_bad_field_is_named() {
         ),
         (json!({"geocoding_attempts": null, "geocoding_successes": null}), vec!["geocoding_attempts"]),
     ] {
-        assert_eq!(faults(ReportKind::DataQuality, metric.clone(), change.clone()), expect, "{change}");
+        assert_eq!(invalid_fields(ReportKind::DataQuality, metric.clone(), change.clone()), expect, "{change}");
     }
 }

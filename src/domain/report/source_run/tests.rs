@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::report::tests::{arrival, faults};
+use crate::domain::report::tests::{context, invalid_fields};
 use crate::domain::report::{Report, ReportKind};
 
 fn run() -> Value {
@@ -12,7 +12,7 @@ fn run() -> Value {
 }
 
 #[test]
-fn each_bad_field_is_named() {
+fn each_invalid_field_is_named() {
     let long = "x".repeat(256);
     for (change, expect) in [
         (json!({}), vec![]),
@@ -76,12 +76,12 @@ fn each_bad_field_is_named() {
         ),
         (json!({"checks": vec![json!({"name": "a", "attempts": 1, "passes": 1}); 51]}), vec!["checks"]),
     ] {
-        assert_eq!(faults(ReportKind::SourceRun, run(), change.clone()), expect, "{change}");
+        assert_eq!(invalid_fields(ReportKind::SourceRun, run(), change.clone()), expect, "{change}");
     }
 }
 
 #[test]
-fn the_start_of_a_run_has_an_id_and_no_results() {
+fn start_report_has_an_id_and_no_results() {
     let id = Uuid::from_u128(1);
     let start = json!({"id": id, "source": "punch", "timestamp": "2026-01-28T15:00:00Z", "outcome": "running"});
     for (change, expect) in [
@@ -95,17 +95,17 @@ fn the_start_of_a_run_has_an_id_and_no_results() {
     ] {
         let (mut item, change) = (start.clone(), change);
         item.as_object_mut().expect("an object").extend(change.as_object().expect("an object").clone());
-        let faults = Report::parse(ReportKind::SourceRun, item, &arrival()).err().unwrap_or_default();
-        let fields: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
+        let errors = Report::parse(ReportKind::SourceRun, item, &context()).err().unwrap_or_default();
+        let fields: Vec<_> = errors.iter().map(|error| error.field.as_str()).collect();
         assert_eq!(fields, expect, "{change}");
     }
 }
 
 #[test]
-fn what_is_reported_a_day_late_is_backfill() {
+fn report_a_day_late_is_backfill() {
     for (timestamp, expect) in [("2026-01-27T15:30:45Z", false), ("2026-01-27T15:30:44Z", true)] {
         let item = json!({"source": "punch", "timestamp": timestamp});
-        let Ok(Report::SourceRun(report)) = Report::parse(ReportKind::SourceRun, item, &arrival()) else {
+        let Ok(Report::SourceRun(report)) = Report::parse(ReportKind::SourceRun, item, &context()) else {
             panic!("a good report")
         };
         assert_eq!(report.is_backfill(), expect, "{timestamp}");

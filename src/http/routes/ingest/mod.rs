@@ -15,7 +15,7 @@ use crate::domain::viewer::Viewer;
 use crate::http::error::{Problem, RETRY_AFTER};
 use crate::http::query::StatusParams;
 use crate::http::state::Services;
-use crate::ingest::{Answer, ItemStatus, items};
+use crate::ingest::{IngestResponse, ItemStatus, items};
 
 /// Bytes of a body of reports, after decompression.
 const MAX_BODY: usize = 8 * 1024 * 1024;
@@ -49,7 +49,7 @@ pub(in crate::http) async fn record(
 
 /// 201 if all are stored, 200 if all are stored or duplicates, 207 if some are refused. If all are refused: 409 for
 /// taken ids only, 503 if a retry may succeed, otherwise 422.
-fn status(answer: &Answer) -> StatusCode {
+fn status(answer: &IngestResponse) -> StatusCode {
     let (mut stored, mut duplicates, mut refused, mut conflicts) = (0, 0, 0, 0);
     for result in &answer.results {
         match result.status {
@@ -105,7 +105,7 @@ mod tests {
             ("tr", 503),
             ("st", 207),
         ] {
-            let answer = Answer { results: letters.chars().map(result).collect(), ..Answer::default() };
+            let answer = IngestResponse { results: letters.chars().map(result).collect(), ..IngestResponse::default() };
             assert_eq!(status(&answer).as_u16(), expect, "{letters:?}");
         }
     }

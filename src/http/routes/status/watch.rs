@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 
 use crate::api::status::alert_step;
-use crate::domain::pipeline::PipelineKey;
+use crate::domain::key::PipelineKey;
 use crate::domain::revision::Revision;
 use crate::domain::viewer::Viewer;
 use crate::http::caller::Caller;

@@ -8,29 +8,28 @@ use sha2::Sha256;
 
 use crate::domain::time::Timestamp;
 
-/// What may stand before a secret, so that scanners for leaked secrets know it.
+/// The optional prefix of a secret, by which scanners recognise leaked ones.
 const PREFIX: &str = "whsec_";
 
-/// What a receiver and the server share, of 24 to 64 bytes.
+/// A secret of 24 to 64 bytes that the server shares with a webhook's receiver.
 ///
-/// Notifications are signed as the Standard Webhooks say (<https://www.standardwebhooks.com>), for which receivers have
-/// libraries in every language: unlike `X-Hub-Signature-256` the signature covers the message's id and the time of the
-/// attempt, so that a recorded message cannot be played again.
+/// Notifications are signed according to Standard Webhooks (<https://www.standardwebhooks.com>), which has libraries for
+/// every language. Unlike `X-Hub-Signature-256`, the signature covers the message's id and the time of the attempt, which
+/// prevents replay.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Vec<u8>);
 
-/// A text that is no secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a secret is `whsec_` and 24 to 64 random bytes in base64, as `echo whsec_$(openssl rand -base64 32)` makes it"
+    "expected `whsec_` and 24 to 64 random bytes in base64; create one with `echo whsec_$(openssl rand -base64 32)`"
 )]
-pub struct BadSecret;
+pub struct InvalidSecret;
 
 impl Secret {
-    /// The headers of one attempt to deliver a message. The id is the same in every attempt, the time is not.
+    /// The headers of one delivery attempt. The id is the same in every attempt, the time is not.
     pub fn headers(&self, id: &str, now: Timestamp, body: &[u8]) -> [(&'static str, String); 3] {
         let timestamp = now.timestamp().to_string();
-        // No name of a header has a capital: HTTP/2 sends none, and HTTP/1 does not mind.
+        // Lower case, which HTTP/2 requires and HTTP/1 accepts.
         [
             ("webhook-signature", self.sign(id, &timestamp, body)),
             ("webhook-id", id.to_owned()),
@@ -50,16 +49,17 @@ impl Secret {
 }
 
 impl FromStr for Secret {
-    type Err = BadSecret;
+    type Err = InvalidSecret;
 
-    fn from_str(text: &str) -> Result<Self, BadSecret> {
+    fn from_str(text: &str) -> Result<Self, InvalidSecret> {
         let encoded = text.trim();
-        let bytes = BASE64_STANDARD.decode(encoded.strip_prefix(PREFIX).unwrap_or(encoded)).map_err(|_| BadSecret)?;
-        if (24..=64).contains(&bytes.len()) { Ok(Self(bytes)) } else { Err(BadSecret) }
+        let bytes =
+            BASE64_STANDARD.decode(encoded.strip_prefix(PREFIX).unwrap_or(encoded)).map_err(|_| InvalidSecret)?;
+        if (24..=64).contains(&bytes.len()) { Ok(Self(bytes)) } else { Err(InvalidSecret) }
     }
 }
 
-/// Nobody finds it in a log.
+/// Hides the secret.
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
@@ -71,9 +71,9 @@ mod tests {
     use super::*;
     use chrono::DateTime;
 
-    /// The example that the reference libraries of Standard Webhooks are tested with.
+    /// The test vector of the reference libraries of Standard Webhooks.
     #[test]
-    fn the_signature_is_that_of_the_reference_libraries() {
+    fn signature_equals_the_reference_libraries() {
         for secret in ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"] {
             let headers = secret.parse::<Secret>().unwrap().headers(
                 "msg_p5jXN8AQM9LWM0D4loKWxJek",
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_long_enough_and_stays_one() {
+    fn secret_has_24_to_64_bytes_and_is_not_printed() {
         let of = |bytes: usize| format!("whsec_{}", BASE64_STANDARD.encode(vec![7; bytes]));
         for (text, good) in [
             (of(24), true),

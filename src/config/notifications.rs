@@ -1,4 +1,4 @@
-//! The comments of the fields are the text of `--help`, and so have no markup.
+//! Doc comments of the fields are the text of `--help`, so they contain no markup.
 #![allow(clippy::doc_markdown, rustdoc::bare_urls)]
 
 use std::fmt;
@@ -7,36 +7,36 @@ use clap::Args;
 use lettre::message::Mailbox;
 use serde::Deserialize;
 
-use crate::config::BadSetting;
-use crate::notify::{BadChannel, Channel, Channels};
+use crate::config::ConfigError;
+use crate::notify::{Channel, Channels, InvalidChannel};
 
-/// Who is told of alerts: `[notices]` of the file, and the same as flags. What is empty is not set, whatever the file
-/// says. Shows no values.
+/// Notification channels: the section `[notifications]` of the configuration file, and the same settings as flags. An empty
+/// value disables a setting. `Debug` hides all values.
 #[derive(Clone, Default, Args, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct NoticeSettings {
-    /// Where alerts are posted to, as JSON
+pub struct NotificationSettings {
+    /// URL that alert notifications are posted to, as JSON
     #[arg(long, env = "PIPEWATCH_WEBHOOK_URL", value_name = "URL", hide_env_values = true)]
     pub webhook_url: Option<String>,
-    /// What they are signed with, as Standard Webhooks say: whsec_ and 24 to 64 random bytes in base64
+    /// Secret for signing these requests (Standard Webhooks): whsec_ and 24 to 64 random bytes in base64
     #[arg(long, env = "PIPEWATCH_WEBHOOK_SECRET", value_name = "SECRET", hide_env_values = true)]
     pub webhook_secret: Option<String>,
-    /// An incoming webhook of Slack that alerts are posted to
+    /// URL of a Slack incoming webhook, or a compatible one
     #[arg(long, env = "PIPEWATCH_SLACK_URL", value_name = "URL", hide_env_values = true)]
     pub slack_url: Option<String>,
-    /// The mail server: smtps://USER:PASSWORD@HOST:PORT, or smtp:// with ?tls=required, or without encryption
+    /// SMTP server: smtps://USER:PASSWORD@HOST:PORT, smtp://HOST:PORT?tls=required, or smtp://HOST:PORT (unencrypted)
     #[arg(long, env = "PIPEWATCH_SMTP_URL", value_name = "URL", hide_env_values = true)]
     pub smtp_url: Option<String>,
-    /// Whom mail is from, such as Pipewatch <pipewatch@example.org>
+    /// Sender address of e-mail notifications, such as Pipewatch <pipewatch@example.org>
     #[arg(long, env = "PIPEWATCH_MAIL_FROM", value_name = "ADDRESS")]
     pub mail_from: Option<String>,
-    /// Who gets mail of alerts, separated by commas
+    /// Comma-separated recipients of e-mail notifications
     #[arg(long, env = "PIPEWATCH_MAIL_TO", value_name = "ADDRESSES", value_delimiter = ',')]
     pub mail_to: Option<Vec<String>>,
 }
 
-impl NoticeSettings {
-    /// These, and where they say nothing `other`.
+impl NotificationSettings {
+    /// Merges two layers; `self` takes precedence.
     pub(super) fn or(self, other: Self) -> Self {
         Self {
             webhook_url: self.webhook_url.or(other.webhook_url),
@@ -48,16 +48,16 @@ impl NoticeSettings {
         }
     }
 
-    /// The channels that they come to. No refusal shows an URL or a secret.
-    pub(super) fn check(self) -> Result<Channels, BadSetting> {
-        let bad = |key: &'static str| move |error: BadChannel| bad(key, error.to_string());
+    /// Validates the settings. No error shows a URL or a secret.
+    pub(super) fn check(self) -> Result<Channels, ConfigError> {
+        let bad = |key: &'static str| move |error: InvalidChannel| bad(key, error.to_string());
         let secret = set(self.webhook_secret).map(|text| {
-            let secret: Result<_, crate::domain::alert::notification::BadSecret> = text.parse();
+            let secret: Result<_, crate::notify::InvalidSecret> = text.parse();
             secret.map_err(|error| self::bad("webhook_secret", error.to_string()))
         });
         let webhook = match (set(self.webhook_url), secret.transpose()?) {
             (Some(url), secret) => Some(Channel::webhook(&url, secret).map_err(bad("webhook_url"))?),
-            (None, Some(_)) => return Err(self::bad("webhook_url", "missing, though there is a webhook_secret")),
+            (None, Some(_)) => return Err(self::bad("webhook_url", "missing, but webhook_secret is set")),
             (None, None) => None,
         };
         let slack = set(self.slack_url).map(|url| Channel::slack(&url).map_err(bad("slack_url"))).transpose()?;
@@ -68,7 +68,7 @@ impl NoticeSettings {
         let mail = match (set(self.smtp_url), from, to) {
             (None, None, to) if to.is_empty() => None,
             (Some(server), Some(from), to) if !to.is_empty() => {
-                Some(Channel::mail(&server, from, to).map_err(bad("smtp_url"))?)
+                Some(Channel::email(&server, from, to).map_err(bad("smtp_url"))?)
             }
             (server, from, _) => {
                 let missing = if server.is_none() {
@@ -78,7 +78,7 @@ impl NoticeSettings {
                 } else {
                     "mail_to"
                 };
-                return Err(self::bad(missing, "missing: mail needs smtp_url, mail_from and mail_to"));
+                return Err(self::bad(missing, "missing: e-mail requires smtp_url, mail_from and mail_to"));
             }
         };
         Ok([webhook, slack, mail].into_iter().flatten().collect())
@@ -89,17 +89,17 @@ fn set(value: Option<String>) -> Option<String> {
     value.filter(|value| !value.trim().is_empty())
 }
 
-fn mailbox(key: &'static str, text: &str) -> Result<Mailbox, BadSetting> {
+fn mailbox(key: &'static str, text: &str) -> Result<Mailbox, ConfigError> {
     let expected = "expected an address such as ada@example.org or Ada <ada@example.org>";
     text.trim().parse().map_err(|_| bad(key, format!("{text:?}; {expected}")))
 }
 
-fn bad(key: &'static str, message: impl Into<String>) -> BadSetting {
-    BadSetting::new(format!("notices.{key}"), message)
+fn bad(key: &'static str, message: impl Into<String>) -> ConfigError {
+    ConfigError::new(format!("notifications.{key}"), message)
 }
 
-impl fmt::Debug for NoticeSettings {
+impl fmt::Debug for NotificationSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("NoticeSettings(…)")
+        f.write_str("NotificationSettings(…)")
     }
 }

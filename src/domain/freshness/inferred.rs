@@ -2,23 +2,23 @@ use chrono::TimeDelta;
 
 use crate::domain::time::Timestamp;
 
-/// How many of a source's newest runs are looked at.
-pub const LEARNED_FROM: usize = 20;
-/// Below this many runs nothing is learned: of seven gaps, four have to be unusual before the median is. With fewer, a
-/// few trials by hand on the first day would set the pace.
+/// The number of newest runs from which an interval is inferred.
+pub const INFERENCE_RUNS: usize = 20;
+/// With fewer runs nothing is inferred. Four of seven gaps must be unusual to distort the median, so that a few manual runs on
+/// the first day do not define the interval.
 const MIN_RUNS: usize = 8;
-/// How many median gaps a source may let pass.
+/// The interval in median gaps.
 const FACTOR: i32 = 3;
-/// What was learned is never shorter: retries and sources that report in bursts have gaps of seconds.
-const SHORTEST: TimeDelta = TimeDelta::minutes(5);
+/// The shortest inferred interval, since retries and bursts have gaps of seconds.
+const MIN_INTERVAL: TimeDelta = TimeDelta::minutes(5);
 
-/// The period that a source's own history promises: three times the median gap between the ends of its last
-/// [`LEARNED_FROM`] runs, in any order. `None` while there are too few runs, and for a source without rhythm whose runs
-/// all ended at one instant.
-pub fn learn(finished_at: &[Timestamp]) -> Option<TimeDelta> {
+/// The interval of a source's history: three times the median gap between the ends of its last
+/// [`INFERENCE_RUNS`] runs, in any order. `None` with too few runs, or if all runs ended at
+/// one instant.
+pub fn infer_interval(finished_at: &[Timestamp]) -> Option<TimeDelta> {
     let mut ends = finished_at.to_vec();
     ends.sort_unstable();
-    let newest = ends.get(ends.len().saturating_sub(LEARNED_FROM)..)?;
+    let newest = ends.get(ends.len().saturating_sub(INFERENCE_RUNS)..)?;
     if newest.len() < MIN_RUNS {
         return None;
     }
@@ -26,7 +26,7 @@ pub fn learn(finished_at: &[Timestamp]) -> Option<TimeDelta> {
     gaps.sort_unstable();
     let middle = gaps.len() / 2;
     let median = if gaps.len() % 2 == 1 { gaps[middle] } else { (gaps[middle - 1] + gaps[middle]) / 2 };
-    (median > TimeDelta::zero()).then(|| (median * FACTOR).max(SHORTEST))
+    (median > TimeDelta::zero()).then(|| (median * FACTOR).max(MIN_INTERVAL))
 }
 
 #[cfg(test)]
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn three_median_gaps_of_the_last_twenty_runs() {
+    fn interval_is_three_median_gaps_of_the_last_20_runs() {
         let hour = 60;
         for (minutes, expect, why) in [
             (vec![], None, "no run"),
@@ -53,7 +53,7 @@ mod tests {
         ] {
             let ends: Vec<Timestamp> =
                 minutes.iter().map(|minutes| Timestamp::UNIX_EPOCH + TimeDelta::minutes(*minutes)).collect();
-            assert_eq!(learn(&ends).map(|period| period.num_minutes()), expect, "{why}");
+            assert_eq!(infer_interval(&ends).map(|period| period.num_minutes()), expect, "{why}");
         }
     }
 }

@@ -1,12 +1,12 @@
-//! Texts of others in a chat: shown as they are, while nothing in them mentions anyone or becomes a link.
+//! Escapes untrusted texts for chats, so that they cannot mention anyone or add links.
 
-/// Shown as nothing. It separates characters that a chat would read as one mention or link.
+/// A zero-width space, which separates characters that a chat would read as a mention or a link.
 const SEPARATOR: char = '\u{200B}';
 
-/// A text for an incoming webhook of Slack, Mattermost, Rocket.Chat or Discord.
+/// Escapes a text for an incoming webhook of Slack, Mattermost, Rocket.Chat or Discord.
 ///
-/// Slack's three characters are escaped; Mattermost reads `@channel` and Markdown whatever the request asks for, and
-/// Discord undoes the escapes. A separator breaks mentions (`@here`, `<!here>`, `#channel`, `~channel`), Markdown links
+/// The three characters that Slack requires are escaped. Mattermost interprets `@channel` and Markdown regardless of the
+/// request's options, and Discord undoes the escapes, so a separator breaks mentions (`@here`, `<!here>`, `#channel`, `~channel`), Markdown links
 /// (`[text](address)`), addresses with a scheme (`https://…`, `mailto:…`) and bare domains (`www.example.org`).
 pub(super) fn plain_text(text: &str) -> String {
     let mut plain = String::with_capacity(text.len() + 16);
@@ -37,9 +37,9 @@ pub(super) fn plain_text(text: &str) -> String {
     plain
 }
 
-/// The first characters of a text, with an ellipsis where it is longer.
-pub(super) fn cut(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
+/// The first `max` characters of a text, with an ellipsis if it is longer.
+pub(super) fn truncate(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mentions_and_links_are_shown_and_do_nothing() {
+    fn mentions_and_links_are_defused() {
         for (text, expect) in [
             ("punch of news is silent", "punch of news is silent"),
             ("@everyone", "@_everyone"),
@@ -76,10 +76,10 @@ mod tests {
     }
 
     #[test]
-    fn long_texts_are_cut_between_characters() {
-        for (text, most, expect) in [("", 3, ""), ("äöü", 3, "äöü"), ("äöüß", 3, "äöü…"), ("💧💧", 1, "💧…")]
+    fn long_texts_are_truncated_between_characters() {
+        for (text, max, expect) in [("", 3, ""), ("äöü", 3, "äöü"), ("äöüß", 3, "äöü…"), ("💧💧", 1, "💧…")]
         {
-            assert_eq!(cut(text, most), expect);
+            assert_eq!(truncate(text, max), expect);
         }
     }
 }

@@ -1,12 +1,13 @@
-//! How often the detectors cry wolf, and how often they see it: on generated data, from fixed seeds.
+//! The rates of false alarms and of detection, on generated data from fixed seeds.
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use rand_distr::{Beta, Binomial, Distribution as _, Gamma, Poisson, StandardNormal};
 
 use super::series::{Bucket, Hour, Series, Subject};
-use super::{Finding, Method, Severity, evaluate};
-use crate::domain::pipeline::PipelineKey;
+use super::{Finding, Method, evaluate};
+use crate::domain::key::PipelineKey;
+use crate::domain::severity::Severity;
 use crate::domain::time::{Timestamp, parse_rfc3339};
 
 /// The nominal false alarms of a test.
@@ -54,7 +55,7 @@ pub(super) fn passes(rng: &mut StdRng, attempts: u64, mean: f64, correlation: f6
 fn rate_buckets(rng: &mut StdRng, hours: usize, attempts: u64, mean: f64, correlation: f64) -> Vec<Bucket> {
     (0..hours)
         .map(|index| {
-            let total = Poisson::new(super::tails::real(attempts)).expect("a mean").sample(rng);
+            let total = Poisson::new(super::tails::as_f64(attempts)).expect("a mean").sample(rng);
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
             let total = total as u64;
             Bucket { hour: hour(index), runs: 1, total, passes: passes(rng, total, mean, correlation) }
@@ -79,7 +80,7 @@ fn count(rng: &mut StdRng, mean: f64, dispersion: f64) -> u64 {
 
 /// A day and a week as newsrooms have them: nights and weekends are quiet.
 fn rhythm(index: usize) -> f64 {
-    let day = (super::tails::number(index % 24) / 24.0 * std::f64::consts::TAU).sin();
+    let day = (super::tails::usize_as_f64(index % 24) / 24.0 * std::f64::consts::TAU).sin();
     let weekend = if index / 24 % 7 >= 5 { 0.5 } else { 1.0 };
     weekend * (1.0 + 0.7 * day)
 }
@@ -103,13 +104,16 @@ const TRIALS: usize = 40_000;
 
 /// At most twice what is promised, of this many tests.
 fn assert_quiet(alarms: usize, trials: usize, what: &str) {
-    let promised = ALPHA * super::tails::number(trials);
+    let promised = ALPHA * super::tails::usize_as_f64(trials);
     println!("{what}: {alarms} alarms in {trials} trials, where {promised} are promised");
-    assert!(super::tails::number(alarms) <= 2.0 * promised, "{what}: {alarms} alarms, where {promised} are promised");
+    assert!(
+        super::tails::usize_as_f64(alarms) <= 2.0 * promised,
+        "{what}: {alarms} alarms, where {promised} are promised"
+    );
 }
 
 #[test]
-fn rates_that_stay_the_same_are_no_anomaly() {
+fn constant_rates_raise_few_false_alarms() {
     let mut rng = StdRng::seed_from_u64(4);
     let rows = [
         (5, 0.8, 0.0),
@@ -136,7 +140,7 @@ fn rates_that_stay_the_same_are_no_anomaly() {
 /// Two detectors in two settings that are as bad as they get: bursts of a mostly empty feed, and rates that stray for
 /// some hours together.
 #[test]
-fn bursts_and_hours_that_are_alike_are_no_anomaly() {
+fn bursts_and_autocorrelated_hours_raise_few_false_alarms() {
     let mut rng = StdRng::seed_from_u64(4);
     let (known, judged) = (9 * WEEK, TRIALS / 4);
     let buckets = volume_buckets(&mut rng, known + judged, |index| 0.3 * rhythm(index), |_| 3.0);
@@ -159,7 +163,7 @@ fn bursts_and_hours_that_are_alike_are_no_anomaly() {
 /// Counts as Poisson has them, and as bursts and unsteady days make them: with the variance φ × mean, or, where r is
 /// given, mean + mean² ÷ r.
 #[test]
-fn volumes_that_keep_their_rhythm_are_no_anomaly() {
+fn periodic_volumes_raise_few_false_alarms() {
     let mut rng = StdRng::seed_from_u64(4);
     let rows = [
         (0.5, None, 1.0),
@@ -187,7 +191,7 @@ fn volumes_that_keep_their_rhythm_are_no_anomaly() {
 }
 
 #[test]
-fn a_fall_by_25_points_is_seen_in_50_attempts() {
+fn drop_by_25_points_is_detected_with_50_attempts() {
     let mut rng = StdRng::seed_from_u64(4);
     let trials = 400;
     let mut seen = 0;
@@ -209,7 +213,7 @@ fn a_fall_by_25_points_is_seen_in_50_attempts() {
 
 /// A quarter less, an hour like the other, is seen by the average within three days, and hardly by any hour alone.
 #[test]
-fn a_slow_drift_is_seen_by_the_average() {
+fn slow_drift_is_detected_by_the_moving_average() {
     let mut rng = StdRng::seed_from_u64(4);
     let trials = 20;
     let (mut by_average, mut by_hours) = (0, 0);
@@ -227,7 +231,7 @@ fn a_slow_drift_is_seen_by_the_average() {
 
 /// A feed with eight articles a day dies; one with one article in four days does not, whatever its gaps.
 #[test]
-fn a_dead_feed_is_told_from_a_sparse_one() {
+fn dead_feed_is_distinguished_from_a_sparse_one() {
     let mut rng = StdRng::seed_from_u64(4);
     let known = 8 * WEEK;
     for (mean, dispersion, dies, why) in [

@@ -1,45 +1,43 @@
 use crate::domain::alert::{Alert, AlertState, AlertType};
-use crate::domain::anomaly::Severity;
 use crate::domain::health::Health;
-use crate::domain::status::{LISTED, PipelineStatus};
+use crate::domain::severity::Severity;
+use crate::domain::status::{MAX_LISTED, PipelineStatus};
 use crate::domain::time::Timestamp;
 
-/// The id of the alert: a status has one at most.
+/// The id of the alert. A status has at most one.
 const ID: &str = "server";
 
 impl PipelineStatus {
-    /// The same status while the server cannot work out a newer one: of the same revision, at a later instant, and with an
-    /// alert that says so, which stands since the trouble began.
+    /// Marks a status as out of date while the server cannot compute a newer one: the same revision at a later instant, with an
+    /// alert that fires since the first failure.
     ///
-    /// It is an error, whatever was known before: what is shown may be long over, and nobody would be told.
+    /// The overall status is an error in any case, because the shown state may be long outdated.
     #[must_use]
     pub fn not_readable(mut self, now: Timestamp) -> Self {
         self.timestamp = now;
         self.with_server_alert(
-            "The status cannot be worked out",
-            "The server cannot read its database, and shows what it knew last; it goes on trying. Whoever runs it finds \
-             the cause in its log.",
+            "The status cannot be computed",
+            "The server cannot read its database and shows the last known status. Retrying; check the server log.",
             now,
         )
     }
 
-    /// The same status while the server cannot store reports, since then: what is shown is true, and misses whatever was
-    /// reported meanwhile.
+    /// Adds an alert while the server cannot store reports: the status is correct except for reports since then.
     #[must_use]
     pub fn not_writable(self, since: Timestamp) -> Self {
         self.with_server_alert(
             "Reports cannot be stored",
-            "The server cannot write to its database, and answers reports with 503 until it can; reporters send them \
-             again. The log names the cause: see whether the disk has room and the database is writable.",
+            "The server cannot write to its database and rejects reports with 503; reporters must retry. Check the \
+             server log, the free disk space, and whether the database is writable.",
             since,
         )
     }
 
-    /// Adds the alert of the server, unless it is there already.
+    /// Adds an alert about the server, unless it has one with this title.
     #[must_use]
     pub fn with_server_alert(mut self, title: &str, message: &str, since: Timestamp) -> Self {
-        let is_there = |alert: &Alert| alert.kind == AlertType::Server && alert.title == title;
-        if !self.alerts.listed.iter().any(is_there) {
+        let is_present = |alert: &Alert| alert.kind == AlertType::Server && alert.title == title;
+        if !self.alerts.listed.iter().any(is_present) {
             self.alerts.listed.retain(|alert| alert.kind != AlertType::Server);
             let alert = Alert {
                 id: ID.to_owned(),
@@ -52,7 +50,7 @@ impl PipelineStatus {
                 source: None,
             };
             self.alerts.listed.insert(0, alert);
-            if self.alerts.listed.len() > LISTED {
+            if self.alerts.listed.len() > MAX_LISTED {
                 self.alerts.listed.pop();
                 self.alerts.omitted += 1;
             }
@@ -61,12 +59,12 @@ impl PipelineStatus {
         self
     }
 
-    /// Whether the server itself is in trouble: the status may be older than it should be, or miss reports.
+    /// Whether the status may be out of date or miss reports.
     pub fn has_server_alert(&self) -> bool {
         self.server_alert().is_some()
     }
 
-    /// The alert of the server, if it is in trouble.
+    /// The alert about the server, if there is one.
     pub fn server_alert(&self) -> Option<&Alert> {
         self.alerts.listed.iter().find(|alert| alert.kind == AlertType::Server)
     }

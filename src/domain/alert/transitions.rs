@@ -6,132 +6,113 @@ use uuid::Uuid;
 use crate::domain::alert::finding::{Finding, Verdict};
 use crate::domain::alert::rule::{Fingerprint, Policy, Rule, Subject};
 use crate::domain::alert::{Alert, AlertState, AlertType};
-use crate::domain::anomaly::Severity;
+use crate::domain::severity::Severity;
 use crate::domain::time::Timestamp;
 
-/// An alert as it is kept between evaluations.
+/// An alert as it is stored between evaluations.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tracked {
-    /// Made of the fingerprint and the instant it began, so that two servers that evaluate the same make the same.
+pub struct TrackedAlert {
+    /// Derived from the fingerprint and the start, so that two servers with the same evaluation give the same id.
     pub id: Uuid,
-    /// What tells it apart while it is open. The same trouble later is another alert with the same fingerprint.
+    /// Unique among open alerts. The same problem at a later time is another alert with the same fingerprint.
     pub fingerprint: Fingerprint,
-    /// What raised it.
     pub rule: Rule,
-    /// What it is about.
     pub kind: AlertType,
-    /// What is watched.
     pub subject: Subject,
-    /// Where it stands.
     pub state: AlertState,
-    /// How grave it is.
     pub severity: Severity,
     /// One line.
     pub title: String,
-    /// Why, and what to do.
+    /// The cause and the remedy.
     pub message: String,
-    /// When it was first found.
     pub started_at: Timestamp,
-    /// Since when it stands as it does.
+    /// When the present state began.
     pub changed_at: Timestamp,
-    /// What the last evaluations said.
     pub streaks: Streaks,
-    /// Who looks, if somebody does.
     pub acknowledged: Option<Acknowledgement>,
 }
 
-/// For how many evaluations in a row something was so.
+/// Consecutive evaluations with the same result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Streaks {
-    /// Worse than the alert says; for a pending one: bad at all.
+    /// Worse than the alert's severity; for a pending alert: unhealthy at all.
     pub worse: u32,
-    /// Recovered from what the alert says, to something less grave or to nothing.
+    /// Recovered from the alert's severity, to a lower one or entirely.
     pub eased: u32,
-    /// Recovered from everything.
+    /// Recovered entirely.
     pub well: u32,
 }
 
-/// That somebody looks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acknowledgement {
-    /// Who.
     pub author: String,
-    /// What they say.
     pub note: Option<String>,
-    /// Since when.
     pub at: Timestamp,
 }
 
-/// A step that an alert takes.
+/// A change of an alert's state or severity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transition {
-    /// The alert.
+    /// The alert's id.
     pub id: Uuid,
-    /// What tells it apart.
     pub fingerprint: Fingerprint,
-    /// Where it stood; `None` when it begins.
+    /// `None` for a new alert.
     pub from: Option<AlertState>,
-    /// Where it stands.
     pub to: AlertState,
-    /// How grave it is now.
+    /// The severity after the change.
     pub severity: Severity,
-    /// When.
     pub at: Timestamp,
-    /// Why.
     pub reason: Reason,
 }
 
-/// Why an alert takes a step.
+/// The reason of a transition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Reason {
-    /// It was found.
+    /// First found; the alert is pending.
     Found,
-    /// It was found often enough.
+    /// Found often enough to fire.
     Persisted,
-    /// It was pending, and was not found again: nobody is told.
+    /// Not found again while pending; never reported.
     Vanished,
-    /// It has become graver.
+    /// The severity has increased.
     Escalated,
-    /// It has become less grave.
+    /// The severity has decreased.
     Eased,
-    /// Somebody looks.
+    /// Acknowledged by a user.
     Acknowledged,
-    /// It is well again.
+    /// The condition has cleared.
     Recovered,
-    /// Nothing watches for it any more: the source was disabled, the rule taken away.
+    /// The subject is no longer watched: the source was disabled, or the rule removed.
     Unwatched,
 }
 
 impl Reason {
-    /// As it stands in JSON and in the database: `found`.
+    /// The name in JSON and in the database: `found`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
-/// What an evaluation changes.
+/// The changes of one evaluation.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Step {
+pub struct AlertChanges {
     /// In the order in which they happen.
     pub transitions: Vec<Transition>,
-    /// The alerts that differ from what is stored, as they are now: new ones, resolved ones, those whose streak or text
-    /// changed.
-    pub changed: Vec<Tracked>,
+    /// The alerts that differ from the stored ones: new, resolved, or with a changed streak or text.
+    pub changed: Vec<TrackedAlert>,
 }
 
-/// Why an alert cannot be acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("only a firing alert can be acknowledged, and this one is {}", .0.as_str())]
+#[error("only a firing alert can be acknowledged; this one is {}", .0.as_str())]
 pub struct CannotAcknowledge(pub AlertState);
 
-/// One evaluation: what the findings make of the open alerts.
+/// Applies the findings of one evaluation to the open alerts.
 ///
-/// `open` are the alerts, not yet resolved, of everything that the findings are about, and of nothing else: one that has
-/// no finding is resolved as unwatched. They may be those of all pipelines, of one, or the one silence alert of a source
-/// whose run has just come.
-pub fn step(open: &[Tracked], findings: &[Finding], policy: &Policy, now: Timestamp) -> Step {
-    let mut step = Step::default();
+/// `open` must be exactly the unresolved alerts of the findings' scope: an alert without a finding is resolved as unwatched.
+/// The scope may be all pipelines, one pipeline, or the overdue alert of a source that has just reported.
+pub fn advance(open: &[TrackedAlert], findings: &[Finding], policy: &Policy, now: Timestamp) -> AlertChanges {
+    let mut changes = AlertChanges::default();
     let mut found = worst_by_fingerprint(findings);
     let mut seen = HashSet::new();
     for stored in open.iter().filter(|alert| alert.state != AlertState::Resolved) {
@@ -140,39 +121,39 @@ pub fn step(open: &[Tracked], findings: &[Finding], policy: &Policy, now: Timest
         }
         let mut alert = stored.clone();
         match found.remove(&stored.fingerprint) {
-            Some(finding) => alert.take(finding, policy, now, &mut step.transitions),
-            None => alert.resolve(Reason::Unwatched, now, &mut step.transitions),
+            Some(finding) => alert.apply(finding, policy, now, &mut changes.transitions),
+            None => alert.resolve(Reason::Unwatched, now, &mut changes.transitions),
         }
         if alert != *stored {
-            step.changed.push(alert);
+            changes.changed.push(alert);
         }
     }
-    // In the order they were found, so that the same evaluation gives the same events.
+    // In the order of the findings, so that the same evaluation gives the same events.
     for finding in findings.iter().filter_map(|finding| found.remove(&finding.fingerprint())) {
         if let Some(severity) = finding.verdict.severity() {
-            step.changed.push(Tracked::begin(finding, severity, policy, now, &mut step.transitions));
+            changes.changed.push(TrackedAlert::begin(finding, severity, policy, now, &mut changes.transitions));
         }
     }
-    step
+    changes
 }
 
-/// Somebody looks at a firing alert. It still resolves by itself, and it still counts for the status.
+/// Acknowledges a firing alert. It still resolves automatically, and still counts for the status.
 pub fn acknowledge(
-    alert: &Tracked,
+    alert: &TrackedAlert,
     author: String,
     note: Option<String>,
     now: Timestamp,
-) -> Result<(Tracked, Transition), CannotAcknowledge> {
+) -> Result<(TrackedAlert, Transition), CannotAcknowledge> {
     if alert.state != AlertState::Firing {
         return Err(CannotAcknowledge(alert.state));
     }
     let mut alert = alert.clone();
     alert.acknowledged = Some(Acknowledgement { author, note, at: now });
-    let transition = alert.pass_to(AlertState::Acknowledged, Reason::Acknowledged, now);
+    let transition = alert.transition_to(AlertState::Acknowledged, Reason::Acknowledged, now);
     Ok((alert, transition))
 }
 
-/// Something found twice in one evaluation is one finding, the worse.
+/// Of several findings with one fingerprint the worst is used.
 fn worst_by_fingerprint(findings: &[Finding]) -> HashMap<Fingerprint, &Finding> {
     let mut found: HashMap<Fingerprint, &Finding> = HashMap::with_capacity(findings.len());
     for finding in findings {
@@ -188,8 +169,8 @@ fn worst_by_fingerprint(findings: &[Finding]) -> HashMap<Fingerprint, &Finding> 
     found
 }
 
-impl Tracked {
-    /// As it stands in the status.
+impl TrackedAlert {
+    /// The alert as the status shows it.
     pub fn to_alert(&self) -> Alert {
         Alert {
             id: self.id.to_string(),
@@ -226,71 +207,76 @@ impl Tracked {
             streaks: Streaks { worse: 1, ..Streaks::default() },
             acknowledged: None,
         };
-        let begun = alert.pass_to(AlertState::Pending, Reason::Found, now);
+        let begun = alert.transition_to(AlertState::Pending, Reason::Found, now);
         transitions.push(Transition { from: None, ..begun });
         alert.fire_if_due(Some(severity), policy, now, transitions);
         alert
     }
 
-    /// What a finding of this alert makes of it.
-    fn take(&mut self, finding: &Finding, policy: &Policy, now: Timestamp, transitions: &mut Vec<Transition>) {
-        let Verdict::Known { bad, held } = finding.verdict else { return };
+    /// Applies a finding with this alert's fingerprint.
+    fn apply(&mut self, finding: &Finding, policy: &Policy, now: Timestamp, transitions: &mut Vec<Transition>) {
+        let Verdict::Known { severity: bad, not_recovered_from } = finding.verdict else { return };
         if bad.is_some() {
             self.title.clone_from(&finding.title);
             self.message.clone_from(&finding.message);
         }
         if self.state == AlertState::Pending {
             let Some(severity) = bad else { return self.resolve(Reason::Vanished, now, transitions) };
-            // It fires as what it was all the time; what is graver than that has to last as well.
+            // It fires with the lowest severity of its pending time; a higher one must persist too.
             self.severity = self.severity.min(severity);
             self.streaks.worse += 1;
             return self.fire_if_due(bad, policy, now, transitions);
         }
 
-        let streak = |goes_on: bool, before: u32| if goes_on { before.saturating_add(1) } else { 0 };
+        let streak = |continues: bool, before: u32| if continues { before.saturating_add(1) } else { 0 };
         self.streaks = Streaks {
             worse: streak(bad > Some(self.severity), self.streaks.worse),
-            eased: streak(held < Some(self.severity), self.streaks.eased),
-            well: streak(held.is_none(), self.streaks.well),
+            eased: streak(not_recovered_from < Some(self.severity), self.streaks.eased),
+            well: streak(not_recovered_from.is_none(), self.streaks.well),
         };
         let recovery = policy.recovery_of(self.rule);
         if self.streaks.well >= recovery {
             self.resolve(Reason::Recovered, now, transitions);
         } else if let Some(worse) = bad.filter(|_| self.streaks.worse >= policy.needed.max(1)) {
-            self.grade(worse, Reason::Escalated, now, transitions);
-        } else if let Some(less) = held.filter(|_| self.streaks.eased >= recovery) {
-            self.grade(less, Reason::Eased, now, transitions);
+            self.change_severity(worse, Reason::Escalated, now, transitions);
+        } else if let Some(less) = not_recovered_from.filter(|_| self.streaks.eased >= recovery) {
+            self.change_severity(less, Reason::Eased, now, transitions);
         }
     }
 
     fn fire_if_due(
         &mut self,
-        bad: Option<Severity>,
+        found: Option<Severity>,
         policy: &Policy,
         now: Timestamp,
         transitions: &mut Vec<Transition>,
     ) {
         if self.streaks.worse >= policy.needed {
-            transitions.push(self.pass_to(AlertState::Firing, Reason::Persisted, now));
-            self.streaks = Streaks { worse: u32::from(bad > Some(self.severity)), ..Streaks::default() };
+            transitions.push(self.transition_to(AlertState::Firing, Reason::Persisted, now));
+            self.streaks = Streaks { worse: u32::from(found > Some(self.severity)), ..Streaks::default() };
         }
     }
 
-    /// A change of severity is an update of the same alert.
-    fn grade(&mut self, severity: Severity, reason: Reason, now: Timestamp, transitions: &mut Vec<Transition>) {
+    fn change_severity(
+        &mut self,
+        severity: Severity,
+        reason: Reason,
+        now: Timestamp,
+        transitions: &mut Vec<Transition>,
+    ) {
         self.severity = severity;
         self.streaks = Streaks::default();
         let since = self.changed_at;
-        transitions.push(self.pass_to(self.state, reason, now));
+        transitions.push(self.transition_to(self.state, reason, now));
         self.changed_at = since;
     }
 
     fn resolve(&mut self, reason: Reason, now: Timestamp, transitions: &mut Vec<Transition>) {
         let reason = if self.state == AlertState::Pending { Reason::Vanished } else { reason };
-        transitions.push(self.pass_to(AlertState::Resolved, reason, now));
+        transitions.push(self.transition_to(AlertState::Resolved, reason, now));
     }
 
-    fn pass_to(&mut self, to: AlertState, reason: Reason, now: Timestamp) -> Transition {
+    fn transition_to(&mut self, to: AlertState, reason: Reason, now: Timestamp) -> Transition {
         let from = Some(self.state);
         self.state = to;
         self.changed_at = now;
@@ -299,7 +285,7 @@ impl Tracked {
     }
 }
 
-/// A UUID (version 8) of the fingerprint and the microsecond of the beginning.
+/// A UUID (version 8) from the fingerprint and the start in microseconds.
 fn id_of(fingerprint: &Fingerprint, started_at: Timestamp) -> Uuid {
     let mut hash = Sha256::new();
     hash.update(fingerprint.as_str());

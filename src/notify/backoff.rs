@@ -1,18 +1,16 @@
 use std::time::Duration;
 
-/// After the first failure.
 const FIRST: Duration = Duration::from_secs(5);
-/// However often it failed.
-const LONGEST: Duration = Duration::from_mins(15);
+const MAX: Duration = Duration::from_mins(15);
 
-/// How long to wait after `attempts` failed ones: doubled from 5 seconds to 15 minutes, and of that between a half and
-/// all, by `random` of 0 to 1, so that what failed together is not tried together.
+/// The delay after `attempts` failed attempts: 5 seconds doubled up to 15 minutes, of which `random` (0 to 1) selects
+/// between half and all, so that deliveries that failed together are not retried together.
 ///
-/// "Equal jitter" of Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog (2015): unlike full jitter it
-/// never tries a receiver again at once.
-pub fn next_attempt(attempts: u32, random: f64) -> Duration {
+/// "Equal jitter" of Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog (2015): unlike full
+/// jitter it never retries immediately.
+pub(super) fn delay(attempts: u32, random: f64) -> Duration {
     let doubled = 1_u32.checked_shl(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
-    let longest = FIRST.saturating_mul(doubled).min(LONGEST);
+    let longest = FIRST.saturating_mul(doubled).min(MAX);
     let random = if random.is_nan() { 0.0 } else { random.clamp(0.0, 1.0) };
     longest / 2 + (longest / 2).mul_f64(random)
 }
@@ -22,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_are_doubled_up_to_a_quarter_of_an_hour() {
+    fn delay_doubles_up_to_15_minutes() {
         for (attempts, random, expect) in [
             (0, 1.0, 5.0),
             (1, 0.0, 2.5),
@@ -38,7 +36,7 @@ mod tests {
             (1, f64::NAN, 2.5),
             (1, -1.0, 2.5),
         ] {
-            let wait = next_attempt(attempts, random).as_secs_f64();
+            let wait = delay(attempts, random).as_secs_f64();
             assert!((wait - expect).abs() < 1e-6, "attempt {attempts}, {random}: {wait} instead of {expect}");
         }
     }

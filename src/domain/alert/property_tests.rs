@@ -7,17 +7,17 @@ use proptest::prelude::*;
 use super::tests::{Replay, finding};
 use super::*;
 
-/// What an evaluation says of one subject: nothing, or a verdict.
+/// The result for one subject: none, or a verdict.
 fn verdict() -> impl Strategy<Value = Option<Verdict>> {
     let severity = || prop::option::of(prop::sample::select(vec![Severity::Low, Severity::Medium, Severity::High]));
     prop_oneof![
         1 => Just(None),
         1 => Just(Some(Verdict::Unknown)),
-        8 => (severity(), severity()).prop_map(|(bad, held)| Some(Verdict::Known { bad, held: held.max(bad) })),
+        8 => (severity(), severity()).prop_map(|(severity, held)| Some(Verdict::Known { severity, not_recovered_from: held.max(severity) })),
     ]
 }
 
-/// Three sources under two rules, and now and then somebody who acknowledges what came first.
+/// Three sources under two rules, with occasional acknowledgements of the first alert.
 fn evaluations() -> impl Strategy<Value = Vec<(Vec<Option<Verdict>>, bool)>> {
     prop::collection::vec((prop::collection::vec(verdict(), 6), prop::bool::weighted(0.1)), 1..40)
 }
@@ -48,7 +48,7 @@ fn replay_with(evaluations: &[(Vec<Option<Verdict>>, bool)], policy: Policy, che
 
 proptest! {
     #[test]
-    fn one_open_alert_a_fingerprint_and_every_step_in_the_diagram(evaluations in evaluations(), needed in 1u32..4) {
+    fn open_fingerprints_are_unique_and_transitions_are_valid(evaluations in evaluations(), needed in 1u32..4) {
         let policy = Policy { needed, ..Policy::default() };
         let replay = replay_with(&evaluations, policy, |replay| {
             let open: HashSet<&Fingerprint> = replay.open.iter().map(|alert| &alert.fingerprint).collect();
@@ -69,10 +69,10 @@ proptest! {
     }
 
     #[test]
-    fn what_fires_is_resolved_exactly_once_when_all_is_well(evaluations in evaluations()) {
+    fn fired_alerts_resolve_exactly_once(evaluations in evaluations()) {
         let mut replay = replay(&evaluations, Policy::default());
         for _ in 0..replay.policy.recovery {
-            replay.evaluate(&findings(&[Some(Verdict::GOOD); 6]));
+            replay.evaluate(&findings(&[Some(Verdict::OK); 6]));
         }
         prop_assert!(replay.open.is_empty(), "{:?}", replay.open);
         let mut ends: HashMap<_, (u32, u32)> = HashMap::new();
@@ -86,38 +86,37 @@ proptest! {
 
     /// All pipelines at once, one at a time, or one alert alone: the same transitions.
     #[test]
-    fn the_grouping_of_evaluations_changes_nothing(
+    fn evaluating_in_groups_gives_the_same_alerts(
         evaluations in evaluations(), groups in prop::collection::vec(0usize..3, 6),
     ) {
         let whole = replay(&evaluations.iter().map(|(verdicts, _)| (verdicts.clone(), false)).collect::<Vec<_>>(), Policy::default());
         let mut parts = Replay::new(Policy::default());
-        let all = findings(&[Some(Verdict::GOOD); 6]);
+        let all = findings(&[Some(Verdict::OK); 6]);
         for (verdicts, _) in &evaluations {
             parts.now += chrono::TimeDelta::seconds(30);
             let found = findings(verdicts);
             for group in 0..3 {
                 let members: Vec<Fingerprint> =
                     all.iter().zip(&groups).filter(|(_, of)| **of == group).map(|(one, _)| one.fingerprint()).collect();
-                let open: Vec<Tracked> =
+                let open: Vec<TrackedAlert> =
                     parts.open.iter().filter(|alert| members.contains(&alert.fingerprint)).cloned().collect();
                 let found: Vec<Finding> =
                     found.iter().filter(|one| members.contains(&one.fingerprint())).cloned().collect();
-                let step = step(&open, &found, &parts.policy, parts.now);
-                parts.keep(step.changed);
-                parts.log.extend(step.transitions);
+                let changes = advance(&open, &found, &parts.policy, parts.now);
+                parts.keep(changes.changed);
+                parts.log.extend(changes.transitions);
             }
         }
         let sorted = |mut log: Vec<Transition>| {
-            // What one alert does at one instant stays in its order.
+            // Events of one alert at one instant keep their order.
             log.sort_by(|one, two| (one.at, &one.fingerprint).cmp(&(two.at, &two.fingerprint)));
             log
         };
         prop_assert_eq!(sorted(whole.log), sorted(parts.log));
     }
 
-    /// What is evaluated again from what was stored before, as by a server that took over, gives the same.
     #[test]
-    fn an_evaluation_is_a_function(evaluations in evaluations()) {
+    fn evaluation_is_deterministic(evaluations in evaluations()) {
         let (one, two) = (replay(&evaluations, Policy::default()), replay(&evaluations, Policy::default()));
         prop_assert_eq!(one.log, two.log);
         prop_assert_eq!(one.open, two.open);

@@ -22,7 +22,7 @@ pub(crate) struct Server {
     child: Child,
     /// Where it listens, as `127.0.0.1:PORT`.
     pub(crate) address: String,
-    /// From its exec to the line that says that it serves.
+    /// From its exec to the line that announces that it serves.
     pub(crate) start: Duration,
 }
 
@@ -32,7 +32,7 @@ impl Program {
             Ok(Self(path.canonicalize()?))
         } else {
             let path = path.display();
-            Err(format!("there is no server at {path}: cargo build --release, or name it with --server").into())
+            Err(format!("no server program at {path}; run cargo build --release, or name it with --server").into())
         }
     }
 

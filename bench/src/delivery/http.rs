@@ -3,7 +3,7 @@ use std::net::TcpStream;
 
 use crate::Result;
 
-/// Posts JSON, and gives the body of the answer.
+/// Posts JSON, and returns the body of the response.
 pub(crate) fn post(address: &str, path: &str, body: &str) -> Result<String> {
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n\

@@ -12,7 +12,7 @@ pub(crate) mod load;
 pub(crate) mod polling;
 /// Another process.
 mod process;
-/// What subscribers say.
+/// The protocols of subscribers.
 mod protocol;
 /// A measured transport.
 mod target;

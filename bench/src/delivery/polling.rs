@@ -93,7 +93,7 @@ fn one(poll: &Poll, end: Instant) -> Result<Vec<Duration>> {
     Ok(times)
 }
 
-/// A handler that returns what it was given, and does nothing else.
+/// A handler that returns a constant.
 pub(crate) async fn serve_constant(status: String, address: &str) -> Result<()> {
     let status = axum::body::Bytes::from(status);
     let handler = move || std::future::ready(([("content-type", "application/json")], status.clone()));

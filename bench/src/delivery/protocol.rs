@@ -5,7 +5,7 @@ use clap::ValueEnum;
 
 use crate::Result;
 
-/// What a subscriber says before messages come.
+/// What a subscriber sends before messages arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Protocol {
     /// Nothing: messages come at once.

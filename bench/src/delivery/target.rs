@@ -9,7 +9,7 @@ use crate::delivery::protocol::Protocol;
 pub(crate) struct Target {
     /// As the table names it.
     pub(crate) name: &'static str,
-    /// What its subscribers say.
+    /// The protocol of its subscribers.
     pub(crate) protocol: Protocol,
     /// The path of their requests.
     pub(crate) path: &'static str,

@@ -2,8 +2,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
-
 use crate::push::connection::Connection;
 use crate::push::disconnect::DisconnectReason;
 use crate::push::hub::wait_for_close;
@@ -56,42 +54,47 @@ enum Progress {
 
 /// Reads until the connection ends. `leftover` was read with the handshake. Pings and closes are answered here; messages go
 /// to `on_message`.
-pub async fn read_loop(
-    connection: &Arc<Connection>,
-    leftover: Bytes,
+pub fn read_loop<F>(
+    connection: Arc<Connection>,
+    leftover: &[u8],
     limits: WebSocketLimits,
-    mut on_message: impl FnMut(&Arc<Connection>, Payload) -> Result<(), Close>,
-) {
+    mut on_message: F,
+) -> impl Future<Output = ()> + Send + use<F>
+where
+    F: FnMut(&Arc<Connection>, Payload) -> Result<(), Close> + Send,
+{
+    // Not in the future, which every connection keeps in memory.
     let (mut reader, mut rate) = (Reader::new(limits.message_size), MessageRateLimiter::new(limits.messages));
-    reader.push(&leftover);
-    drop(leftover);
-    let mut bytes = 0;
-    loop {
-        match handle_frames(connection, &mut reader, &mut rate, &mut on_message) {
-            Progress::All => {}
-            Progress::Yield => {
-                tokio::task::yield_now().await;
-                continue;
-            }
-            Progress::Closed => break,
-        }
-        match read(connection, &mut reader) {
-            Ok(Some(count)) => {
-                bytes += count;
-                if bytes >= YIELD_AFTER_BYTES {
-                    bytes = 0;
+    reader.push(leftover);
+    async move {
+        let mut bytes = 0;
+        loop {
+            match handle_frames(&connection, &mut reader, &mut rate, &mut on_message) {
+                Progress::All => {}
+                Progress::Yield => {
                     tokio::task::yield_now().await;
+                    continue;
                 }
+                Progress::Closed => break,
             }
-            Ok(None) => {
-                bytes = 0;
-                connection.readable().await;
+            match read(&connection, &mut reader) {
+                Ok(Some(count)) => {
+                    bytes += count;
+                    if bytes >= YIELD_AFTER_BYTES {
+                        bytes = 0;
+                        tokio::task::yield_now().await;
+                    }
+                }
+                Ok(None) => {
+                    bytes = 0;
+                    connection.readable().await;
+                }
+                Err(_) => return,
             }
-            Err(_) => return,
         }
+        drop(reader);
+        wait_for_close(&connection).await;
     }
-    drop(reader);
-    wait_for_close(connection).await;
 }
 
 /// Reads some of what has arrived. The buffer is on the stack: an idle connection holds none.

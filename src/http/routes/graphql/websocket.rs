@@ -1,6 +1,5 @@
 //! graphql-transport-ws: the session says what a message means, and it is carried out here.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::extract::Request;
 use axum::http::header;
 use axum::response::Response;
-use bytes::Bytes;
 
 use crate::domain::viewer::{Fingerprint, Viewer};
 use crate::graphql::answer::Refusal;
@@ -62,7 +60,7 @@ pub(super) fn serve(
             caller.pending.attach(&connection);
         }
         let tasks = services.hub.tasks.clone();
-        tasks.spawn(run(connection, leftover, services, viewer, address, unauthenticated));
+        tasks.spawn(run(connection, &leftover, services, viewer, address, unauthenticated));
     });
     Ok(response)
 }
@@ -75,19 +73,20 @@ struct GraphqlWsConnection {
     /// The caller of a connection in the pending pool.
     unauthenticated: Option<Caller>,
     session: Session,
-    /// Operations by id. Dropping one stops it.
-    running: HashMap<String, RunningOperation>,
+    /// Operations with their ids. Dropping one stops it. Most connections have one: a list takes less memory than a map.
+    running: Vec<(Box<str>, RunningOperation)>,
     is_acknowledged: Arc<AtomicBool>,
 }
 
-async fn run(
+/// Runs a connection. An async function would keep its arguments next to what it makes of them, in every connection.
+fn run(
     connection: Arc<Connection>,
-    leftover: Bytes,
+    leftover: &[u8],
     services: Arc<Services>,
     viewer: Option<Viewer>,
     address: IpAddr,
     unauthenticated: Option<Caller>,
-) {
+) -> impl Future<Output = ()> + Send + use<> {
     let is_acknowledged = Arc::new(AtomicBool::new(false));
     services.init_timeout.start(&connection, &is_acknowledged);
     let limits = services.limits.websocket;
@@ -97,13 +96,12 @@ async fn run(
         address,
         unauthenticated,
         session: Session::default(),
-        running: HashMap::new(),
+        running: Vec::new(),
         is_acknowledged,
     });
-    websocket::read_loop(&connection, leftover, limits, move |connection, payload| {
+    websocket::read_loop(connection, leftover, limits, move |connection, payload| {
         client.on_message(connection, payload)
     })
-    .await;
 }
 
 impl GraphqlWsConnection {
@@ -144,7 +142,7 @@ impl GraphqlWsConnection {
                 let viewer = self.viewer.ok_or_else(|| Close::new(4401, "Unauthorized"))?;
                 self.start(connection, viewer, id, payload);
             }
-            Effect::Stop { id } => drop(self.running.remove(&id)),
+            Effect::Stop { id } => self.running.retain(|(running, _)| **running != *id),
         }
         Ok(())
     }
@@ -170,7 +168,7 @@ impl GraphqlWsConnection {
     /// Frees the ids of operations that have ended.
     fn reap_finished(&mut self) {
         let session = &mut self.session;
-        self.running.retain(|id, running| !(running.has_ended() && session.finish(id)));
+        self.running.retain(|(id, running)| !(running.has_ended() && session.finish(id)));
     }
 
     fn start(&mut self, connection: &Arc<Connection>, viewer: Viewer, id: String, parameters: RequestParams) {
@@ -183,7 +181,12 @@ impl GraphqlWsConnection {
         };
         let start = |operation| self.services.operations.start_operation(operation, viewer, responder.clone());
         match operation.map_err(StartError::from).and_then(start) {
-            Ok(running) => drop(self.running.insert(id, running)),
+            Ok(running) => {
+                if self.running.is_empty() {
+                    self.running.reserve_exact(1);
+                }
+                self.running.push((id.into(), running));
+            }
             Err(error) => {
                 self.session.finish(&id);
                 responder.refuse(&error);

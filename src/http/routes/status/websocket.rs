@@ -32,8 +32,9 @@ pub(in crate::http) async fn serve(
     Hijack::attach(&mut response, move |socket, leftover, head| {
         let hub = &services.hub;
         let (connection, guard) = watch.connect(hub, socket, PROFILE, Framing::Raw, head, Encoding::StatusWebSocket);
+        let reading = websocket::read_loop(connection, &leftover, limits, |_, _| Ok(()));
         hub.tasks.spawn(async move {
-            websocket::read_loop(&connection, leftover, limits, |_, _| Ok(())).await;
+            reading.await;
             drop(guard);
         });
     });
@@ -49,8 +50,9 @@ fn refuse(services: &Services, caller: Caller, mut response: Response) -> Result
         let connection = hub.connect(socket, PROFILE, Framing::Raw, None, &head);
         caller.pending.attach(&connection);
         websocket::close(&connection, &Close::new(4001, "Unauthorized"));
+        let reading = websocket::read_loop(connection, &leftover, limits, |_, _| Ok(()));
         hub.tasks.clone().spawn(async move {
-            websocket::read_loop(&connection, leftover, limits, |_, _| Ok(())).await;
+            reading.await;
             drop(caller);
         });
     });

@@ -1,7 +1,5 @@
 //! The server's side of graphql-transport-ws as a state machine: a message in, an effect out.
 
-use std::collections::HashSet;
-
 use serde_json::{Map, Value};
 
 use crate::push::protocol::close::Close;
@@ -47,7 +45,8 @@ pub enum Credentials {
 #[derive(Debug, Default)]
 pub struct Session {
     is_acknowledged: bool,
-    running: HashSet<String>,
+    /// Most sessions have one: a list takes less memory than a set.
+    running: Vec<Box<str>>,
 }
 
 impl Session {
@@ -61,7 +60,8 @@ impl Session {
 
     /// Frees the id of an operation that has ended. Returns false if the client had stopped it.
     pub fn finish(&mut self, id: &str) -> bool {
-        self.running.remove(id)
+        let position = self.running.iter().position(|running| **running == *id);
+        position.map(|position| self.running.swap_remove(position)).is_some()
     }
 
     /// The number of running operations.
@@ -88,7 +88,7 @@ impl Session {
             "complete" => {
                 let id = id(&message)?;
                 // A client may complete an operation that has just ended: an unknown id is not an error.
-                Ok(if self.running.remove(&id) { Effect::Stop { id } } else { Effect::None })
+                Ok(if self.finish(&id) { Effect::Stop { id } } else { Effect::None })
             }
             other => Err(invalid(format!("the message type {other:?} is unknown"))),
         }
@@ -115,9 +115,13 @@ impl Session {
         if !self.is_acknowledged {
             return Err(Close::new(4401, "Unauthorized"));
         }
-        if !self.running.insert(id.clone()) {
+        if self.running.iter().any(|running| **running == *id) {
             return Err(Close::new(4409, format!("Subscriber for {id} already exists")));
         }
+        if self.running.is_empty() {
+            self.running.reserve_exact(1);
+        }
+        self.running.push(id.as_str().into());
         Ok(Effect::Start { id, payload })
     }
 }

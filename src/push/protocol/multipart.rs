@@ -19,7 +19,7 @@ const END: &[u8] = b"--\r\n";
 pub(in crate::push) const HEARTBEAT: &[u8] = b"\r\nContent-Type: application/json\r\n\r\n{}\r\n--graphql";
 /// The same as a chunk.
 pub(in crate::push) const HEARTBEAT_CHUNK: &[u8] =
-    b"2f\r\n\r\nContent-Type: application/json\r\n\r\n{}\r\n--graphql\r\n";
+    b"31\r\n\r\nContent-Type: application/json\r\n\r\n{}\r\n--graphql\r\n";
 
 /// A result, with the delimiter behind it.
 pub(in crate::push) fn part(result: &[u8]) -> Vec<u8> {

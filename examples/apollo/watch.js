@@ -1,25 +1,20 @@
-// Prints every status of a pipeline, received with Apollo Client, until Ctrl-C.
+// Prints every status of a pipeline, received with Apollo Client over HTTP (multipart subscriptions), until Ctrl-C.
 //
 //     npm install && node watch.js [PIPELINE]
 //
 // PIPEWATCH_URL is the server's URL, PIPEWATCH_TOKEN its token if it requires one.
-import { ApolloClient, gql, InMemoryCache } from '@apollo/client';
-import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
-import { createClient } from 'graphql-ws';
-import WebSocket from 'ws';
+import { ApolloClient, gql, HttpLink, InMemoryCache } from '@apollo/client';
 
 const { PIPEWATCH_URL = 'http://127.0.0.1:8000', PIPEWATCH_TOKEN: token } = process.env;
 const [pipeline = 'demo'] = process.argv.slice(2);
 
-const socket = createClient({
-  url: `${PIPEWATCH_URL.replace(/^http/, 'ws')}/graphql`,
-  // Node.js has a global WebSocket since version 22.
-  webSocketImpl: globalThis.WebSocket ?? WebSocket,
-  connectionParams: token ? { token } : undefined,
-  retryAttempts: Infinity,
-  shouldRetry: () => true,
+const client = new ApolloClient({
+  link: new HttpLink({
+    uri: `${PIPEWATCH_URL}/graphql`,
+    headers: token ? { authorization: `Bearer ${token}` } : {},
+  }),
+  cache: new InMemoryCache(),
 });
-const client = new ApolloClient({ link: new GraphQLWsLink(socket), cache: new InMemoryCache() });
 
 const query = gql`
   subscription ($pipeline: String!) {

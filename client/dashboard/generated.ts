@@ -4,57 +4,57 @@ type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
 /** Internal type. DO NOT USE DIRECTLY. */
 export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
 import type { TypedDocumentNode as DocumentNode } from '@apollo/client';
-/** What raises an alert. */
+/** The rule that raises an alert. */
 export type AlertRule =
-  /** A check's rate is below its threshold. */
+  /** The rate of a check is below one of its thresholds. */
   | 'THRESHOLD'
-  /** A source that should have reported did not. */
+  /** A source has not reported within its expected interval and grace period. */
   | 'SILENCE'
-  /** A source reports, and brings nothing. */
+  /** A source runs on schedule but returns no data. */
   | 'DEAD_FEED'
-  /** The statistics find a rate or a volume unusual. */
+  /** A rate or a volume deviates significantly from its own history. */
   | 'ANOMALY'
-  /** Pipewatch itself is in trouble. */
+  /** The Pipewatch server cannot work properly. */
   | 'SERVER';
 
-/** Where an alert stands. */
+/** The state of an alert in its life cycle. */
 export type AlertState =
-  /** Seen, and not yet for long enough. */
+  /** The condition holds, but has not held for long enough to fire. */
   | 'PENDING'
-  /** Somebody should look. */
+  /** The condition holds and needs attention. */
   | 'FIRING'
-  /** Somebody looks. */
+  /** The alert fires and a user has acknowledged it. */
   | 'ACKNOWLEDGED'
-  /** Over. */
+  /** The condition has cleared. */
   | 'RESOLVED';
 
-/** How long the stretches are whose sums are shown, in UTC. */
+/** The length of the buckets of a history, in UTC. */
 export type HistoryBucket =
-  /** Hours. */
+  /** One bucket per hour. */
   | 'HOUR'
-  /** Days. */
+  /** One bucket per calendar day. */
   | 'DAY';
 
-/** Where a run stands. */
+/** The state of a source run. */
 export type RunState =
-  /** Begun and not yet ended. */
+  /** The run has started and not ended. */
   | 'RUNNING'
-  /** Ended well. */
+  /** The run has completed successfully. */
   | 'OK'
-  /** Ended in failure. */
+  /** The run has ended with an error. */
   | 'FAILED'
-  /** Stopped. */
+  /** The run was stopped before its end. */
   | 'ABORTED'
-  /** Begun, and never heard of again. */
+  /** The run has started, and its end was not reported in time. */
   | 'LOST';
 
-/** How grave an anomaly or an alert is. */
+/** The severity of an anomaly or an alert. */
 export type Severity =
-  /** Worth knowing. */
+  /** The problem is for information only. */
   | 'LOW'
-  /** Worth a look today. */
+  /** The problem should be looked into today. */
   | 'MEDIUM'
-  /** Worth waking somebody. */
+  /** The problem needs immediate attention. */
   | 'HIGH';
 
 export type RecentRunsQueryVariables = Exact<{

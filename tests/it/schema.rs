@@ -96,7 +96,8 @@ fn is_long(description: &str) -> bool {
 }
 
 fn require(value: &Value, what: &str, missing: &mut Vec<String>) {
-    if !value["description"].is_string() {
+    // Of a value that may be null, its other form is described.
+    if !value["description"].is_string() && !value["oneOf"][0]["description"].is_string() {
         missing.push(what.to_owned());
     }
 }

@@ -3,79 +3,79 @@
 type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
 /** Internal type. DO NOT USE DIRECTLY. */
 export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
-/** Where an alert stands. */
+/** The state of an alert in its life cycle. */
 export type AlertState =
-  /** Seen, and not yet for long enough. */
+  /** The condition holds, but has not held for long enough to fire. */
   | 'PENDING'
-  /** Somebody should look. */
+  /** The condition holds and needs attention. */
   | 'FIRING'
-  /** Somebody looks. */
+  /** The alert fires and a user has acknowledged it. */
   | 'ACKNOWLEDGED'
-  /** Over. */
+  /** The condition has cleared. */
   | 'RESOLVED';
 
-/** What an alert is about. */
+/** The subject of an alert. */
 export type AlertType =
-  /** A rate. */
+  /** The rate of a data quality check. */
   | 'QUALITY'
-  /** A volume. */
+  /** The number of articles or events. */
   | 'VOLUME'
-  /** A source that should have reported. */
+  /** A source that has not reported in time. */
   | 'SILENCE'
-  /** Pipewatch itself. */
+  /** The Pipewatch server or its database. */
   | 'SERVER';
 
-/** What is unusual. */
+/** The quantity that an anomaly was found in. */
 export type AnomalyType =
-  /** How much came. */
+  /** The number of articles or events. */
   | 'VOLUME'
-  /** How good it was. */
+  /** The rate of a data quality check. */
   | 'QUALITY';
 
-/** How well something is. */
+/** The health of a pipeline or of one of its parts. */
 export type Health =
-  /** Nothing, or too little, is known. */
+  /** There is no data, or too little to decide. */
   | 'PENDING'
-  /** All is well. */
+  /** Everything works as expected. */
   | 'HEALTHY'
-  /** Somebody should look today. */
+  /** There is a problem that needs attention soon. */
   | 'WARNING'
-  /** Somebody should look now. */
+  /** There is a problem that needs attention now. */
   | 'ERROR';
 
-/** Where the data quality was taken from. */
+/** The rows that the data quality is computed from. */
 export type QualityBasis =
   /** Metrics of the whole pipeline. */
   | 'AGGREGATE'
-  /** Metrics of its sources. */
+  /** Source runs and metrics of single sources. */
   | 'SOURCE_SPECIFIC'
-  /** Sums of hours. */
+  /** Hourly totals, as they were reported. */
   | 'HOURLY'
-  /** The old pipeline's own output. */
+  /** Rows of the table `conflict_events`, which the old pipeline writes. */
   | 'CONFLICT_EVENTS'
-  /** Nothing was counted. */
+  /** There are no counts in the window. */
   | 'NONE';
 
-/** How grave an anomaly or an alert is. */
+/** The severity of an anomaly or an alert. */
 export type Severity =
-  /** Worth knowing. */
+  /** The problem is for information only. */
   | 'LOW'
-  /** Worth a look today. */
+  /** The problem should be looked into today. */
   | 'MEDIUM'
-  /** Worth waking somebody. */
+  /** The problem needs immediate attention. */
   | 'HIGH';
 
-/** Where a step stands. */
+/** The state of a step of a run. */
 export type StepState =
-  /** Not yet begun. */
+  /** The step has not started yet. */
   | 'PENDING'
-  /** Begun and not yet ended. */
+  /** The step has started and not ended. */
   | 'RUNNING'
-  /** Ended well. */
+  /** The step has completed successfully. */
   | 'OK'
-  /** Ended in failure. */
+  /** The step has ended with an error. */
   | 'FAILED'
-  /** Left out. */
+  /** The step was left out of its run. */
   | 'SKIPPED';
 
 export type StatusFragment = { pipeline: string, revision: string, timestamp: string, overallStatus: Health, anomaliesOmitted: number, alertsOmitted: number, scrapingHealth: { status: Health, sourcesProcessed: number, totalSources: number, failedSources: number, staleSources: number, articlesCollected: number, eventsExtracted: number, sourcesOmitted: number, sources: Array<{ source: string, status: Health, stale: boolean, successRate: number | null, runs: number, running: number, lastRun: string | null }> }, dataQuality: { status: Health, geocodingSuccessRate: number | null, validationPassRate: number | null, geocodingAttempts: number, geocodingSuccesses: number, validationAttempts: number, validationPasses: number, basis: QualityBasis, lastUpdated: string | null, checks: Array<{ name: string, status: Health, attempts: number, passes: number, rate: number | null }> }, steps: Array<{ name: string, state: StepState, sources: number, failed: number, itemsIn: number | null, itemsOut: number | null, startedAt: string | null, endedAt: string | null, durationSeconds: number | null }>, anomalies: Array<{ id: string, type: AnomalyType, severity: Severity, description: string, timestamp: string, source: string | null, check: string | null }>, alerts: Array<{ id: string, type: AlertType, severity: Severity, title: string, message: string, timestamp: string, state: AlertState, source: string | null }> };

@@ -1,4 +1,4 @@
-//! The JSON of the REST, Server-Sent Events and plain WebSocket routes.
+//! The JSON of the REST, Server-Sent Events and WebSocket routes.
 
 /// A pipeline's status, and an alert event.
 pub mod status;

@@ -1,4 +1,4 @@
-//! The plain JSON of a status: the names and shapes of the first version, with additions.
+//! The JSON of a status and of an alert event: the names and shapes of the first version, with additions.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -16,14 +16,14 @@ use crate::domain::step::{PipelineStep, StepName, StepState};
 use crate::domain::time::{Timestamp, rfc3339, seconds, serde_rfc3339};
 
 /// The status with the first `listed` of its sources. Without an instant it is what an entity tag is made of.
-pub fn render(status: &PipelineStatus, listed: usize, timestamp: Option<Timestamp>) -> Vec<u8> {
-    let plain = Plain {
+pub fn render_status(status: &PipelineStatus, listed: usize, timestamp: Option<Timestamp>) -> Vec<u8> {
+    let dto = StatusDto {
         pipeline: &status.pipeline,
         revision: status.revision.to_string(),
         timestamp: timestamp.map(rfc3339),
-        scraping_health: PlainHealth::of(&status.scraping_health, listed),
-        data_quality: PlainQuality::of(&status.data_quality),
-        steps: status.steps.listed.iter().map(PlainStep::of).collect(),
+        scraping_health: ScrapingHealthDto::of(&status.scraping_health, listed),
+        data_quality: DataQualityDto::of(&status.data_quality),
+        steps: status.steps.listed.iter().map(StepDto::of).collect(),
         steps_omitted: status.steps.omitted,
         anomalies: &status.anomalies.listed,
         anomalies_omitted: status.anomalies.omitted,
@@ -31,18 +31,18 @@ pub fn render(status: &PipelineStatus, listed: usize, timestamp: Option<Timestam
         alerts_omitted: status.alerts.omitted,
         overall_status: status.overall_status,
     };
-    serde_json::to_vec(&plain).expect("plain structures always serialise")
+    serde_json::to_vec(&dto).expect("structures of strings and numbers always serialise")
 }
 
 #[derive(Serialize)]
-struct Plain<'a> {
+struct StatusDto<'a> {
     pipeline: &'a PipelineKey,
     revision: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     timestamp: Option<String>,
-    scraping_health: PlainHealth<'a>,
-    data_quality: PlainQuality<'a>,
-    steps: Vec<PlainStep<'a>>,
+    scraping_health: ScrapingHealthDto<'a>,
+    data_quality: DataQualityDto<'a>,
+    steps: Vec<StepDto<'a>>,
     steps_omitted: u64,
     anomalies: &'a [Anomaly],
     anomalies_omitted: u64,
@@ -52,7 +52,7 @@ struct Plain<'a> {
 }
 
 #[derive(Serialize)]
-struct PlainHealth<'a> {
+struct ScrapingHealthDto<'a> {
     status: Health,
     sources_processed: u64,
     total_sources: u64,
@@ -61,10 +61,10 @@ struct PlainHealth<'a> {
     articles_collected: u64,
     events_extracted: u64,
     sources_omitted: usize,
-    sources: Vec<PlainSource<'a>>,
+    sources: Vec<SourceStatusDto<'a>>,
 }
 
-impl<'a> PlainHealth<'a> {
+impl<'a> ScrapingHealthDto<'a> {
     fn of(health: &'a ScrapingHealth, listed: usize) -> Self {
         Self {
             status: health.status,
@@ -75,17 +75,17 @@ impl<'a> PlainHealth<'a> {
             articles_collected: health.articles_collected,
             events_extracted: health.events_extracted,
             sources_omitted: health.sources.len().saturating_sub(listed),
-            sources: health.sources.iter().take(listed).map(PlainSource::of).collect(),
+            sources: health.sources.iter().take(listed).map(SourceStatusDto::of).collect(),
         }
     }
 }
 
 #[derive(Serialize)]
-struct PlainSource<'a> {
+struct SourceStatusDto<'a> {
     source: &'a SourceKey,
     status: Health,
     stale: bool,
-    /// A number in the old clients: 0 without a run, which `runs` tells.
+    /// A number in the first version: 0 without a run, which `runs` shows.
     success_rate: f64,
     running: u64,
     runs: u64,
@@ -93,7 +93,7 @@ struct PlainSource<'a> {
     last_run: Option<Timestamp>,
 }
 
-impl<'a> PlainSource<'a> {
+impl<'a> SourceStatusDto<'a> {
     fn of(source: &'a SourceStatus) -> Self {
         Self {
             source: &source.source,
@@ -108,22 +108,22 @@ impl<'a> PlainSource<'a> {
 }
 
 #[derive(Serialize)]
-struct PlainQuality<'a> {
+struct DataQualityDto<'a> {
     status: Health,
-    /// A number in the old clients: 0 without an attempt, which `geocoding_attempts` tells.
+    /// A number in the first version: 0 without an attempt, which `geocoding_attempts` shows.
     geocoding_success_rate: f64,
     validation_pass_rate: f64,
     geocoding_attempts: u64,
     geocoding_successes: u64,
     validation_attempts: u64,
     validation_passes: u64,
-    checks: Vec<PlainCheck<'a>>,
+    checks: Vec<CheckStatusDto<'a>>,
     basis: Basis,
     #[serde(with = "serde_rfc3339::option")]
     last_updated: Option<Timestamp>,
 }
 
-impl<'a> PlainQuality<'a> {
+impl<'a> DataQualityDto<'a> {
     fn of(quality: &'a DataQuality) -> Self {
         let rate = |counts: Counts| counts.rate().map_or(0.0, round_percent);
         let (geocoding, validation) = (quality.quality.geocoding, quality.quality.validation);
@@ -135,7 +135,7 @@ impl<'a> PlainQuality<'a> {
             geocoding_successes: geocoding.successes(),
             validation_attempts: validation.attempts(),
             validation_passes: validation.successes(),
-            checks: quality.checks.iter().map(PlainCheck::of).collect(),
+            checks: quality.checks.iter().map(CheckStatusDto::of).collect(),
             basis: quality.basis,
             last_updated: quality.last_updated,
         }
@@ -144,7 +144,7 @@ impl<'a> PlainQuality<'a> {
 
 /// A check, built-in ones included. Numbers without attempts are omitted.
 #[derive(Serialize)]
-struct PlainCheck<'a> {
+struct CheckStatusDto<'a> {
     name: &'a CheckName,
     status: Health,
     attempts: u64,
@@ -152,7 +152,7 @@ struct PlainCheck<'a> {
     rate: Option<f64>,
 }
 
-impl<'a> PlainCheck<'a> {
+impl<'a> CheckStatusDto<'a> {
     fn of(check: &'a CheckStatus) -> Self {
         Self {
             name: &check.name,
@@ -166,7 +166,7 @@ impl<'a> PlainCheck<'a> {
 
 /// A step of the last cycle.
 #[derive(Serialize)]
-struct PlainStep<'a> {
+struct StepDto<'a> {
     name: &'a StepName,
     state: StepState,
     sources: u64,
@@ -180,7 +180,7 @@ struct PlainStep<'a> {
     duration_seconds: Option<f64>,
 }
 
-impl<'a> PlainStep<'a> {
+impl<'a> StepDto<'a> {
     fn of(step: &'a PipelineStep) -> Self {
         Self {
             name: &step.name,
@@ -196,9 +196,9 @@ impl<'a> PlainStep<'a> {
     }
 }
 
-/// A step of an alert, as one line.
-pub fn alert_step(event: &AlertEvent) -> Bytes {
-    let plain = PlainStepOfAlert {
+/// An alert event, as one line.
+pub fn render_alert_event(event: &AlertEvent) -> Bytes {
+    let dto = AlertEventDto {
         id: event.id.to_string(),
         alert: event.alert,
         rule: event.rule.as_str(),
@@ -215,11 +215,11 @@ pub fn alert_step(event: &AlertEvent) -> Bytes {
         timestamp: rfc3339(event.at),
         revision: event.revision.map(|revision| revision.to_string()),
     };
-    serde_json::to_vec(&plain).expect("plain structures always serialise").into()
+    serde_json::to_vec(&dto).expect("structures of strings and numbers always serialise").into()
 }
 
 #[derive(Serialize)]
-struct PlainStepOfAlert<'a> {
+struct AlertEventDto<'a> {
     id: String,
     alert: Uuid,
     rule: &'static str,

@@ -72,7 +72,7 @@ impl Broker {
         Ok(guard.with_quota(quota))
     }
 
-    /// The same for a topic of the plain status, which no limit counts, from where the subscriber resumes.
+    /// The same for a topic of the status routes, which no limit counts, from where the subscriber resumes.
     pub fn join_from(
         &self,
         key: TopicKey,

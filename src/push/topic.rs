@@ -48,7 +48,7 @@ pub(super) trait TopicRegistry: Send + Sync {
 /// All subscriptions to the same thing: it is rendered once, and its bytes go to every subscriber.
 pub(super) struct Topic {
     pub(super) key: TopicKey,
-    /// Whether it counts against the limits: topics of the plain status do not.
+    /// Whether it counts against the limits: topics of the status routes do not.
     pub(super) is_limited: bool,
     latest: Arc<Latest>,
     subscribers: Mutex<Subscribers>,

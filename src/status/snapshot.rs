@@ -4,7 +4,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
-use crate::api::status::render;
+use crate::api::status::render_status;
 use crate::domain::revision::Revision;
 use crate::domain::status::PipelineStatus;
 use crate::domain::time::{Timestamp, rfc3339};
@@ -104,9 +104,9 @@ impl Snapshot {
     pub fn rendering(&self, listing: SourceListing) -> &Rendering {
         self.renderings[listing as usize].get_or_init(|| {
             let listed = listing.length(self.status.scraping_health.sources.len());
-            let json = Bytes::from(render(&self.status, listed, Some(self.status.timestamp)));
+            let json = Bytes::from(render_status(&self.status, listed, Some(self.status.timestamp)));
             // Eight bytes of the hash suffice: a tag is only compared with the one before it.
-            let hash = Sha256::digest(render(&self.status, listed, None));
+            let hash = Sha256::digest(render_status(&self.status, listed, None));
             let hash = hash.iter().take(8).fold(0u64, |hash, byte| hash << 8 | u64::from(*byte));
             let etag = format!("W/\"{}-{hash:016x}\"", self.status.revision);
             Rendering { json, etag: etag.into(), timestamp: rfc3339(self.status.timestamp).into() }

@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
-use crate::api::status::alert_step;
+use crate::api::status::render_alert_event;
 use crate::domain::alert::{AlertEvent, SelfCheck};
 use crate::domain::key::PipelineKey;
 use crate::domain::revision::Revision;
@@ -64,7 +64,7 @@ impl RecentAlertEvents {
         if !events.is_empty() {
             self.since.get_or_insert(now);
             let kept = self.recent.iter().cloned();
-            self.recent = kept.chain(events.iter().map(|event| (event.id, alert_step(event)))).collect();
+            self.recent = kept.chain(events.iter().map(|event| (event.id, render_alert_event(event)))).collect();
         }
     }
 }

@@ -6,7 +6,7 @@ use axum::http::Uri;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 
-use crate::api::status::alert_step;
+use crate::api::status::render_alert_event;
 use crate::domain::key::PipelineKey;
 use crate::domain::revision::Revision;
 use crate::domain::viewer::Viewer;
@@ -101,7 +101,7 @@ async fn replay(
     let last = services.store.last_alert_event().await?;
     let events = services.store.alert_events(Some(pipeline), Since::Revision(seen), MAX_REPLAYED_EVENTS).await?;
     let last = events.last().map_or(last, |event| event.id.max(last));
-    Ok((events.iter().map(|event| (event.id, alert_step(event))).collect(), last))
+    Ok((events.iter().map(|event| (event.id, render_alert_event(event))).collect(), last))
 }
 
 /// The topic of a pipeline's status.

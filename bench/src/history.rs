@@ -14,7 +14,7 @@ pub(crate) const SOURCES: u32 = 20;
 /// Rows of one statement; a larger one would fill the disk with its log.
 const ROWS: u32 = 500_000;
 /// How long one statement may take.
-const PATIENCE: Duration = Duration::from_mins(20);
+const QUERY_TIMEOUT: Duration = Duration::from_mins(20);
 
 /// Rows in the order of their times, evenly spaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub(crate) async fn fill(database: &Database, rows: u32, now: DateTime<Utc>) -> 
 }
 
 async fn run(connection: &DatabaseConnection, sql: &str) -> Result<()> {
-    timeout(PATIENCE, connection.execute_unprepared(sql)).await??;
+    timeout(QUERY_TIMEOUT, connection.execute_unprepared(sql)).await??;
     Ok(())
 }
 

@@ -22,7 +22,7 @@ const BATCH: usize = 500;
 /// Connections that report one by one.
 const CONNECTIONS: usize = 64;
 /// How long one round may take.
-const PATIENCE: Duration = Duration::from_mins(5);
+const ROUND_TIMEOUT: Duration = Duration::from_mins(5);
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -85,7 +85,7 @@ async fn round(
         Shape::Batches => 1,
         Shape::Singles => CONNECTIONS,
     };
-    let round = timeout(PATIENCE, post(&server, bodies, connections, options.reports)).await??;
+    let round = timeout(ROUND_TIMEOUT, post(&server, bodies, connections, options.reports)).await??;
     server.stop().await?;
     // The server may have written closed hours, too.
     for table in ["source_runs", "data_quality_metrics WHERE metric_type = 'source-specific'"] {

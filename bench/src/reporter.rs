@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use crate::Result;
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One keep-alive connection that posts source runs, one request after the other.
 pub(crate) struct Reporter {
@@ -36,7 +36,7 @@ impl Reporter {
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(body))?;
         let begin = Instant::now();
-        let (status, answer) = timeout(PATIENCE, async {
+        let (status, answer) = timeout(REQUEST_TIMEOUT, async {
             self.sender.ready().await?;
             let response = self.sender.send_request(request).await?;
             let status = response.status();

@@ -19,7 +19,7 @@ use crate::{Result, progress, thousands};
 /// Calls of each question before anything is measured.
 const WARM_UP: u32 = 10;
 /// How long one call, or filling a database, may take.
-const PATIENCE: Duration = Duration::from_mins(10);
+const QUERY_TIMEOUT: Duration = Duration::from_mins(10);
 /// Hours of the roll-ups: two years.
 const HOURS: u32 = 2 * 365 * 24;
 /// What the server keeps of each source and of the whole.
@@ -67,7 +67,7 @@ pub(crate) async fn measure(options: &Options, databases: &mut Databases) -> Res
             let mut points = 0;
             for call in 0..WARM_UP + options.questions {
                 let begin = Instant::now();
-                points = timeout(PATIENCE, question.ask(&store, now)).await??;
+                points = timeout(QUERY_TIMEOUT, question.ask(&store, now)).await??;
                 if call >= WARM_UP {
                     times.push(begin.elapsed());
                 }
@@ -132,7 +132,7 @@ async fn filled(database: Database, now: DateTime<Utc>) -> Result<Store> {
     });
     for sql in statements {
         use sea_orm::ConnectionTrait as _;
-        timeout(PATIENCE, connection.execute_unprepared(&sql)).await??;
+        timeout(QUERY_TIMEOUT, connection.execute_unprepared(&sql)).await??;
     }
     connection.close().await?;
     let rows = database.count("quality_rollups").await?;

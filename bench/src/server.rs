@@ -11,7 +11,7 @@ use crate::database::Database;
 use crate::machine::{field, leading_number};
 
 /// How long the server may take to serve, and to end.
-const PATIENCE: Duration = Duration::from_secs(30);
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The server's program.
 #[derive(Debug, Clone)]
@@ -61,7 +61,7 @@ impl Program {
         let mut child = command.spawn()?;
         let stdout = child.stdout.take().ok_or("the server has no output")?;
         let mut line = String::new();
-        timeout(PATIENCE, BufReader::new(stdout).read_line(&mut line)).await??;
+        timeout(START_TIMEOUT, BufReader::new(stdout).read_line(&mut line)).await??;
         let start = begin.elapsed();
         let address = line.trim().strip_prefix("pipewatch listening on http://").ok_or("the server did not serve")?;
         Ok(Server { address: address.to_owned(), child, start })
@@ -81,7 +81,7 @@ impl Server {
     pub(crate) async fn stop(mut self) -> Result<()> {
         let id = self.child.id().ok_or("the server has ended early")?;
         let sent = Command::new("kill").args(["-TERM", &id.to_string()]).status().await?;
-        let status = timeout(PATIENCE, self.child.wait()).await??;
+        let status = timeout(START_TIMEOUT, self.child.wait()).await??;
         if sent.success() && status.success() { Ok(()) } else { Err(format!("the server ended: {status}").into()) }
     }
 }

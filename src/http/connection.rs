@@ -57,7 +57,7 @@ pub(super) struct Front {
     /// Whether clients need a token.
     pub(super) requires_token: bool,
     /// The write timeout.
-    pub(super) patience: Duration,
+    pub(super) write_timeout: Duration,
     pub(super) stop: CancellationToken,
 }
 
@@ -87,7 +87,7 @@ async fn serve(stream: TcpStream, guard: ConnectionGuard, client: Client, deadli
         Err(_) => return DisconnectReason::SlowRequest.count(),
     };
     let (protocol, first) = begun;
-    let stream = TimedStream::new(stream, first, front.patience);
+    let stream = TimedStream::new(stream, first, front.write_timeout);
     match protocol {
         Protocol::Http1 => http1(stream, guard, client, deadline).await,
         Protocol::Http2 => http2(stream, client, deadline).await,
@@ -175,7 +175,7 @@ async fn http2(stream: TimedStream, client: Client, deadline: Instant) {
     // The streams of a proxy belong to many clients.
     let subscriptions = (!client.front.trusted.contains(client.address)).then(Arc::<AtomicUsize>::default);
     let activity = Arc::<Activity>::default();
-    let executor = StreamExecutor { patience: client.front.patience, activity: Arc::clone(&activity) };
+    let executor = StreamExecutor { write_timeout: client.front.write_timeout, activity: Arc::clone(&activity) };
     let service = service_fn(move |request: Request<Incoming>| {
         let answered = answer(client.clone(), subscriptions.clone(), request);
         async move { Ok::<_, Infallible>(answered.await.map(Parts::of)) }

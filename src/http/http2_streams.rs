@@ -42,10 +42,10 @@ impl Progress {
     }
 
     /// Returns when a part has waited for this long.
-    async fn stalled(&self, patience: Duration) {
+    async fn stalled(&self, write_timeout: Duration) {
         loop {
             let now = Instant::now();
-            let due = self.waiting_since().unwrap_or(now) + patience;
+            let due = self.waiting_since().unwrap_or(now) + write_timeout;
             if due <= now {
                 return;
             }
@@ -98,18 +98,18 @@ impl Drop for OpenStream {
 /// Runs the streams of a connection, each in a task that ends with it or when it stalls.
 #[derive(Debug, Clone)]
 pub(super) struct StreamExecutor {
-    pub(super) patience: Duration,
+    pub(super) write_timeout: Duration,
     pub(super) activity: Arc<Activity>,
 }
 
 impl<F: Future<Output: Send> + Send + 'static> Executor<F> for StreamExecutor {
     fn execute(&self, stream: F) {
-        let (open, patience) = (OpenStream::new(&self.activity), self.patience);
+        let (open, write_timeout) = (OpenStream::new(&self.activity), self.write_timeout);
         tokio::spawn(async move {
             let progress = Arc::<Progress>::default();
             tokio::select! {
                 _ = STREAM.scope(Arc::clone(&progress), stream) => {}
-                () = progress.stalled(patience) => DisconnectReason::Slow.count(),
+                () = progress.stalled(write_timeout) => DisconnectReason::Slow.count(),
             }
             drop(open);
         });
@@ -205,7 +205,7 @@ mod tests {
     /// Serves a body to a peer that reads each part after a pause. True if it was served in full.
     async fn is_served(pauses: &'static [u64]) -> bool {
         let activity = Arc::<Activity>::default();
-        let executor = StreamExecutor { patience: Duration::from_secs(10), activity: Arc::clone(&activity) };
+        let executor = StreamExecutor { write_timeout: Duration::from_secs(10), activity: Arc::clone(&activity) };
         let (done, is_done) = tokio::sync::oneshot::channel();
         executor.execute(async move {
             let mut body = Parts::of(Body::from(vec![b'x'; 100_000]));
@@ -235,7 +235,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn stream_with_nothing_to_send_may_wait() {
-        let executor = StreamExecutor { patience: Duration::from_secs(10), activity: Arc::default() };
+        let executor = StreamExecutor { write_timeout: Duration::from_secs(10), activity: Arc::default() };
         let (done, is_done) = tokio::sync::oneshot::channel();
         executor.execute(async move {
             tokio::time::sleep(Duration::from_hours(1)).await;

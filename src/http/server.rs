@@ -45,8 +45,8 @@ pub struct Acceptance {
 /// Accepts connections until the server stops, and serves each in its own task.
 pub async fn serve(listener: TcpListener, router: Startup, hub: ConnectionHub, acceptance: Acceptance) {
     let Acceptance { max, addresses, pool, trusted, requires_token } = acceptance;
-    let (patience, stop) = (hub.timeouts.write, hub.stop.clone());
-    let front = Arc::new(Front { router, trusted, requires_token, patience, stop });
+    let (write_timeout, stop) = (hub.timeouts.write, hub.stop.clone());
+    let front = Arc::new(Front { router, trusted, requires_token, write_timeout, stop });
     let room = Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
     let accept = async || {
         // The permits are never closed.
@@ -73,7 +73,7 @@ pub async fn serve(listener: TcpListener, router: Startup, hub: ConnectionHub, a
             drop(stream.try_write(TOO_MANY));
             continue;
         };
-        if let Err(error) = configure_socket(&stream, patience) {
+        if let Err(error) = configure_socket(&stream, write_timeout) {
             tracing::debug!(%error, "cannot set the options of a socket");
         }
         let client = Client { front: Arc::clone(&front), address, pending: pool.add() };
@@ -88,12 +88,12 @@ pub async fn serve(listener: TcpListener, router: Startup, hub: ConnectionHub, a
 
 /// Configures a socket: messages are sent without waiting for acknowledgements; few unsent bytes wait in the kernel
 /// for a slow reader; and a dead peer is detected within the write timeout.
-fn configure_socket(stream: &TcpStream, patience: Duration) -> std::io::Result<()> {
+fn configure_socket(stream: &TcpStream, write_timeout: Duration) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
     socket.set_tcp_notsent_lowat(UNSENT)?;
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(patience).with_interval(patience))?;
-    socket.set_tcp_user_timeout(Some(patience))
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(write_timeout).with_interval(write_timeout))?;
+    socket.set_tcp_user_timeout(Some(write_timeout))
 }
 
 /// Whether only the accepted connection failed, so that accepting continues.

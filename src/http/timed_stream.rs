@@ -17,14 +17,14 @@ use crate::push::disconnect::DisconnectReason;
 pub(super) struct TimedStream {
     stream: TcpStream,
     first: Bytes,
-    patience: Duration,
+    write_timeout: Duration,
     /// Runs while a write waits.
     blocked: Option<Pin<Box<Sleep>>>,
 }
 
 impl TimedStream {
-    pub(super) fn new(stream: TcpStream, first: Bytes, patience: Duration) -> Self {
-        Self { stream, first, patience, blocked: None }
+    pub(super) fn new(stream: TcpStream, first: Bytes, write_timeout: Duration) -> Self {
+        Self { stream, first, write_timeout, blocked: None }
     }
 
     /// The connection itself. The first bytes have been read by then: a request is never shorter.
@@ -42,8 +42,8 @@ impl TimedStream {
                 Poll::Ready(written)
             }
             Poll::Pending => {
-                let patience = self.patience;
-                let blocked = self.blocked.get_or_insert_with(|| Box::pin(sleep(patience)));
+                let write_timeout = self.write_timeout;
+                let blocked = self.blocked.get_or_insert_with(|| Box::pin(sleep(write_timeout)));
                 std::task::ready!(blocked.as_mut().poll(context));
                 DisconnectReason::Slow.count();
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))

@@ -20,7 +20,7 @@ const MARK: &[u8] = b"\"timestamp\":\"";
 /// An instant with six digits of a second and its Z.
 const STAMP: usize = 27;
 /// How long the first message may take to reach all subscribers.
-const PATIENCE: Duration = Duration::from_mins(1);
+const FIRST_MESSAGE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What one measurement is of.
 #[derive(Debug, Clone, Args)]
@@ -111,8 +111,10 @@ pub(crate) fn run(load: &Load) -> Result<Measured> {
     let mut watch = Watch { buffer: vec![0; 256 * 1024], publications: HashMap::new(), messages: 0, bytes: 0 };
     let begun = Instant::now();
     while watch.publications.values().map(|publication| publication.count).max() < Some(load.subscribers as u64) {
-        if begun.elapsed() > PATIENCE {
-            return Err(format!("after {PATIENCE:?} no message has reached all {}", load.subscribers).into());
+        if begun.elapsed() > FIRST_MESSAGE_TIMEOUT {
+            return Err(
+                format!("after {FIRST_MESSAGE_TIMEOUT:?} no message has reached all {}", load.subscribers).into()
+            );
         }
         watch.poll(&mut poll, &mut subscribers)?;
     }
@@ -128,7 +130,7 @@ pub(crate) fn run(load: &Load) -> Result<Measured> {
     let cpu = process.cpu()?;
     let end = Instant::now() + Duration::from_secs(load.seconds);
     // The measurement ends with a whole publication.
-    while Instant::now() < end || !watch.is_whole(load.subscribers) && Instant::now() < end + PATIENCE {
+    while Instant::now() < end || !watch.is_whole(load.subscribers) && Instant::now() < end + FIRST_MESSAGE_TIMEOUT {
         watch.poll(&mut poll, &mut subscribers)?;
     }
     let cpu = process.cpu()?.saturating_sub(cpu);

@@ -63,19 +63,23 @@ fuzz: ## Fuzz every parser that reads network input, for ten minutes
 			-timeout=1 -rss_limit_mb=512 -max_total_time=$(FUZZ_SHARE) -verbosity=0 -print_final_stats=1; \
 	done
 
-check: versions ## Check language, formatting, lints and doc comments; warnings are errors
+check: versions ## Check documentation, language, formatting, lints and doc comments; warnings are errors
 	python3 scripts/test_check_language.py --quiet
 	python3 scripts/check_language.py
+	python3 scripts/test_check_docs.py --quiet
+	python3 scripts/check_docs.py
+	python3 scripts/configuration.py --check
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy --manifest-path fuzz/Cargo.toml --target-dir target --no-default-features --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --document-private-items --quiet
 
-schema: ## Regenerate schema.graphql and openapi.json
+schema: ## Regenerate schema.graphql, openapi.json and docs/configuration.md
 	cargo run --locked --quiet -- schema > schema.graphql.new
 	mv schema.graphql.new schema.graphql
 	cargo run --locked --quiet -- openapi > openapi.json.new
 	mv openapi.json.new openapi.json
+	python3 scripts/configuration.py
 
 bench: versions postgres ## Run the benchmarks, including other servers, and print their tables
 	bench/peers/install.sh

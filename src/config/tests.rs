@@ -119,7 +119,7 @@ fn default_file_has_the_defaults() {
     let (default, said) = (Config::load(Flags::default(), None), load(text));
     let (default, said) = (default.expect("good settings"), said.expect("good settings"));
     assert_eq!(format!("{default:?}"), format!("{said:?}"));
-    // What is commented out is good, too.
+    // The commented example is valid too.
     let example = text.split_once("# [pipelines.news]").expect("the example").1.replace("\n# ", "\n");
     assert!(load(&format!("[pipelines.news]{example}")).is_ok());
 }

@@ -202,4 +202,5 @@ impl fmt::Display for Skew {
 }
 
 #[cfg(test)]
+#[path = "clock_skew_tests.rs"]
 mod tests;

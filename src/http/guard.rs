@@ -248,4 +248,5 @@ impl Refusal {
 }
 
 #[cfg(test)]
+#[path = "guard_tests.rs"]
 mod tests;

@@ -276,4 +276,5 @@ impl From<RequestBodyError> for Problem {
 }
 
 #[cfg(test)]
+#[path = "request_body_tests.rs"]
 mod tests;

@@ -292,4 +292,5 @@ impl Visitor<'_> for TextSeed<'_> {
 }
 
 #[cfg(test)]
+#[path = "items_tests.rs"]
 mod tests;

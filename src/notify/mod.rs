@@ -1,4 +1,4 @@
-//! Notifies people and programs about alerts: plans what is due and delivers it.
+//! Notifies people and programs about alerts: plans due notifications and delivers them.
 //!
 //! Only the holder of the evaluation lease does either. Every notification is in the outbox before it is sent, and stays
 //! there until its receiver has accepted it: a notification may arrive twice if a server dies at the wrong moment, and is
@@ -100,7 +100,7 @@ impl Notifier {
         self.evaluated.notify_one();
     }
 
-    /// Plans and delivers what is due. A failed delivery stays in the outbox for a later call.
+    /// Plans and delivers due notifications. A failed delivery stays in the outbox for a later call.
     pub async fn run_once(&self, lease: &Lease) -> Result<()> {
         self.plan(lease).await?;
         self.deliver(lease).await

@@ -54,9 +54,9 @@ proptest! {
             let open: HashSet<&Fingerprint> = replay.open.iter().map(|alert| &alert.fingerprint).collect();
             assert_eq!(open.len(), replay.open.len(), "{:?}", replay.open);
         });
-        let mut stands: HashMap<_, AlertState> = HashMap::new();
+        let mut states: HashMap<_, AlertState> = HashMap::new();
         for transition in &replay.log {
-            let before = stands.insert(transition.id, transition.to);
+            let before = states.insert(transition.id, transition.to);
             prop_assert_eq!(before, transition.from, "{:?}", transition);
             match before {
                 None => prop_assert_eq!(transition.to, AlertState::Pending),
@@ -64,7 +64,7 @@ proptest! {
             }
         }
         for alert in &replay.open {
-            prop_assert_eq!(stands[&alert.id], alert.state, "the log and the table say the same");
+            prop_assert_eq!(states[&alert.id], alert.state, "the log and the table agree");
         }
     }
 

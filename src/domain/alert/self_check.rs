@@ -177,4 +177,5 @@ fn of(failed: &BTreeSet<String>) -> String {
 }
 
 #[cfg(test)]
+#[path = "self_check_tests.rs"]
 mod tests;

@@ -92,7 +92,7 @@ fn low_rates_fire_escalate_and_recover() {
         (&[79, 79, 82], &[pending, firing], "well once"),
         (&[79, 79, 82, 82], &[pending, firing, resolved], "well twice"),
         (&[79, 79, 82, 81, 82], &[pending, firing], "well twice, but not in a row"),
-        (&[79, 79, 90, 90, 79, 79], &[pending, firing, resolved, pending, firing], "it recurs and starts anew"),
+        (&[79, 79, 90, 90, 79, 79], &[pending, firing, resolved, pending, firing], "a recurrence starts as pending"),
         (&[79, 79, 59], &[pending, firing], "graver once"),
         (&[79, 79, 59, 59], &[pending, firing, "firing high escalated"], "graver twice"),
         (&[79, 59, 59], &[pending, firing, "firing high escalated"], "graver since before it fired"),
@@ -124,8 +124,8 @@ fn low_rates_fire_escalate_and_recover() {
             &["pending high found", "firing high persisted", "resolved high recovered"],
             "straight from error",
         ),
-        // 0 stands for too few attempts to judge.
-        (&[79, 79, 0, 0, 0], &[pending, firing], "what is not known is no recovery"),
+        // 0 means too few attempts to evaluate.
+        (&[79, 79, 0, 0, 0], &[pending, firing], "missing data does not resolve an alert"),
         (&[79, 0, 79], &[pending, firing], "and does not count"),
         (&[79, 79, 82, 0, 82], &[pending, firing, resolved], "nor break the row"),
     ] {
@@ -316,7 +316,7 @@ fn fingerprints_depend_on_all_parts_and_are_stable() {
     ];
     let distinct: std::collections::HashSet<_> = all.iter().collect();
     assert_eq!(distinct.len(), all.len());
-    // What is stored has to be found again by later versions.
+    // Later versions must recognise stored values.
     let stored = Fingerprint::from_stored("b0fc4bb2f6e34eb94e1c670b05d8da5d");
     assert_eq!(of(Rule::Overdue, AlertType::Overdue, Some("punch"), None), stored);
 }

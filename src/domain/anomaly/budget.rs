@@ -68,4 +68,5 @@ pub fn severity(p_value: f64, alpha: f64) -> Option<Severity> {
 }
 
 #[cfg(test)]
+#[path = "budget_tests.rs"]
 mod tests;

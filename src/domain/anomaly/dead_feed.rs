@@ -2,14 +2,14 @@
 //!
 //! A count of mean M and dispersion φ is 0 with the probability φ^(−M ÷ (φ−1)), which is that of the negative binomial
 //! distribution. It is α when M is ln(1/α) (φ−1) ÷ ln φ: so much must have been expected since anything last came. The
-//! expectations are themselves only known from so many counts; a gamma distribution of each, multiplied in, makes it
+//! expectations are themselves only known from a limited number of counts; a gamma distribution of each, multiplied in, makes it
 //! ∏ (n ÷ (n+v))^(s ln φ ÷ (φ−1)) for hours that brought s in n of them and nothing in v. For long baselines it is the same.
 
 use super::series::Bucket;
 use super::tails::{as_f64, usize_as_f64};
 use super::{Method, RECORDED_BELOW, Verdict, budget, sentence};
 
-/// The baseline covers this many hours before the first empty one, and at least so many with a run.
+/// The baseline covers this many hours before the first empty one, and at least this many with a run.
 const BASELINE: i32 = 6 * 168;
 const MIN_HOURS: usize = 28;
 /// The weeks from which an hour of the week gets its own expectation, and the days for an hour of the day.
@@ -177,4 +177,5 @@ impl Baseline {
 }
 
 #[cfg(test)]
+#[path = "dead_feed_tests.rs"]
 mod tests;

@@ -128,4 +128,5 @@ fn legendre() -> [(f64, f64); NODES] {
 }
 
 #[cfg(test)]
+#[path = "drift_tests.rs"]
 mod tests;

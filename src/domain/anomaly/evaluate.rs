@@ -78,4 +78,5 @@ fn id(series: &Series, method: Method, hour: Hour) -> String {
 }
 
 #[cfg(test)]
+#[path = "evaluate_tests.rs"]
 mod tests;

@@ -1,13 +1,13 @@
 use super::series::{Bucket, Hour};
 use super::volumes::transform;
 
-/// An hour of the week is forecast from this many weeks, of which so many must be known.
+/// An hour of the week is forecast from this many weeks, of which this many must be known.
 const WEEKS: i32 = 6;
 const MIN_WEEKS: usize = 3;
-/// An hour of the day is forecast from this many days, of which so many must be known.
+/// An hour of the day is forecast from this many days, of which this many must be known.
 const DAYS: i32 = 14;
 const MIN_DAYS: usize = 7;
-/// Otherwise the forecast uses at most this many hours, none older (in hours), and at least so many.
+/// Otherwise the forecast uses at most this many hours, none older (in hours), and at least this many.
 const MAX_HOURS: usize = 168;
 const OLDEST: i32 = 28 * 24;
 const MIN_HOURS: usize = 14;

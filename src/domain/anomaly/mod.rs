@@ -25,7 +25,7 @@ pub use series::{Bucket, HISTORY, Hour, Series, Subject};
 /// A finding below this p-value is recorded and shown; below α* it also raises an alert.
 pub const RECORDED_BELOW: f64 = 0.01;
 
-/// What is unusual.
+/// An unusual rate or volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, strum::EnumString, strum::IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
@@ -83,7 +83,7 @@ pub struct Anomaly {
     pub source: Option<SourceKey>,
     /// `None` for a volume.
     pub check: Option<String>,
-    /// What is counted: a check, `articles` or `events`.
+    /// The counted quantity: a check, `articles` or `events`.
     #[serde(serialize_with = "as_text")]
     pub subject: Subject,
     pub method: Method,

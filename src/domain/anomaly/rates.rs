@@ -132,7 +132,7 @@ fn baseline(buckets: &[Bucket], points: &[Point], sums: &[Sums], index: usize) -
     let pearson = (shares - good * good / all) / (mean * (1.0 - mean));
     let unevenness = squares / all;
     let own = ((pearson - usize_as_f64(count - 1)) / (all - unevenness - usize_as_f64(count - 1))).clamp(0.0, 0.9);
-    // The mean has a variance of its own, which a new point has besides.
+    // A new point has the variance of the mean in addition to its own.
     let correlation = (own + (1.0 + (unevenness - 1.0) * own) / all).min(0.95);
     Some(Baseline { points: count, attempts, hours: end.hours - begin.hours, mean, correlation })
 }
@@ -259,4 +259,5 @@ fn percent(passes: u64, attempts: u64) -> f64 {
 }
 
 #[cfg(test)]
+#[path = "rates_tests.rs"]
 mod tests;

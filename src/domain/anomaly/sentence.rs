@@ -93,4 +93,5 @@ fn grouped(value: f64) -> String {
 }
 
 #[cfg(test)]
+#[path = "sentence_tests.rs"]
 mod tests;

@@ -192,4 +192,5 @@ fn tidy(subject: &Subject, bucket: &mut Bucket) -> bool {
 }
 
 #[cfg(test)]
+#[path = "series_tests.rs"]
 pub(super) mod tests;

@@ -102,7 +102,7 @@ fn volume_buckets(
 /// Trials of each table below, spread over its rows.
 const TRIALS: usize = 40_000;
 
-/// At most twice what is promised, of this many tests.
+/// At most twice the promised rate, of this many tests.
 fn assert_quiet(alarms: usize, trials: usize, what: &str) {
     let promised = ALPHA * super::tails::usize_as_f64(trials);
     println!("{what}: {alarms} alarms in {trials} trials, where {promised} are promised");

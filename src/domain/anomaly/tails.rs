@@ -210,7 +210,7 @@ enum Family {
     Gamma(f64),
 }
 
-/// The smallest x up to `most` for which something holds that goes on to hold; `most` when it never does.
+/// The smallest x up to `most` for which a monotonic condition holds; `most` if it never holds.
 pub(super) fn smallest(most: u64, holds: impl Fn(u64) -> bool) -> u64 {
     let (mut low, mut high) = (0, most);
     while low < high {
@@ -225,4 +225,5 @@ pub(super) fn smallest(most: u64, holds: impl Fn(u64) -> bool) -> u64 {
 }
 
 #[cfg(test)]
+#[path = "tails_tests.rs"]
 mod tests;

@@ -12,7 +12,7 @@ use super::tails::{
 use super::{Method, RECORDED_BELOW, Verdict, budget, drift, sentence};
 use crate::domain::severity::Severity;
 
-/// The spread is estimated from at most this many residuals, none older (in hours), and at least so many.
+/// The spread is estimated from at most this many residuals, none older (in hours), and at least this many.
 const MAX_RESIDUALS: usize = 168;
 const OLDEST: i32 = 28 * 24;
 const MIN_RESIDUALS: usize = 14;
@@ -234,8 +234,8 @@ impl<'a> Steps<'a> {
             newer = (1.0 - drift::WEIGHT) * (newer + value);
         }
         let own = (squares / (n - 1.0)).max(0.25);
-        // Where neighbours are autocorrelation_factor, their average strays further: by 1 + 2 Σ (1−λ)ᵏ ρₖ of the autocorrelations ρₖ. And so
-        // many fewer are they worth.
+        // If neighbouring residuals are correlated, their average deviates further: by 1 + 2 Σ (1−λ)ᵏ ρₖ of the
+        // autocorrelations ρₖ. They are worth that many fewer points.
         let autocorrelation_factor = (1.0 + 2.0 * products / (n * own)).max(1.0);
         let spread = (own * autocorrelation_factor * (variance + 1.0 / n)).sqrt();
         let skewness = cubes / n / own.powf(1.5) * drift::SKEWNESS;
@@ -297,4 +297,5 @@ pub(super) fn median(values: &mut [f64]) -> f64 {
 }
 
 #[cfg(test)]
+#[path = "volumes_tests.rs"]
 mod tests;

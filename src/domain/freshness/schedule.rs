@@ -137,4 +137,5 @@ impl Schedule {
 }
 
 #[cfg(test)]
+#[path = "schedule_tests.rs"]
 mod tests;

@@ -91,7 +91,7 @@ fn outages_do_not_make_sources_late() {
         (daily(), down("03-01T05:00:00", "03-01T09:00:00"), "03-01T10:00:01", "03-01T06:00 late since 03-01T10:00"),
         // An outage before it was due costs nothing.
         (daily(), down("03-01T04:00:00", "03-01T05:00:00"), "03-01T07:00:00", "by 03-01T07:00"),
-        // Several missed while nobody looked are one.
+        // Several dates missed between evaluations count as one.
         (daily(), down("03-01T05:00:00", "03-04T09:00:00"), "03-04T10:00:01", "03-01T06:00 late since 03-04T10:00"),
     ] {
         assert_eq!(check(&cadence, &outages, now), expect, "{cadence:?}, {outages:?} at {now}");

@@ -92,4 +92,5 @@ fn metric_type_as_str<S: serde::Serializer>(metric_type: &MetricType, serializer
 }
 
 #[cfg(test)]
+#[path = "data_quality_tests.rs"]
 mod tests;

@@ -162,4 +162,5 @@ fn outcome_as_str<S: serde::Serializer>(outcome: &Option<Outcome>, serializer: S
 }
 
 #[cfg(test)]
+#[path = "source_run_tests.rs"]
 mod tests;

@@ -32,7 +32,7 @@ fn status(facts: Facts) -> PipelineStatus {
     evaluate(facts, &Rules::default(), now())
 }
 
-/// A source whose last run ended so many hours ago, and in that state.
+/// A source whose last run ended this many hours ago in this state.
 fn source(key: &str, last: Option<(RunState, i64)>) -> SourceFacts {
     let in_window = last.is_some_and(|(_, hours)| hours < 24);
     let succeeded = u64::from(in_window && last.is_some_and(|(state, _)| state == RunState::Ok));
@@ -70,10 +70,10 @@ fn scraping_health_follows_the_sources() {
         (vec![well, Some((Ok, 30))], Health::Healthy, "one is silent, one is not"),
         (vec![Some((Ok, 24)), Some((Ok, 30))], Health::Warning, "all are silent"),
         (vec![Some((Ok, 30)), None], Health::Warning, "the only one that ever ran is silent"),
-        (vec![Some((Aborted, 1))], Health::Healthy, "somebody stopped it"),
+        (vec![Some((Aborted, 1))], Health::Healthy, "an aborted run"),
         (vec![Some((Failed, 1)), well, well, well, well], Health::Warning, "a fifth failed"),
         (vec![Some((Failed, 1)), well, well, well], Health::Error, "more than a fifth failed"),
-        (vec![Some((Failed, 500)), well, well, well], Health::Error, "a failure stands until the next run"),
+        (vec![Some((Failed, 500)), well, well, well], Health::Error, "a failure remains until the next run"),
     ] {
         let scraping = status(Facts { sources: named(&lasts), ..facts() }).scraping_health;
         assert_eq!(scraping.status, expect, "{why}");
@@ -268,7 +268,7 @@ fn unwritable_status_has_an_alert_and_is_otherwise_unchanged() {
     assert_eq!((shown.timestamp, shown.revision), (known.timestamp, known.revision));
     assert_eq!((shown.overall_status, shown.alerts.listed.len()), (Health::Error, 1));
     let unreadable = shown.clone().not_readable(now() + TimeDelta::minutes(1));
-    assert_eq!(unreadable.alerts.listed.len(), 1, "one alert, of what is wrong now");
+    assert_eq!(unreadable.alerts.listed.len(), 1, "one alert, of the current problem");
     assert_ne!(unreadable.alerts.listed[0].title, shown.alerts.listed[0].title);
 }
 

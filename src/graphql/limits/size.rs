@@ -204,4 +204,5 @@ fn text_values(text: &str) -> u64 {
 }
 
 #[cfg(test)]
+#[path = "size_tests.rs"]
 mod tests;

@@ -5,24 +5,24 @@
 //! with a ρ that seems smaller. So the beta-binomial distribution is averaged over both, on a grid, each pair weighted by
 //! its likelihood and by what was likely beforehand: Gelman et al., "Bayesian Data Analysis", 3rd edition (2013), 5.3.
 //!
-//! Beforehand the rate has Jeffreys' prior, and ρ is as likely here as there up to ½, besides a chance that there is
+//! Beforehand the rate has Jeffreys' prior, and ρ is as likely here as there up to ½, in addition to a chance that there is
 //! nothing but chance. That one is the balance between false alarms and power, see `CHANCE_ALONE`.
 
 use super::{BetaBinomial, Point, as_f64, percent, smallest, usize_as_f64};
 
-/// How likely it is that points differ by chance alone, as so long a stretch of ρ, × the attempts of a point: of those
+/// How likely it is that points differ by chance alone, as a stretch of ρ of this length, × the attempts of a point: of those
 /// before, or of the new one where it has more and would show a ρ that they hide. With 20 some settings of the
 /// simulations pass twice the nominal false alarms, with less a fall is seen less often.
 const CHANCE_ALONE: f64 = 14.0;
 /// ρ × those attempts that adds nothing to chance.
 const NEARLY_NONE: f64 = 0.01;
-/// ρ × the mean attempts of a point: so small is the first that is tried, and each next is twice as large. Each so stands
-/// for a stretch as long as itself.
+/// ρ × the mean attempts of a point: the smallest value tried; each next one is twice as large. Each
+/// represents a stretch as long as itself.
 const MIN_SPREAD: f64 = 0.25;
 const MAX_CORRELATION: f64 = 0.5;
-/// The rates that are tried beside each ρ: so many standard deviations of its logit from the likeliest.
+/// The rates tried for each ρ, as standard deviations of the logit from the likeliest.
 const RATES: [f64; 5] = [-2.4, -1.2, 0.0, 1.2, 2.4];
-/// What weighs less than this is left out, of a p-value and of a bound, which stands for 1 %.
+/// Terms with less weight than this are left out of a p-value and of a bound.
 const MIN_SHARE: f64 = 1e-9;
 const MIN_SHARE_OF_BOUND: f64 = 1e-5;
 

@@ -163,4 +163,5 @@ fn invalid(reason: impl Into<String>) -> Close {
 }
 
 #[cfg(test)]
+#[path = "session_tests.rs"]
 mod tests;

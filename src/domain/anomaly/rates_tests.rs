@@ -38,7 +38,7 @@ fn finding_requires_a_small_tail_and_a_large_drop() {
     for (before, newest, found, why) in [
         (vec![(50, 42); 28], (50, 42), false, "as ever"),
         (vec![(50, 42); 28], (50, 25), true, "34 points lower"),
-        (vec![(50, 25); 28], (50, 42), false, "higher is no worry"),
+        (vec![(50, 25); 28], (50, 42), false, "a higher rate is not an anomaly"),
         (vec![(50_000, 42_000); 28], (50_000, 40_000), false, "certain, but by 4 points only"),
         (vec![(50_000, 42_000); 28], (50_000, 39_000), true, "certain, and by 6 points"),
         ([(50, 50), (50, 30)].repeat(14), (50, 30), false, "it often is that low"),
@@ -84,7 +84,7 @@ fn points_are_pooled_backwards_from_the_hour_under_test() {
 
 #[test]
 fn drift_is_found_once() {
-    // From 84 % to 76 %: no hour is unusual by itself.
+    // From 84 % to 76 %: no single hour is unusual.
     let counts = [(50, 42)].repeat(60).into_iter().chain([(50, 38)].repeat(12));
     let buckets = buckets(counts);
     let found: Vec<(usize, Verdict)> = (60..72)
@@ -115,9 +115,9 @@ fn fewest(before: &[Point], attempts: u64) -> u64 {
     smallest(attempts, |passes| expected - percent(passes, attempts) < MIN_DROP || predictive.to(passes) >= ALPHA)
 }
 
-/// The probability of fewer passes than so many.
+/// The probability of fewer passes than this.
 fn below(passes: u64, attempts: u64, mean: f64, correlation: f64) -> f64 {
-    // So small a correlation is none.
+    // Such a small correlation does not count.
     let truth = BetaBinomial { trials: attempts, mean, correlation: correlation.max(1e-7) };
     passes.checked_sub(1).map_or(0.0, |most| truth.to(most))
 }

@@ -6,7 +6,7 @@ fn budget_is_shared_by_all_tests() {
     for (alerts, tests, expect, why) in [
         (1.0, 1_000_000.0, 1e-6, "one alert over a million tests"),
         (4.0, 1_000_000.0, 4e-6, "four times as many are bearable"),
-        (1.0, 10.0, RECORDED_BELOW, "never above what is recorded"),
+        (1.0, 10.0, RECORDED_BELOW, "never above the recorded level"),
         (1.0, 0.0, RECORDED_BELOW, "nothing is tested"),
         (0.0, 1_000.0, 0.0, "nothing may alert"),
     ] {

@@ -13,7 +13,7 @@ fn weeks(weeks: i32) -> Vec<Bucket> {
     (0..weeks * WEEK).map(|index| Bucket { total: rhythm(index), ..hourly([index], 0)[0] }).collect()
 }
 
-/// The verdict on the newest hour, by itself.
+/// The verdict on the newest hour alone.
 fn single(buckets: &[Bucket]) -> Option<Verdict> {
     let place = buckets.len() - 1;
     let verdicts = detect(buckets, place..place + 1, 1e-6).into_iter();

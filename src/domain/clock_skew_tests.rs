@@ -7,7 +7,7 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + TimeDelta::days(20_000) + TimeDelta::seconds(seconds)
 }
 
-/// What the machine shows after so many seconds when its clock is so far ahead.
+/// The machine's clocks after this many seconds, with the wall clock this far ahead.
 fn reading(seconds: i64, ahead: i64) -> Reading {
     Reading { wall: at(seconds + ahead), steady: TimeDelta::seconds(seconds) }
 }
@@ -55,7 +55,7 @@ fn clock_jump_is_detected_at_once_and_trusted_after_correction() {
                     "{ahead} s, shared: {shared}, after {after} s"
                 );
                 let now = monitor.estimate(reading(after, set)).now;
-                assert_eq!(now, at(after), "the time goes on: {ahead} s, shared: {shared}, after {after} s");
+                assert_eq!(now, at(after), "time continues: {ahead} s, shared: {shared}, after {after} s");
             }
         }
     }
@@ -67,7 +67,7 @@ fn slow_database_response_is_not_a_skew() {
     // The answer took two minutes: the database's time is that of any moment in between.
     monitor.follow_database(at(119), reading(0, 0), reading(120, 0));
     assert_eq!(skew(&mut monitor, reading(121, 0)), None);
-    assert_eq!(skew(&mut monitor, reading(122, HOUR)), Some(HOUR - 59), "what is certain is found all the same");
+    assert_eq!(skew(&mut monitor, reading(122, HOUR)), Some(HOUR - 59), "a certain skew is found");
     // An exact answer is kept for a minute where a vague one does not contradict it.
     monitor.follow_database(at(130), reading(130, 0), reading(130, 0));
     monitor.follow_database(at(150), reading(140, 0), reading(160, 0));
@@ -143,7 +143,7 @@ fn jump_is_confirmed_after_an_hour() {
 }
 
 proptest! {
-    /// However the wall clock is set, a server that can ask the database is never off by more than what is tolerated.
+    /// However the wall clock is set, a server that can reach the database is never off by more than the tolerance.
     #[test]
     fn time_of_a_shared_database_stays_the_reference(
         steps in prop::collection::vec((1i64..100_000, -200 * DAY..200 * DAY, 0i64..5), 1..50),

@@ -48,7 +48,7 @@ fn severity_depends_on_the_budget() {
     assert!(alpha > 1e-4 && alpha < 1e-3, "{alpha}: one in 2,190 tests a month");
 }
 
-/// What is found depends neither on when it is looked for nor on how much is judged at a time.
+/// The findings do not depend on the time of the evaluation or on the number of hours evaluated at once.
 #[test]
 fn catching_up_equals_hourly_evaluation() {
     let noisy = |index: i32| 20 + u64::from((index * 7_919 % 31).unsigned_abs());

@@ -102,7 +102,8 @@ test('variable used on __typename only counts as used', async () => {
 
 for (const [what, body] of Object.entries({
   'no query': {},
-  'an array': [{ query: '{ __typename }' }],
+  'an empty array': [],
+  'an array of strings': ['{ __typename }'],
   'an operationName that is a number': { query: '{ __typename }', operationName: 1 },
   'variables that are an array': { query: '{ __typename }', variables: [] },
   'extensions that are a string': { query: '{ __typename }', extensions: '' },

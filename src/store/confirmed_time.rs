@@ -3,8 +3,8 @@ use sea_orm::{ColumnTrait as _, DbErr, EntityTrait as _, QuerySelect as _};
 use crate::domain::report::MAX_AHEAD;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::store::Store;
 use crate::store::entity::{lease, source};
+use crate::store::handle::Store;
 
 impl Store {
     /// Initialises the clock: from the database's clock, or from the newest row when no other server uses the

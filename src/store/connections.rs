@@ -1,19 +1,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::sqlx;
 use sea_orm::sqlx::postgres::PgListener;
 use sea_orm::{
-    AccessMode, DatabaseConnection, DbBackend, DbErr, IsolationLevel, SqliteTransactionMode, TransactionOptions,
+    AccessMode, DatabaseConnection, DbBackend, DbErr, IsolationLevel, SqliteTransactionMode, TransactionOptions, sqlx,
 };
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::store::failure::no_answer;
-use crate::store::health::HealthMonitor;
+use crate::store::health::monitor::HealthMonitor;
 use crate::store::pool::{CloseFlag, Pool, postgres_sessions};
-use crate::store::sqlite_file::{self, SqliteFile};
-use crate::store::sqlite_maintenance;
+use crate::store::sqlite::file;
+use crate::store::sqlite::file::SqliteFile;
+use crate::store::sqlite::wal::{create, truncate_wal};
 use crate::store::transaction::{Reader, Transaction};
 
 /// How long closing waits for busy connections. They end with the process after that.
@@ -37,12 +37,12 @@ pub(super) struct Connections {
 impl Connections {
     pub(super) async fn open(url: &str, health: Arc<HealthMonitor>) -> Result<Self, DbErr> {
         if url.starts_with("sqlite:") {
-            sqlite_maintenance::create(url).await?;
+            create(url).await?;
             let must_close = CloseFlag::default();
             // The writer first: it creates the file and switches it to WAL mode.
             let write = Arc::new(Pool::sqlite_writer(url, &must_close).await?);
             let read = Reader(Arc::new(Pool::sqlite_readers(url).await?));
-            let path = sqlite_file::path(url).map_err(|error| DbErr::Custom(error.to_string()))?;
+            let path = file::path(url).map_err(|error| DbErr::Custom(error.to_string()))?;
             let file = path.map(SqliteFile::opened).transpose()?.map(Arc::new);
             Ok(Self { write, read, must_close: Some(must_close), health, file })
         } else {
@@ -156,7 +156,7 @@ impl Connections {
         let close = async {
             self.read.0.connection().close().await?;
             if self.backend() == DbBackend::Sqlite
-                && let Err(error) = sqlite_maintenance::truncate_wal(&self.write.connection()).await
+                && let Err(error) = truncate_wal(&self.write.connection()).await
             {
                 tracing::warn!(error = &error as &dyn std::error::Error, "cannot checkpoint the WAL at shutdown");
             }

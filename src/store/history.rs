@@ -4,20 +4,20 @@
 use std::collections::{BTreeMap, HashMap};
 
 use sea_orm::sea_query::{Expr, ExprTrait as _};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select};
+use sea_orm::{ColumnTrait as _, EntityTrait, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select};
 use uuid::Uuid;
 
 use crate::domain::check::{CheckName, Quality};
 use crate::domain::counts::Counts;
-use crate::domain::key::PipelineKey;
-use crate::domain::key::SourceKey;
+use crate::domain::key::{PipelineKey, SourceKey};
 use crate::domain::metric::{DataQualityMetric, MetricType};
 use crate::domain::run::{RunState, SourceRun};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
+use crate::store::columns::parse_column;
 use crate::store::entity::{data_quality_metric, metric_check, source_run};
-use crate::store::steps::steps_of;
-use crate::store::{Store, parse_column};
+use crate::store::handle::Store;
+use crate::store::status::steps::steps_of;
 
 /// A request for a page of a pipeline's history.
 #[derive(Debug, Clone)]

@@ -3,7 +3,9 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::domain::time::Timestamp;
-use crate::store::leases::LEASE_DURATION;
+
+/// How long a lease holds without renewal.
+pub const LEASE_DURATION: Duration = Duration::from_secs(9);
 
 /// The state of the evaluation lease as last seen by this server, available without a query.
 #[derive(Debug)]

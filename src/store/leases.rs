@@ -3,21 +3,21 @@
 
 use std::time::Duration;
 
+use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbBackend, DbErr, EntityTrait as _, QueryFilter as _,
-    QuerySelect as _, Statement,
+    ColumnTrait as _, ConnectionTrait, DbBackend, DbErr, EntityTrait as _, QueryFilter as _, QuerySelect as _,
+    Statement,
 };
 
 use crate::domain::clock_skew::MAX_SKEW;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::store::Store;
 use crate::store::entity::{lease, outage};
+use crate::store::handle::Store;
+pub use crate::store::lease_view::LEASE_DURATION;
 use crate::store::transaction::Transaction;
 
-/// How long a lease holds without renewal.
-pub const LEASE_DURATION: Duration = Duration::from_secs(9);
 /// How often the holder renews its lease.
 pub const RENEWAL_INTERVAL: Duration = Duration::from_secs(3);
 /// Timeout of an attempt to acquire or renew. A holder must notice well before the end that it cannot renew.

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
-use crate::store::Store;
+use crate::store::handle::Store;
 use crate::store::transaction::Transaction;
 
 /// Statement timeout of a migration, and how long a server waits for another one that migrates.

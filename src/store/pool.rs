@@ -5,13 +5,15 @@ use parking_lot::RwLock;
 use sea_orm::sqlx::pool::PoolConnectionMetadata;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sea_orm::sqlx::{self, ConnectOptions as _, Connection as _, Executor as _};
-use sea_orm::{ConnAcquireErr, ConnectOptions, Database, DatabaseConnection, DbBackend, DbErr, SqlxPostgresConnector};
+use sea_orm::sqlx::{ConnectOptions as _, Connection as _, Executor as _};
+use sea_orm::{
+    ConnAcquireErr, ConnectOptions, Database, DatabaseConnection, DbBackend, DbErr, SqlxPostgresConnector, sqlx,
+};
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
 use crate::store::failure::{Cause, no_answer};
-use crate::store::sqlite_maintenance::WAL_KEEP_SIZE;
+use crate::store::sqlite::wal::WAL_KEEP_SIZE;
 
 /// How long a request waits for a connection, including opening one.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
@@ -30,7 +32,6 @@ pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(9);
 const MIN_POOL_AGE: Duration = Duration::from_secs(2);
 /// How long the busy connections of a replaced pool may live.
 const RETIREMENT_TIMEOUT: Duration = Duration::from_mins(1);
-
 /// Settings of every PostgreSQL session, as far as the server knows them. One round trip, and no startup parameters,
 /// which `PgBouncer` would refuse.
 ///

@@ -7,12 +7,12 @@ use crate::domain::alert::AlertState;
 use crate::domain::key::PipelineKey;
 use crate::domain::severity::Severity;
 use crate::domain::time::Timestamp;
+use crate::store::alerts::anomalies;
 use crate::store::alerts::read::{
     AlertRequest, Since, select_counts, select_events, select_open, select_page, select_worst,
 };
-use crate::store::anomalies;
-use crate::store::facts::{select_check_sums, select_metric_sums, select_run_sums, select_running};
-use crate::store::run_lifecycle::running;
+use crate::store::sources::running::running;
+use crate::store::status::facts::{select_check_sums, select_metric_sums, select_run_sums, select_running};
 
 #[tokio::test]
 async fn frequent_queries_read_only_their_window() {

@@ -11,14 +11,14 @@ use sea_orm::{
     QueryOrder as _, Statement, Value,
 };
 
-use crate::domain::key::PipelineKey;
-use crate::domain::key::SourceKey;
+use crate::domain::key::{PipelineKey, SourceKey};
 use crate::error::{Error, Result};
+use crate::store::columns::parse_column;
 use crate::store::entity::{pipeline, source};
-use crate::store::pruned_ids::forget_source;
-use crate::store::rebuild::remove_source_rollups;
-use crate::store::registry::{bump_revision, lock_pipeline};
-use crate::store::{Store, parse_column};
+use crate::store::handle::Store;
+use crate::store::pipelines::revision::{bump_revision, lock_pipeline};
+use crate::store::reports::pruned_ids::forget_source;
+use crate::store::rollups::removal::remove_source_rollups;
 
 /// Bounds for the rows of one transaction. A row may bring many others along: steps, checks, events.
 const MIN_BATCH: u64 = 20;
@@ -92,7 +92,7 @@ impl Store {
     pub async fn remove_source(&self, pipeline: &PipelineKey, key: &SourceKey) -> Result<()> {
         self.require_correct_clock()?;
         let transaction = self.write().await?;
-        let revision = bump_revision(&transaction, pipeline, self).await?;
+        let revision = bump_revision(&transaction, pipeline, &self.clock).await?;
         let marked = source::Entity::update_many()
             .col_expr(source::Column::RemovingAt, Expr::value(self.clock.now()))
             .filter(source::Column::Pipeline.eq(pipeline.as_str()))
@@ -177,7 +177,7 @@ impl Store {
             // The pipeline was removed in the meantime, and its sources with it.
             return Ok(());
         }
-        let revision = bump_revision(&transaction, pipeline, self).await?;
+        let revision = bump_revision(&transaction, pipeline, &self.clock).await?;
         let is_removing = Condition::all()
             .add(source::Column::Pipeline.eq(pipeline.as_str()))
             .add(source::Column::Key.eq(key.as_str()))

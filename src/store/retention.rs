@@ -3,10 +3,11 @@
 use std::time::Instant;
 
 use chrono::TimeDelta;
+use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, DbBackend, DbErr, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, Statement,
+    ColumnTrait as _, ConnectionTrait as _, DbBackend, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _, Statement,
 };
 use uuid::Uuid;
 
@@ -16,11 +17,12 @@ use crate::domain::report::ReportKind;
 use crate::domain::rollup::Bucket;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::store::Store;
 use crate::store::entity::{alert, pruned_report_id, retention_watermark};
-use crate::store::pruned_ids::{oldest_half_year, prune_rows, remove_old};
-use crate::store::rebuild::{is_rebuilding, retained_since};
-use crate::store::registry::lock_pipeline;
+use crate::store::handle::Store;
+use crate::store::pipelines::revision::lock_pipeline;
+use crate::store::reports::pruned_ids::{oldest_half_year, prune_rows, remove_old};
+use crate::store::rollups::rebuild::is_rebuilding;
+use crate::store::rollups::watermark::retained_since;
 
 /// Rows per transaction: a few milliseconds.
 const BATCH: u64 = 500;

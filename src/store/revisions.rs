@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::domain::key::PipelineKey;
 use crate::domain::revision::Revision;
-use crate::store::notifications::ChangeNotifier;
+use crate::store::notifier::ChangeNotifier;
 
 /// The latest committed revision of each pipeline known to this server.
 ///

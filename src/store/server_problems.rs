@@ -1,11 +1,10 @@
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, Condition, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-};
+use sea_orm::ActiveValue::Set;
+use sea_orm::{ColumnTrait as _, Condition, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 
 use crate::domain::alert::{PeerReport, SelfCheck};
 use crate::error::{Error, Result};
-use crate::store::Store;
 use crate::store::entity::server_problem;
+use crate::store::handle::Store;
 
 /// A server reports its problems every few seconds. A report that is older than this is void: the server has stopped
 /// or recovered.

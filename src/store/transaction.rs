@@ -9,7 +9,7 @@ use sea_orm::{
 };
 use tokio::sync::OwnedMutexGuard;
 
-use crate::store::health::HealthMonitor;
+use crate::store::health::monitor::HealthMonitor;
 use crate::store::pool::{CloseFlag, Pool};
 
 /// A transaction whose statements have a timeout. Dropping it rolls it back.

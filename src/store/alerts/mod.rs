@@ -1,5 +1,6 @@
 //! Alerts: changed under the lock of their pipeline, together with the log of their transitions.
 
+pub(super) mod anomalies;
 pub mod read;
 pub(super) mod rows;
 mod silences;
@@ -7,8 +8,9 @@ mod silences;
 use std::collections::HashMap;
 use std::time::Instant;
 
+use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, OnConflict};
-use sea_orm::{ActiveValue::Set, ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QuerySelect as _};
+use sea_orm::{ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QuerySelect as _};
 use uuid::Uuid;
 
 use crate::domain::alert::{
@@ -19,17 +21,17 @@ use crate::domain::key::PipelineKey;
 use crate::domain::revision::Revision;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::store::Store;
 pub(super) use crate::store::alerts::read::open_alerts;
 use crate::store::alerts::rows::alert_row;
 use crate::store::entity::{alert, alert_event, counter};
+use crate::store::handle::Store;
 use crate::store::leases::{Lease, is_held};
-use crate::store::registry::bump_revision;
+use crate::store::pipelines::revision::bump_revision;
+use crate::store::statements::MAX_ROWS_PER_INSERT;
 use crate::store::transaction::Transaction;
 
 /// The number of alerts that an evaluation changes in one transaction, while reporters wait.
 const PART: usize = 200;
-
 /// The counter that numbers alert events.
 const EVENTS: &str = "alert_events";
 
@@ -101,7 +103,7 @@ impl Store {
         }
         let revision = match pipeline {
             Some(pipeline) if !changes.transitions.is_empty() => {
-                Some(bump_revision(&transaction, pipeline, self).await?)
+                Some(bump_revision(&transaction, pipeline, &self.clock).await?)
             }
             _ => None,
         };
@@ -181,7 +183,7 @@ async fn write(
     pipeline: Option<&PipelineKey>,
     revision: Option<Revision>,
 ) -> Result<(), DbErr> {
-    for rows in changes.changed.chunks(super::record::MAX_ROWS_PER_INSERT) {
+    for rows in changes.changed.chunks(MAX_ROWS_PER_INSERT) {
         alert::Entity::insert_many(rows.iter().map(alert_row))
             .on_conflict(
                 OnConflict::column(alert::Column::Id)
@@ -219,7 +221,7 @@ async fn write(
         .filter(counter::Column::Name.eq(EVENTS))
         .exec(transaction)
         .await?;
-    for rows in events.chunks(super::record::MAX_ROWS_PER_INSERT) {
+    for rows in events.chunks(MAX_ROWS_PER_INSERT) {
         alert_event::Entity::insert_many(rows.iter().cloned()).exec_without_returning(transaction).await?;
     }
     Ok(())

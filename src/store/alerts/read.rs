@@ -10,9 +10,9 @@ use crate::domain::revision::Revision;
 use crate::domain::severity::Severity;
 use crate::domain::status::{Excerpt, MAX_LISTED};
 use crate::error::{Error, Result};
-use crate::store::Store;
 use crate::store::alerts::rows::{event, tracked};
 use crate::store::entity::{alert, alert_event};
+use crate::store::handle::Store;
 use crate::store::history::{Page, Position, page};
 
 /// A request for a page of alerts.

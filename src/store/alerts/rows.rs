@@ -1,12 +1,11 @@
 use sea_orm::ActiveValue::{NotSet, Set};
 
 use crate::domain::alert::{Acknowledgement, AlertEvent, Fingerprint, Silence, Streaks, Subject, TrackedAlert};
-use crate::domain::key::PipelineKey;
-use crate::domain::key::SourceKey;
+use crate::domain::key::{PipelineKey, SourceKey};
 use crate::domain::revision::Revision;
 use crate::error::Result;
+use crate::store::columns::parse_column;
 use crate::store::entity::{alert, alert_event, alert_silence};
-use crate::store::parse_column;
 
 pub(in crate::store) fn tracked(row: alert::Model) -> Result<TrackedAlert> {
     let acknowledged = row.acknowledged_by.zip(row.acknowledged_at);

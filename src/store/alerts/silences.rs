@@ -1,18 +1,17 @@
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    sea_query::Expr,
-};
+use sea_orm::ActiveValue::Set;
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
 use uuid::Uuid;
 
 use crate::domain::alert::{Rule, Silence};
 use crate::domain::cardinality::Exceeded;
-use crate::domain::key::PipelineKey;
-use crate::domain::key::SourceKey;
+use crate::domain::key::{PipelineKey, SourceKey};
 use crate::domain::labels::Label;
 use crate::error::{Error, Result};
 use crate::store::alerts::rows::silence;
 use crate::store::entity::alert_silence;
-use crate::store::{Store, quotas};
+use crate::store::handle::Store;
+use crate::store::statements::{bigint, count};
 
 impl Store {
     /// Adds a silence.
@@ -34,10 +33,10 @@ impl Store {
         };
         let transaction = self.write().await?;
         let limit = self.limits.silences;
-        let not_ended = quotas::count(
+        let not_ended = count(
             &transaction,
             "SELECT COUNT(*) FROM (SELECT 1 FROM alert_silences WHERE ends_at > $1 LIMIT $2) AS found",
-            [silence.from.into(), quotas::bigint(limit)],
+            [silence.from.into(), bigint(limit)],
         );
         if not_ended.await.map_err(Error::database)? >= limit {
             return Err(Exceeded::Silences(limit).into());

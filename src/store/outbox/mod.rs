@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::store::Store;
 use crate::store::entity::outbox::{Column, Entity, Model};
+use crate::store::handle::Store;
 use crate::store::leases::{Lease, is_held};
 pub use crate::store::outbox::planning::{NotificationPlan, OutboxMessage};
 
@@ -29,7 +29,6 @@ const RETENTION: TimeDelta = TimeDelta::days(7);
 /// How long messages for an unconfigured channel are kept: it may come back when a configuration change is rolled
 /// out.
 const CHANNEL_GONE: TimeDelta = TimeDelta::hours(1);
-
 /// On each channel, later notifications of a pipeline wait for earlier ones, so that an alert's resolution never
 /// arrives first. After eight attempts, in ten minutes, they stop waiting: a message that a receiver never accepts
 /// must not block the others.

@@ -1,10 +1,8 @@
 use std::collections::{BTreeMap, HashMap};
 
+use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
-use sea_orm::{
-    ActiveValue::{NotSet, Set},
-    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QuerySelect as _,
-};
+use sea_orm::{ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QuerySelect as _};
 use uuid::Uuid;
 
 use crate::domain::alert::notification::{Entry, LastNotified, UnhandledTransition};
@@ -15,11 +13,12 @@ use crate::domain::severity::Severity;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::alerts::rows::{silence, tracked};
+use crate::store::columns::parse_column;
 use crate::store::entity::{alert, alert_event, alert_silence, outbox, source};
+use crate::store::handle::Store;
 use crate::store::leases::{Lease, is_held};
-use crate::store::record::MAX_ROWS_PER_INSERT;
+use crate::store::statements::MAX_ROWS_PER_INSERT;
 use crate::store::transaction::Transaction;
-use crate::store::{Store, parse_column};
 
 /// What a plan writes in one transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

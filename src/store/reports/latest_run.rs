@@ -2,22 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
-use sea_orm::{ActiveValue::Set, ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _};
+use sea_orm::{ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 use uuid::Uuid;
 
-use crate::domain::key::PipelineKey;
-use crate::domain::key::SourceKey;
+use crate::domain::key::{PipelineKey, SourceKey};
 use crate::domain::report::SourceRunReport;
 use crate::domain::run::{LastRun, RunState};
 use crate::domain::time::Timestamp;
 use crate::store::entity::{source, source_run};
-use crate::store::record::MAX_ROWS_PER_INSERT;
+use crate::store::statements::MAX_ROWS_PER_INSERT;
 use crate::store::transaction::Transaction;
 
 /// The latest run of a source.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct LatestRun {
+pub(in crate::store) struct LatestRun {
     /// The latest finished run, without backfill.
     last_run: Option<LastRun>,
     /// The latest run with steps, and its timestamp.
@@ -27,13 +27,13 @@ pub(super) struct LatestRun {
 impl LatestRun {
     /// Keeps the later of two runs. Of two that finished at the same instant, the failed one, so that the order of
     /// arrival does not matter.
-    pub(super) fn run_ended(&mut self, run: Option<LastRun>) {
+    pub(in crate::store) fn run_ended(&mut self, run: Option<LastRun>) {
         let rank = |run: &LastRun| (run.finished_at, run.state == RunState::Failed);
         self.last_run = self.last_run.into_iter().chain(run).max_by_key(rank);
     }
 
     /// Keeps the later run with steps.
-    pub(super) fn steps_of(&mut self, id: Uuid, run: &SourceRunReport) {
+    pub(in crate::store) fn steps_of(&mut self, id: Uuid, run: &SourceRunReport) {
         if !run.steps.is_empty() {
             self.steps = self.steps.max(Some((run.timestamp, id)));
         }
@@ -41,7 +41,7 @@ impl LatestRun {
 }
 
 /// Creates sources, and updates the latest run of existing ones.
-pub(super) async fn upsert(
+pub(in crate::store) async fn upsert(
     transaction: &Transaction,
     sources: &BTreeMap<(PipelineKey, SourceKey), LatestRun>,
     now: Timestamp,
@@ -106,7 +106,7 @@ fn keep_latest() -> OnConflict {
 }
 
 /// Recomputes the last run from the stored runs, after a run has changed.
-pub(super) async fn recompute_last_run(
+pub(in crate::store) async fn recompute_last_run(
     transaction: &Transaction,
     pipeline: &PipelineKey,
     key: &SourceKey,

@@ -1,3 +1,5 @@
+//! Reads the steps of runs.
+
 use std::collections::HashMap;
 
 use sea_orm::{
@@ -9,13 +11,16 @@ use crate::domain::key::PipelineKey;
 use crate::domain::step::{PipelineStep, Step, last_cycle as merge};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
+use crate::store::columns::parse_column;
 use crate::store::entity::{run_step, source};
-use crate::store::parse_column;
-use crate::store::record::MAX_ROWS_PER_INSERT;
+use crate::store::statements::MAX_ROWS_PER_INSERT;
 use crate::store::transaction::Transaction;
 
 /// Returns the steps of runs, in order.
-pub(super) async fn steps_of(connection: &impl ConnectionTrait, runs: Vec<Uuid>) -> Result<HashMap<Uuid, Vec<Step>>> {
+pub(in crate::store) async fn steps_of(
+    connection: &impl ConnectionTrait,
+    runs: Vec<Uuid>,
+) -> Result<HashMap<Uuid, Vec<Step>>> {
     let mut steps: HashMap<Uuid, Vec<Step>> = HashMap::new();
     let mut rows = Vec::new();
     for runs in runs.chunks(MAX_ROWS_PER_INSERT) {
@@ -41,7 +46,7 @@ pub(super) async fn steps_of(connection: &impl ConnectionTrait, runs: Vec<Uuid>)
 
 /// Returns the steps of a pipeline's last cycle: of the latest runs of its enabled sources, as far as they are newer
 /// than `since`.
-pub(super) async fn last_cycle(
+pub(in crate::store) async fn last_cycle(
     transaction: &Transaction,
     key: &PipelineKey,
     since: Timestamp,

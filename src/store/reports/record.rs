@@ -1,70 +1,32 @@
+//! Writes the reports of several requests in one transaction.
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::Expr;
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    SqlErr,
-};
+use sea_orm::{ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, SqlErr};
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::domain::cardinality::{Cardinality, Exceeded};
-use crate::domain::health::Health;
+use crate::domain::cardinality::Cardinality;
 use crate::domain::key::PipelineKey;
-use crate::domain::report::Report;
 use crate::domain::revision::Revision;
-use crate::store::batch::ReportBatch;
+use crate::store::columns::parse_text;
 use crate::store::connections::Connections;
 use crate::store::entity::pipeline;
 use crate::store::failure::is_conflict;
-use crate::store::idempotency::{existing_reports, parse_text};
-use crate::store::pruned_ids::{ReportId, pruned_ids};
-use crate::store::quotas::Quotas;
+use crate::store::reports::batch::ReportBatch;
+use crate::store::reports::idempotency::existing_reports;
+use crate::store::reports::pruned_ids::{ReportId, pruned_ids};
+use crate::store::reports::quotas::Quotas;
+use crate::store::reports::report::{NewReport, Receipt, RecordOutcome};
 use crate::store::transaction::Transaction;
 
-/// Rows per INSERT: 18 columns × 1,000 rows stay below SQLite's limit of 32,766 parameters.
-pub(super) const MAX_ROWS_PER_INSERT: usize = 1_000;
 /// Maximum number of attempts when another server stores one of the ids first.
 const ATTEMPTS: usize = 3;
 
-/// A report to store.
-#[derive(Debug, Clone)]
-pub struct NewReport {
-    pub report: Report,
-    /// The status of its quality metric.
-    pub status: Health,
-}
-
-/// The outcome of a request.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Receipt {
-    /// One outcome per report, in the same order.
-    pub results: Vec<RecordOutcome>,
-    /// The new revisions of the pipelines.
-    pub revisions: BTreeMap<PipelineKey, Revision>,
-}
-
-/// The outcome of one report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RecordOutcome {
-    /// Committed under this id.
-    Stored(Uuid),
-    /// The same report was committed before.
-    Duplicate(Uuid),
-    /// Another body was committed under this id before.
-    Conflict(Uuid),
-    /// Another pipeline uses the id.
-    OtherPipeline(Uuid),
-    /// The pipeline is being removed; the report can be sent again later. With the reporter's id.
-    PipelineBeingRemoved(Option<Uuid>),
-    /// The source is being removed; the report can be sent again later. With the reporter's id.
-    SourceBeingRemoved(Option<Uuid>),
-    /// It would exceed a cardinality limit. With the reporter's id.
-    OverLimit(Option<Uuid>, Exceeded),
-}
-
 /// Writes the reports of several requests in one transaction: rows, sources and revisions.
-pub(super) async fn record(
+pub(in crate::store) async fn record(
     connections: &Connections,
     clock: &Clock,
     limits: Cardinality,

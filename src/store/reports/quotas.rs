@@ -9,18 +9,17 @@ use serde::Serialize;
 
 use crate::domain::cardinality::{Cardinality, Exceeded};
 use crate::domain::check::CheckName;
-use crate::domain::key::PipelineKey;
-use crate::domain::key::SourceKey;
+use crate::domain::key::{PipelineKey, SourceKey};
 use crate::domain::report::Report;
 use crate::domain::revision::Revision;
 use crate::domain::rollup::Bucket;
 use crate::domain::time::Timestamp;
-use crate::store::idempotency::parse_text;
-use crate::store::record::{MAX_ROWS_PER_INSERT, NewReport};
-use crate::store::rollups::{execute, text};
+use crate::store::columns::parse_text;
+use crate::store::reports::report::NewReport;
+use crate::store::statements::{MAX_ROWS_PER_INSERT, bigint, count, execute, text};
 
 /// What may still be created.
-pub(super) struct Quotas {
+pub(in crate::store) struct Quotas {
     limits: Cardinality,
     pipelines: Names<PipelineKey>,
     sources: HashMap<PipelineKey, Names<SourceKey>>,
@@ -29,7 +28,7 @@ pub(super) struct Quotas {
     recorded: HashSet<(PipelineKey, CheckName)>,
     to_record: BTreeSet<(PipelineKey, CheckName)>,
     /// Pipelines that are being removed.
-    pub(super) removing: HashSet<PipelineKey>,
+    pub(in crate::store) removing: HashSet<PipelineKey>,
     removing_sources: HashSet<(PipelineKey, SourceKey)>,
 }
 
@@ -65,7 +64,7 @@ impl<T: Hash + Eq + Clone> Names<T> {
 
 impl Quotas {
     /// Reads the quotas for a batch of reports; `existing` are the stored pipelines.
-    pub(super) async fn read(
+    pub(in crate::store) async fn read(
         connection: &impl ConnectionTrait,
         batch: &[Vec<NewReport>],
         existing: &BTreeMap<PipelineKey, Revision>,
@@ -123,7 +122,7 @@ impl Quotas {
     }
 
     /// Whether the source of a report is being removed.
-    pub(super) fn is_removing_source(&self, report: &Report) -> bool {
+    pub(in crate::store) fn is_removing_source(&self, report: &Report) -> bool {
         report.source().is_some_and(|source| {
             !self.removing_sources.is_empty()
                 && self.removing_sources.contains(&(report.pipeline().clone(), source.clone()))
@@ -131,7 +130,7 @@ impl Quotas {
     }
 
     /// Admits a report, or returns the limit that it exceeds.
-    pub(super) fn admit(&mut self, report: &Report) -> Result<(), Exceeded> {
+    pub(in crate::store) fn admit(&mut self, report: &Report) -> Result<(), Exceeded> {
         let Self { limits, pipelines, .. } = self;
         let pipeline = report.pipeline();
         let sources =
@@ -155,7 +154,7 @@ impl Quotas {
     }
 
     /// Records the reported checks, once a day each.
-    pub(super) async fn write(&self, connection: &impl ConnectionTrait, now: Timestamp) -> Result<(), DbErr> {
+    pub(in crate::store) async fn write(&self, connection: &impl ConnectionTrait, now: Timestamp) -> Result<(), DbErr> {
         let rows: Vec<_> = self.to_record.iter().map(|(pipeline, name)| (pipeline, name, text(now))).collect();
         for rows in rows.chunks(MAX_ROWS_PER_INSERT) {
             execute(connection, record_checks(connection.get_database_backend()), rows).await?;
@@ -165,12 +164,12 @@ impl Quotas {
 }
 
 /// Counts pipelines, up to the limit.
-pub(super) async fn pipelines(connection: &impl ConnectionTrait, limit: usize) -> Result<usize, DbErr> {
+pub(in crate::store) async fn pipelines(connection: &impl ConnectionTrait, limit: usize) -> Result<usize, DbErr> {
     count(connection, "SELECT COUNT(*) FROM (SELECT 1 FROM pipelines LIMIT $1) AS found", [bigint(limit)]).await
 }
 
 /// Counts the sources of a pipeline, up to the limit.
-pub(super) async fn sources(
+pub(in crate::store) async fn sources(
     connection: &impl ConnectionTrait,
     pipeline: &PipelineKey,
     limit: usize,
@@ -186,22 +185,6 @@ async fn of_pipeline(
 ) -> Result<usize, DbErr> {
     let sql = format!("SELECT COUNT(*) FROM (SELECT 1 FROM {table} WHERE pipeline = $1 LIMIT $2) AS found");
     count(connection, &sql, [pipeline.as_str().into(), bigint(limit)]).await
-}
-
-/// Counts rows up to a limit, which is the last value. A larger number costs no more.
-pub(super) async fn count(
-    connection: &impl ConnectionTrait,
-    sql: &str,
-    values: impl IntoIterator<Item = sea_orm::Value>,
-) -> Result<usize, DbErr> {
-    let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, values);
-    let row = connection.query_one_raw(statement).await?;
-    let count: i64 = row.ok_or_else(|| DbErr::RecordNotFound("a count".to_owned()))?.try_get_by_index(0)?;
-    Ok(usize::try_from(count).unwrap_or(0))
-}
-
-pub(super) fn bigint(limit: usize) -> sea_orm::Value {
-    i64::try_from(limit).unwrap_or(i64::MAX).into()
 }
 
 /// Returns the names of each pipeline. Existing ones are counted only where a name is new.
@@ -247,7 +230,6 @@ const SOURCES: Lookup = Lookup {
     sqlite: "SELECT s.pipeline, s.key, s.removing_at FROM json_each($1) AS given \
              CROSS JOIN sources AS s ON s.pipeline = given.value ->> 0 AND s.key = given.value ->> 1",
 };
-
 const CHECKS: Lookup = Lookup {
     postgres: "SELECT c.pipeline, c.name, c.seen_at FROM jsonb_array_elements($1::jsonb) AS given(item) \
                JOIN pipeline_checks AS c ON c.pipeline = item ->> 0 AND c.name = item ->> 1",

@@ -3,41 +3,42 @@
 use std::collections::HashMap;
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait as _, DbBackend, DbErr, EntityTrait, IdenStatic as _, QueryFilter as _, QueryResult,
-    QuerySelect as _, QueryTrait as _, Statement,
+    ColumnTrait as _, ConnectionTrait as _, DbBackend, DbErr, EntityTrait, IdenStatic as _, QueryFilter as _,
+    QueryResult, QuerySelect as _, QueryTrait as _, Statement,
 };
 use uuid::Uuid;
 
-use crate::domain::key::PipelineKey;
-use crate::domain::key::SourceKey;
+use crate::domain::key::{PipelineKey, SourceKey};
 use crate::domain::report::{BodyDigest, Phase, Report, ReportKind};
 use crate::domain::run::RunState;
+use crate::store::columns::parse_text;
 use crate::store::entity::{data_quality_metric, source_run};
-use crate::store::record::{MAX_ROWS_PER_INSERT, NewReport};
+use crate::store::reports::report::NewReport;
+use crate::store::statements::MAX_ROWS_PER_INSERT;
 use crate::store::transaction::Transaction;
 
 /// The stored reports, by kind and id.
-pub(super) type ExistingReports = HashMap<(ReportKind, Uuid), ExistingReport>;
+pub(in crate::store) type ExistingReports = HashMap<(ReportKind, Uuid), ExistingReport>;
 
 /// The report stored under an id.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ExistingReport {
-    pub(super) pipeline: PipelineKey,
+pub(in crate::store) struct ExistingReport {
+    pub(in crate::store) pipeline: PipelineKey,
     /// The source of a run.
-    pub(super) source: Option<SourceKey>,
+    pub(in crate::store) source: Option<SourceKey>,
     /// Digest of the start report.
-    pub(super) start: Option<BodyDigest>,
+    pub(in crate::store) start: Option<BodyDigest>,
     /// Digest of the end report, or of a metric. `None` for an unfinished run, and for rows that the server wrote.
-    pub(super) end: Option<BodyDigest>,
+    pub(in crate::store) end: Option<BodyDigest>,
     /// Whether an end report is accepted.
-    pub(super) is_open: bool,
+    pub(in crate::store) is_open: bool,
     /// Whether the run was marked as lost.
-    pub(super) is_lost: bool,
+    pub(in crate::store) is_lost: bool,
 }
 
 /// How a report relates to the one stored under its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum IdMatch {
+pub(in crate::store) enum IdMatch {
     /// The other report of the same run: its start or its end.
     NextPhase,
     Duplicate,
@@ -47,7 +48,7 @@ pub(super) enum IdMatch {
 
 impl ExistingReport {
     /// Describes a new report.
-    pub(super) fn of(report: &Report, digest: BodyDigest) -> Self {
+    pub(in crate::store) fn of(report: &Report, digest: BodyDigest) -> Self {
         let is_start = report.phase() == Phase::Start;
         Self {
             pipeline: report.pipeline().clone(),
@@ -60,7 +61,7 @@ impl ExistingReport {
     }
 
     /// Compares a further report with the stored one.
-    pub(super) fn match_report(&self, report: &Report, digest: BodyDigest) -> IdMatch {
+    pub(in crate::store) fn match_report(&self, report: &Report, digest: BodyDigest) -> IdMatch {
         if self.pipeline != *report.pipeline() {
             return IdMatch::OtherPipeline;
         }
@@ -78,7 +79,7 @@ impl ExistingReport {
     }
 
     /// Adds a further report.
-    pub(super) fn apply(&mut self, report: &Report, digest: BodyDigest) {
+    pub(in crate::store) fn apply(&mut self, report: &Report, digest: BodyDigest) {
         match report.phase() {
             Phase::Start => self.start = Some(digest),
             Phase::End => {
@@ -90,7 +91,7 @@ impl ExistingReport {
 }
 
 /// Looks up the ids of a batch of reports.
-pub(super) async fn existing_reports(
+pub(in crate::store) async fn existing_reports(
     transaction: &Transaction,
     batch: &[Vec<NewReport>],
 ) -> Result<ExistingReports, DbErr> {
@@ -156,10 +157,6 @@ async fn rows_of_ids<E: EntityTrait>(
     );
     let ids = ids.iter().map(Uuid::to_string).collect::<Vec<_>>().join(",");
     transaction.query_all_raw(Statement::from_sql_and_values(backend, sql, [ids.into()])).await
-}
-
-pub(super) fn parse_text<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, DbErr> {
-    text.parse().map_err(|error| DbErr::Type(format!("{text}: {error}")))
 }
 
 fn digest(stored: Option<Vec<u8>>) -> Option<BodyDigest> {

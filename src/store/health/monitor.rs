@@ -1,32 +1,18 @@
 //! Health of the database as observed by this server: whether it can be read and written.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use parking_lot::{Mutex, MutexGuard};
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, DbErr, EntityTrait as _, QueryFilter as _};
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval};
-use uuid::Uuid;
+use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::domain::load::LoadSample;
 use crate::domain::time::Timestamp;
-use crate::store::Store;
-use crate::store::connections::Connections;
-use crate::store::entity::write_probe;
 use crate::store::failure::Cause;
-use crate::store::writer::QUEUE_CAPACITY;
 
-/// How often the state is checked.
-const TICK: Duration = Duration::from_millis(500);
 /// How often the database is read, and written if nothing else was committed.
-const PROBE_INTERVAL: Duration = Duration::from_secs(1);
-/// Timeout of a probe.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+pub(in crate::store) const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// The writer is stuck when a batch of reports takes longer than this.
 const STUCK: Duration = Duration::from_secs(3);
 /// How long a failed batch counts when no other follows. Longer than the retry delay of reporters: a probe may
@@ -35,8 +21,6 @@ const FAILURE_EXPIRY: Duration = Duration::from_secs(10);
 /// Bytes that a probe writes after the disk was full: as much as reports may need. A single page may still fit where
 /// they do not.
 const FULL_PROBE: usize = 256 * 1024;
-/// How long the probe rows of other servers are kept.
-const PROBE_RETENTION: chrono::TimeDelta = chrono::TimeDelta::days(1);
 
 /// A problem with the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,25 +33,18 @@ pub enum DatabaseProblem {
     WriterStuck,
 }
 
-/// The health of the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StoreHealth {
-    /// The problem, and when it began.
-    pub problem: Option<(DatabaseProblem, Timestamp)>,
-}
-
 /// Collects the outcomes of reads and writes.
 #[derive(Debug)]
-pub(super) struct HealthMonitor {
-    clock: Clock,
+pub(in crate::store) struct HealthMonitor {
+    pub(in crate::store) clock: Clock,
     // A synchronous mutex: never held across an await.
     state: Mutex<State>,
-    queued: AtomicUsize,
-    problem: watch::Sender<Option<DatabaseProblem>>,
+    pub(in crate::store) queued: AtomicUsize,
+    pub(in crate::store) problem: watch::Sender<Option<DatabaseProblem>>,
 }
 
 #[derive(Debug)]
-struct State {
+pub(in crate::store) struct State {
     is_unreadable: bool,
     probe_failed: bool,
     /// When a batch of reports failed, unless a write has succeeded since.
@@ -101,7 +78,7 @@ impl State {
 
 /// A request in the writer's queue. Dropping it removes it from the count.
 #[derive(Debug)]
-pub(super) struct Queued<'a>(&'a HealthMonitor);
+pub(in crate::store) struct Queued<'a>(&'a HealthMonitor);
 
 impl Drop for Queued<'_> {
     fn drop(&mut self) {
@@ -110,7 +87,7 @@ impl Drop for Queued<'_> {
 }
 
 impl HealthMonitor {
-    pub(super) fn new(clock: Clock) -> Self {
+    pub(in crate::store) fn new(clock: Clock) -> Self {
         let state = State {
             is_unreadable: false,
             probe_failed: false,
@@ -125,23 +102,23 @@ impl HealthMonitor {
     }
 
     /// Counts a request in the writer's queue.
-    pub(super) fn enqueue(&self) -> Queued<'_> {
+    pub(in crate::store) fn enqueue(&self) -> Queued<'_> {
         self.queued.fetch_add(1, Ordering::Relaxed);
         Queued(self)
     }
 
     /// Records a commit of any transaction.
-    pub(super) fn committed(&self) {
+    pub(in crate::store) fn committed(&self) {
         self.state().last_commit = Instant::now();
     }
 
     /// Records the start of a batch of reports.
-    pub(super) fn batch_begins(&self) {
+    pub(in crate::store) fn batch_begins(&self) {
         self.state().writing_since = Some(Instant::now());
     }
 
     /// Records the end of a batch of reports. A batch that fails for its content says nothing about the database.
-    pub(super) fn batch_ends(&self, failure: Option<Cause>) {
+    pub(in crate::store) fn batch_ends(&self, failure: Option<Cause>) {
         let mut state = self.state();
         if let Some(since) = state.writing_since.take() {
             let commit = since.elapsed();
@@ -160,7 +137,7 @@ impl HealthMonitor {
     }
 
     /// Records the outcome of a write probe.
-    fn probed(&self, failure: Option<Cause>) {
+    pub(in crate::store) fn probed(&self, failure: Option<Cause>) {
         let mut state = self.state();
         state.probe_failed = failure.is_some();
         match failure {
@@ -173,14 +150,14 @@ impl HealthMonitor {
     }
 
     /// Records the outcome of a read probe.
-    fn read(&self, done: bool) {
+    pub(in crate::store) fn read(&self, done: bool) {
         let mut state = self.state();
         state.is_unreadable = !done;
         self.publish(state);
     }
 
     /// Publishes the problem, if any.
-    fn publish(&self, mut state: MutexGuard<'_, State>) {
+    pub(in crate::store) fn publish(&self, mut state: MutexGuard<'_, State>) {
         let problem = state.problem();
         if problem.is_none() {
             state.since = None;
@@ -196,155 +173,26 @@ impl HealthMonitor {
     }
 
     /// Returns and resets the longest commit, including one in progress.
-    fn take_longest_commit(&self) -> Duration {
+    pub(in crate::store) fn take_longest_commit(&self) -> Duration {
         let mut state = self.state();
         let longest = std::mem::take(&mut state.longest_commit);
         longest.max(state.writing_since.map_or(Duration::ZERO, |since| since.elapsed()))
     }
 
-    fn problem(&self) -> Option<(DatabaseProblem, Timestamp)> {
+    pub(in crate::store) fn problem(&self) -> Option<(DatabaseProblem, Timestamp)> {
         let state = self.state();
         state.problem().map(|problem| (problem, state.since.unwrap_or_else(|| self.clock.now())))
     }
 
     /// Returns how many bytes a probe should write now; `None` after a recent commit.
-    fn due(&self) -> Option<usize> {
+    pub(in crate::store) fn due(&self) -> Option<usize> {
         let state = self.state();
         let is_due = state.probe_failed || state.last_commit.elapsed() >= PROBE_INTERVAL;
         is_due.then_some(if state.was_full { FULL_PROBE } else { 0 })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(in crate::store) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock()
-    }
-}
-
-impl Store {
-    /// Returns the health of the database without querying it.
-    pub fn health(&self) -> StoreHealth {
-        StoreHealth { problem: self.health.problem() }
-    }
-
-    /// Returns the load of the writer and the pool since the last call.
-    pub fn sample_load(&self) -> LoadSample {
-        let commit = self.health.take_longest_commit();
-        let (busy_connections, max_connections) = self.connections.queries();
-        LoadSample {
-            commit: TimeDelta::from_std(commit).unwrap_or(TimeDelta::MAX),
-            queued: self.health.queued.load(Ordering::Relaxed),
-            queue_capacity: QUEUE_CAPACITY,
-            busy_connections,
-            max_connections,
-        }
-    }
-
-    /// Subscribes to the database problem.
-    pub fn database_problems(&self) -> watch::Receiver<Option<DatabaseProblem>> {
-        self.health.problem.subscribe()
-    }
-
-    /// Probes the database and updates the gauges, until dropped.
-    pub async fn probe_database(&self) {
-        let probe = Probe { connections: &self.connections, health: &self.health, server: Uuid::new_v4() };
-        let mut tick = interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut read_at: Option<Instant> = None;
-        let mut is_first = true;
-        loop {
-            tick.tick().await;
-            self.record_gauges();
-            let reads = read_at.is_none_or(|at| at.elapsed() >= PROBE_INTERVAL);
-            let (read, written) = tokio::join!(
-                async { if reads { Some(probe.read().await) } else { None } },
-                probe.write_when_due(is_first)
-            );
-            if let Some(is_readable) = read {
-                read_at = Some(Instant::now());
-                self.health.read(is_readable);
-            }
-            is_first &= !written;
-            // A batch may have become stuck or unstuck in the meantime.
-            self.health.publish(self.health.state());
-        }
-    }
-
-    fn record_gauges(&self) {
-        let queued = self.health.queued.load(Ordering::Relaxed);
-        #[allow(clippy::cast_precision_loss, reason = "a gauge is a number with a point")]
-        metrics::gauge!("pipewatch_writer_queue").set(queued as f64);
-        for (pool, size, busy) in self.connections.usage() {
-            #[allow(clippy::cast_precision_loss, reason = "a gauge is a number with a point")]
-            for (state, number) in [("busy", busy), ("idle", size - busy)] {
-                metrics::gauge!("pipewatch_pool_connections", "pool" => pool, "state" => state).set(number as f64);
-            }
-        }
-    }
-}
-
-struct Probe<'a> {
-    connections: &'a Connections,
-    health: &'a Arc<HealthMonitor>,
-    /// Each server writes its own row, so that servers do not wait for each other.
-    server: Uuid,
-}
-
-impl Probe<'_> {
-    async fn read(&self) -> bool {
-        let query = async {
-            self.connections.check_file()?;
-            self.connections.reader().execute_unprepared("SELECT 1").await
-        };
-        match self.connections.within(PROBE_TIMEOUT, query).await {
-            Ok(_) => true,
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "cannot read from the database");
-                false
-            }
-        }
-    }
-
-    /// Returns whether a probe was due and succeeded.
-    async fn write_when_due(&self, is_first: bool) -> bool {
-        let Some(size) = self.health.due() else { return false };
-        let done = self.connections.within(PROBE_TIMEOUT, self.write(size, is_first)).await;
-        if let Err(error) = &done {
-            tracing::warn!(error = error as &dyn std::error::Error, "cannot write to the database");
-        }
-        self.health.probed(done.as_ref().err().map(Cause::of));
-        done.is_ok()
-    }
-
-    async fn write(&self, size: usize, is_first: bool) -> Result<(), DbErr> {
-        let now = self.health.clock.now();
-        if is_first {
-            let transaction = self.connections.write().await?;
-            write_probe::Entity::delete_many()
-                .filter(write_probe::Column::WrittenAt.lt(now - PROBE_RETENTION))
-                .exec(&transaction)
-                .await?;
-            transaction.commit().await?;
-        }
-        self.write_row(size, now).await?;
-        if size > 0 {
-            self.write_row(0, now).await?;
-        }
-        Ok(())
-    }
-
-    async fn write_row(&self, size: usize, now: Timestamp) -> Result<(), DbErr> {
-        // Random bytes, since the file system may compress others.
-        let payload = std::iter::repeat_with(|| fastrand::u8(..)).take(size).collect();
-        let row = write_probe::ActiveModel {
-            server: Set(self.server.to_string()),
-            written_at: Set(now),
-            payload: Set(payload),
-        };
-        let transaction = self.connections.write().await?;
-        let replace = OnConflict::column(write_probe::Column::Server)
-            .update_columns([write_probe::Column::WrittenAt, write_probe::Column::Payload])
-            .to_owned();
-        write_probe::Entity::insert_many([row]).on_conflict(replace).exec_without_returning(&transaction).await?;
-        transaction.commit().await
     }
 }
 

@@ -11,12 +11,13 @@ use crate::domain::cardinality::Cardinality;
 use crate::error::{Error, Result};
 use crate::store::connections::Connections;
 use crate::store::failure::Cause;
-use crate::store::health::HealthMonitor;
-use crate::store::record::{NewReport, Receipt, record};
+use crate::store::health::monitor::HealthMonitor;
+use crate::store::reports::record::record;
+use crate::store::reports::report::{NewReport, Receipt};
 use crate::store::revisions::Revisions;
 
 /// Maximum number of requests in the writer's queue. Further requests wait to enter it.
-pub(super) const QUEUE_CAPACITY: usize = 1024;
+pub(in crate::store) const QUEUE_CAPACITY: usize = 1024;
 /// Maximum number of reports in a batch, unless a single request has more. Keeps transactions short.
 const MAX_BATCH: usize = 2_000;
 /// Timeout of a batch. Longer than the database's own timeouts, which leave the connection usable.
@@ -29,7 +30,7 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(7);
 /// A commit costs the same (a disk sync, a round trip) for one report and for hundreds, so many small reports cost
 /// little more than one large one.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(in crate::store) struct Writer {
     jobs: mpsc::Sender<Job>,
     health: Arc<HealthMonitor>,
 }
@@ -41,7 +42,7 @@ struct Job {
 
 impl Writer {
     /// Starts the writing task. It ends when the writer is dropped and everything in the queue is committed.
-    pub(super) fn start(
+    pub(in crate::store) fn start(
         connections: Connections,
         clock: Clock,
         limits: Cardinality,
@@ -54,7 +55,7 @@ impl Writer {
     }
 
     /// Writes the reports of a request. After an error, they may have been committed or not.
-    pub(super) async fn record(&self, entries: Vec<NewReport>) -> Result<Receipt> {
+    pub(in crate::store) async fn record(&self, entries: Vec<NewReport>) -> Result<Receipt> {
         if entries.is_empty() {
             return Ok(Receipt::default());
         }

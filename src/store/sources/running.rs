@@ -1,88 +1,28 @@
-//! The life of runs that are reported at their start: they finish, or are marked as lost.
+//! Runs that have started and not finished.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
-use sea_orm::sea_query::{Expr, ExprTrait as _, Func};
-use sea_orm::{
-    ActiveValue::NotSet, ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, Select,
-};
-use uuid::Uuid;
+use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select};
 
 use crate::domain::key::PipelineKey;
-use crate::domain::report::BodyDigest;
 use crate::domain::run::{RunState, RunningRun};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::store::entity::{run_step, source_run};
-use crate::store::latest_run::recompute_last_run;
+use crate::store::columns::parse_column;
+use crate::store::entity::source_run;
+use crate::store::handle::Store;
 use crate::store::leases::{Lease, is_held};
-use crate::store::record::MAX_ROWS_PER_INSERT;
-use crate::store::registry::bump_revision;
-use crate::store::transaction::Transaction;
-use crate::store::{Store, parse_column};
+use crate::store::pipelines::revision::bump_revision;
+use crate::store::reports::latest_run::recompute_last_run;
 
 /// How many runs of a source the usual duration is computed from.
 const LAST_RUNS: u64 = 20;
 
-/// Finishes stored runs. Fails when another server finished one first, and the batch is retried.
-pub(super) async fn end(transaction: &Transaction, runs: &[source_run::ActiveModel]) -> Result<(), DbErr> {
-    for run in runs {
-        let mut run = run.clone();
-        let id = run.id.take();
-        // The stored start is kept, unless the end report has one.
-        run.start_digest = NotSet;
-        if run.started_at.as_ref().is_none() {
-            run.started_at = NotSet;
-        }
-        let updated = source_run::Entity::update_many()
-            .set(run)
-            .filter(source_run::Column::Id.eq(id))
-            .filter(source_run::Column::EndDigest.is_null())
-            .exec(transaction)
-            .await?;
-        if updated.rows_affected != 1 {
-            return Err(DbErr::RecordNotUpdated);
-        }
-    }
-    Ok(())
-}
-
-/// Adds the start to stored runs that have finished.
-pub(super) async fn fill_start(transaction: &Transaction, runs: &[(Uuid, Timestamp, BodyDigest)]) -> Result<(), DbErr> {
-    for (id, started_at, digest) in runs {
-        let known = Func::coalesce([Expr::col(source_run::Column::StartedAt), Expr::value(*started_at)]);
-        let updated = source_run::Entity::update_many()
-            .col_expr(source_run::Column::StartedAt, known.into())
-            .col_expr(source_run::Column::StartDigest, Expr::value(digest.to_vec()))
-            .filter(source_run::Column::Id.eq(*id))
-            .filter(source_run::Column::StartDigest.is_null())
-            .exec(transaction)
-            .await?;
-        if updated.rows_affected != 1 {
-            return Err(DbErr::RecordNotUpdated);
-        }
-    }
-    Ok(())
-}
-
-/// Deletes the steps of these runs, which their end reports replace.
-pub(super) async fn replace_steps<'a>(
-    transaction: &Transaction,
-    runs: impl Iterator<Item = &'a Uuid>,
-) -> Result<(), DbErr> {
-    let runs: Vec<Uuid> = runs.copied().collect();
-    for runs in runs.chunks(MAX_ROWS_PER_INSERT) {
-        let steps = run_step::Entity::delete_many().filter(run_step::Column::RunId.is_in(runs.iter().copied()));
-        steps.exec(transaction).await?;
-    }
-    Ok(())
-}
-
 /// Selects running runs. The state is a constant, as in the partial index: SQLite would scan all runs for a
 /// parameter.
-pub(super) fn running() -> Select<source_run::Entity> {
+pub(in crate::store) fn running() -> Select<source_run::Entity> {
     let state = Expr::col((source_run::Entity, source_run::Column::State));
     source_run::Entity::find().filter(state.eq(Expr::Constant(RunState::Running.as_str().into())))
 }
@@ -143,7 +83,7 @@ impl Store {
         if !is_held(&transaction, lease).await? {
             return Ok(false);
         }
-        let revision = bump_revision(&transaction, pipeline, self).await?;
+        let revision = bump_revision(&transaction, pipeline, &self.clock).await?;
         source_run::Entity::update_many()
             .col_expr(source_run::Column::State, Expr::value(RunState::Lost.as_str()))
             .col_expr(source_run::Column::FinishedAt, Expr::value(now))

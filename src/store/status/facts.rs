@@ -1,3 +1,5 @@
+//! Reads the facts that a status is computed from.
+
 use std::collections::HashMap;
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, Func};
@@ -10,17 +12,19 @@ use crate::domain::counts::Counts;
 use crate::domain::key::PipelineKey;
 use crate::domain::metric::MetricType;
 use crate::domain::revision::Revision;
-use crate::domain::run::{LastRun, RunState};
+use crate::domain::run::RunState;
 use crate::domain::status::{Facts, MetricSums, QualitySums, SourceFacts};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
+use crate::store::alerts::anomalies::worst_anomalies;
 use crate::store::alerts::read::worst_alerts;
-use crate::store::anomalies::worst_anomalies;
+use crate::store::columns::parse_column;
 use crate::store::entity::{conflict_event, data_quality_metric, metric_check, pipeline, source, source_run};
-use crate::store::run_lifecycle::running;
-use crate::store::steps::last_cycle;
+use crate::store::handle::Store;
+use crate::store::sources::row::last_run;
+use crate::store::sources::running::running;
+use crate::store::status::steps::last_cycle;
 use crate::store::transaction::Transaction;
-use crate::store::{Store, parse_column};
 
 #[derive(FromQueryResult)]
 struct RunSums {
@@ -140,13 +144,6 @@ async fn source_facts(transaction: &Transaction, key: &PipelineKey, runs: Vec<Ru
         .collect()
 }
 
-pub(super) fn last_run(row: &source::Model) -> Result<Option<LastRun>> {
-    match (row.last_run_at, &row.last_run_state) {
-        (Some(finished_at), Some(state)) => Ok(Some(LastRun { state: parse_column("run state", state)?, finished_at })),
-        _ => Ok(None),
-    }
-}
-
 /// Counts the running runs of each source.
 async fn running_runs(transaction: &Transaction, key: &PipelineKey) -> Result<HashMap<String, i64>> {
     let running: Vec<(String, i64)> =
@@ -154,7 +151,7 @@ async fn running_runs(transaction: &Transaction, key: &PipelineKey) -> Result<Ha
     Ok(running.into_iter().collect())
 }
 
-pub(super) fn select_running(key: &PipelineKey) -> Select<source_run::Entity> {
+pub(in crate::store) fn select_running(key: &PipelineKey) -> Select<source_run::Entity> {
     running()
         .select_only()
         .column(source_run::Column::Source)
@@ -167,7 +164,7 @@ async fn run_sums(transaction: &Transaction, key: &PipelineKey, since: Timestamp
     select_run_sums(key, since).into_model().all(transaction).await.map_err(Error::database)
 }
 
-pub(super) fn select_run_sums(key: &PipelineKey, since: Timestamp) -> Select<source_run::Entity> {
+pub(in crate::store) fn select_run_sums(key: &PipelineKey, since: Timestamp) -> Select<source_run::Entity> {
     let ok = || source_run::Column::State.eq(RunState::Ok.as_str());
     source_run::Entity::find()
         .select_only()
@@ -209,7 +206,7 @@ async fn metric_sums(transaction: &Transaction, key: &PipelineKey, since: Timest
         .collect()
 }
 
-pub(super) fn select_metric_sums(key: &PipelineKey, since: Timestamp) -> Select<data_quality_metric::Entity> {
+pub(in crate::store) fn select_metric_sums(key: &PipelineKey, since: Timestamp) -> Select<data_quality_metric::Entity> {
     use data_quality_metric::Column;
     data_quality_metric::Entity::find()
         .select_only()
@@ -233,7 +230,7 @@ async fn check_sums(transaction: &Transaction, key: &PipelineKey, since: Timesta
     select_check_sums(key, since).into_model().all(transaction).await.map_err(Error::database)
 }
 
-pub(super) fn select_check_sums(key: &PipelineKey, since: Timestamp) -> Select<metric_check::Entity> {
+pub(in crate::store) fn select_check_sums(key: &PipelineKey, since: Timestamp) -> Select<metric_check::Entity> {
     use metric_check::Column;
     metric_check::Entity::find()
         .select_only()

@@ -4,40 +4,40 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{Datelike as _, TimeDelta};
+use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, DbBackend, DbErr, EntityTrait as _, QueryFilter as _,
-    QuerySelect as _, Statement,
+    ColumnTrait as _, ConnectionTrait as _, DbBackend, DbErr, EntityTrait as _, QueryFilter as _, QuerySelect as _,
+    Statement,
 };
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::domain::key::PipelineKey;
-use crate::domain::key::SourceKey;
+use crate::domain::key::{PipelineKey, SourceKey};
 use crate::domain::report::{Phase, Report, ReportKind};
 use crate::domain::time::Timestamp;
 use crate::store::entity::{data_quality_metric, pruned_report_id, report_scope, source_run};
-use crate::store::record::{MAX_ROWS_PER_INSERT, NewReport};
+use crate::store::reports::report::NewReport;
+use crate::store::statements::MAX_ROWS_PER_INSERT;
 use crate::store::transaction::Transaction;
 
 /// Younger reports cannot have been pruned: the retention is at least this long.
 const RECENT: TimeDelta = TimeDelta::days(1);
 /// Digests are kept for the current half-year and this many before it.
 const KEPT_HALF_YEARS: i32 = 4;
-
 /// A report by kind, id and phase.
-pub(super) type ReportId = (ReportKind, Uuid, Phase);
+pub(in crate::store) type ReportId = (ReportKind, Uuid, Phase);
 /// The first 16 bytes of a SHA-256.
 type IdDigest = [u8; 16];
 
 /// The half-year in which digests are written now. It begins their key, so that whole half-years are deleted without
 /// an index on age.
-pub(super) fn half_year(now: Timestamp) -> i32 {
+pub(in crate::store) fn half_year(now: Timestamp) -> i32 {
     now.year() * 2 + i32::from(now.month() > 6)
 }
 
 /// Digests of earlier half-years are no longer needed.
-pub(super) fn oldest_half_year(now: Timestamp) -> i32 {
+pub(in crate::store) fn oldest_half_year(now: Timestamp) -> i32 {
     half_year(now) - KEPT_HALF_YEARS
 }
 
@@ -60,7 +60,7 @@ fn digest(scope: Uuid, (kind, id, phase): ReportId) -> IdDigest {
 
 /// Returns the reports of a batch whose rows were pruned. Call it after the look-up of rows: another server moves an
 /// id from there to here in one transaction.
-pub(super) async fn pruned_ids(
+pub(in crate::store) async fn pruned_ids(
     transaction: &Transaction,
     batch: &[Vec<NewReport>],
     now: Timestamp,
@@ -172,7 +172,7 @@ type RunRow = (Uuid, String, Option<Vec<u8>>, Option<Vec<u8>>);
 
 /// Deletes rows of reports and keeps digests of their ids. Rows that the server wrote have no body digest and are
 /// only deleted.
-pub(super) async fn prune_rows(
+pub(in crate::store) async fn prune_rows(
     transaction: &Transaction,
     kind: ReportKind,
     pipeline: &PipelineKey,
@@ -262,7 +262,7 @@ async fn keep(
 }
 
 /// Deletes a batch of digests that are no longer needed. Returns their number.
-pub(super) async fn remove_old(transaction: &Transaction, now: Timestamp, limit: u64) -> Result<u64, DbErr> {
+pub(in crate::store) async fn remove_old(transaction: &Transaction, now: Timestamp, limit: u64) -> Result<u64, DbErr> {
     let sql = "DELETE FROM pruned_report_ids WHERE (half_year, digest) IN \
                (SELECT half_year, digest FROM pruned_report_ids WHERE half_year < $1 ORDER BY half_year, digest LIMIT $2)";
     let values = [oldest_half_year(now).into(), i64::try_from(limit).unwrap_or(i64::MAX).into()];
@@ -271,7 +271,7 @@ pub(super) async fn remove_old(transaction: &Transaction, now: Timestamp, limit:
 }
 
 /// Forgets the digests of a removed source, so that its reports can be stored again.
-pub(super) async fn forget_source(
+pub(in crate::store) async fn forget_source(
     transaction: &Transaction,
     pipeline: &PipelineKey,
     source: &SourceKey,

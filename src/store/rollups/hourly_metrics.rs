@@ -6,10 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use chrono::TimeDelta;
+use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-};
+use sea_orm::{ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
@@ -21,13 +20,14 @@ use crate::domain::rollup::{Bucket, RollupBasis, Series};
 use crate::domain::status::RuleBook;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::store::batch::{check_rows, metric_row};
+use crate::store::columns::parse_column;
 use crate::store::entity::{data_quality_metric, dirty_hour, metric_check, quality_rollup};
-use crate::store::rebuild::retained_since;
-use crate::store::record::MAX_ROWS_PER_INSERT;
-use crate::store::registry::lock_pipeline;
+use crate::store::handle::Store;
+use crate::store::pipelines::revision::lock_pipeline;
+use crate::store::reports::rows::{check_rows, metric_row};
+use crate::store::rollups::watermark::retained_since;
+use crate::store::statements::MAX_ROWS_PER_INSERT;
 use crate::store::transaction::Transaction;
-use crate::store::{Store, parse_column};
 
 /// How long after its end an hour is closed. A later report reopens it.
 const CLOSED_AFTER: TimeDelta = TimeDelta::minutes(5);

@@ -1,14 +1,15 @@
+//! When sources are expected to run.
+
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
 
-use chrono::TimeDelta;
-
-use crate::domain::freshness::{Cadence, Grace, INFERENCE_RUNS};
-use crate::domain::key::PipelineKey;
-use crate::domain::key::SourceKey;
+use crate::domain::freshness::{Cadence, INFERENCE_RUNS};
+use crate::domain::key::{PipelineKey, SourceKey};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
+use crate::store::columns::parse_column;
 use crate::store::entity::{source, source_run};
-use crate::store::{Store, parse_column};
+use crate::store::handle::Store;
+use crate::store::sources::row::{expectation, grace};
 
 impl Store {
     /// Returns the schedule of each enabled source of a pipeline, without the interval inferred from its runs.
@@ -55,12 +56,4 @@ impl Store {
             .map_err(Error::database)?;
         Ok(finished.into_iter().flatten().collect())
     }
-}
-
-pub(super) fn expectation(row: &source::Model) -> Result<Option<crate::domain::freshness::ExpectedSchedule>> {
-    row.expected_every.as_deref().map(|text| parse_column("expected interval", text)).transpose()
-}
-
-pub(super) fn grace(row: &source::Model) -> Option<Grace> {
-    row.grace.and_then(TimeDelta::try_seconds).and_then(Grace::new)
 }

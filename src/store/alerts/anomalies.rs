@@ -2,26 +2,26 @@
 
 use std::time::Instant;
 
+use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, Select,
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
 };
 use uuid::Uuid;
 
 use crate::domain::anomaly::{Anomaly, Finding, Subject};
-use crate::domain::key::PipelineKey;
-use crate::domain::key::SourceKey;
+use crate::domain::key::{PipelineKey, SourceKey};
 use crate::domain::rollup::Series;
 use crate::domain::severity::Severity;
 use crate::domain::status::{Excerpt, MAX_LISTED};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
+use crate::store::columns::parse_column;
 use crate::store::entity::{anomaly, anomaly_watermark};
+use crate::store::handle::Store;
 use crate::store::history::{Page, PageRequest, page};
 use crate::store::leases::{Lease, is_held};
-use crate::store::registry::bump_revision;
-use crate::store::{Store, parse_column};
+use crate::store::pipelines::revision::bump_revision;
 
 /// The number of anomalies in one transaction, while reporters wait.
 const PART: usize = 200;
@@ -46,7 +46,7 @@ impl Store {
                 return Ok(false);
             }
             // A new anomaly changes the status.
-            let revision = bump_revision(&transaction, pipeline, self).await?;
+            let revision = bump_revision(&transaction, pipeline, &self.clock).await?;
             anomaly::Entity::insert_many(part.iter().cloned())
                 .on_conflict(OnConflict::column(anomaly::Column::Id).do_nothing().to_owned())
                 .exec_without_returning(&transaction)
@@ -129,7 +129,7 @@ impl Store {
 
 /// Returns the anomalies of a pipeline since an instant: by severity, newest first. An index counts them, and only
 /// the listed ones are read.
-pub(super) async fn worst_anomalies(
+pub(in crate::store) async fn worst_anomalies(
     connection: &impl ConnectionTrait,
     pipeline: &PipelineKey,
     since: Timestamp,
@@ -152,7 +152,7 @@ pub(super) async fn worst_anomalies(
 }
 
 /// Counts anomalies by severity.
-pub(super) fn select_counts(pipeline: &PipelineKey, since: Timestamp) -> Select<anomaly::Entity> {
+pub(in crate::store) fn select_counts(pipeline: &PipelineKey, since: Timestamp) -> Select<anomaly::Entity> {
     anomaly::Entity::find()
         .select_only()
         .column(anomaly::Column::Severity)
@@ -165,7 +165,7 @@ pub(super) fn select_counts(pipeline: &PipelineKey, since: Timestamp) -> Select<
 }
 
 /// Selects the newest anomalies of a severity.
-pub(super) fn select_worst(
+pub(in crate::store) fn select_worst(
     pipeline: &PipelineKey,
     severity: Severity,
     since: Timestamp,

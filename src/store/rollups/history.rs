@@ -9,14 +9,14 @@ use sea_orm::{
 };
 use strum::IntoEnumIterator as _;
 
-use crate::domain::key::PipelineKey;
-use crate::domain::key::SourceKey;
+use crate::domain::key::{PipelineKey, SourceKey};
 use crate::domain::rollup::{Bucket, BucketSums, Range, RollupBasis, Series};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
+use crate::store::columns::parse_column;
 use crate::store::entity::quality_rollup::{Column, Entity};
+use crate::store::handle::Store;
 use crate::store::transaction::Transaction;
-use crate::store::{Store, parse_column};
 
 /// One series over a time range.
 #[derive(Debug, Clone, PartialEq, Eq)]

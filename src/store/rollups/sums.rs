@@ -2,15 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use chrono::SecondsFormat;
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
-use serde::Serialize;
+use sea_orm::{ConnectionTrait as _, DbBackend, DbErr};
 
 use crate::domain::check::Quality;
-use crate::domain::key::PipelineKey;
-use crate::domain::key::SourceKey;
+use crate::domain::key::{PipelineKey, SourceKey};
 use crate::domain::rollup::{Bucket, RollupBasis};
 use crate::domain::time::Timestamp;
+use crate::store::statements::{execute, text};
 use crate::store::transaction::Transaction;
 
 /// Rows per statement: a JSON text of a few hundred kilobytes.
@@ -18,7 +16,7 @@ const MAX_ROWS_PER_STATEMENT: usize = 5_000;
 
 /// What a report's numbers are added to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct RollupKey {
+pub(in crate::store) struct RollupKey {
     pipeline: PipelineKey,
     source: Option<SourceKey>,
     basis: RollupBasis,
@@ -26,7 +24,7 @@ pub(super) struct RollupKey {
 }
 
 impl RollupKey {
-    pub(super) fn new(
+    pub(in crate::store) fn new(
         pipeline: &PipelineKey,
         source: Option<&SourceKey>,
         basis: RollupBasis,
@@ -38,7 +36,7 @@ impl RollupKey {
 
 /// The sums of a batch of reports. Many reports share few hours and sources, so they result in few rows.
 #[derive(Debug, Default)]
-pub(super) struct RollupSums {
+pub(in crate::store) struct RollupSums {
     by_key: HashMap<RollupKey, Vec<(String, Sums)>>,
     /// Hours in which a check was reported.
     reported: BTreeSet<(PipelineKey, Timestamp)>,
@@ -64,7 +62,7 @@ type RowKey<'a> = (&'a str, &'a str, &'static str, &'static str, Timestamp, &'a 
 
 impl RollupSums {
     /// Adds a report's checks and volumes, by name. Checks without attempts are left out; a volume of 0 counts.
-    pub(super) fn add(&mut self, key: RollupKey, quality: Option<&Quality>, volumes: &[(&str, Option<u32>)]) {
+    pub(in crate::store) fn add(&mut self, key: RollupKey, quality: Option<&Quality>, volumes: &[(&str, Option<u32>)]) {
         if quality.is_some() {
             self.reported.insert((key.pipeline.clone(), key.hour));
         }
@@ -87,7 +85,7 @@ impl RollupSums {
 
     /// Adds the sums to the stored ones. The pipelines' rows must be locked, so that the order of rows cannot cause a
     /// deadlock.
-    pub(super) async fn write(&self, transaction: &Transaction) -> Result<(), DbErr> {
+    pub(in crate::store) async fn write(&self, transaction: &Transaction) -> Result<(), DbErr> {
         let rows: Vec<_> = self
             .rows()
             .into_iter()
@@ -164,20 +162,4 @@ fn add_hours(backend: DbBackend) -> &'static str {
              SELECT value ->> 0, value ->> 1 FROM json_each($1) WHERE true ON CONFLICT DO NOTHING"
         }
     }
-}
-
-pub(super) async fn execute(
-    transaction: &impl ConnectionTrait,
-    sql: &str,
-    rows: &(impl Serialize + ?Sized),
-) -> Result<(), DbErr> {
-    let rows = serde_json::to_string(rows).map_err(|error| DbErr::Custom(error.to_string()))?;
-    let backend = transaction.get_database_backend();
-    transaction.execute_raw(Statement::from_sql_and_values(backend, sql, [rows.into()])).await?;
-    Ok(())
-}
-
-/// A timestamp in the format of SQLite's rows, which are compared as text.
-pub(super) fn text(instant: Timestamp) -> String {
-    instant.to_rfc3339_opts(SecondsFormat::AutoSi, false)
 }

@@ -1,23 +1,22 @@
-//! Rebuilds roll-ups from raw rows in short transactions, and removes a source from them.
+//! Rebuilds roll-ups from raw rows in short transactions.
 
 use std::time::{Duration, Instant};
 
-use sea_orm::sea_query::{Expr, OnConflict};
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, DbBackend, DbErr, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, Statement, Value,
-};
+use sea_orm::ActiveValue::Set;
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ConnectionTrait as _, DbBackend, DbErr, EntityTrait as _, QueryOrder as _, Statement, Value};
 use tokio::time::sleep;
 
 use crate::domain::key::PipelineKey;
-use crate::domain::key::SourceKey;
 use crate::domain::rollup::Bucket;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::store::entity::{quality_rollup, retention_watermark, rollup_rebuild};
-use crate::store::registry::lock_pipeline;
+use crate::store::columns::parse_column;
+use crate::store::entity::rollup_rebuild;
+use crate::store::handle::Store;
+use crate::store::pipelines::revision::lock_pipeline;
+use crate::store::rollups::watermark::retained_since;
 use crate::store::transaction::Transaction;
-use crate::store::{Store, parse_column};
 
 const COLUMNS: &str = "(pipeline, source, bucket, basis, bucket_start, series, runs, total, passes)";
 const BASES: &str = "('aggregate', 'source-specific', 'hourly', 'hourly-of-sources')";
@@ -97,7 +96,7 @@ async fn note(transaction: &Transaction, pipeline: &PipelineKey, next_hour: Time
 }
 
 /// Whether a rebuild still needs the pipeline's raw rows.
-pub(super) async fn is_rebuilding(transaction: &Transaction, pipeline: &PipelineKey) -> Result<bool, DbErr> {
+pub(in crate::store) async fn is_rebuilding(transaction: &Transaction, pipeline: &PipelineKey) -> Result<bool, DbErr> {
     Ok(rollup_rebuild::Entity::find_by_id(pipeline.as_str()).one(transaction).await?.is_some())
 }
 
@@ -237,13 +236,6 @@ impl Stretch<'_> {
     }
 }
 
-/// Returns the instant from which on all raw rows of a pipeline are retained. It is the start of a day.
-pub(super) async fn retained_since(transaction: &Transaction, pipeline: &PipelineKey) -> Result<Timestamp, DbErr> {
-    let pruned = retention_watermark::Entity::find_by_id(pipeline.as_str()).one(transaction).await?;
-    // Reports from before 1970 are refused.
-    Ok(pruned.map_or(Timestamp::UNIX_EPOCH, |pruned| pruned.retained_since))
-}
-
 /// `FROM` the roll-ups of a time range, found by index source by source, so that roll-ups outside of the range cost
 /// nothing.
 fn from_rollups(bucket: &str, backend: DbBackend) -> String {
@@ -335,62 +327,4 @@ fn start_of(bucket: &str, column: &str, backend: DbBackend) -> String {
         (_, "hour") => format!("substr({column}, 1, 13) || ':00:00+00:00'"),
         _ => format!("substr({column}, 1, 10) || 'T00:00:00+00:00'"),
     }
-}
-
-/// Subtracts a source from the roll-ups of its pipeline and deletes its own, about `limit` of them. The sums of the pipeline
-/// cannot be recomputed, since raw rows may be pruned. Returns whether roll-ups of the source are left. The pipeline's row
-/// must be locked.
-pub(super) async fn remove_source_rollups(
-    transaction: &Transaction,
-    pipeline: &PipelineKey,
-    source: &SourceKey,
-    limit: u64,
-) -> Result<bool, DbErr> {
-    use quality_rollup::Column::{Basis, Bucket, BucketStart, Pipeline, Source};
-    let backend = transaction.get_database_backend();
-    let own =
-        || quality_rollup::Entity::find().filter(Pipeline.eq(pipeline.as_str())).filter(Source.eq(source.as_str()));
-    let first = own().order_by_asc(Bucket).order_by_asc(Basis).order_by_asc(BucketStart).one(transaction).await?;
-    let Some(first) = first else { return Ok(false) };
-    // All series of an instant go together.
-    let starts: Vec<Timestamp> = own()
-        .select_only()
-        .column(BucketStart)
-        .filter(Bucket.eq(first.bucket.as_str()))
-        .filter(Basis.eq(first.basis.as_str()))
-        .order_by_asc(BucketStart)
-        .limit(limit)
-        .into_tuple()
-        .all(transaction)
-        .await?;
-    let last = starts.last().copied().unwrap_or(first.bucket_start);
-    for sql in [
-        "UPDATE quality_rollups SET runs = quality_rollups.runs - own.runs, \
-         total = quality_rollups.total - own.total, passes = quality_rollups.passes - own.passes \
-         FROM quality_rollups AS own WHERE own.pipeline = $1 AND own.source = $2 AND own.bucket = $3 \
-         AND own.basis = $4 AND own.bucket_start <= $5 \
-         AND quality_rollups.pipeline = $1 AND quality_rollups.source = '' \
-         AND quality_rollups.bucket = own.bucket AND quality_rollups.basis = own.basis \
-         AND quality_rollups.bucket_start = own.bucket_start AND quality_rollups.series = own.series",
-        "INSERT INTO dirty_hours (pipeline, bucket_start) SELECT DISTINCT pipeline, bucket_start \
-         FROM quality_rollups WHERE pipeline = $1 AND source = $2 AND bucket = $3 AND bucket = 'hour' \
-         AND basis = $4 AND bucket_start <= $5 AND series NOT IN ('articles', 'events') ON CONFLICT DO NOTHING",
-        // Sums to which no other source contributes.
-        "DELETE FROM quality_rollups WHERE pipeline = $1 AND source = '' AND bucket = $3 AND basis = $4 \
-         AND bucket_start <= $5 AND runs = 0 AND EXISTS (SELECT 1 FROM quality_rollups AS own \
-         WHERE own.pipeline = $1 AND own.source = $2 AND own.bucket = $3 AND own.basis = $4 \
-         AND own.bucket_start = quality_rollups.bucket_start AND own.series = quality_rollups.series)",
-        "DELETE FROM quality_rollups WHERE pipeline = $1 AND source = $2 AND bucket = $3 AND basis = $4 \
-         AND bucket_start <= $5",
-    ] {
-        let values = [
-            pipeline.as_str().into(),
-            source.as_str().into(),
-            first.bucket.as_str().into(),
-            first.basis.as_str().into(),
-            last.into(),
-        ];
-        transaction.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
-    }
-    Ok(own().select_only().expr(Expr::value(1)).limit(1).into_tuple::<i32>().one(transaction).await?.is_some())
 }

@@ -17,7 +17,7 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 const LOCK_RETRY: Duration = Duration::from_millis(100);
 
 /// Returns the path of a SQLite URL, without symbolic links; `None` for an in-memory database and for PostgreSQL.
-pub(super) fn path(url: &str) -> Result<Option<PathBuf>> {
+pub(in crate::store) fn path(url: &str) -> Result<Option<PathBuf>> {
     if !url.starts_with("sqlite:") {
         return Ok(None);
     }
@@ -44,7 +44,7 @@ fn canonical(path: &Path) -> PathBuf {
 }
 
 /// Returns the path of a file that belongs to the database, such as its WAL.
-pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub(in crate::store) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
@@ -53,13 +53,13 @@ pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 /// The lock of the process that serves a file. The kernel releases it when the process ends, however it ends. The
 /// lock file is never deleted: a lock on a deleted file excludes no other process.
 #[derive(Debug)]
-pub(super) struct FileLock {
+pub(in crate::store) struct FileLock {
     _file: File,
 }
 
 impl FileLock {
     /// Acquires the lock of a database file.
-    pub(super) async fn take(database: &Path) -> Result<Self> {
+    pub(in crate::store) async fn take(database: &Path) -> Result<Self> {
         let path = with_suffix(database, ".lock");
         let unusable =
             |error: std::io::Error| Error::Unusable(format!("cannot use the lock file {}: {error}", path.display()));
@@ -101,7 +101,7 @@ fn holder(file: &mut File) -> String {
 
 /// The identity of a database file when it was opened.
 #[derive(Debug)]
-pub(super) struct SqliteFile {
+pub(in crate::store) struct SqliteFile {
     path: PathBuf,
     identity: Identity,
 }
@@ -115,17 +115,17 @@ fn identity(metadata: &Metadata) -> Identity {
 
 impl SqliteFile {
     /// The identity of a database that has just been opened.
-    pub(super) fn opened(path: PathBuf) -> Result<Self, DbErr> {
+    pub(in crate::store) fn opened(path: PathBuf) -> Result<Self, DbErr> {
         let metadata = path.metadata().map_err(|error| DbErr::Custom(format!("{}: {error}", path.display())))?;
         Ok(Self { identity: identity(&metadata), path })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::store) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Fails unless the file is still in place. Writes to a deleted file succeed, and are lost when the process ends.
-    pub(super) fn check(&self) -> Result<(), DbErr> {
+    pub(in crate::store) fn check(&self) -> Result<(), DbErr> {
         let what = match self.path.metadata() {
             Ok(metadata) if identity(&metadata) == self.identity => return Ok(()),
             Ok(_) => "was replaced by another file".to_owned(),

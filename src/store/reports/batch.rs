@@ -2,14 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use sea_orm::{ActiveValue::Set, DbErr, EntityTrait as _};
+use sea_orm::ActiveValue::Set;
+use sea_orm::{DbErr, EntityTrait as _};
 use uuid::Uuid;
 
-use crate::domain::check::Quality;
-use crate::domain::counts::Counts;
 use crate::domain::health::Health;
-use crate::domain::key::PipelineKey;
-use crate::domain::key::SourceKey;
+use crate::domain::key::{PipelineKey, SourceKey};
 use crate::domain::metric::MetricType;
 use crate::domain::report::{BodyDigest, DataQualityReport, Phase, Report, SourceRunReport};
 use crate::domain::rollup::{RollupBasis, Series};
@@ -17,17 +15,19 @@ use crate::domain::run::{LastRun, RunState};
 use crate::domain::step::Step;
 use crate::domain::time::Timestamp;
 use crate::store::entity::{data_quality_metric, metric_check, run_step, source_run};
-use crate::store::idempotency::{ExistingReport, ExistingReports, IdMatch};
-use crate::store::latest_run::{self, LatestRun};
-use crate::store::quotas::Quotas;
-use crate::store::record::{MAX_ROWS_PER_INSERT, NewReport, RecordOutcome};
-use crate::store::rollups::{RollupKey, RollupSums};
-use crate::store::run_lifecycle;
+use crate::store::reports::idempotency::{ExistingReport, ExistingReports, IdMatch};
+use crate::store::reports::latest_run::LatestRun;
+use crate::store::reports::quotas::Quotas;
+use crate::store::reports::report::{NewReport, RecordOutcome};
+use crate::store::reports::rows::{counted_check_rows, metric_row, run_row, step_rows};
+use crate::store::reports::{latest_run, run_lifecycle};
+use crate::store::rollups::sums::{RollupKey, RollupSums};
+use crate::store::statements::MAX_ROWS_PER_INSERT;
 use crate::store::transaction::Transaction;
 
 /// The rows that a batch of reports results in.
 #[derive(Default)]
-pub(super) struct ReportBatch {
+pub(in crate::store) struct ReportBatch {
     /// Runs that are not stored yet.
     runs: Vec<source_run::ActiveModel>,
     /// The position of each of them in `runs`.
@@ -46,11 +46,16 @@ pub(super) struct ReportBatch {
     /// Each source with its latest run in the batch.
     sources: BTreeMap<(PipelineKey, SourceKey), LatestRun>,
     /// Pipelines that the batch writes to.
-    pub(super) affected_pipelines: BTreeSet<PipelineKey>,
+    pub(in crate::store) affected_pipelines: BTreeSet<PipelineKey>,
 }
 
 impl ReportBatch {
-    pub(super) fn add(&mut self, entry: &NewReport, known: &mut ExistingReports, quotas: &mut Quotas) -> RecordOutcome {
+    pub(in crate::store) fn add(
+        &mut self,
+        entry: &NewReport,
+        known: &mut ExistingReports,
+        quotas: &mut Quotas,
+    ) -> RecordOutcome {
         let report = &entry.report;
         if quotas.removing.contains(report.pipeline()) {
             return RecordOutcome::PipelineBeingRemoved(report.id());
@@ -195,7 +200,7 @@ impl ReportBatch {
     }
 
     /// Writes all rows. The pipelines' rows must be locked.
-    pub(super) async fn write(&self, transaction: &Transaction, now: Timestamp) -> Result<(), DbErr> {
+    pub(in crate::store) async fn write(&self, transaction: &Transaction, now: Timestamp) -> Result<(), DbErr> {
         latest_run::upsert(transaction, &self.sources, now).await?;
         for rows in self.runs.chunks(MAX_ROWS_PER_INSERT) {
             source_run::Entity::insert_many(rows.iter().cloned()).exec_without_returning(transaction).await?;
@@ -218,97 +223,4 @@ impl ReportBatch {
         }
         self.rollups.write(transaction).await
     }
-}
-
-/// Builds the row of a run, without its digests.
-fn run_row(id: Uuid, run: &SourceRunReport) -> source_run::ActiveModel {
-    let is_start = run.phase() == Phase::Start;
-    let (started_at, finished_at) =
-        if is_start { (Some(run.timestamp), None) } else { (run.started_at, Some(run.timestamp)) };
-    source_run::ActiveModel {
-        id: Set(id),
-        pipeline: Set(run.pipeline.as_str().to_owned()),
-        source: Set(run.source.as_str().to_owned()),
-        state: Set(RunState::from(run.outcome()).as_str().to_owned()),
-        started_at: Set(started_at),
-        finished_at: Set(finished_at),
-        received_at: Set(run.received_at),
-        backfill: Set(run.is_backfill()),
-        articles_collected: Set(run.articles_collected.map(u32::cast_signed)),
-        events_extracted: Set(run.events_extracted.map(u32::cast_signed)),
-        geocoding_attempts: Set(run.geocoding.map(|counts| column(counts.attempts()))),
-        geocoding_successes: Set(run.geocoding.map(|counts| column(counts.successes()))),
-        validation_attempts: Set(run.validation.map(|counts| column(counts.attempts()))),
-        validation_passes: Set(run.validation.map(|counts| column(counts.successes()))),
-        error: Set(run.error.clone()),
-        end_digest: Set(None),
-        start_digest: Set(None),
-    }
-}
-
-/// Builds the rows of a reported metric's custom checks, which count in statuses.
-fn counted_check_rows(
-    metric: &data_quality_metric::ActiveModel,
-    quality: &Quality,
-) -> impl Iterator<Item = metric_check::ActiveModel> {
-    check_rows(*metric.id.as_ref(), quality).map(|check| metric_check::ActiveModel {
-        pipeline: Set(Some(metric.pipeline.as_ref().clone())),
-        timestamp: Set(Some(*metric.timestamp.as_ref())),
-        metric_type: Set(Some(metric.metric_type.as_ref().clone())),
-        of_sources: Set(Some(metric.source.as_ref().is_some())),
-        ..check
-    })
-}
-
-/// Builds the rows of a metric's custom checks.
-pub(super) fn check_rows(metric_id: Uuid, quality: &Quality) -> impl Iterator<Item = metric_check::ActiveModel> {
-    quality.others.iter().map(move |(name, counts)| metric_check::ActiveModel {
-        metric_id: Set(metric_id),
-        name: Set(name.to_string()),
-        attempts: Set(column(counts.attempts())),
-        passes: Set(column(counts.successes())),
-        pipeline: Set(None),
-        timestamp: Set(None),
-        metric_type: Set(None),
-        of_sources: Set(None),
-    })
-}
-
-fn step_rows(run: Uuid, steps: &[Step]) -> impl Iterator<Item = run_step::ActiveModel> {
-    (0..).zip(steps).map(move |(position, step)| run_step::ActiveModel {
-        run_id: Set(run),
-        position: Set(position),
-        name: Set(step.name.to_string()),
-        state: Set(step.state.as_str().to_owned()),
-        items_in: Set(step.items_in.map(u32::cast_signed)),
-        items_out: Set(step.items_out.map(u32::cast_signed)),
-        started_at: Set(step.started_at),
-        ended_at: Set(step.ended_at),
-    })
-}
-
-pub(super) fn metric_row(
-    quality: &Quality,
-    metric_type: MetricType,
-    source: Option<&str>,
-    status: Health,
-) -> data_quality_metric::ActiveModel {
-    let rate = |counts: Counts| counts.rate().unwrap_or(0.0);
-    data_quality_metric::ActiveModel {
-        geocoding_attempts: Set(column(quality.geocoding.attempts())),
-        geocoding_successes: Set(column(quality.geocoding.successes())),
-        geocoding_success_rate: Set(rate(quality.geocoding)),
-        validation_attempts: Set(column(quality.validation.attempts())),
-        validation_passes: Set(column(quality.validation.successes())),
-        validation_pass_rate: Set(rate(quality.validation)),
-        metric_type: Set(metric_type.as_str().to_owned()),
-        source: Set(source.map(str::to_owned)),
-        status: Set(status.as_str().to_owned()),
-        ..Default::default()
-    }
-}
-
-/// Converts a reported count to an `integer` column; parsing limits it.
-fn column(count: u64) -> i32 {
-    i32::try_from(count).unwrap_or(i32::MAX)
 }

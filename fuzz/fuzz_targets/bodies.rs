@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use pipewatch::http::{RequestBodyError, inflate};
-use pipewatch::ingest::items::{InvalidBody, BodyFormat, MAX_ITEMS, MAX_LINES, read};
+use pipewatch::ingest::items::{BodyFormat, InvalidBody, MAX_ITEMS, MAX_LINES, read};
 use serde_json::Value;
 
 const LIMIT: usize = 1 << 20;

@@ -6,10 +6,10 @@ use std::sync::LazyLock;
 use futures_util::FutureExt as _;
 use libfuzzer_sys::fuzz_target;
 use pipewatch::graphql::operation::RequestParams;
-use pipewatch::graphql::{Checks, Limits};
+use pipewatch::graphql::{Limits, Validator};
 use serde_json::{Value, json};
 
-static CHECKS: LazyLock<Checks> = LazyLock::new(|| Checks::new(Limits { depth: 16, complexity: 50_000 }));
+static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| Validator::new(Limits { depth: 16, complexity: 50_000 }));
 
 fuzz_target!(|text: &str| {
     if let Ok(json) = serde_json::from_str(text) {
@@ -23,7 +23,7 @@ fuzz_target!(|text: &str| {
 
 fn check(json: Value) {
     let Ok(parameters) = RequestParams::from_json(json) else { return };
-    let Ok(operation) = CHECKS.parse(parameters) else { return };
+    let Ok(operation) = VALIDATOR.parse(parameters) else { return };
     // The result does not matter, only that validation completes without waiting.
-    drop(CHECKS.check(operation).now_or_never().expect("checked at once"));
+    drop(VALIDATOR.validate(&operation).now_or_never().expect("checked at once"));
 }

@@ -4,7 +4,7 @@
 use http::{HeaderMap, Uri};
 use libfuzzer_sys::fuzz_target;
 use pipewatch::domain::viewer::Viewer;
-use pipewatch::http::{StatusParams, from_query, credentials};
+use pipewatch::http::{StatusParams, credentials, from_query};
 
 fuzz_target!(|query: &[u8]| {
     let Ok(uri) = Uri::try_from([b"/graphql?", query].concat()) else { return };

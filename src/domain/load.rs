@@ -160,7 +160,9 @@ mod tests {
             history.add(LoadSample { queued: 700 + usize::from(second % 2 == 0), ..sample }, at(second));
         }
         let problems = history.checks(at(400)).map(|check| check.problem.unwrap_or_default());
-        for (text, expect) in problems.iter().zip(["took 2.3 s", "At least 700 requests", "10 of 10 connections"]) {
+        for (text, expect) in
+            problems.iter().zip(["took 2.3 s", "At least 700 requests", "10 of 10 database connections"])
+        {
             assert!(text.contains(expect), "{text}");
         }
     }

@@ -59,9 +59,9 @@ fn problems_of_other_servers_are_counted() {
     for (problem, reports, expect) in [
         (None, &[][..], None),
         (None, &[report("commits")], None),
-        (None, &[report("clock")], Some("Another server on this database reports: A is problem.")),
-        (None, &[report("clock"), report("commits"), report("clock")], Some("A is problem. 1 more report the same.")),
-        (Some("B is problem."), &[report("clock")], Some("B is problem.")),
+        (None, &[report("clock")], Some("Another server on this database reports: A is wrong.")),
+        (None, &[report("clock"), report("commits"), report("clock")], Some("A is wrong. 1 more report the same.")),
+        (Some("B is wrong."), &[report("clock")], Some("B is wrong.")),
     ] {
         check(&own(problem).with_reports(reports), expect, "reported");
     }

@@ -32,7 +32,7 @@ fn each_closed_hour_is_evaluated_once() {
     assert_eq!(anomaly.kind, AnomalyType::Volume);
     assert_eq!(anomaly.timestamp, hour(newest).start());
     assert!((anomaly.alpha - 1e-6).abs() < 1e-18 && anomaly.p_value < 1e-6);
-    assert!(anomaly.description.starts_with("articles of punch: 0 where 40 were expected"), "{}", anomaly.description);
+    assert!(anomaly.description.starts_with("articles of punch: 0, expected 40"), "{}", anomaly.description);
 
     series.evaluated_to(Hour::last_closed(closing(newest)));
     assert_eq!(evaluate(&[series], closing(newest), 1e-6), []);

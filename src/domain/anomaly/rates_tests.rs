@@ -55,7 +55,7 @@ fn finding_has_the_observed_and_expected_values() {
     assert!(verdict.lower > 50.0 && verdict.lower < 84.0 && verdict.upper > 84.0, "{verdict:?}");
     assert_eq!(verdict.sample_size, 28 * 50);
     assert!(verdict.p_value < 1e-5, "{verdict:?}");
-    assert!(verdict.sentence.starts_with("25 of 50 (50.0 %) where 84.0 % was expected"), "{}", verdict.sentence);
+    assert!(verdict.sentence.starts_with("25 of 50 (50.0 %), expected 84.0 %"), "{}", verdict.sentence);
 }
 
 /// Kleinman's estimate, worked out by hand. Points that alternate between 40 and 45 of 50 differ less than by chance. Between

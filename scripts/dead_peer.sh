@@ -97,7 +97,7 @@ has_connections() {
     [[ $metrics == *"pipewatch_connections{transport=\"websocket\"} $2"$'\n'* ]]
 }
 
-is_listening() { grep -qE ' at http://|listening on ' "$folder/out"; }
+is_listening() { grep -q 'listening on ' "$folder/out"; }
 
 test_dead_peer() {
     local interval=$1 status=/api/v1/monitoring/pipeline-status

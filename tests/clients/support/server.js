@@ -35,10 +35,10 @@ export class Server {
   /**
    * Starts a server. By default the interval is longer than any test, so every status after the first is due to a change.
    */
-  static async start({ interval = '10m', drain = '2s', ...settings } = {}) {
+  static async start({ interval = '10m', shutdownTimeout = '2s', ...settings } = {}) {
     const server = new Server();
     server.#folder = await mkdtemp(join(tmpdir(), 'pipewatch-'));
-    server.#settings = { INTERVAL: interval, DRAIN: drain, ...settings };
+    server.#settings = { INTERVAL: interval, SHUTDOWN_TIMEOUT: shutdownTimeout, ...settings };
     await server.#spawn('127.0.0.1:0');
     return server;
   }
@@ -145,7 +145,7 @@ export class Server {
 
     const lines = createInterface({ input: child.stdout });
     const [line] = await within(Promise.race([once(lines, 'line'), this.#exit]), `the start of ${BINARY}`, 20_000);
-    const address = /^pipewatch (?:serves at|listening on) (http:\/\/\S+)$/.exec(line);
+    const address = /^pipewatch listening on (http:\/\/\S+)$/.exec(line);
     assert.ok(address, `${BINARY} printed ${JSON.stringify(line)}\n${this.#log}`);
     this.url = address[1];
   }

@@ -110,7 +110,7 @@ async fn source_without_data_is_an_anomaly(database: Database) {
     }
     wait_until_evaluated(&server.database, "news", 48).await;
     let dead = alert(&server, "DEAD_FEED", "punch", "FIRING").await;
-    assert!(dead["message"].as_str().expect("a text").contains("nothing in them"), "{dead}");
+    assert!(dead["message"].as_str().expect("a text").contains("returned no data"), "{dead}");
     let found = anomalies(&server, "news").await;
     let of_dead: Vec<&Value> =
         found.iter().filter(|one| one["method"] == "DEAD_FEED" && one["severity"] == "HIGH").collect();

@@ -27,7 +27,7 @@ export function TokenForm({ retry }: { retry: () => Promise<unknown> }) {
           type="password"
           label="Token"
           autoComplete="current-password"
-          error={isInvalid}
+          aria-invalid={isInvalid}
           required
         />
         <Button type="submit" variant="default" loading={isBusy}>

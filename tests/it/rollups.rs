@@ -289,7 +289,7 @@ async fn history_is_bounded(database: Database) {
         (
             "check: \"x\", bucket: DAY, from: \"2026-01-01T00:00:00Z\", to: \"2026-01-01T00:00:00Z\"".to_owned(),
             "BAD_USER_INPUT",
-            "no earlier buckets",
+            "is not before `to`",
         ),
         ("check: \"x\", bucket: DAY, from: \"yesterday\", to: \"today\"".to_owned(), "BAD_USER_INPUT", "from"),
         (format!("check: \"\", bucket: DAY, {years}"), "BAD_USER_INPUT", "check"),

@@ -1,4 +1,5 @@
-//! The JSON of the REST, Server-Sent Events and WebSocket routes.
+//! The JSON of the REST, Server-Sent Events and plain WebSocket routes. Its types are rendered, and described in
+//! `openapi.json`.
 
-/// A pipeline's status, and an alert event.
+pub mod alert;
 pub mod status;

@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
-use crate::api::status::render_alert_event;
+use crate::api::alert::render_alert_event;
 use crate::domain::alert::{AlertEvent, SelfCheck};
 use crate::domain::key::PipelineKey;
 use crate::domain::revision::Revision;

@@ -3,8 +3,6 @@
 //! An evaluation gives one `Finding` for each rule and subject. `advance` compares them with the open alerts and returns the
 //! `Transition`s; `notification::plan` decides which of them are reported and when.
 
-use serde::Serialize;
-
 use crate::domain::health::Health;
 use crate::domain::key::SourceKey;
 use crate::domain::severity::Severity;
@@ -28,8 +26,7 @@ pub use transitions::{
 };
 
 /// What an alert is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::EnumString, strum::IntoStaticStr)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
 pub enum AlertType {
     /// A check's rate.
@@ -37,7 +34,6 @@ pub enum AlertType {
     /// A count of articles or events.
     Volume,
     /// An overdue source.
-    #[serde(rename = "silence")]
     #[strum(serialize = "silence")]
     Overdue,
     /// A Pipewatch server.
@@ -52,8 +48,7 @@ impl AlertType {
 }
 
 /// The state of an alert.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::EnumString, strum::IntoStaticStr)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
 pub enum AlertState {
     /// Found, but not often enough to fire.
@@ -90,10 +85,9 @@ impl AlertState {
 }
 
 /// An alert as the status shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alert {
     pub id: String,
-    #[serde(rename = "type")]
     pub kind: AlertType,
     pub severity: Severity,
     /// One line.
@@ -101,7 +95,6 @@ pub struct Alert {
     /// The cause and the remedy.
     pub message: String,
     /// When the present state began.
-    #[serde(with = "crate::domain::time::serde_rfc3339")]
     pub timestamp: Timestamp,
     pub state: AlertState,
     /// `None` unless the alert is about a source.

@@ -26,8 +26,7 @@ pub use series::{Bucket, HISTORY, Hour, Series, Subject};
 pub const RECORDED_BELOW: f64 = 0.01;
 
 /// An unusual rate or volume.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, strum::EnumString, strum::IntoStaticStr)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
 pub enum AnomalyType {
     /// A count of articles or events.
@@ -37,10 +36,7 @@ pub enum AnomalyType {
 }
 
 /// The detector that found an anomaly.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, strum::EnumString, strum::IntoStaticStr,
-)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::EnumString, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Method {
     /// One point of a rate, against the beta-binomial distribution of earlier points.
@@ -68,23 +64,20 @@ impl Method {
 }
 
 /// An unusual rate or volume.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Anomaly {
     pub id: String,
-    #[serde(rename = "type")]
     pub kind: AnomalyType,
     pub severity: Severity,
     /// One sentence with the observed and the expected value.
     pub description: String,
     /// The beginning of the hour.
-    #[serde(with = "crate::domain::time::serde_rfc3339")]
     pub timestamp: Timestamp,
     /// `None` for the whole pipeline.
     pub source: Option<SourceKey>,
     /// `None` for a volume.
     pub check: Option<String>,
     /// The counted quantity: a check, `articles` or `events`.
-    #[serde(serialize_with = "as_text")]
     pub subject: Subject,
     pub method: Method,
     /// In percent for a check, a count for a volume.
@@ -128,10 +121,6 @@ impl Verdict {
     fn with_sentence(self, sentence: impl FnOnce(&Self) -> String) -> Self {
         Self { sentence: sentence(&self), ..self }
     }
-}
-
-fn as_text<S: serde::Serializer>(subject: &Subject, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(subject)
 }
 
 #[cfg(test)]

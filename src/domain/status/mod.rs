@@ -6,9 +6,6 @@ mod degraded;
 
 use std::collections::HashMap;
 
-use chrono::TimeDelta;
-use serde::Serialize;
-
 use crate::domain::alert::{Alert, health_of};
 use crate::domain::anomaly::Anomaly;
 use crate::domain::check::{CheckName, Quality, Threshold, Thresholds};
@@ -20,6 +17,7 @@ use crate::domain::revision::Revision;
 use crate::domain::run::{LastRun, RunState};
 use crate::domain::step::PipelineStep;
 use crate::domain::time::Timestamp;
+use chrono::TimeDelta;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rules {
@@ -106,22 +104,17 @@ pub struct QualitySums {
 }
 
 /// The source of the data quality.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Basis {
     /// Metrics of the whole pipeline.
-    #[serde(rename = "aggregate")]
     Aggregate,
     /// Metrics of its sources.
-    #[serde(rename = "source-specific")]
     SourceSpecific,
     /// Hourly metrics.
-    #[serde(rename = "hourly")]
     Hourly,
     /// The rows of the external table `conflict_events`.
-    #[serde(rename = "conflict_events")]
     ConflictEvents,
     /// No counts.
-    #[serde(rename = "none")]
     None,
 }
 

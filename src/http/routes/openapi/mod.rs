@@ -1,4 +1,5 @@
-//! The OpenAPI description of the REST API. Its types mirror the real ones; tests validate real responses against them.
+//! The OpenAPI description of the REST API. The status is described by the types of `api` that render it; the other types mirror
+//! the real ones. Tests validate real responses against all of them.
 
 /// The routes.
 mod paths;
@@ -6,8 +7,6 @@ mod paths;
 mod report;
 /// Health and errors.
 mod server;
-/// The status.
-mod status;
 
 use std::sync::{Arc, LazyLock};
 

@@ -3,11 +3,11 @@
 
 use utoipa::{IntoParams, ToSchema};
 
+use crate::api::status::PipelineStatus;
 use crate::http::routes::openapi::report::{DataQualityMetrics, IngestResponse, SourceRuns};
 use crate::http::routes::openapi::server::{
     AuthErrors, GuardErrors, IngestErrors, Live, Problem, Ready, ServerHealth, StatusErrors,
 };
-use crate::http::routes::openapi::status::PipelineStatus;
 
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]

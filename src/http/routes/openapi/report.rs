@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use utoipa::ToSchema;
 
-use crate::http::routes::openapi::status::StepState;
+use crate::api::status::StepState;
 use uuid::Uuid;
 
 /// A kind of report: its own fields and the common ones. Flattening a common type would describe it as a part of each, and

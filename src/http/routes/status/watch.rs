@@ -6,7 +6,7 @@ use axum::http::Uri;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 
-use crate::api::status::render_alert_event;
+use crate::api::alert::render_alert_event;
 use crate::domain::key::PipelineKey;
 use crate::domain::revision::Revision;
 use crate::domain::viewer::Viewer;

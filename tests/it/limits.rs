@@ -209,7 +209,7 @@ async fn low_file_limit_is_logged_and_pauses_accepting() {
         log().contains("no connection can be accepted").then_some(())
     })
     .await;
-    assert!(log().contains("64 open files") && log().contains("max_connections = 10000"), "{}", log());
+    assert!(log().contains("the limit of open files (64)") && log().contains("max_connections = 10000"), "{}", log());
     assert!(log().matches("no connection can be accepted").count() < 100, "the accept loop waits between attempts");
     drop(many);
     let health = client().get(format!("{}/api/health", server.url)).timeout(DEADLINE);

@@ -63,7 +63,11 @@ async function run(t, script, expected, variables = {}) {
   const child = spawn('bash', ['-c', script], { detached: true, cwd: folder, env });
   const end = new Promise((resolve) => child.on('close', resolve));
   t.after(async () => {
-    if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid, 'SIGKILL');
+    try {
+      process.kill(-child.pid, 'SIGKILL');
+    } catch (error) {
+      assert.equal(error.code, 'ESRCH', 'the whole group has ended');
+    }
     await end;
   });
   let output = '';
@@ -82,9 +86,10 @@ async function run(t, script, expected, variables = {}) {
 
 /** A block that starts the program: later commands wait until it listens, and use its address. */
 function withServer(code) {
-  const wait = `>serve.log 2>&1 & until grep -q http:// serve.log; do kill -0 $! || { cat serve.log; exit 1; }; sleep 0.05; done
+  const wait = `>serve.log 2>&1 & until grep -qs http:// serve.log; do kill -0 $! || { cat serve.log; exit 1; }; sleep 0.05; done
 cat serve.log; URL=$(grep -o 'http://[0-9.:]*' serve.log | tail -n 1)`;
-  return code.replace(/pipewatch serve.*/, (start) => `${start} ${wait}`).replaceAll(ADDRESS, '$URL');
+  // The log of an earlier block would be read for that of this one.
+  return `rm -f serve.log; ${code.replace(/pipewatch serve.*/, (start) => `${start} ${wait}`).replaceAll(ADDRESS, '$URL')}`;
 }
 
 async function targets() {

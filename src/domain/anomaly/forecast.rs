@@ -1,5 +1,5 @@
 use super::series::{Bucket, Hour};
-use super::volumes::transform;
+use super::tails::as_f64;
 
 /// An hour of the week is forecast from this many weeks, of which this many must be known.
 const WEEKS: i32 = 6;
@@ -11,6 +11,16 @@ const MIN_DAYS: usize = 7;
 const MAX_HOURS: usize = 168;
 const OLDEST: i32 = 28 * 24;
 const MIN_HOURS: usize = 14;
+
+/// Anscombe's transform: its variance is about 1 for a Poisson variable.
+pub(super) fn transform(count: u64) -> f64 {
+    2.0 * (as_f64(count) + 0.375).sqrt()
+}
+
+/// The count that has this transform.
+pub(super) fn inverse(transformed: f64) -> f64 {
+    (0.25 * transformed * transformed - 0.375).max(0.0)
+}
 
 /// The expectation of an hour.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::forecast::{Forecast, Forecaster};
+use super::forecast::{Forecast, Forecaster, inverse, transform};
 use super::series::Bucket;
 use super::tails::{
     NegativeBinomial, as_f64, normal_of_student, usize_as_f64, with_estimated_spread, without_skewness,
@@ -28,16 +28,6 @@ const OF_MEDIAN: f64 = 1.482_602_218_505_602;
 const EFFICIENCY: f64 = 0.37;
 /// The minimum of the degrees of freedom of a spread.
 const MIN_FREEDOM: f64 = 7.0;
-
-/// Anscombe's transform: its variance is about 1 for a Poisson variable.
-pub(super) fn transform(count: u64) -> f64 {
-    2.0 * (as_f64(count) + 0.375).sqrt()
-}
-
-/// The count that has this transform.
-pub(super) fn inverse(transformed: f64) -> f64 {
-    (0.25 * transformed * transformed - 0.375).max(0.0)
-}
 
 /// Tests the due hours: each alone, and averaged with those before it.
 pub(super) fn detect(buckets: &[Bucket], due: Range<usize>, alpha: f64) -> Vec<(usize, Verdict)> {

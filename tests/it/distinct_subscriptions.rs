@@ -35,8 +35,10 @@ async fn round(sockets: &mut [Socket], of: Option<&str>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_distinct_operations_run_once_per_snapshot_and_no_more_are_accepted() {
     let folder = tempfile::tempdir().expect("a folder");
-    // The interval is longer than the test, so every snapshot is caused by a change.
-    let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &["--interval", "1h"]);
+    // The intervals are longer than the test, so every snapshot is caused by a change. While the test reads from one
+    // connection, the others answer no pings.
+    let arguments = ["--interval", "1h", "--evaluation-interval", "1h", "--ping-after", "1h", "--write-timeout", "1h"];
+    let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &arguments);
     let counted = async || {
         let executions = server.metric("pipewatch_subscription_executions_total").await;
         (executions.to_string(), server.metric("pipewatch_topics").await.to_string())

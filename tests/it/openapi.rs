@@ -1,11 +1,16 @@
 use std::collections::BTreeSet;
 
+use hyper::Request;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use pipewatch::http::openapi;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
-use crate::support::server::{Process, client, program};
+use crate::support::server::{Process, client_builder, program};
 use crate::support::{Database, in_time, now, run, with};
 
 const STATUS: &str = "/api/v1/monitoring/pipeline-status";
@@ -179,10 +184,8 @@ async fn responses_and_descriptions_match_in_both_directions() {
     command.env("PIPEWATCH_TOKENS", "a-token-of-the-test");
     let server = Process::start(command);
     let bearer = HeaderValue::from_static("Bearer a-token-of-the-test");
-    // Starting a server also installs the TLS provider.
-    drop(client());
     let headers = [(reqwest::header::AUTHORIZATION, bearer)].into_iter().collect();
-    let client = Client::builder().default_headers(headers).build().expect("a client");
+    let client = client_builder().default_headers(headers).build().expect("a client");
     let mut it = CheckedServer { server, client, description: Description::new(), seen: BTreeSet::new() };
     reports(&mut it).await;
     status_routes(&mut it).await;
@@ -251,26 +254,38 @@ async fn wrong_tokens(it: &mut CheckedServer) {
     let operations = it.description.operations().filter(|(.., it)| it["responses"].get("429").is_some());
     let operations: Vec<_> = operations.map(|(path, method, _)| (path.to_owned(), method.to_uppercase())).collect();
     assert!(operations.len() > 7, "{operations:?}");
-    let wrong = it.client.get(format!("{}/metrics", it.server.url)).header("authorization", "Bearer wrong");
-    let crowd: Vec<_> = (0..400)
-        .map(|_| {
-            let request = wrong.try_clone().expect("no body");
-            tokio::spawn(async move {
-                loop {
-                    drop(request.try_clone().expect("no body").send().await);
-                }
-            })
-        })
-        .collect();
+    let mut crowd = crowd_with_wrong_tokens(&it.server.url).await;
     for (path, method) in operations {
         let path = path.replace("{pipeline}", "default");
         let method: Method = method.parse().expect("a method");
         let headers = [("host", "example.com"), ("authorization", "Bearer wrong")];
         in_time("a refusal", async { while it.ask(method.clone(), &path, &headers, "").await.0 != 429 {} }).await;
     }
-    for one in crowd {
-        one.abort();
+    assert!(crowd.try_join_next().is_none(), "the server keeps every connection of the crowd");
+}
+
+/// Sends 400 wrong tokens at a time until it is dropped. The server drops the oldest of more than 256 connections
+/// without a valid token, this test's own among them, so the crowd shares four.
+async fn crowd_with_wrong_tokens(url: &str) -> JoinSet<()> {
+    let mut crowd = JoinSet::new();
+    for _ in 0..4 {
+        let stream = TcpStream::connect(url.trim_start_matches("http://")).await.expect("a connection");
+        let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+        let (sender, connection) = in_time("a handshake", handshake).await.expect("HTTP/2");
+        crowd.spawn(async move { connection.await.expect("an unbroken connection") });
+        for _ in 0..100 {
+            let (mut sender, url) = (sender.clone(), format!("{url}/metrics"));
+            crowd.spawn(async move {
+                loop {
+                    // The response to HEAD has no body to read.
+                    let request = Request::head(&url).header("authorization", "Bearer wrong");
+                    let request = request.body(String::new()).expect("a request");
+                    sender.send_request(request).await.expect("a response");
+                }
+            });
+        }
     }
+    crowd
 }
 
 /// Reports to a pipeline that is being removed have a result per item.

@@ -5,9 +5,10 @@ use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
     ETAG, HeaderMap, IF_NONE_MATCH, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
-use reqwest::{Client, Method, redirect};
+use reqwest::{Method, redirect};
 use serde_json::json;
 
+use crate::support::server::client_builder;
 use crate::support::{Database, Server, in_time};
 
 /// With tokens, which the pages do not require.
@@ -128,7 +129,7 @@ async fn pages_are_compressed_and_revalidated() {
 async fn only_browser_navigation_redirects_from_graphql_to_graphiql() {
     const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8";
     let server = server().await;
-    let client = Client::builder().redirect(redirect::Policy::none()).build().expect("a client");
+    let client = client_builder().redirect(redirect::Policy::none()).build().expect("a client");
     let query = "?query=%7Bpipelines%7Bkey%7D%7D";
     for (method, path, accept, expect) in [
         (Method::GET, "", BROWSER, 303),

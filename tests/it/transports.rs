@@ -1,3 +1,4 @@
+use pipewatch::config::Flags;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -20,8 +21,13 @@ on_both_databases! {
     listed_sources_can_be_limited,
 }
 
+/// Starts a server whose interval is longer than a test, so that every further status is caused by a change.
+async fn start(database: Database) -> Server {
+    Server::start_with(database, Flags { interval: Some("1h".into()), ..Flags::default() }).await
+}
+
 async fn polling_returns_304_when_unchanged(database: Database) {
-    let server = Server::start(database).await;
+    let server = start(database).await;
     let first = in_time("a response", server.get(STATUS).send()).await.expect("a response");
     let etag = first.headers()["etag"].clone();
     assert_eq!(first.headers()["cache-control"], "no-cache");
@@ -37,7 +43,7 @@ async fn polling_returns_304_when_unchanged(database: Database) {
 }
 
 async fn event_stream_sends_the_status_immediately(database: Database) {
-    let server = Server::start(database).await;
+    let server = start(database).await;
     let mut events = Events::open(&server, "").await;
     for (name, value) in
         [("content-type", "text/event-stream"), ("cache-control", "no-store"), ("x-accel-buffering", "no")]
@@ -57,7 +63,7 @@ async fn event_stream_sends_the_status_immediately(database: Database) {
 }
 
 async fn status_websocket_sends_immediately_and_ignores_incoming_messages(database: Database) {
-    let server = Server::start(database).await;
+    let server = start(database).await;
     let mut socket = Socket::plain(&server, "").await;
     assert_eq!(socket.next().await["overall_status"], "pending");
     socket.send_raw(Message::text("hello")).await;
@@ -69,7 +75,7 @@ async fn status_websocket_sends_immediately_and_ignores_incoming_messages(databa
 }
 
 async fn graphql_ws_runs_queries_and_subscriptions(database: Database) {
-    let server = Server::start(database).await;
+    let server = start(database).await;
     let mut socket = Socket::graphql(&server).await;
     socket.subscribe("q", "{ pipelineStatus { overallStatus } }").await;
     let data = json!({"data": {"pipelineStatus": {"overallStatus": "PENDING"}}});
@@ -86,7 +92,7 @@ async fn graphql_ws_runs_queries_and_subscriptions(database: Database) {
 }
 
 async fn graphql_ws_reports_errors(database: Database) {
-    let server = Server::start(database).await;
+    let server = start(database).await;
     for protocol in [None, Some("graphql-ws"), Some("GRAPHQL-TRANSPORT-WS")] {
         assert_eq!(Socket::open(&server, "/graphql", protocol).await.map(drop), Err(400), "{protocol:?}");
     }
@@ -110,7 +116,7 @@ async fn graphql_ws_reports_errors(database: Database) {
 }
 
 async fn completed_id_can_be_reused(database: Database) {
-    let server = Server::start(database).await;
+    let server = start(database).await;
     let mut socket = Socket::graphql(&server).await;
     let watch = "subscription { pipelineStatusUpdates { revision } }";
     socket.subscribe("1", watch).await;
@@ -125,7 +131,7 @@ async fn completed_id_can_be_reused(database: Database) {
 }
 
 async fn unknown_pipeline_is_not_found(database: Database) {
-    let server = Server::start(database).await;
+    let server = start(database).await;
     for path in [STATUS, "/api/v1/monitoring/pipeline-status/stream"] {
         for key in ["nothing", "No%20Key"] {
             let (status, problem) = answer(server.get(&format!("{path}?pipeline={key}"))).await;
@@ -145,7 +151,7 @@ async fn unknown_pipeline_is_not_found(database: Database) {
 }
 
 async fn removing_a_pipeline_ends_its_streams(database: Database) {
-    let server = Server::start(database).await;
+    let server = start(database).await;
     server.store_runs("/api/v1/source-runs?pipeline=news", &[run("a")]).await;
     let mut events = Events::open(&server, "?pipeline=news").await;
     let mut plain = Socket::plain(&server, "?pipeline=news").await;
@@ -170,7 +176,7 @@ async fn removing_a_pipeline_ends_its_streams(database: Database) {
 }
 
 async fn listed_sources_can_be_limited(database: Database) {
-    let server = Server::start(database).await;
+    let server = start(database).await;
     let runs: Vec<_> = (0..60).map(|number| run(&format!("s{number:02}"))).collect();
     server.store_runs(RUNS, &runs).await;
     for (query, listed, omitted) in [("", 50, 10), ("?sources=all", 60, 0), ("?sources=none", 0, 60)] {
@@ -193,7 +199,7 @@ async fn listed_sources_can_be_limited(database: Database) {
 
 #[tokio::test]
 async fn event_stream_announces_connection_close() {
-    let server = Server::start(Database::sqlite()).await;
+    let server = start(Database::sqlite()).await;
     let plain = Events::open(&server, "").await.response;
     let query = json!({"query": "subscription { pipelineStatusUpdates { revision } }"});
     let graphql = server.post("/graphql").header("accept", "text/event-stream").json(&query).send();

@@ -14,12 +14,12 @@ use crate::support::faults::SilentProxy;
 use crate::support::reporters::Reporters;
 use crate::support::server::Process;
 use crate::support::timed_store::{TimedStore, lines};
-use crate::support::{DEADLINE, Database, eventually, run, with};
+use crate::support::{ALLOWANCE, DEADLINE, Database, eventually, run, with};
 
 /// The user id of `nobody`, which owns nothing.
 const NOBODY: u32 = 65_534;
-/// How soon others continue after a failure.
-const WITHIN: Duration = Duration::from_secs(15);
+/// How soon others continue after a failure: the lease and the timeouts of sessions expire within 15 s.
+const WITHIN: Duration = ALLOWANCE.saturating_add(Duration::from_secs(15));
 /// The metric of finished evaluations.
 const EVALUATIONS: &str = "pipewatch_evaluation_seconds_count";
 

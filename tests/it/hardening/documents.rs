@@ -7,11 +7,9 @@ use serde_json::{Value, json};
 
 use crate::support::clients::Socket;
 use crate::support::honest_clients::{HonestClients, attack_length};
-use crate::support::server::{self, Process, client};
-use crate::support::{Database, Server, eventually, in_time, run, with};
+use crate::support::server::{self, Process, client, client_builder};
+use crate::support::{ALLOWANCE, Database, Server, eventually, in_time, run, with};
 
-/// How soon an expensive document is refused, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// The default maximum cost of an operation.
 const MAX_COST: u64 = 50_000;
 
@@ -94,9 +92,7 @@ const TRANSPORTS: [Transport; 6] = [
 
 /// A client that uses each connection once: one that carried a stream cannot be reused.
 fn unpooled() -> Client {
-    // This installs what a client needs.
-    drop(client());
-    Client::builder().pool_max_idle_per_host(0).build().expect("a client")
+    client_builder().pool_max_idle_per_host(0).build().expect("a client")
 }
 
 /// Sends an operation, and returns its errors. Over HTTP the status must be 400, on a stream the protocol's own
@@ -168,7 +164,7 @@ async fn expensive_documents_are_refused_on_every_transport() {
                 let errors = refused(&client, &server.url, transport, &attack.document, &attack.variables).await;
                 let what = format!("{:.80} by {transport:?}: {errors:.300}", attack.document);
                 assert_eq!(errors[0]["extensions"]["code"], attack.code, "{what}");
-                assert!(sent.elapsed() < PATIENCE, "{:?}: {what}", sent.elapsed());
+                assert!(sent.elapsed() < ALLOWANCE, "{:?}: {what}", sent.elapsed());
             }
         }
         if begun.elapsed() > attack_length() {
@@ -250,7 +246,7 @@ async fn validation_time_is_bounded() {
         let response = in_time("an answer", request.send()).await.expect("an answer");
         let body = in_time("a body", response.text()).await.expect("a body");
         println!("{:?}, {} bytes: {document:.60}", sent.elapsed(), body.len());
-        assert!(sent.elapsed() < PATIENCE, "{:?}: {document:.80}", sent.elapsed());
+        assert!(sent.elapsed() < ALLOWANCE, "{:?}: {document:.80}", sent.elapsed());
         let answer: Value = serde_json::from_str(&body).expect("JSON");
         assert!(answer["errors"].as_array().is_none_or(|errors| errors.len() <= 20), "{body:.500}");
         assert!(body.len() < 128 * 1024, "{} bytes", body.len());
@@ -525,7 +521,7 @@ async fn operation_ends_after_10_s_with_the_error_of_its_protocol() {
     });
     let (over_http, over_websocket, over_events) = tokio::join!(over_http, over_websocket, over_events);
     for took in [over_http, over_websocket, over_events] {
-        assert!(took >= Duration::from_secs(9) && took < Duration::from_secs(10) + PATIENCE, "{took:?}");
+        assert!(took >= Duration::from_secs(9) && took < Duration::from_secs(10) + ALLOWANCE, "{took:?}");
     }
     for one in crowd {
         one.abort();
@@ -565,7 +561,7 @@ async fn answers_under_construction_take_64_mib_at_most() {
                     answer["errors"][0]["message"].as_str().is_some_and(|text| text.contains("64 MiB")),
                     "{answer}"
                 );
-                assert!(took < Duration::from_secs(2) + PATIENCE, "{took:?}");
+                assert!(took < Duration::from_secs(2) + ALLOWANCE, "{took:?}");
             }
             Some("TIMEOUT" | "DATABASE_UNAVAILABLE") => {}
             other => panic!("{other:?}: {answer}"),

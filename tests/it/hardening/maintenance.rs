@@ -15,10 +15,10 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::support::bulk::insert_runs;
-use crate::support::honest_clients::HonestClients;
+use crate::support::honest_clients::{HonestClients, is_soak};
 use crate::support::server::{Process, answer, client, program};
 use crate::support::timed_store::{TimedStore, lines, rollups};
-use crate::support::{DEADLINE, Database, Server, eventually, in_time, run, with};
+use crate::support::{ALLOWANCE, DEADLINE, Database, Server, eventually, in_time, run, with};
 
 const RUNS: &str = "/api/v1/source-runs";
 const METRICS: &str = "/api/v1/data-quality-metrics";
@@ -175,8 +175,8 @@ async fn reporters_do_not_wait_for_a_rebuild(database: Database) {
     };
     assert!(status.success());
     println!("{reports} reports to the pipeline in the meantime, the longest in {longest:?}");
-    let most = if std::env::var_os("SOAK_SECONDS").is_some() { 1 } else { 5 };
-    assert!(longest < Duration::from_secs(most), "{longest:?}");
+    let most = if is_soak() { Duration::from_secs(1) } else { ALLOWANCE };
+    assert!(longest < most, "{longest:?}");
     honest.finish(&server).await;
     let runs = "SELECT CAST(SUM(runs) AS varchar) FROM quality_rollups WHERE pipeline = 'default' AND source = '' \
                 AND bucket = 'day' AND series = 'articles'";
@@ -246,8 +246,7 @@ async fn report_until(database: &Database, end: &CancellationToken) -> Duration 
 }
 
 async fn reporters_do_not_wait_for_data_moves(database: Database) {
-    let is_soak = std::env::var_os("SOAK_SECONDS").is_some();
-    let (rows, limit) = if is_soak { (200_000, Duration::from_secs(1)) } else { (20_000, Duration::from_secs(5)) };
+    let (rows, limit) = if is_soak() { (200_000, Duration::from_secs(1)) } else { (20_000, ALLOWANCE) };
     let database = Server::start(database).await.stop().await;
     roll_back(&database, "m0013").await;
     insert_checks(&database, rows).await;

@@ -8,10 +8,10 @@ use pipewatch::store::Store;
 use serde_json::json;
 
 use crate::support::bulk::insert_runs;
-use crate::support::honest_clients::HonestClients;
+use crate::support::honest_clients::{HonestClients, is_soak};
 use crate::support::server::{Process, answer, client};
 use crate::support::timed_store::{lines, rollups};
-use crate::support::{Database, Server, eventually, in_time, run, with};
+use crate::support::{ALLOWANCE, Database, Server, eventually, in_time, run, with};
 
 const RUNS: &str = "/api/v1/source-runs";
 
@@ -43,8 +43,27 @@ async fn count(database: &Database, rows: &str) -> u64 {
     found[0].parse().expect("a number")
 }
 
-/// Begins a removal and kills the server as soon as some of the rows are gone.
+/// Begins a removal and kills the server as soon as some of the rows are gone. Until then a trigger keeps the last runs,
+/// so that the removal cannot complete before.
 async fn kill_during(server: Process, database: &Database, mutation: &'static str, rows: &str) {
+    let (keep, let_go) = if database.is_postgres() {
+        (
+            "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 IF (SELECT count(*) FROM source_runs WHERE source = 's1') < 1000 THEN RAISE 'kept'; END IF;
+                 RETURN NULL;
+             END $$;
+             CREATE TRIGGER keep AFTER DELETE ON source_runs FOR EACH STATEMENT EXECUTE FUNCTION keep()",
+            "DROP TRIGGER keep ON source_runs",
+        )
+    } else {
+        (
+            "CREATE TRIGGER keep BEFORE DELETE ON source_runs WHEN OLD.source = 's1' AND NOT EXISTS
+                 (SELECT 1 FROM source_runs WHERE pipeline = 'news' AND source = 's1' LIMIT 1 OFFSET 1000)
+                 BEGIN SELECT RAISE(ABORT, 'kept'); END",
+            "DROP TRIGGER keep",
+        )
+    };
+    database.execute(keep).await;
     let before = count(database, rows).await;
     let request = client().post(format!("{}/graphql", server.url)).json(&json!({"query": mutation}));
     let mutation = tokio::spawn(request.send());
@@ -53,6 +72,7 @@ async fn kill_during(server: Process, database: &Database, mutation: &'static st
     drop(in_time("the connection ends", mutation).await);
     let left = count(database, rows).await;
     assert!(left > 0, "the removal is interrupted");
+    database.execute(let_go).await;
     println!("killed with {left} of {before} rows left");
 }
 
@@ -102,8 +122,7 @@ async fn killed_removal_of_a_pipeline_is_resumed(database: Database) {
 }
 
 async fn reporters_do_not_wait_for_removals(database: Database) {
-    let is_soak = std::env::var_os("SOAK_SECONDS").is_some();
-    let (runs, limit) = if is_soak { (200_000, Duration::from_millis(200)) } else { (20_000, Duration::from_secs(5)) };
+    let (runs, limit) = if is_soak() { (200_000, Duration::from_millis(200)) } else { (20_000, ALLOWANCE) };
     let database = large_pipeline(database, runs).await;
     let folder = tempfile::tempdir().expect("a folder");
     let server = Process::serve(folder.path(), &database.url, &[]);

@@ -7,10 +7,10 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::server::{Process, client};
-use crate::support::{DEADLINE, revision, run, with};
+use crate::support::{ALLOWANCE, DEADLINE, revision, run, with};
 
 /// The maximum delay of an honest client in `make test`; `make soak` checks the promised figures.
-const MAX_DELAY: Duration = Duration::from_secs(5);
+const MAX_DELAY: Duration = ALLOWANCE;
 /// The pause between two reports, and between two probes.
 const PAUSE: Duration = Duration::from_millis(50);
 /// The limits of `make soak`: the 99th percentile of delivery, and the growth of resident memory in KiB.
@@ -40,7 +40,8 @@ pub(crate) fn attack_length() -> Duration {
     Duration::from_secs(seconds.map_or(2, |seconds: u64| (seconds / 10).max(2)))
 }
 
-fn is_soak() -> bool {
+/// Whether `make soak` runs, which checks the promised figures.
+pub(crate) fn is_soak() -> bool {
     std::env::var_os("SOAK_SECONDS").is_some()
 }
 

@@ -8,11 +8,10 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::support::server::client;
-use crate::support::{eventually, run, with};
+use crate::support::{ALLOWANCE, eventually, run, with};
 
-/// The maximum response time of a report: the promise, and an allowance for a busy machine.
+/// The promised maximum response time of a report.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(8);
-const ALLOWANCE: Duration = Duration::from_secs(2);
 /// The pause after a refusal. An honest reporter waits for `Retry-After`; this one does not.
 const PAUSE: Duration = Duration::from_millis(50);
 

@@ -3,12 +3,13 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use pipewatch::app;
 use pipewatch::clock::Clock;
 use pipewatch::config::{Config, DatabaseFlags, Flags};
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -154,9 +155,15 @@ impl Server {
 
 /// An HTTP client for a single test.
 pub(crate) fn client() -> Client {
+    client_builder().build().expect("a client")
+}
+
+/// The settings of [`client`]. The server closes idle connections after 10 s; the client drops them well before, so
+/// that it never sends a request on a connection that is being closed.
+pub(crate) fn client_builder() -> ClientBuilder {
     // An error means that a provider is already installed.
     drop(rustls::crypto::ring::default_provider().install_default());
-    Client::new()
+    Client::builder().pool_idle_timeout(Duration::from_secs(3))
 }
 
 /// The status and the JSON body of a response.

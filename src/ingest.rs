@@ -2,13 +2,12 @@
 
 pub mod items;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::api::report::{self, IngestResponse, ItemResult, ItemStatus};
 use crate::clock::Clock;
 use crate::domain::health::Health;
 use crate::domain::key::PipelineKey;
@@ -40,43 +39,6 @@ pub struct Batch {
     entries: Vec<NewReport>,
     /// The number of errors of all rejected items.
     error_count: usize,
-}
-
-/// The result of a request.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct IngestResponse {
-    /// The new revisions of the changed pipelines, in decimal digits.
-    pub revisions: BTreeMap<String, String>,
-    /// One per item, in order.
-    pub results: Vec<ItemResult>,
-}
-
-#[derive(Debug, Clone, Serialize)]
-pub struct ItemResult {
-    /// The item's position, from 0.
-    pub index: usize,
-    /// The stored id; for a rejected item the reported one, if valid.
-    pub id: Option<Uuid>,
-    pub status: ItemStatus,
-    /// Empty unless rejected.
-    pub errors: Vec<FieldError>,
-    /// Whether the only error is that the id is in use.
-    #[serde(skip)]
-    pub is_conflict: bool,
-    /// Whether a retry in a few seconds may succeed.
-    #[serde(skip)]
-    pub is_temporary: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ItemStatus {
-    /// Committed.
-    Stored,
-    /// An identical report was committed before.
-    Duplicate,
-    /// Not stored.
-    Refused,
 }
 
 impl Ingest {
@@ -120,7 +82,7 @@ impl Ingest {
         let mut recorded = receipt.results.into_iter();
         let results = results.into_iter().enumerate();
         let results: Vec<ItemResult> = results
-            .filter_map(|(index, rejection)| rejection.or_else(|| Some(ItemResult::of(index, recorded.next()?))))
+            .filter_map(|(index, rejection)| rejection.or_else(|| Some(result(index, recorded.next()?))))
             .collect();
         count(&results);
         Ok(IngestResponse {
@@ -158,7 +120,7 @@ impl Batch {
             Err(mut errors) => {
                 errors.truncate(MAX_ERRORS.saturating_sub(self.error_count).max(1));
                 self.error_count += errors.len();
-                Some(ItemResult::rejected(index, id, errors))
+                Some(rejected(index, id, errors))
             }
         };
         self.results.push(rejection);
@@ -192,64 +154,63 @@ fn count(results: &[ItemResult]) {
     }
 }
 
-impl ItemResult {
-    fn rejected(index: usize, id: Option<Uuid>, errors: Vec<FieldError>) -> Self {
-        Self { index, id, status: ItemStatus::Refused, errors, is_conflict: false, is_temporary: false }
-    }
+fn rejected(index: usize, id: Option<Uuid>, errors: Vec<FieldError>) -> ItemResult {
+    let errors = errors.into_iter().map(report::FieldError::from).collect();
+    ItemResult { index, id, status: ItemStatus::Refused, errors, is_conflict: false, is_temporary: false }
+}
 
-    fn of(index: usize, recorded: RecordOutcome) -> Self {
-        let taken = |id: Uuid, message: &str, expected: &str| Self {
-            is_conflict: true,
-            ..Self::rejected(
-                index,
-                Some(id),
-                vec![FieldError { field: "id".into(), message: message.into(), expected: expected.into() }],
-            )
-        };
-        let being_removed = |id: Option<Uuid>, field: &str| Self {
-            is_temporary: true,
-            ..Self::rejected(
-                index,
-                id,
-                vec![FieldError {
-                    field: field.into(),
-                    message: format!("the {field} is being removed"),
-                    expected: format!("a retry in a few seconds, or another {field}"),
-                }],
-            )
-        };
-        match recorded {
-            RecordOutcome::Stored(id) => Self {
-                index,
-                id: Some(id),
-                status: ItemStatus::Stored,
-                errors: vec![],
-                is_conflict: false,
-                is_temporary: false,
-            },
-            RecordOutcome::Duplicate(id) => Self {
-                index,
-                id: Some(id),
-                status: ItemStatus::Duplicate,
-                errors: vec![],
-                is_conflict: false,
-                is_temporary: false,
-            },
-            RecordOutcome::Conflict(id) => {
-                taken(id, "a different report is stored with this id", "the same report, or a new id")
-            }
-            RecordOutcome::PipelineBeingRemoved(id) => being_removed(id, "pipeline"),
-            RecordOutcome::SourceBeingRemoved(id) => being_removed(id, "source"),
-            RecordOutcome::OverLimit(id, exceeded) => Self::rejected(
-                index,
-                id,
-                vec![FieldError {
-                    field: exceeded.field().into(),
-                    message: exceeded.message().into(),
-                    expected: exceeded.expected(),
-                }],
-            ),
-            RecordOutcome::OtherPipeline(id) => taken(id, "this id is in use by another pipeline", "a new id"),
+fn result(index: usize, recorded: RecordOutcome) -> ItemResult {
+    let taken = |id: Uuid, message: &str, expected: &str| ItemResult {
+        is_conflict: true,
+        ..rejected(
+            index,
+            Some(id),
+            vec![FieldError { field: "id".into(), message: message.into(), expected: expected.into() }],
+        )
+    };
+    let being_removed = |id: Option<Uuid>, field: &str| ItemResult {
+        is_temporary: true,
+        ..rejected(
+            index,
+            id,
+            vec![FieldError {
+                field: field.into(),
+                message: format!("the {field} is being removed"),
+                expected: format!("a retry in a few seconds, or another {field}"),
+            }],
+        )
+    };
+    match recorded {
+        RecordOutcome::Stored(id) => ItemResult {
+            index,
+            id: Some(id),
+            status: ItemStatus::Stored,
+            errors: vec![],
+            is_conflict: false,
+            is_temporary: false,
+        },
+        RecordOutcome::Duplicate(id) => ItemResult {
+            index,
+            id: Some(id),
+            status: ItemStatus::Duplicate,
+            errors: vec![],
+            is_conflict: false,
+            is_temporary: false,
+        },
+        RecordOutcome::Conflict(id) => {
+            taken(id, "a different report is stored with this id", "the same report, or a new id")
         }
+        RecordOutcome::PipelineBeingRemoved(id) => being_removed(id, "pipeline"),
+        RecordOutcome::SourceBeingRemoved(id) => being_removed(id, "source"),
+        RecordOutcome::OverLimit(id, exceeded) => rejected(
+            index,
+            id,
+            vec![FieldError {
+                field: exceeded.field().into(),
+                message: exceeded.message().into(),
+                expected: exceeded.expected(),
+            }],
+        ),
+        RecordOutcome::OtherPipeline(id) => taken(id, "this id is in use by another pipeline", "a new id"),
     }
 }

@@ -2,4 +2,5 @@
 //! `openapi.json`.
 
 pub mod alert;
+pub mod report;
 pub mod status;

@@ -183,9 +183,9 @@ pub(crate) struct PipelineStep<'a> {
 }
 
 /// The state of a step; `skipped` if it was left out of its run.
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum StepState {
+pub enum StepState {
     Pending,
     Running,
     Ok,

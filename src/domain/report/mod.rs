@@ -9,7 +9,6 @@ mod source_run;
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -25,7 +24,7 @@ pub use crate::domain::report::source_run::{Phase, SourceRunReport};
 use crate::domain::time::Timestamp;
 
 /// A validation error of one field.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
     /// The field's path in the item; empty for the item as a whole.
     pub field: String,

@@ -2,13 +2,12 @@ use async_graphql::{Enum, ID, InputObject, SimpleObject};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::api::report as api;
 use crate::domain::metric;
-use crate::domain::report::FieldError;
 use crate::domain::run::Outcome;
 use crate::domain::step;
 use crate::graphql::types::enums::{MetricType, RunOutcome, StepState};
 use crate::graphql::types::scalar::DateTime;
-use crate::ingest;
 
 /// A report of a source run: of its start (with the outcome `RUNNING` and an id), or of its end.
 #[derive(Debug, InputObject, Serialize)]
@@ -179,7 +178,7 @@ pub(crate) struct RecordResult {
 
 /// The outcome of one reported item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "ingest::ItemStatus")]
+#[graphql(remote = "api::ItemStatus")]
 pub(crate) enum RecordStatus {
     /// The item is stored and committed.
     Stored,
@@ -200,8 +199,8 @@ pub(crate) struct RecordError {
     expected: String,
 }
 
-impl From<ingest::IngestResponse> for RecordAnswer {
-    fn from(answer: ingest::IngestResponse) -> Self {
+impl From<api::IngestResponse> for RecordAnswer {
+    fn from(answer: api::IngestResponse) -> Self {
         let revision = |(pipeline, revision)| PipelineRevision { pipeline, revision };
         Self {
             revisions: answer.revisions.into_iter().map(revision).collect(),
@@ -210,8 +209,8 @@ impl From<ingest::IngestResponse> for RecordAnswer {
     }
 }
 
-impl From<ingest::ItemResult> for RecordResult {
-    fn from(result: ingest::ItemResult) -> Self {
+impl From<api::ItemResult> for RecordResult {
+    fn from(result: api::ItemResult) -> Self {
         Self {
             index: result.index,
             id: result.id.map(|id| id.to_string().into()),
@@ -221,8 +220,8 @@ impl From<ingest::ItemResult> for RecordResult {
     }
 }
 
-impl From<FieldError> for RecordError {
-    fn from(fault: FieldError) -> Self {
+impl From<api::FieldError> for RecordError {
+    fn from(fault: api::FieldError) -> Self {
         Self { field: camel_case(&fault.field), message: fault.message, expected: fault.expected }
     }
 }

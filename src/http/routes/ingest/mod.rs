@@ -10,12 +10,13 @@ use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
+use crate::api::report::{IngestResponse, ItemStatus};
 use crate::domain::report::ReportKind;
 use crate::domain::viewer::Viewer;
 use crate::http::error::{Problem, RETRY_AFTER};
 use crate::http::query::StatusParams;
 use crate::http::state::Services;
-use crate::ingest::{IngestResponse, ItemStatus, items};
+use crate::ingest::items;
 
 /// Bytes of a body of reports, after decompression.
 const MAX_BODY: usize = 8 * 1024 * 1024;
@@ -72,7 +73,7 @@ fn status(answer: &IngestResponse) -> StatusCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ingest::ItemResult;
+    use crate::api::report::ItemResult;
 
     #[test]
     fn the_status_sums_the_items_up() {

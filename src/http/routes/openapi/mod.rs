@@ -1,10 +1,8 @@
-//! The OpenAPI description of the REST API. The status is described by the types of `api` that render it; the other types mirror
-//! the real ones. Tests validate real responses against all of them.
+//! The OpenAPI description of the REST API. The status and reports are described by the types of `api`; the other types
+//! mirror the real ones. Tests validate real responses against all of them.
 
 /// The routes.
 mod paths;
-/// Reports and their responses.
-mod report;
 /// Health and errors.
 mod server;
 

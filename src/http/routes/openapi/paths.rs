@@ -3,8 +3,8 @@
 
 use utoipa::{IntoParams, ToSchema};
 
+use crate::api::report::{DataQualityMetrics, IngestResponse, SourceRuns};
 use crate::api::status::PipelineStatus;
-use crate::http::routes::openapi::report::{DataQualityMetrics, IngestResponse, SourceRuns};
 use crate::http::routes::openapi::server::{
     AuthErrors, GuardErrors, IngestErrors, Live, Problem, Ready, ServerHealth, StatusErrors,
 };

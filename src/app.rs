@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 use crate::alerting::Evaluator;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::demo;
+use crate::demo::Demo;
 use crate::domain::alert::Policy;
 use crate::domain::cardinality::Cardinality;
 use crate::error::Result;
@@ -169,7 +169,7 @@ pub async fn run(
     background.spawn(halt.clone().run_until_cancelled_owned(async move { self_monitor.run().await }));
     background.spawn(hub.registry.clone().run_keep_alive(halt.clone()));
     if config.demo {
-        background.spawn(demo::run(ingest, clock, shutdown.clone()));
+        background.spawn(Demo::new(ingest, Arc::clone(&store), clock).run(shutdown.clone()));
     }
 
     startup.open(router);

@@ -18,6 +18,7 @@ pub struct Recording {
 pub struct Batch {
     /// The time from the beginning of the replay.
     pub due: Duration,
+    timestamp: Timestamp,
     runs: Vec<Map<String, Value>>,
 }
 
@@ -73,7 +74,7 @@ impl Recording {
         self.groups.iter().map(move |(timestamp, runs)| {
             let days = (*timestamp - first.unwrap_or(*timestamp)).num_seconds() as f64
                 / TimeDelta::days(1).num_seconds() as f64;
-            Batch { due: day.mul_f64(days), runs: runs.clone() }
+            Batch { due: day.mul_f64(days), timestamp: *timestamp, runs: runs.clone() }
         })
     }
 
@@ -84,13 +85,30 @@ impl Recording {
 }
 
 impl Batch {
-    /// The items of a report for runs that end at `now`.
+    /// The items of a report for runs that end at `now`. Their other times keep their distance from the end.
     pub fn at(self, now: Timestamp) -> Vec<Value> {
+        let shift = now - self.timestamp;
         let retimed = |mut run: Map<String, Value>| {
+            move_times(&mut run, shift);
+            if let Some(Value::Array(steps)) = run.get_mut("steps") {
+                for step in steps.iter_mut().filter_map(Value::as_object_mut) {
+                    move_times(step, shift);
+                }
+            }
             run.insert("timestamp".into(), rfc3339(now).into());
             Value::Object(run)
         };
         self.runs.into_iter().map(retimed).collect()
+    }
+}
+
+/// Moves the start and the end of a run or a step. Other values stay unchanged for the server to reject.
+fn move_times(fields: &mut Map<String, Value>, shift: TimeDelta) {
+    for name in ["started_at", "ended_at"] {
+        let time = fields.get(name).and_then(Value::as_str).and_then(parse_rfc3339);
+        if let Some(moved) = time.and_then(|time| time.checked_add_signed(shift)) {
+            fields.insert(name.into(), rfc3339(moved).into());
+        }
     }
 }
 
@@ -112,6 +130,22 @@ mod tests {
         assert_eq!((recording.runs(), recording.length(Duration::from_secs(2))), (3, Duration::from_secs(5)));
         let now = parse_rfc3339("2026-01-28T15:30:45Z").expect("a time");
         assert_eq!(batches[1].clone().at(now)[0]["timestamp"], "2026-01-28T15:30:45Z");
+    }
+
+    #[test]
+    fn times_of_a_run_keep_their_distance_from_its_end() {
+        let recording = Recording::parse(
+            "{\"timestamp\": \"2020-06-01T18:00:00Z\", \"started_at\": \"2020-06-01T17:59:00Z\", \"steps\": [{\"name\": \"load\", \
+             \"started_at\": \"2020-06-01T17:59:30Z\", \"ended_at\": \"soon\"}]}",
+        )
+        .expect("a good line");
+        let batch = recording.batches(Duration::from_secs(2)).next().expect("a batch");
+        let run = &batch.at(parse_rfc3339("2026-01-28T15:30:45Z").expect("a time"))[0];
+        assert_eq!(run["started_at"], "2026-01-28T15:29:45Z");
+        assert_eq!(
+            (&run["steps"][0]["started_at"], &run["steps"][0]["ended_at"]),
+            (&"2026-01-28T15:30:15Z".into(), &"soon".into())
+        );
     }
 
     #[test]

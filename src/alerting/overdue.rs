@@ -39,6 +39,7 @@ impl Evaluator {
         now: Timestamp,
     ) -> Result<Vec<Finding>> {
         let cadences = self.store.source_schedules(pipeline).await?;
+        let outages = outages.with_startup_grace(self.rules.of(pipeline).startup_grace);
         let mut findings = Vec::with_capacity(cadences.len());
         for (source, mut cadence) in cadences {
             if cadence.expected.is_none() {
@@ -52,7 +53,7 @@ impl Evaluator {
                     }
                 };
             }
-            findings.push(Finding::overdue(pipeline.clone(), source, lateness(&cadence, outages, now), &self.policy));
+            findings.push(Finding::overdue(pipeline.clone(), source, lateness(&cadence, &outages, now), &self.policy));
         }
         Ok(findings)
     }

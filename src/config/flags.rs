@@ -146,7 +146,8 @@ pub struct Flags {
     /// and localhost are always allowed [default: none]
     #[arg(long, env = "PIPEWATCH_ALLOWED_HOSTS", value_name = "HOSTS", value_delimiter = ',')]
     pub allowed_hosts: Option<Vec<String>>,
-    /// Continuously replay the bundled sample data into the pipeline "demo" (one day every 2 s)
+    /// Continuously replay the bundled sample data into the pipeline "demo" (one day every 2 s), and scripted failures,
+    /// retries and alerts into "demo-scripted"; alerts are then evaluated every 5 s
     #[arg(long, env = "PIPEWATCH_DEMO")]
     pub demo: bool,
     #[command(flatten)]

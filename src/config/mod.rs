@@ -33,12 +33,17 @@ use crate::store::retention::Retention;
 pub const DEFAULT_DATABASE: &str = "sqlite://pipewatch.db";
 /// The default configuration file, which may be missing.
 const DEFAULT_FILE: &str = "pipewatch.toml";
-/// The pipeline of `--demo`.
+/// The pipeline of `--demo` with real data.
 pub const DEMO_PIPELINE: &str = "demo";
+/// The pipeline of `--demo` with invented data.
+pub const SCRIPTED_PIPELINE: &str = "demo-scripted";
 /// Characters of a token.
 const MIN_TOKEN: usize = 16;
 /// 30 days of the sample data at 2 seconds per day.
 const DEMO_WINDOW: TimeDelta = TimeDelta::seconds(60);
+const EVALUATION_INTERVAL: Duration = Duration::from_secs(30);
+/// The default with `--demo`, so that its first alert fires within a minute.
+const DEMO_EVALUATION_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The validated settings of a server.
 #[derive(Debug, Clone)]
@@ -82,7 +87,7 @@ pub struct Config {
     pub notifications: Channels,
     /// In tracing's filter syntax.
     pub log: String,
-    /// Whether the sample data is replayed into the pipeline `demo`.
+    /// Whether the pipelines `demo` and `demo-scripted` are fed.
     pub demo: bool,
 }
 
@@ -133,9 +138,16 @@ impl Config {
         let mut rule_book = RuleBook { default, ..RuleBook::default() };
         let demo = flags.demo || file.demo.unwrap_or(false);
         if demo {
-            let key = DEMO_PIPELINE.parse().map_err(|error| ConfigError::new("demo", format!("{error}")))?;
-            let rules = Rules { window: DEMO_WINDOW, staleness: DEMO_WINDOW, ..rule_book.default.clone() };
-            rule_book.pipelines.insert(key, rules);
+            for key in [DEMO_PIPELINE, SCRIPTED_PIPELINE] {
+                let key = key.parse().map_err(|error| ConfigError::new("demo", format!("{error}")))?;
+                let rules = Rules {
+                    window: DEMO_WINDOW,
+                    staleness: DEMO_WINDOW,
+                    startup_grace: TimeDelta::zero(),
+                    ..rule_book.default.clone()
+                };
+                rule_book.pipelines.insert(key, rules);
+            }
         }
         for (key, own) in file.pipelines {
             let at = format!("pipelines.{key}");
@@ -153,7 +165,10 @@ impl Config {
             anomaly_budget: anomaly_budget(
                 flags.anomaly_false_alerts_per_month.or(file.anomaly_false_alerts_per_month),
             )?,
-            evaluation_interval: evaluation_interval(flags.evaluation_interval.or(file.evaluation_interval))?,
+            evaluation_interval: evaluation_interval(
+                flags.evaluation_interval.or(file.evaluation_interval),
+                if demo { DEMO_EVALUATION_INTERVAL } else { EVALUATION_INTERVAL },
+            )?,
             retention: retention(
                 flags.retention.or(file.retention),
                 flags.retention_hourly.or(file.retention_hourly),
@@ -308,7 +323,7 @@ fn rules(
         let threshold = threshold(&key, set, thresholds.of(&check))?;
         thresholds.by_check.insert(check, threshold);
     }
-    Ok(Rules { window, staleness, thresholds })
+    Ok(Rules { window, staleness, startup_grace: base.startup_grace, thresholds })
 }
 
 /// Raw rows must be kept for at least the longest window.
@@ -354,8 +369,8 @@ fn anomaly_budget(set: Option<f64>) -> Result<Budget, ConfigError> {
         .ok_or_else(|| ConfigError::new("anomaly_false_alerts_per_month", "expected a number of at least 0"))
 }
 
-fn evaluation_interval(set: Option<String>) -> Result<Duration, ConfigError> {
-    let every = duration("evaluation_interval", set, Duration::from_secs(30))?;
+fn evaluation_interval(set: Option<String>, default: Duration) -> Result<Duration, ConfigError> {
+    let every = duration("evaluation_interval", set, default)?;
     if every < Duration::from_millis(100) || every > Duration::from_hours(1) {
         return Err(ConfigError::new("evaluation_interval", "expected from 100ms to 1h"));
     }

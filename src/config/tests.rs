@@ -68,10 +68,23 @@ fn pipeline_overrides_defaults() {
 }
 
 #[test]
-fn demo_has_a_window_of_a_minute() {
+fn demo_has_a_window_of_a_minute_and_no_startup_grace() {
     let config = Config::load(Flags { demo: true, ..Flags::default() }, None).expect("good settings");
     let rules = |key: &str| config.rules.of(&key.parse::<PipelineKey>().expect("a key"));
-    assert_eq!((rules("demo").window, rules("default").window), (TimeDelta::seconds(60), TimeDelta::hours(24)));
+    let times = |key: &str| (rules(key).window, rules(key).startup_grace);
+    for key in ["demo", "demo-scripted"] {
+        assert_eq!(times(key), (TimeDelta::seconds(60), TimeDelta::zero()), "{key}");
+    }
+    assert_eq!(times("default"), (TimeDelta::hours(24), TimeDelta::minutes(5)));
+}
+
+#[test]
+fn demo_evaluates_every_five_seconds_unless_set() {
+    for (demo, set, expected) in [(false, None, 30), (true, None, 5), (true, Some("20s"), 20)] {
+        let flags = Flags { demo, evaluation_interval: set.map(str::to_owned), ..Flags::default() };
+        let config = Config::load(flags, None).expect("good settings");
+        assert_eq!(config.evaluation_interval.as_secs(), expected);
+    }
 }
 
 #[test]

@@ -20,6 +20,8 @@ mod command_line;
 mod crash;
 /// A database that fails while clients are subscribed.
 mod database_outage;
+/// The pipelines of `serve --demo`.
+mod demo;
 /// Ten thousand distinct subscriptions at the same time.
 mod distinct_subscriptions;
 /// One change reaches every subscriber with the same revision.

@@ -2,7 +2,8 @@ use chrono::TimeDelta;
 
 use crate::domain::time::Timestamp;
 
-/// After a start, no source becomes late for this long: reporters that could not reach the server must retry first.
+/// The default startup grace. After a start, no source becomes late for this long: reporters that could not reach the
+/// server must retry first.
 pub const STARTUP_GRACE: TimeDelta = TimeDelta::minutes(5);
 
 /// A period in which no server ran.
@@ -35,6 +36,12 @@ impl Outages {
             }
         }
         Self { outages, startup_grace }
+    }
+
+    /// The same outages, with another startup grace.
+    #[must_use]
+    pub fn with_startup_grace(&self, startup_grace: TimeDelta) -> Self {
+        Self { startup_grace, ..self.clone() }
     }
 
     pub fn none() -> Self {

@@ -10,6 +10,7 @@ use crate::domain::alert::{Alert, health_of};
 use crate::domain::anomaly::Anomaly;
 use crate::domain::check::{CheckName, Quality, Threshold, Thresholds};
 use crate::domain::counts::Counts;
+use crate::domain::freshness::STARTUP_GRACE;
 use crate::domain::health::Health;
 use crate::domain::key::{PipelineKey, SourceKey};
 use crate::domain::metric::MetricType;
@@ -24,12 +25,19 @@ pub struct Rules {
     pub window: TimeDelta,
     /// A source without a run for this long is stale.
     pub staleness: TimeDelta,
+    /// After a start of the server, no source becomes overdue for this long.
+    pub startup_grace: TimeDelta,
     pub thresholds: Thresholds,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { window: TimeDelta::hours(24), staleness: TimeDelta::hours(24), thresholds: Thresholds::default() }
+        Self {
+            window: TimeDelta::hours(24),
+            staleness: TimeDelta::hours(24),
+            startup_grace: STARTUP_GRACE,
+            thresholds: Thresholds::default(),
+        }
     }
 }
 

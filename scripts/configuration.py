@@ -58,6 +58,8 @@ def row(key, default, comment):
         variable = "" if check == "DEFAULT" else f"PIPEWATCH_{check}_{name.upper()}"
     if key == "database_url":
         variable = "DATABASE_URL"
+    if key.startswith("openlineage."):
+        variable = ""
     # Names of variables and flags have columns; a sentence about them continues after a semicolon.
     names = r"\s*\b(?:PIPEWATCH|DATABASE)_[A-Z_]*(?: \([\w-]+\))?(?:, --[\w-]+)?(?:, and likewise for the others)?(?:\.|; (\w))"
     text = re.sub(names, lambda match: f" {match[1].upper()}" if match[1] else "", comment).strip().replace("|", "\\|")

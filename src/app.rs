@@ -143,6 +143,7 @@ pub async fn run(
         operations,
         graphql,
         ingest: ingest.clone(),
+        lineage: Arc::new(config.lineage),
         monitor,
         store: Arc::clone(&store),
         self_monitor: Arc::clone(&self_monitor),

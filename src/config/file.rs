@@ -49,7 +49,19 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) notifications: NotificationSettings,
     #[serde(default)]
+    pub(super) openlineage: OpenLineage,
+    #[serde(default)]
     pub(super) pipelines: BTreeMap<String, Pipeline>,
+}
+
+/// `[openlineage]`: the names of jobs.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OpenLineage {
+    pub(super) pipeline: Option<String>,
+    pub(super) source: Option<String>,
+    #[serde(default)]
+    pub(super) namespaces: BTreeMap<String, String>,
 }
 
 /// `[pipelines.<key>]`: overrides for one pipeline.

@@ -20,6 +20,7 @@ pub use crate::config::secret::Secret;
 use crate::domain::anomaly::Budget;
 use crate::domain::cardinality::Cardinality;
 use crate::domain::check::{CheckName, Threshold};
+use crate::domain::lineage::{Naming, Template};
 use crate::domain::status::{RuleBook, Rules};
 use crate::graphql;
 use crate::http::client_address::TrustedProxies;
@@ -85,6 +86,8 @@ pub struct Config {
     pub cors: CorsOrigins,
     pub hosts: Hosts,
     pub notifications: Channels,
+    /// How OpenLineage's jobs are named.
+    pub lineage: Naming,
     /// In tracing's filter syntax.
     pub log: String,
     /// Whether the pipelines `demo` and `demo-scripted` are fed.
@@ -245,6 +248,7 @@ impl Config {
             cors: cors(&flags.cors_origins.or(file.cors_origins).unwrap_or_default())?,
             hosts: hosts(flags.public_url.or(file.public_url), flags.allowed_hosts.or(file.allowed_hosts))?,
             notifications: flags.notifications.or(file.notifications).check()?,
+            lineage: lineage(file.openlineage)?,
             log: flags.database.log.or(file.log).unwrap_or_else(|| DEFAULT_LOG.to_owned()),
             demo,
         })
@@ -418,6 +422,20 @@ fn message_limit(per_second: usize, subscriptions: usize) -> MessageRateLimit {
 fn trusted_proxies(texts: &[String]) -> Result<TrustedProxies, ConfigError> {
     TrustedProxies::parse(texts).map_err(|text| {
         ConfigError::new("trusted_proxies", format!("{text:?}; expected addresses or networks such as 10.0.0.0/8"))
+    })
+}
+
+fn lineage(set: file::OpenLineage) -> Result<Naming, ConfigError> {
+    let default = Naming::default();
+    let template = |key: &str, set: Option<String>, default| {
+        let template = set.map(|text| text.parse::<Template>());
+        let template = template.transpose().map_err(|error| ConfigError::new(key, error.to_string()))?;
+        Ok(template.unwrap_or(default))
+    };
+    Ok(Naming {
+        pipeline: template("openlineage.pipeline", set.pipeline, default.pipeline)?,
+        source: template("openlineage.source", set.source, default.source)?,
+        namespaces: set.namespaces,
     })
 }
 

@@ -10,6 +10,9 @@ use crate::push::protocol::handshake::HandshakeError;
 /// Seconds after which a client should retry.
 pub(super) const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
+/// The start of the paths of pings.
+pub(super) const PING: &str = "/api/v1/ping/";
+
 /// The code of a refused WebSocket handshake.
 const BAD_HANDSHAKE: &str = "BAD_HANDSHAKE";
 
@@ -57,6 +60,24 @@ impl Problem {
 
     pub(super) fn too_large(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "TOO_LARGE", detail)
+    }
+}
+
+impl Problem {
+    /// The error in the form of a path: pings are answered in plain text.
+    pub(super) fn respond_at(self, path: &str) -> Response {
+        if path.starts_with(PING) { self.into_text() } else { self.into_response() }
+    }
+
+    /// The error in plain text, for people who read it in a terminal.
+    pub(super) fn into_text(self) -> Response {
+        let text = format!("{}\n", self.detail);
+        let mut response = self.into_response();
+        *response.body_mut() = text.into();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        headers.remove(header::CONTENT_LENGTH);
+        response
     }
 }
 
@@ -119,8 +140,9 @@ impl IntoResponse for Problem {
 }
 
 /// The response to an unknown path.
-pub(super) async fn not_found(uri: Uri) -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "ROUTE_NOT_FOUND", format!("no such route: {}", uri.path()))
+pub(super) async fn not_found(uri: Uri) -> Response {
+    let problem = Problem::new(StatusCode::NOT_FOUND, "ROUTE_NOT_FOUND", format!("no such route: {}", uri.path()));
+    problem.respond_at(uri.path())
 }
 
 /// The response to a method that a route does not support.

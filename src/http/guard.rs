@@ -6,7 +6,6 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
-use axum::response::IntoResponse as _;
 use metrics::counter;
 use tower::ServiceExt as _;
 
@@ -15,7 +14,7 @@ use crate::http::auth_failures::{AuthFailures, Means};
 use crate::http::authority::{Authority, Hosts, Origin};
 use crate::http::caller::Caller;
 use crate::http::cors::CorsOrigins;
-use crate::http::error::Problem;
+use crate::http::error::{PING, Problem};
 use crate::http::tokens::{Tokens, bearer, has_credential};
 
 /// How the site of a request's initiator relates to this one (W3C Fetch Metadata).
@@ -46,7 +45,7 @@ impl Routes {
                 && let Some(Caller { address, .. }) = request.extensions().get()
                 && !self.auth_failures.record(*address, Fingerprint::of(token), Means::Header).wait().await
             {
-                return Problem::too_many_failures().into_response();
+                return Problem::too_many_failures().respond_at(request.uri().path());
             }
             return refusal.respond(&request);
         }
@@ -101,6 +100,8 @@ enum Route {
     Page,
     /// An image that pages of other sites may show.
     Badge,
+    /// A report by a plain GET, which any page could cause by an image or a link.
+    Ping,
     /// Everything that reads or changes data.
     Data,
 }
@@ -113,6 +114,7 @@ impl Route {
             "/graphql" if uri.query().is_none() => Self::Page,
             path if path == "/api/health" || path.starts_with("/api/health/") => Self::Health,
             path if path.starts_with("/badge/") => Self::Badge,
+            path if path.starts_with(PING) => Self::Ping,
             _ => Self::Data,
         }
     }
@@ -149,6 +151,7 @@ impl Guard {
     ) -> bool {
         let mut origins = headers.get_all(header::ORIGIN).into_iter();
         match (origins.next(), origins.next()) {
+            (None, _) if route == Route::Ping => is_no_page(headers),
             (None, _) => !says(headers, &SEC_FETCH_SITE, "cross-site") || may_be_linked(method, route, headers),
             (Some(origin), None) => {
                 let is_own = origin.to_str().ok().and_then(Origin::parse).is_some_and(|origin| {
@@ -181,8 +184,28 @@ fn may_be_linked(method: &Method, route: Route, headers: &HeaderMap) -> bool {
     match route {
         Route::Page => is_read && says(headers, &SEC_FETCH_MODE, "navigate"),
         Route::Badge => is_read,
-        Route::Health | Route::Data => false,
+        Route::Ping | Route::Health | Route::Data => false,
     }
+}
+
+/// Whether a request without `Origin` was caused by a program, by a page of this server, or by an address that a person
+/// typed.
+///
+/// Browsers send fetch metadata only over HTTPS and to localhost. Without it, a request of a browser, which always names
+/// its languages, may come from any page.
+fn is_no_page(headers: &HeaderMap) -> bool {
+    let mut sites = headers.get_all(&SEC_FETCH_SITE).into_iter();
+    match (sites.next(), sites.next()) {
+        (Some(site), None) => matches!(site.as_bytes(), b"none" | b"same-origin"),
+        (None, _) => !(headers.contains_key(header::REFERER) || is_browser(headers)),
+        (Some(_), Some(_)) => false,
+    }
+}
+
+/// Whether the request has the headers that every browser sends.
+fn is_browser(headers: &HeaderMap) -> bool {
+    let agent = headers.get(header::USER_AGENT).map_or(&b""[..], |agent| agent.as_bytes());
+    agent.starts_with(b"Mozilla/") && headers.contains_key(header::ACCEPT_LANGUAGE)
 }
 
 fn says(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {
@@ -209,6 +232,7 @@ fn authority<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<Authority<'a>, 
 impl Refusal {
     fn respond<B>(self, request: &Request<B>) -> Response<Body> {
         let headers = request.headers();
+        let is_ping = Route::of(request.uri()) == Route::Ping;
         let shown = |name| {
             let bytes = headers.get(name).map_or(&b""[..], |value| value.as_bytes());
             String::from_utf8_lossy(bytes.get(..MAX_SHOWN).unwrap_or(bytes)).into_owned()
@@ -229,6 +253,11 @@ impl Refusal {
                 );
                 ("misdirected", Problem::new(StatusCode::MISDIRECTED_REQUEST, "MISDIRECTED_REQUEST", detail))
             }
+            Self::CrossSite if is_ping && !headers.contains_key(header::ORIGIN) => {
+                let detail = "pages of other sites must not ping; type the address, or request it with a program such as \
+                              curl";
+                ("cross_site", Problem::new(StatusCode::FORBIDDEN, "CROSS_SITE", detail))
+            }
             Self::CrossSite => {
                 let from = if headers.contains_key(header::ORIGIN) {
                     format!("the origin {:?}", shown(header::ORIGIN))
@@ -243,7 +272,7 @@ impl Refusal {
             }
         };
         counter!("pipewatch_refused_requests_total", "reason" => reason).increment(1);
-        problem.into_response()
+        problem.respond_at(request.uri().path())
     }
 }
 

@@ -167,6 +167,59 @@ fn without_an_origin_fetch_metadata_decides() {
     assert_eq!(guard().check(&request("GET", STATUS, &both)), Err(Refusal::CrossSite));
 }
 
+#[test]
+fn pings_of_other_sites_are_refused() {
+    const FIREFOX: &str = "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+    const POWERSHELL: &str = "User-Agent: Mozilla/5.0 (Windows NT; Windows NT 10.0; en-US) WindowsPowerShell/5.1";
+    const LANGUAGES: &str = "Accept-Language: en-US,en;q=0.5";
+    for (headers, expect) in [
+        // Programs.
+        (&[][..], true),
+        (&["User-Agent: curl/8.5.0", "Accept: */*"], true),
+        (&[POWERSHELL], true),
+        // Pages of this server, and an address that a person typed.
+        (&["Sec-Fetch-Site: same-origin", "Referer: http://localhost/", FIREFOX, LANGUAGES], true),
+        (&["Sec-Fetch-Site: none", "Sec-Fetch-Mode: navigate", FIREFOX, LANGUAGES], true),
+        (&["Origin: http://localhost"], true),
+        (&["Origin: https://friend.example", "Sec-Fetch-Site: cross-site"], true),
+        // A link, an image, a frame, a form.
+        (&["Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate"], false),
+        (&["Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: no-cors", "Sec-Fetch-Dest: image"], false),
+        (&["Sec-Fetch-Site: same-site", "Sec-Fetch-Mode: navigate"], false),
+        (&["Sec-Fetch-Site: none", "Sec-Fetch-Site: none"], false),
+        (&["Sec-Fetch-Site: None"], false),
+        (&["Origin: https://evil.example"], false),
+        (&["Origin: null"], false),
+        // Without HTTPS, browsers send no fetch metadata.
+        (&[FIREFOX, LANGUAGES, "Accept: image/webp,*/*"], false),
+        (&["Referer: https://evil.example/"], false),
+    ] {
+        for method in ["GET", "HEAD", "POST"] {
+            for path in ["/api/v1/ping/a/b", "/api/v1/ping/a/b/fail?rid=1", "/api/v1/ping/"] {
+                let headers = [&["Host: localhost"][..], headers].concat();
+                let expect = if expect { Ok(()) } else { Err(Refusal::CrossSite) };
+                assert_eq!(guard().check(&request(method, path, &headers)), expect, "{method} {path} {headers:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn refused_pings_are_answered_in_plain_text() {
+    for (refusal, headers, status, says) in [
+        (Refusal::Misdirected, &["Host: evil.example:80"][..], 421, "allowed_hosts"),
+        (Refusal::CrossSite, &["Origin: https://evil.example"], 403, "\"https://evil.example\""),
+        (Refusal::CrossSite, &["Sec-Fetch-Site: cross-site"], 403, "such as curl"),
+    ] {
+        let response = refusal.respond(&request("GET", "/api/v1/ping/a/b", headers));
+        assert_eq!(response.status(), status);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "text/plain; charset=utf-8");
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("a body");
+        let text = String::from_utf8(body.to_vec()).expect("text");
+        assert!(text.contains(says) && !text.starts_with('{') && text.ends_with('\n'), "{says} in {text}");
+    }
+}
+
 #[tokio::test]
 async fn refusal_names_what_it_saw_and_the_setting() {
     let long = format!("Host: {}.example", "evil".repeat(60));

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{any, get, post};
+use axum::routing::{MethodRouter, any, get, post};
 
 use crate::domain::report::ReportKind;
 use crate::http::authority::Hosts;
@@ -16,10 +16,15 @@ pub fn router(services: Services, cors: &CorsOrigins, hosts: Hosts) -> Routes {
     let guard = Guard { hosts, cors: cors.clone(), tokens: services.tokens.clone() };
     let auth_failures = Arc::clone(&services.auth_failures);
     let ingest = |kind| post(move |state, viewer, request| routes::ingest::record(kind, state, viewer, request));
+    let ping = |methods: MethodRouter<_>| methods.fallback(routes::ping::other_method);
     let router = Router::new()
         .route("/graphql", any(routes::graphql::serve))
         .route("/api/v1/source-runs", ingest(ReportKind::SourceRun))
         .route("/api/v1/data-quality-metrics", ingest(ReportKind::DataQuality))
+        .route("/api/v1/lineage", post(routes::lineage::one))
+        .route("/api/v1/lineage/batch", post(routes::lineage::batch))
+        .route("/api/v1/ping/{pipeline}/{source}", ping(get(routes::ping::success).post(routes::ping::success)))
+        .route("/api/v1/ping/{pipeline}/{source}/{signal}", ping(get(routes::ping::signal).post(routes::ping::signal)))
         .route("/api/v1/monitoring/pipeline-status", get(routes::status::poll::serve))
         .route("/api/v1/monitoring/pipeline-status/stream", get(routes::status::sse::serve))
         .route("/api/v1/ws/monitoring/pipeline-status", get(routes::status::websocket::serve))

@@ -69,7 +69,7 @@ impl Startup {
             } else {
                 ("STARTING", "the server is starting; try again later")
             };
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).into_response()
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).respond_at(path)
         })
     }
 

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 
+use crate::domain::lineage::Naming;
 use crate::graphql::Graphql;
 use crate::graphql::operations::Operations;
 use crate::http::auth_failures::AuthFailures;
@@ -24,6 +25,8 @@ pub struct Services {
     pub operations: Operations,
     /// Stores reports.
     pub ingest: Ingest,
+    /// How OpenLineage's jobs are named here.
+    pub lineage: Arc<Naming>,
     /// The statuses.
     pub monitor: Monitor,
     /// For health checks only.

@@ -25,7 +25,7 @@ pub(in crate::http) async fn serve(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let Some(name) = file.strip_suffix(".svg") else { return not_found(uri).await.into_response() };
+    let Some(name) = file.strip_suffix(".svg") else { return not_found(uri).await };
     let pipeline = match authorize_pipeline(name, viewer) {
         Ok(pipeline) => pipeline,
         Err(problem) => return fallback("pipeline", &problem),

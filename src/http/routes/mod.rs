@@ -8,11 +8,15 @@ pub(super) mod graphql;
 pub(super) mod health;
 /// `POST /api/v1/source-runs`, `POST /api/v1/data-quality-metrics`.
 pub(super) mod ingest;
+/// `POST /api/v1/lineage`: OpenLineage events.
+pub(super) mod lineage;
 /// `GET /metrics`: metrics for Prometheus.
 pub(super) mod metrics;
 /// `GET /api/openapi.json`: the description of the REST routes.
 pub mod openapi;
 /// `GET /` and `GET /graphiql`: the dashboard and GraphiQL.
 pub(super) mod pages;
+/// `/api/v1/ping/{pipeline}/{source}`: runs by URL.
+pub(super) mod ping;
 /// `/api/v1/monitoring/pipeline-status`: a pipeline's status, polled and streamed.
 pub(super) mod status;

@@ -83,7 +83,7 @@ fn page(path: &str, policy: HeaderValue, headers: &HeaderMap) -> Response {
 async fn asset(path: &str, policy: HeaderValue, uri: Uri, headers: &HeaderMap) -> Response {
     match find(path) {
         Some(file) => file.respond(policy, IMMUTABLE, headers),
-        None => not_found(uri).await.into_response(),
+        None => not_found(uri).await,
     }
 }
 

@@ -3,6 +3,7 @@
 mod batch;
 mod idempotency;
 pub(super) mod latest_run;
+mod pings;
 pub(super) mod pruned_ids;
 pub(super) mod quotas;
 mod record;

@@ -5,7 +5,7 @@ NODE_NEEDED := 20.19
 PYTHON_NEEDED := 3.11
 # The source files of the dashboard and GraphiQL pages.
 PAGES := client/package.json $(wildcard client/vite.*.ts client/tsconfig*.json) \
-	$(shell find client/src client/dashboard client/graphiql client/scripts -type f 2>/dev/null)
+	$(shell find client/src client/dashboard client/docs client/graphiql client/scripts -type f 2>/dev/null)
 
 .PHONY: help run test client clients e2e screenshots pages fuzz check schema bench soak versions postgres pgbouncer chromium
 

@@ -17,7 +17,7 @@ fn main() -> io::Result<()> {
     let out = PathBuf::from(variable("OUT_DIR"));
     let mut list = String::from("&[\n");
     let mut number = 0;
-    for part in ["dashboard", "graphiql"] {
+    for part in ["dashboard", "docs", "graphiql"] {
         let folder = dist.join(part);
         // Cargo reruns the build script every time if a watched folder is missing. A read-only tree accepts that.
         fs::create_dir_all(&folder).ok();

@@ -2,11 +2,12 @@ use axum::http::{HeaderName, HeaderValue, Method, header};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::http::respond::STATUS_TIMESTAMP;
+use crate::http::routes::ping::COUNTS;
 use crate::http::routes::status::sse::LAST_EVENT_ID;
 use crate::http::single_connections::STREAM_TOKEN;
 
 /// The headers that the API reads and that a page of another origin may only send after a preflight allows them.
-const READ_HEADERS: [HeaderName; 7] = [
+const READ_HEADERS: [HeaderName; 8] = [
     header::ACCEPT,
     header::AUTHORIZATION,
     header::CONTENT_ENCODING,
@@ -14,6 +15,7 @@ const READ_HEADERS: [HeaderName; 7] = [
     header::IF_NONE_MATCH,
     LAST_EVENT_ID,
     STREAM_TOKEN,
+    COUNTS,
 ];
 
 /// The other origins whose pages may use the API.

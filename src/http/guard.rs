@@ -109,7 +109,7 @@ enum Route {
 impl Route {
     fn of(uri: &Uri) -> Self {
         match uri.path() {
-            "/" | "/graphiql" | "/graphiql/" => Self::Page,
+            "/" | "/graphiql" | "/graphiql/" | "/api/docs" | "/api/docs/" => Self::Page,
             // A browser is redirected to GraphiQL.
             "/graphql" if uri.query().is_none() => Self::Page,
             path if path == "/api/health" || path.starts_with("/api/health/") => Self::Health,

@@ -141,8 +141,16 @@ fn any_origin_may_be_allowed() {
 
 #[test]
 fn without_an_origin_fetch_metadata_decides() {
-    let paths =
-        [STATUS, "/graphql", "/graphql?query=%7Bpipelines%7Bkey%7D%7D", "/", "/graphiql", "/badge/a.svg", "/metrics"];
+    let paths = [
+        STATUS,
+        "/graphql",
+        "/graphql?query=%7Bpipelines%7Bkey%7D%7D",
+        "/",
+        "/graphiql",
+        "/api/docs",
+        "/badge/a.svg",
+        "/metrics",
+    ];
     let modes = ["navigate", "no-cors", "cors", "websocket", "same-origin", ""];
     for site in ["cross-site", "Cross-Site", "same-site", "same-origin", "none", ""] {
         for mode in modes {
@@ -152,7 +160,7 @@ fn without_an_origin_fetch_metadata_decides() {
                     headers.extend((!site.is_empty()).then(|| format!("Sec-Fetch-Site: {site}")));
                     headers.extend((!mode.is_empty()).then(|| format!("Sec-Fetch-Mode: {mode}")));
                     let is_read = ["GET", "HEAD"].contains(&method);
-                    let is_page = ["/", "/graphiql", "/graphql"].contains(&path);
+                    let is_page = ["/", "/graphiql", "/graphql", "/api/docs"].contains(&path);
                     let may = !site.eq_ignore_ascii_case("cross-site")
                         || is_read && path == "/badge/a.svg"
                         || is_read && is_page && mode == "navigate";

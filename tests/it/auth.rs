@@ -96,7 +96,7 @@ async fn all_routes_except_health_and_pages_require_a_token() {
     });
     futures_util::future::join_all(refused).await;
     // Public routes: health, and pages without data.
-    for path in ["/api/health", "/api/health/live", "/api/health/ready", "/", "/graphiql"] {
+    for path in ["/api/health", "/api/health/live", "/api/health/ready", "/", "/graphiql", "/api/docs"] {
         assert_eq!(status(&server, (get.clone(), path, json), None).await, 200, "{path}");
     }
     server.stop().await;

@@ -30,6 +30,9 @@ async fn head_is_answered_with_the_headers_of_get() {
     for (path, headers) in [
         ("/", ""),
         ("/graphiql", ""),
+        ("/api/docs", ""),
+        ("/api/v1/ping/p/s", ""),
+        ("/api/v1/ping/p/s/nothing", ""),
         ("/api/health", ""),
         ("/api/health/live", ""),
         ("/api/health/ready", ""),
@@ -87,6 +90,7 @@ async fn preflight_allows_every_header_that_the_api_reads() {
         "if-none-match",
         "last-event-id",
         "x-graphql-event-stream-token",
+        "pipewatch-counts",
     ] {
         let response = in_time("an answer", ask("https://friend.example", header).send()).await.expect("an answer");
         assert_eq!(response.status(), 200);

@@ -45,7 +45,13 @@ fn is_without_pages(page: &str) -> bool {
 #[tokio::test]
 async fn pages_and_assets_are_public_and_have_security_headers() {
     let server = server().await;
-    for (path, below) in [("/", "/assets/"), ("/graphiql", "/graphiql/assets/"), ("/graphiql/", "/graphiql/assets/")] {
+    for (path, below) in [
+        ("/", "/assets/"),
+        ("/graphiql", "/graphiql/assets/"),
+        ("/graphiql/", "/graphiql/assets/"),
+        ("/api/docs", "/api/docs/assets/"),
+        ("/api/docs/", "/api/docs/assets/"),
+    ] {
         let (status, headers, page) = get(&server, path).await;
         assert_eq!(status, 200, "{path}");
         assert_eq!(headers[CONTENT_TYPE], "text/html; charset=utf-8", "{path}");

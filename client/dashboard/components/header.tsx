@@ -38,6 +38,9 @@ export function Header({ route, pipelines }: { route: Route; pipelines: readonly
         <a href="/graphiql" className="muted">
           GraphiQL
         </a>
+        <a href="/api/docs" className="muted">
+          REST
+        </a>
         <ColorSchemeToggle />
       </Group>
     </header>

@@ -14,7 +14,7 @@ pub(super) mod lineage;
 pub(super) mod metrics;
 /// `GET /api/openapi.json`: the description of the REST routes.
 pub mod openapi;
-/// `GET /` and `GET /graphiql`: the dashboard and GraphiQL.
+/// `GET /`, `GET /graphiql` and `GET /api/docs`: the dashboard, GraphiQL and Swagger UI.
 pub(super) mod pages;
 /// `/api/v1/ping/{pipeline}/{source}`: runs by URL.
 pub(super) mod ping;

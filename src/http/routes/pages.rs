@@ -1,4 +1,4 @@
-//! `/` and `/graphiql`: the embedded dashboard and GraphiQL. The pages are public; the data they load requires a token.
+//! `/`, `/graphiql` and `/api/docs`: the embedded dashboard, GraphiQL and Swagger UI. The pages are public; the data they load requires a token.
 
 use std::io::Read as _;
 
@@ -19,6 +19,11 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 /// The editor of GraphiQL sets inline styles. Its workers are files.
 const GRAPHIQL_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; worker-src 'self'; \
+     object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'",
+);
+/// Swagger UI sets inline styles and has its icons in its style sheet.
+const DOCS_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \
      object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'",
 );
 /// Revalidated on each use, mostly by a 304.
@@ -65,6 +70,16 @@ pub(in crate::http) async fn graphiql(headers: HeaderMap) -> Response {
 /// `GET /graphiql/assets/{name}`, including workers, which run under the policy of their own response.
 pub(in crate::http) async fn graphiql_asset(Path(name): Path<String>, uri: Uri, headers: HeaderMap) -> Response {
     asset(&format!("graphiql/assets/{name}"), GRAPHIQL_POLICY, uri, &headers).await
+}
+
+/// `GET /api/docs`.
+pub(in crate::http) async fn docs(headers: HeaderMap) -> Response {
+    page("docs/index.html", DOCS_POLICY, &headers)
+}
+
+/// `GET /api/docs/assets/{name}`.
+pub(in crate::http) async fn docs_asset(Path(name): Path<String>, uri: Uri, headers: HeaderMap) -> Response {
+    asset(&format!("docs/assets/{name}"), DOCS_POLICY, uri, &headers).await
 }
 
 /// Redirects a browser that opens `/graphql` to GraphiQL.

@@ -18,7 +18,7 @@ use crate::http::state::Services;
 use crate::ingest::{ItemResult, ItemStatus};
 
 /// Counts, for clients that cannot change the query: `rows=5, bytes=10`.
-const COUNTS: HeaderName = HeaderName::from_static("pipewatch-counts");
+pub(in crate::http) const COUNTS: HeaderName = HeaderName::from_static("pipewatch-counts");
 /// Bytes of a body, of which the end is kept.
 const MAX_BODY: usize = 64 * 1024 * 1024;
 

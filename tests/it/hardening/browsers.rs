@@ -60,6 +60,11 @@ fn routes() -> Vec<Route> {
         route("GET", "/api/openapi.json", "", none(), 200),
         route("GET", "/", "", none(), 200),
         route("GET", "/graphiql", "", none(), 200),
+        route("GET", "/api/docs", "", none(), 200),
+        route("GET", "/api/v1/ping/victim/a/log", "", none(), 404),
+        route("POST", "/api/v1/ping/victim/a/256", "", none(), 404),
+        route("POST", "/api/v1/lineage", json, "{}".into(), 422),
+        route("POST", "/api/v1/lineage/batch", text, "[]".into(), 415),
         route("GET", "/nowhere", "", none(), 404),
     ]
 }
@@ -175,8 +180,8 @@ async fn pages_of_other_sites_read_and_change_nothing() {
             // `<img>` and similar elements send no Origin.
             let site = "Host: HOST\r\nSec-Fetch-Site: cross-site\r\n";
             for mode in ["no-cors", "navigate", "websocket"] {
-                let may =
-                    route.path.starts_with("/badge/") || mode == "navigate" && ["/", "/graphiql"].contains(&route.path);
+                let may = route.path.starts_with("/badge/")
+                    || mode == "navigate" && ["/", "/graphiql", "/api/docs"].contains(&route.path);
                 // A WebSocket is not a page; browsers open it with its own mode.
                 let is_page = mode == "navigate" && route.path == "/graphql" && route.method == "GET";
                 if !is_page {

@@ -2,5 +2,6 @@
 //! `openapi.json`.
 
 pub mod alert;
+pub mod lineage;
 pub mod report;
 pub mod status;

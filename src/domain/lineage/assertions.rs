@@ -29,7 +29,8 @@ struct AssertionsFacet {
 
 #[derive(Debug, Deserialize)]
 struct Assertion {
-    assertion: String,
+    #[serde(rename = "assertion")]
+    kind: String,
     success: bool,
     column: Option<String>,
     /// The name of the test, if it has one: dbt's is unique.
@@ -70,15 +71,15 @@ impl Assertions {
         for one in assertions(input).or_else(|| assertions(dataset)).unwrap_or_default() {
             // A test of several datasets is an assertion of each.
             if let Some(name) = one.name
-                && !self.seen.insert((one.assertion.clone(), one.column.clone(), name))
+                && !self.seen.insert((one.kind.clone(), one.column.clone(), name))
             {
                 continue;
             }
             let what = match one.column.as_deref().filter(|column| !column.is_empty()) {
-                Some(column) => format!("{}({column})", one.assertion),
-                None => one.assertion.clone(),
+                Some(column) => format!("{}({column})", one.kind),
+                None => one.kind.clone(),
             };
-            self.count(&one.assertion, one.success, &what, one.expected.as_deref(), one.actual.as_deref());
+            self.count(&one.kind, one.success, &what, one.expected.as_deref(), one.actual.as_deref());
         }
     }
 
@@ -87,7 +88,7 @@ impl Assertions {
         for test in read::<TestFacet>(facet).map(|facet| facet.tests.items).unwrap_or_default() {
             let short = test.name.rsplit('.').next().unwrap_or(&test.name);
             let is_known = self.seen.iter().any(|(_, _, name)| *name == test.name || name == short);
-            let passed = match test.status.as_str() {
+            let is_pass = match test.status.as_str() {
                 "pass" => true,
                 "fail" => false,
                 _ => continue,
@@ -97,19 +98,19 @@ impl Assertions {
             }
             // The types of a single test say nothing.
             let kind = test.r#type.as_deref().filter(|kind| *kind != "singular" && !kind.starts_with("custom"));
-            self.count(kind.unwrap_or(short), passed, &test.name, test.expected.as_deref(), test.actual.as_deref());
+            self.count(kind.unwrap_or(short), is_pass, &test.name, test.expected.as_deref(), test.actual.as_deref());
         }
     }
 
-    fn count(&mut self, name: &str, passed: bool, what: &str, expected: Option<&str>, actual: Option<&str>) {
+    fn count(&mut self, name: &str, is_pass: bool, what: &str, expected: Option<&str>, actual: Option<&str>) {
         let mut name = check_name(name);
         if self.checks.len() >= MAX_CHECKS - 1 && !self.checks.contains_key(&name) {
             REST.clone_into(&mut name);
         }
         let (attempts, passes) = self.checks.entry(name).or_default();
         *attempts += 1;
-        *passes += u64::from(passed);
-        if passed {
+        *passes += u64::from(is_pass);
+        if is_pass {
             return;
         }
         self.failed += 1;

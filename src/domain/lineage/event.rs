@@ -42,8 +42,10 @@ pub enum Transition {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Event<'a> {
-    event_type: Option<String>,
-    event_time: Option<String>,
+    #[serde(rename = "eventType")]
+    transition: Option<String>,
+    #[serde(rename = "eventTime")]
+    time: Option<String>,
     #[serde(borrow)]
     run: Option<Run<'a>>,
     job: Option<Job>,
@@ -111,7 +113,7 @@ impl<'a> Event<'a> {
             return if is_known { Ok(None) } else { Err(InvalidEvent::Missing("run")) };
         };
         let job = self.job.as_ref().ok_or(InvalidEvent::Missing("job"))?;
-        let time = self.event_time.as_deref().ok_or(InvalidEvent::Missing("eventTime"))?;
+        let time = self.time.as_deref().ok_or(InvalidEvent::Missing("eventTime"))?;
         if transition == Transition::Other {
             return Ok(None);
         }
@@ -131,7 +133,7 @@ impl<'a> Event<'a> {
     }
 
     fn transition(&self) -> Result<Transition, InvalidEvent> {
-        let Some(name) = &self.event_type else { return Ok(Transition::Other) };
+        let Some(name) = &self.transition else { return Ok(Transition::Other) };
         // Some producers write it in lower case.
         match name.to_ascii_uppercase().as_str() {
             "START" => Ok(Transition::Start),

@@ -8,43 +8,21 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use headers::{ContentType, HeaderMapExt as _};
 use mime::Mime;
-use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::api::lineage::{FailedEvent, LineageResponse, LineageStatus, LineageSummary};
+use crate::api::report::{ItemResult, ItemStatus};
 use crate::domain::lineage::{Bounded, Event, InvalidEvent, Naming};
 use crate::domain::report::ReportKind;
 use crate::domain::viewer::Viewer;
 use crate::http::error::{Problem, RETRY_AFTER};
 use crate::http::state::Services;
-use crate::ingest::{Batch, ItemResult, ItemStatus, MAX_ITEMS};
+use crate::ingest::{Batch, MAX_ITEMS};
 
 /// Bytes of a body, after decompression.
 const MAX_BODY: usize = 8 * 1024 * 1024;
 /// Memory that an event takes while its report waits to be stored.
 const EVENT_SIZE: usize = 1024;
-
-/// The result of a request.
-#[derive(Debug, Serialize)]
-struct LineageResponse {
-    status: &'static str,
-    summary: Summary,
-    failed_events: Vec<FailedEvent>,
-}
-
-#[derive(Debug, Serialize)]
-struct Summary {
-    received: usize,
-    successful: usize,
-    failed: usize,
-}
-
-#[derive(Debug, Serialize)]
-struct FailedEvent {
-    /// From 0.
-    index: usize,
-    reason: String,
-    retriable: bool,
-}
 
 /// The events of a request.
 struct Events {
@@ -115,7 +93,9 @@ impl Events {
         let mut read = |event: &&RawValue| {
             let report = Event::parse(event.get())?.report(naming)?;
             let has_report = report.is_some();
-            report.into_iter().for_each(|report| batch.add(Ok(report)));
+            if let Some(report) = report {
+                batch.add(Ok(report));
+            }
             Ok(has_report)
         };
         let results = events.iter().map(&mut read).collect();
@@ -141,11 +121,11 @@ impl LineageResponse {
             .collect();
         let failed = failed_events.len();
         let status = match failed {
-            0 => "success",
-            _ if failed < received => "partial_success",
-            _ => "failure",
+            0 => LineageStatus::Success,
+            _ if failed < received => LineageStatus::PartialSuccess,
+            _ => LineageStatus::Failure,
         };
-        Self { status, summary: Summary { received, successful: received - failed, failed }, failed_events }
+        Self { status, summary: LineageSummary { received, successful: received - failed, failed }, failed_events }
     }
 
     /// 200 if an event succeeded or the list is empty, 422 if all are refused, 503 if one may succeed later: the others
@@ -153,7 +133,7 @@ impl LineageResponse {
     fn respond(self) -> Response {
         let status = if self.failed_events.iter().any(|event| event.retriable) {
             StatusCode::SERVICE_UNAVAILABLE
-        } else if self.status == "failure" {
+        } else if self.status == LineageStatus::Failure {
             StatusCode::UNPROCESSABLE_ENTITY
         } else {
             StatusCode::OK

@@ -9,13 +9,13 @@ use futures_util::StreamExt as _;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::api::report::{ItemResult, ItemStatus};
 use crate::domain::key::{PipelineKey, SourceKey};
 use crate::domain::ping::{InvalidPing, MAX_LOG, PingParams, Signal, UNNAMED_RUN, log_text, report};
 use crate::domain::report::ReportKind;
 use crate::domain::viewer::Viewer;
 use crate::http::error::{Problem, method_not_allowed};
 use crate::http::state::Services;
-use crate::ingest::{ItemResult, ItemStatus};
 
 /// Counts, for clients that cannot change the query: `rows=5, bytes=10`.
 pub(in crate::http) const COUNTS: HeaderName = HeaderName::from_static("pipewatch-counts");

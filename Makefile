@@ -7,7 +7,7 @@ PYTHON_NEEDED := 3.11
 PAGES := client/package.json $(wildcard client/vite.*.ts client/tsconfig*.json) \
 	$(shell find client/src client/dashboard client/docs client/graphiql client/scripts -type f 2>/dev/null)
 
-.PHONY: help run test client clients e2e screenshots pages fuzz check schema bench soak versions postgres pgbouncer chromium
+.PHONY: help run test client clients python e2e screenshots pages fuzz check schema bench soak versions postgres pgbouncer chromium
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,10 @@ client: versions client/node_modules/.package-lock.json ## Check and test the Ty
 clients: versions ## Test the program with JavaScript and Python client libraries
 	cargo build --locked
 	cd tests/clients && npm ci --no-audit --no-fund && npm test && npm run test:python
+
+python: versions ## Check, test and build the Python package, with dbt and Airflow
+	cargo build --locked
+	clients/python/check.sh
 
 e2e: versions pages chromium ## Test the dashboard in Chromium
 	cargo build --locked

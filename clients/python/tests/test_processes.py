@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from server import PATIENCE, Server, counts, eventually
+from server import BINARY, PATIENCE, Server, counts, eventually
 
 JOB = """
 import os, signal, sys, time
@@ -229,6 +229,29 @@ def test_report_at_the_end_of_the_interpreter_is_delivered(server: Server, tmp_p
     """
     run(code, pipeline, server.url, tmp_path)
     server.wait_for_runs(pipeline)
+
+
+def test_spool_is_shared_with_the_program(tmp_path: Path) -> None:
+    away = Server()
+    by_python, by_program = away.pipeline(), away.pipeline()
+    away.kill()
+    settings = os.environ | {"PIPEWATCH_URL": away.url}
+    run("with pipewatch.run(pipeline, 'load'): pass", by_python, away.url, tmp_path)
+    record = [BINARY, "record", "-p", by_program, "-s", "load", "--count", "rows=3"]
+    assert subprocess.run(record, env=settings, capture_output=True).returncode == 0
+    away.start()
+    # The program delivers what Python left.
+    flushed = subprocess.run([BINARY, "spool", "flush"], env=settings, capture_output=True, text=True)
+    assert flushed.returncode == 0, flushed.stderr
+    assert [run["source"] for run in away.runs(by_python)] == ["load"]
+    away.kill()
+    subprocess.run([*record, "--id", "second"], env=settings, capture_output=True, check=True)
+    away.start()
+    # Python delivers what the program left.
+    run("with pipewatch.run(pipeline, 'next'): pass\nassert pipewatch.flush(60)", by_python, away.url, tmp_path)
+    runs = away.wait_for_runs(by_program, 2)
+    assert [counts(run) for run in runs] == [{"rows": 3}, {"rows": 3}]
+    away.stop()
 
 
 def test_notebook_reports(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

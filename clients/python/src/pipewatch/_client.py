@@ -128,6 +128,11 @@ class Client:
         """Waits until all reports of this process are delivered, at most `timeout` seconds; returns whether they are."""
         return self._delivery is None or self._delivery.flush(timeout)
 
+    def _settle(self) -> None:
+        """Delivers what can be delivered within `exit_timeout`, but does not wait for a server that is away."""
+        if self._delivery is not None:
+            self._delivery.settle()
+
     def close(self) -> None:
         """Delivers what can be delivered within `exit_timeout`, and ends the background threads."""
         if self._delivery is not None:

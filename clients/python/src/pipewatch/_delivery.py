@@ -140,6 +140,18 @@ class Delivery:
 
     def at_exit(self) -> None:
         """Delivers what can be delivered within a short time. The rest stays in the spool."""
+        self.settle()
+        lost = len(self._queue) + self._memory.unsent()
+        if lost:
+            logger.warning("Pipewatch could not deliver %d reports to %s; they are lost", lost, self.url)
+        elif self._folder and (waiting := self._folder.unsent()):
+            logger.warning(
+                "Pipewatch could not deliver %d reports to %s yet; they wait in %s for the next process that reports, or for "
+                "`pipewatch spool`", waiting, self.url, self._folder.folder,
+            )  # fmt: skip
+
+    def settle(self) -> None:
+        """Waits until the reports are delivered, or are safe in the spool and an attempt has failed."""
         if not self._threads:
             if self._unsent():
                 self._attempt()
@@ -155,14 +167,6 @@ class Delivery:
                 break
             with self._changed:
                 self._changed.wait(min(remaining, 0.02))
-        lost = len(self._queue) + self._memory.unsent()
-        if lost:
-            logger.warning("Pipewatch could not deliver %d reports to %s; they are lost", lost, self.url)
-        elif self._folder and (waiting := self._folder.unsent()):
-            logger.warning(
-                "Pipewatch could not deliver %d reports to %s yet; they wait in %s for the next process that reports, or for "
-                "`pipewatch spool`", waiting, self.url, self._folder.folder,
-            )  # fmt: skip
 
     def _unsent(self) -> int:
         return len(self._queue) + self._memory.unsent() + (self._folder.unsent() if self._folder else 0)

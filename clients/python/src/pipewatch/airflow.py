@@ -24,8 +24,6 @@ from pipewatch._run import Run
 
 logger = logging.getLogger("pipewatch")
 
-# Seconds. The task's process ends without handlers of atexit.
-FLUSH_TIMEOUT = 2.0
 _F = TypeVar("_F", bound=Callable[..., None])
 _hookimpl: Callable[[_F], _F]
 try:
@@ -75,7 +73,8 @@ class Listener:
 
     @_hookimpl
     def before_stopping(self, component: Any) -> None:
-        self._reports_to().flush(FLUSH_TIMEOUT)
+        # The task's process may end without handlers of atexit.
+        self._reports_to()._settle()
 
     @_never_raises
     def started(self, task: Any) -> None:
@@ -155,7 +154,7 @@ def _key(task: Any) -> tuple[str, str, str]:
     everything = os.environ.get("PIPEWATCH_AIRFLOW_PIPELINE")
     pipeline = pipeline_key(everything or str(task.dag_id))
     source = f"{task.dag_id}.{task.task_id}" if everything else str(task.task_id)
-    id = str(task.run_id)
+    id = f"{task.run_id}/{source}"
     if _map_index(task) is not None:
         id += f"[{_map_index(task)}]"
     if (task.try_number or 1) > 1:

@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from pipewatch._client import Client
+from pipewatch._keys import MAX_ID
 from pipewatch._run import MAX_CHECKS, MAX_COUNT, MAX_TAGS
-from pipewatch._text import clean, cut_middle
+from pipewatch._text import clean
 
 Json = dict[str, Any]
 # Other commands, such as `compile`, list models that they do not run.
@@ -32,6 +33,8 @@ FAILED = {"error", "fail", "runtime error", "partial success"}
 OUTCOMES = {"success": "ok", "no-op": "ok", "pass": "ok", "warn": "ok", "skipped": "aborted"}
 TESTS = {"test", "unit_test"}
 NOT_EXECUTED = {"skipped", "no-op"}
+# Exit statuses, those of `pipewatch dbt` (sysexits.h).
+REFUSED, UNREADABLE = 65, 66
 RESERVED = {"geocoding", "validation", "articles", "events"}
 
 
@@ -172,7 +175,7 @@ class _Artifacts:
         error = result.get("error")
         if status == "error":
             limit = (result.get("criteria") or {}).get("error_after") or {}
-            seconds = math.floor(age or 0)
+            seconds = "?" if age is None else math.floor(age)
             error = (
                 f"{source} was loaded {seconds} seconds ago, later than error_after "
                 f"({limit.get('count')} {limit.get('period')})"
@@ -182,7 +185,8 @@ class _Artifacts:
     def _run(self, file: Json, source: str, time: str, tags: list[str], parent: bool = False) -> Json:
         invocation = str(file["metadata"]["invocation_id"])
         distinct = list(dict.fromkeys(clean(str(tag))[:255] for tag in tags))[:MAX_TAGS]
-        run: Json = {"id": invocation, "pipeline": self._pipeline, "source": source, "timestamp": _time(time)}
+        id = f"{invocation}/{source}"[:MAX_ID] if parent else invocation
+        run: Json = {"id": id, "pipeline": self._pipeline, "source": source, "timestamp": _time(time)}
         if parent:
             run["parent"] = invocation
         return {**run, "tags": distinct}
@@ -208,7 +212,7 @@ class _Artifacts:
 def _check_name(id: str, test: Json) -> str:
     if id.startswith("unit_test."):
         return "unit_test"
-    name = (test.get("test_metadata") or {}).get("name") or test.get("name") or id.split(".")[2]
+    name = (test.get("test_metadata") or {}).get("name") or test.get("name") or ""
     plain = re.sub(r"[^a-z0-9_-]", "_", str(name).lower()).lstrip("_-")[:64] or "test"
     return f"dbt_{plain}" if plain in RESERVED else plain
 
@@ -220,7 +224,7 @@ def _is_run(result: Json) -> bool:
 def _with_outcome(run: Json, outcome: str, error: str | None) -> Json:
     run["outcome"] = outcome
     if outcome != "ok" and error:
-        run["error"] = cut_middle(str(error))
+        run["error"] = clean(str(error))
     return run
 
 
@@ -269,7 +273,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m pipewatch.dbt",
         description="Reports models, tests and source freshness from a dbt target folder. PIPEWATCH_URL, PIPEWATCH_TOKEN "
         "and PIPEWATCH_SPOOL name the server, its token and the spool folder.",
-        epilog="Exit status: 0 if the reports are delivered or spooled, 1 if the server refuses one, 2 if the folder cannot be read.",
+        epilog="Exit status: 0 if the reports are delivered or spooled, 65 if the server refuses one, 66 if the folder cannot be read.",
     )
     parser.add_argument(
         "target", type=Path, help="the target folder, with manifest.json and run_results.json or sources.json"
@@ -281,10 +285,10 @@ def main(arguments: list[str] | None = None) -> int:
         found = reports(options.target, options.pipeline)
     except Unreadable as error:
         print(f"pipewatch.dbt: {error}", file=sys.stderr)
-        return 2
+        return UNREADABLE
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         print(f"pipewatch.dbt: {options.target} is not in the format of dbt's artifacts: {error!r}", file=sys.stderr)
-        return 2
+        return UNREADABLE
     for notice in found.notices:
         print(f"pipewatch.dbt: {notice}", file=sys.stderr)
     with Client() as client:
@@ -295,7 +299,7 @@ def main(arguments: list[str] | None = None) -> int:
         is_delivered = client.flush(options.timeout)
     counts = f"{len(found.runs)} runs and {len(found.metrics)} metrics"
     print(f"reported {counts} to {client.url}" if is_delivered else f"spooled {counts} for {client.url}")
-    return 1 if client.refused else 0
+    return REFUSED if client.refused else 0
 
 
 if __name__ == "__main__":

@@ -1,0 +1,2 @@
+-- Skipped, because the model that it reads fails.
+select * from {{ ref("broken") }}

@@ -1,0 +1,2 @@
+{{ config(materialized="table", tags=["daily"]) }}
+select * from {{ ref("raw_orders") }}

@@ -1,24 +1,36 @@
 //! The command line.
 
 mod command {
+    /// Options before the subcommand.
+    pub(crate) mod arguments;
+    /// Shell completions and man pages.
+    pub(crate) mod documents;
+    pub(crate) mod exit;
     pub(crate) mod migrate;
+    pub(crate) mod record;
     pub(crate) mod replay;
+    pub(crate) mod report;
     pub(crate) mod rollups;
+    pub(crate) mod run;
     pub(crate) mod serve;
+    pub(crate) mod server;
+    pub(crate) mod spool;
+    pub(crate) mod submit;
 }
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-use crate::command::{migrate, replay, rollups, serve};
+use crate::command::exit::USAGE;
+use crate::command::{
+    arguments, documents, exit, migrate, record, replay, rollups, run, serve, spool,
+};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use pipewatch::config::{ConfigError, Flags, environment};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-/// The exit status for an invalid setting or argument: `EX_USAGE` of sysexits.h.
-const USAGE: u8 = 64;
 /// The exit status after a second signal: 128 + SIGINT.
 const INTERRUPTED: i32 = 130;
 
@@ -43,13 +55,26 @@ enum Command {
     Schema,
     #[command(about = "Print the OpenAPI description of the REST routes")]
     Openapi,
+    /// Report a run that has ended, or runs from standard input
+    #[command(after_help = exit::ABOUT_REPORTING)]
+    Record(Box<record::Arguments>),
+    /// Run a command and report its start, its end and its results
+    #[command(after_help = run::ABOUT)]
+    Run(Box<run::Arguments>),
+    /// List or deliver the reports that could not be delivered
+    Spool(spool::command::Arguments),
+    /// Print a completion script for a shell
+    Completions(documents::CompletionsArguments),
+    /// Write the man pages into a folder
+    Man(documents::ManArguments),
     /// Replay source runs from a file to a running server, with current timestamps
     #[command(after_help = replay::ABOUT_TOKEN)]
     Replay(replay::Arguments),
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let words = arguments::reorder(&Cli::command(), std::env::args_os().collect());
+    let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(error) => {
             let code = if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
@@ -59,7 +84,7 @@ fn main() -> ExitCode {
         }
     };
     if let Err(error) = check_environment(&cli.command) {
-        return exit_usage(error);
+        return fail_with(USAGE, &error.to_string());
     }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
@@ -72,6 +97,11 @@ fn main() -> ExitCode {
             Command::Rollups(arguments) => rollups::run(arguments).await,
             Command::Schema => print(pipewatch::graphql::sdl().trim_end()),
             Command::Openapi => print(pipewatch::http::openapi::json().trim_end()),
+            Command::Record(arguments) => record::run(*arguments).await,
+            Command::Run(arguments) => run::run(*arguments).await,
+            Command::Spool(arguments) => spool::command::run(arguments).await,
+            Command::Completions(arguments) => documents::completions(&arguments, Cli::command()),
+            Command::Man(arguments) => documents::man(&arguments, Cli::command()),
             Command::Replay(arguments) => replay::run(arguments).await,
         }
     })
@@ -83,8 +113,11 @@ fn check_environment(command: &Command) -> Result<(), ConfigError> {
         Command::Serve(_) => ("serve", true),
         Command::Migrate(_) => ("migrate", true),
         Command::Rollups(_) => ("rollups", true),
+        Command::Record(_) => ("record", false),
+        Command::Run(_) => ("run", false),
+        Command::Spool(_) => ("spool", false),
         Command::Replay(_) => ("replay", false),
-        Command::Schema | Command::Openapi => return Ok(()),
+        Command::Schema | Command::Openapi | Command::Completions(_) | Command::Man(_) => return Ok(()),
     };
     // A client's settings are flags; a server's variables do not apply to it.
     let is_relevant = |name: &std::ffi::OsStr| reads_settings || name == environment::TOKEN;
@@ -109,15 +142,21 @@ fn fail(message: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
+fn fail_with(status: u8, message: &str) -> ExitCode {
+    print_error(message);
+    ExitCode::from(status)
+}
+
 #[allow(clippy::needless_pass_by_value, reason = "the error is consumed here")]
 fn exit_usage(error: ConfigError) -> ExitCode {
     print_error(&error.to_string());
     ExitCode::from(USAGE)
 }
 
-#[allow(clippy::print_stderr, reason = "errors go to standard error")]
+/// Prints to standard error. If it is closed there is nothing left to do.
 fn print_error(message: &str) {
-    eprintln!("pipewatch: {message}");
+    use std::io::Write as _;
+    drop(writeln!(std::io::stderr(), "pipewatch: {message}"));
 }
 
 /// An error with its causes, in one line.

@@ -27,7 +27,13 @@ pub(crate) struct Arguments {
     /// Source runs, one JSON object per line, ordered by timestamp
     file: PathBuf,
     /// URL of the server
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8000")]
+    #[arg(
+        long = "server",
+        visible_alias = "url",
+        env = "PIPEWATCH_URL",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8000"
+    )]
     url: Url,
     /// Pipeline of runs that name none
     #[arg(long, value_name = "KEY", default_value = "default")]

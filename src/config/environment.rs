@@ -15,8 +15,10 @@ const PREFIX: &str = "PIPEWATCH_";
 pub const TOKENS: &str = "PIPEWATCH_TOKENS";
 /// A client's access token.
 pub const TOKEN: &str = "PIPEWATCH_TOKEN";
-/// The variables of clients.
-const CLIENT_VARIABLES: [&str; 2] = [TOKEN, "PIPEWATCH_URL"];
+/// The variables of clients. `pipewatch run` sets the last one for its command.
+const CLIENT_VARIABLES: [&str; 4] = [TOKEN, "PIPEWATCH_URL", "PIPEWATCH_SPOOL", "PIPEWATCH_REPORT"];
+/// The subcommands that talk to a server.
+const CLIENTS: [&str; 7] = ["check", "dbt", "record", "replay", "run", "spool", "watch"];
 /// A name within this edit distance of a setting is rejected as misspelt.
 const MAX_TYPOS: usize = 2;
 
@@ -86,7 +88,7 @@ fn credentials(program: &Command, subcommand: &str) -> BTreeSet<String> {
     let names = hidden.filter_map(|argument| argument.get_env()?.to_str().map(str::to_owned));
     let tokens = match subcommand {
         "serve" => Some(TOKENS),
-        "replay" => Some(TOKEN),
+        client if CLIENTS.contains(&client) => Some(TOKEN),
         _ => None,
     };
     names.chain(tokens.map(str::to_owned)).collect()

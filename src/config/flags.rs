@@ -13,15 +13,15 @@ use crate::config::secret::Secret;
 #[derive(Debug, Clone, Default, Args)]
 pub struct DatabaseFlags {
     /// Configuration file [default: pipewatch.toml in the working directory, if it exists]
-    #[arg(long, env = "PIPEWATCH_CONFIG", value_name = "FILE")]
+    #[arg(long, global = true, env = "PIPEWATCH_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Database: sqlite://FILE (created if missing) or postgres://USER:PASSWORD@HOST/NAME
     /// [default: sqlite://pipewatch.db]
-    #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    #[arg(long, global = true, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub database_url: Option<String>,
     /// Log filter in the syntax of tracing, such as info or warn,pipewatch=debug; logs go to standard error
     /// [default: warn,pipewatch=info]
-    #[arg(long, env = "PIPEWATCH_LOG", value_name = "FILTER")]
+    #[arg(long, global = true, env = "PIPEWATCH_LOG", value_name = "FILTER")]
     pub log: Option<String>,
 }
 

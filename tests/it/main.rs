@@ -24,6 +24,8 @@ mod database_outage;
 mod demo;
 /// Ten thousand distinct subscriptions at the same time.
 mod distinct_subscriptions;
+/// Shell completions and man pages.
+mod documents;
 /// One change reaches every subscriber with the same revision.
 mod fan_out;
 /// GraphQL over HTTP: lists, history and mutations.
@@ -53,10 +55,14 @@ mod notifications;
 mod openapi;
 /// The embedded dashboard and GraphiQL.
 mod pages;
+/// `pipewatch record` and the spool.
+mod record;
 /// What retention removes, and what it keeps.
 mod retention;
 /// Hourly and daily totals.
 mod rollups;
+/// `pipewatch run`.
+mod run_command;
 /// The complete bundled sample file.
 mod sample_data;
 /// `schema.graphql` is current.

@@ -18,6 +18,8 @@ pub(crate) mod receivers;
 pub(crate) mod reporters;
 /// A server in this process, and one in a separate process.
 pub(crate) mod server;
+/// Runs of the program as a user types them.
+pub(crate) mod shell;
 /// A store with a clock set by the test.
 pub(crate) mod timed_store;
 

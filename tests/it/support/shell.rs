@@ -1,0 +1,60 @@
+//! Runs of the program as a user types them, with a spool of their own.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use crate::support::server::{answer, client, program};
+
+/// What a command printed, and its exit status.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) status: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        let status = output.status.code().unwrap_or(-1);
+        Self { status, stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+}
+
+/// A client of a server, with its spool in a folder.
+pub(crate) fn command(folder: &Path, url: &str, arguments: &[&str]) -> Command {
+    let mut command = program(folder);
+    command.args(arguments).env("PIPEWATCH_URL", url).env("PIPEWATCH_SPOOL", folder.join("spool"));
+    command
+}
+
+pub(crate) fn ran(folder: &Path, url: &str, arguments: &[&str]) -> Ran {
+    command(folder, url, arguments).stdin(Stdio::null()).output().expect("the program").into()
+}
+
+/// The same with a text on standard input.
+pub(crate) fn ran_with_input(folder: &Path, url: &str, arguments: &[&str], input: &str) -> Ran {
+    let mut command = command(folder, url, arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program");
+    // A command that reads no input may have ended.
+    drop(child.stdin.take().expect("its input").write_all(input.as_bytes()));
+    child.wait_with_output().expect("its output").into()
+}
+
+/// The URL of a port on which nothing listens.
+pub(crate) fn nowhere() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    format!("http://{}", listener.local_addr().expect("an address"))
+}
+
+/// The runs of a pipeline, the newest first, with these fields.
+pub(crate) async fn stored_runs(url: &str, pipeline: &str, fields: &str) -> Vec<Value> {
+    let query = format!("{{ sourceRuns(pipeline: \"{pipeline}\", first: 500) {{ nodes {{ {fields} }} }} }}");
+    let request = client().post(format!("{url}/graphql")).json(&serde_json::json!({ "query": query }));
+    let (_, body) = answer(request).await;
+    body["data"]["sourceRuns"]["nodes"].as_array().unwrap_or_else(|| panic!("{body}")).clone()
+}

@@ -3,6 +3,7 @@
 mod command {
     /// Options before the subcommand.
     pub(crate) mod arguments;
+    pub(crate) mod check;
     /// Shell completions and man pages.
     pub(crate) mod documents;
     pub(crate) mod exit;
@@ -23,7 +24,7 @@ use std::process::ExitCode;
 
 use crate::command::exit::USAGE;
 use crate::command::{
-    arguments, documents, exit, migrate, record, replay, rollups, run, serve, spool,
+    arguments, check, documents, exit, migrate, record, replay, rollups, run, serve, spool,
 };
 use clap::{CommandFactory as _, Parser, Subcommand};
 use pipewatch::config::{ConfigError, Flags, environment};
@@ -63,6 +64,9 @@ enum Command {
     Run(Box<run::Arguments>),
     /// List or deliver the reports that could not be delivered
     Spool(spool::command::Arguments),
+    /// Check the status of a pipeline for Nagios and compatible monitoring systems
+    #[command(after_help = check::ABOUT)]
+    Check(check::Arguments),
     /// Print a completion script for a shell
     Completions(documents::CompletionsArguments),
     /// Write the man pages into a folder
@@ -74,17 +78,19 @@ enum Command {
 
 fn main() -> ExitCode {
     let words = arguments::reorder(&Cli::command(), std::env::args_os().collect());
+    let is_check = words.get(1).is_some_and(|word| word == "check");
+    let usage = if is_check { check::UNKNOWN } else { USAGE };
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(error) => {
-            let code = if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+            let code = if error.use_stderr() { ExitCode::from(usage) } else { ExitCode::SUCCESS };
             // If standard error is closed there is nothing left to do.
             drop(error.print());
             return code;
         }
     };
     if let Err(error) = check_environment(&cli.command) {
-        return fail_with(USAGE, &error.to_string());
+        return fail_with(usage, &error.to_string());
     }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
@@ -100,6 +106,7 @@ fn main() -> ExitCode {
             Command::Record(arguments) => record::run(*arguments).await,
             Command::Run(arguments) => run::run(*arguments).await,
             Command::Spool(arguments) => spool::command::run(arguments).await,
+            Command::Check(arguments) => check::run(arguments).await,
             Command::Completions(arguments) => documents::completions(&arguments, Cli::command()),
             Command::Man(arguments) => documents::man(&arguments, Cli::command()),
             Command::Replay(arguments) => replay::run(arguments).await,
@@ -116,6 +123,7 @@ fn check_environment(command: &Command) -> Result<(), ConfigError> {
         Command::Record(_) => ("record", false),
         Command::Run(_) => ("run", false),
         Command::Spool(_) => ("spool", false),
+        Command::Check(_) => ("check", false),
         Command::Replay(_) => ("replay", false),
         Command::Schema | Command::Openapi | Command::Completions(_) | Command::Man(_) => return Ok(()),
     };

@@ -11,6 +11,8 @@ mod anomalies;
 /// Tokens and their scopes.
 mod auth;
 mod badge;
+/// `pipewatch check`.
+mod check_command;
 /// Checks with names other than the two built-in ones.
 mod checks;
 /// Several servers on one PostgreSQL database.

@@ -4,6 +4,7 @@ mod command {
     /// Options before the subcommand.
     pub(crate) mod arguments;
     pub(crate) mod check;
+    pub(crate) mod dbt;
     /// Shell completions and man pages.
     pub(crate) mod documents;
     pub(crate) mod exit;
@@ -24,7 +25,7 @@ use std::process::ExitCode;
 
 use crate::command::exit::USAGE;
 use crate::command::{
-    arguments, check, documents, exit, migrate, record, replay, rollups, run, serve, spool,
+    arguments, check, dbt, documents, exit, migrate, record, replay, rollups, run, serve, spool,
 };
 use clap::{CommandFactory as _, Parser, Subcommand};
 use pipewatch::config::{ConfigError, Flags, environment};
@@ -67,6 +68,9 @@ enum Command {
     /// Check the status of a pipeline for Nagios and compatible monitoring systems
     #[command(after_help = check::ABOUT)]
     Check(check::Arguments),
+    /// Report the results of a dbt invocation: its models, tests and source freshness
+    #[command(after_help = exit::ABOUT_REPORTING)]
+    Dbt(dbt::Arguments),
     /// Print a completion script for a shell
     Completions(documents::CompletionsArguments),
     /// Write the man pages into a folder
@@ -107,6 +111,7 @@ fn main() -> ExitCode {
             Command::Run(arguments) => run::run(*arguments).await,
             Command::Spool(arguments) => spool::command::run(arguments).await,
             Command::Check(arguments) => check::run(arguments).await,
+            Command::Dbt(arguments) => dbt::run(arguments).await,
             Command::Completions(arguments) => documents::completions(&arguments, Cli::command()),
             Command::Man(arguments) => documents::man(&arguments, Cli::command()),
             Command::Replay(arguments) => replay::run(arguments).await,
@@ -124,6 +129,7 @@ fn check_environment(command: &Command) -> Result<(), ConfigError> {
         Command::Run(_) => ("run", false),
         Command::Spool(_) => ("spool", false),
         Command::Check(_) => ("check", false),
+        Command::Dbt(_) => ("dbt", false),
         Command::Replay(_) => ("replay", false),
         Command::Schema | Command::Openapi | Command::Completions(_) | Command::Man(_) => return Ok(()),
     };

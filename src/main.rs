@@ -18,6 +18,7 @@ mod command {
     pub(crate) mod server;
     pub(crate) mod spool;
     pub(crate) mod submit;
+    pub(crate) mod watch;
 }
 
 use std::io::IsTerminal as _;
@@ -25,7 +26,7 @@ use std::process::ExitCode;
 
 use crate::command::exit::USAGE;
 use crate::command::{
-    arguments, check, dbt, documents, exit, migrate, record, replay, rollups, run, serve, spool,
+    arguments, check, dbt, documents, exit, migrate, record, replay, rollups, run, serve, spool, watch,
 };
 use clap::{CommandFactory as _, Parser, Subcommand};
 use pipewatch::config::{ConfigError, Flags, environment};
@@ -68,6 +69,9 @@ enum Command {
     /// Check the status of a pipeline for Nagios and compatible monitoring systems
     #[command(after_help = check::ABOUT)]
     Check(check::Arguments),
+    /// Watch the live status in the terminal
+    #[command(after_help = watch::ABOUT)]
+    Watch(watch::Arguments),
     /// Report the results of a dbt invocation: its models, tests and source freshness
     #[command(after_help = exit::ABOUT_REPORTING)]
     Dbt(dbt::Arguments),
@@ -111,6 +115,7 @@ fn main() -> ExitCode {
             Command::Run(arguments) => run::run(*arguments).await,
             Command::Spool(arguments) => spool::command::run(arguments).await,
             Command::Check(arguments) => check::run(arguments).await,
+            Command::Watch(arguments) => Box::pin(watch::run(arguments)).await,
             Command::Dbt(arguments) => dbt::run(arguments).await,
             Command::Completions(arguments) => documents::completions(&arguments, Cli::command()),
             Command::Man(arguments) => documents::man(&arguments, Cli::command()),
@@ -129,6 +134,7 @@ fn check_environment(command: &Command) -> Result<(), ConfigError> {
         Command::Run(_) => ("run", false),
         Command::Spool(_) => ("spool", false),
         Command::Check(_) => ("check", false),
+        Command::Watch(_) => ("watch", false),
         Command::Dbt(_) => ("dbt", false),
         Command::Replay(_) => ("replay", false),
         Command::Schema | Command::Openapi | Command::Completions(_) | Command::Man(_) => return Ok(()),

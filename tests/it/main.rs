@@ -80,3 +80,5 @@ mod source_runs;
 mod status;
 /// graphql-transport-ws, the plain WebSocket, Server-Sent Events and polling.
 mod transports;
+/// `pipewatch watch` in a pseudo-terminal.
+mod watch_command;

@@ -2,6 +2,8 @@
 //! `openapi.json`.
 
 pub mod alert;
+pub mod health;
 pub mod lineage;
+pub mod problem;
 pub mod report;
 pub mod status;

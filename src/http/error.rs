@@ -1,8 +1,8 @@
 use axum::Json;
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
 
+pub use crate::api::problem::Problem;
 use crate::error::Error;
 use crate::push::hub::AdmissionError;
 use crate::push::protocol::handshake::HandshakeError;
@@ -16,28 +16,15 @@ pub(super) const PING: &str = "/api/v1/ping/";
 /// The code of a refused WebSocket handshake.
 const BAD_HANDSHAKE: &str = "BAD_HANDSHAKE";
 
-/// An error of the REST API: RFC 9457, `application/problem+json`, with a `code` for programs.
-#[derive(Debug, Clone, Serialize)]
-pub struct Problem {
-    #[serde(serialize_with = "number")]
-    status: StatusCode,
-    title: &'static str,
-    code: &'static str,
-    detail: String,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference to the field")]
-fn number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u16(status.as_u16())
-}
-
 impl Problem {
     pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, title: status.canonical_reason().unwrap_or("Error"), code, detail: detail.into() }
+        let title = status.canonical_reason().unwrap_or("Error");
+        Self { status: status.as_u16(), title, code, detail: detail.into() }
     }
 
     pub(super) fn status(&self) -> StatusCode {
-        self.status
+        // It was made of one.
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     pub(super) fn bad_request(detail: impl Into<String>) -> Self {
@@ -119,20 +106,21 @@ impl From<HandshakeError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(&self)).into_response();
+        let status = self.status();
+        let mut response = (status, Json(&self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if self.status == StatusCode::UPGRADE_REQUIRED {
+        if status == StatusCode::UPGRADE_REQUIRED {
             headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         }
-        if self.status == StatusCode::METHOD_NOT_ALLOWED && self.code == BAD_HANDSHAKE {
+        if status == StatusCode::METHOD_NOT_ALLOWED && self.code == BAD_HANDSHAKE {
             headers.insert(header::ALLOW, HeaderValue::from_static("GET"));
         }
-        if self.status == StatusCode::UNAUTHORIZED {
+        if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+        if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER);
         }
         response

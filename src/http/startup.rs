@@ -4,13 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::health::Readiness;
 use crate::http::error::Problem;
 use crate::http::guard::Routes;
 use crate::http::routes::health;
@@ -74,8 +73,8 @@ impl Startup {
     }
 
     fn not_ready(&self) -> Response {
-        let status = if self.is_migrating() { "migrating" } else { "starting" };
-        (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": status}))).into_response()
+        let status = if self.is_migrating() { Readiness::Migrating } else { Readiness::Starting };
+        health::readiness(status, None)
     }
 
     fn is_migrating(&self) -> bool {

@@ -90,14 +90,6 @@ impl Store {
         is_shared(&self.connections)
     }
 
-    /// `sqlite` or `postgres`.
-    pub fn backend(&self) -> &'static str {
-        match self.connections.backend() {
-            DbBackend::Postgres => "postgres",
-            _ => "sqlite",
-        }
-    }
-
     /// Subscribes to the committed revisions of a pipeline; `None` when this server does not know the pipeline.
     pub fn revisions(&self, pipeline: &PipelineKey) -> Option<watch::Receiver<Revision>> {
         self.revisions.of(pipeline)

@@ -4,34 +4,37 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use serde_json::json;
 
+use crate::api::health::{Checked, Database, DatabaseKind, Live, Part, Readiness, Ready, ServerHealth};
 use crate::domain::alert::SelfCheck;
 use crate::http::state::Services;
 use crate::store::health::DatabaseProblem;
 
 /// Liveness: the process responds.
 pub(in crate::http) async fn live() -> Response {
-    Json(json!({"status": "live"})).into_response()
+    Json(Live { status: "live" }).into_response()
 }
 
 /// Readiness: the server is not stopping, its database can be read and written to, and its clock is right.
 pub(in crate::http) async fn ready(State(services): State<Arc<Services>>) -> Response {
-    let unready = if services.hub.stop.is_cancelled() {
-        Some("stopping")
-    } else {
-        services.store.health().problem.map(|(problem, _)| match problem {
-            DatabaseProblem::Unreadable => "database unavailable",
-            DatabaseProblem::NotWritable => "database not writable",
-            DatabaseProblem::WriterStuck => "writer stuck",
-        })
+    let problem = services.store.health().problem.map(|(problem, _)| problem);
+    let (status, detail) = match (services.hub.stop.is_cancelled(), problem) {
+        (true, _) => (Readiness::Stopping, None),
+        (_, Some(DatabaseProblem::Unreadable)) => (Readiness::DatabaseUnavailable, None),
+        (_, Some(DatabaseProblem::NotWritable)) => (Readiness::DatabaseNotWritable, None),
+        (_, Some(DatabaseProblem::WriterStuck)) => (Readiness::WriterStuck, None),
+        (false, None) => match services.self_monitor.clock().problem {
+            None => (Readiness::Ready, None),
+            detail => (Readiness::ClockSkew, detail),
+        },
     };
-    let answer = match (unready, services.self_monitor.clock().problem) {
-        (None, None) => return Json(json!({"status": "ready"})).into_response(),
-        (Some(why), _) => json!({"status": why}),
-        (None, Some(detail)) => json!({"status": "clock skew", "detail": detail}),
-    };
-    (StatusCode::SERVICE_UNAVAILABLE, Json(answer)).into_response()
+    readiness(status, detail)
+}
+
+/// The response with the readiness of the server.
+pub(in crate::http) fn readiness(status: Readiness, detail: Option<String>) -> Response {
+    let code = if status == Readiness::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, Json(Ready { status, detail })).into_response()
 }
 
 /// The health of the server. A late evaluation does not affect it, since another server may be responsible.
@@ -39,19 +42,18 @@ pub(in crate::http) async fn serve(State(services): State<Arc<Services>>) -> Res
     let answers = services.store.health().problem.is_none();
     let [clock, evaluation] = [services.self_monitor.clock(), services.self_monitor.evaluation()];
     let is_well = answers && clock.problem.is_none();
-    let part = |check: SelfCheck| match check.problem {
-        None => json!({"status": "healthy"}),
-        Some(detail) => json!({"status": "error", "detail": detail}),
+    let checked = |check: SelfCheck| Checked { status: Part::of(check.problem.is_none()), detail: check.problem };
+    // Only PostgreSQL is shared.
+    let kind = if services.store.is_shared() { DatabaseKind::Postgres } else { DatabaseKind::Sqlite };
+    let health = ServerHealth {
+        status: Part::of(is_well),
+        version: env!("CARGO_PKG_VERSION"),
+        database: Database { kind, status: Part::of(answers) },
+        clock: checked(clock),
+        evaluation: checked(evaluation),
+        connections: services.hub.registry.len() as u64,
+        pipelines: services.store.count_pipelines() as u64,
     };
-    let health = json!({
-        "status": if is_well { "healthy" } else { "error" },
-        "version": env!("CARGO_PKG_VERSION"),
-        "database": {"kind": services.store.backend(), "status": if answers { "healthy" } else { "error" }},
-        "clock": part(clock),
-        "evaluation": part(evaluation),
-        "connections": services.hub.registry.len(),
-        "pipelines": services.store.count_pipelines(),
-    });
     let status = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(health)).into_response()
 }

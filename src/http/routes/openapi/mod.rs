@@ -1,10 +1,10 @@
-//! The OpenAPI description of the REST API. The status and reports are described by the types of `api`; the other types
-//! mirror the real ones. Tests validate real responses against all of them.
+//! The OpenAPI description of the REST API. Bodies are described by the types of `api` that parse or render them. Tests
+//! validate real responses against all of them.
 
+/// The errors of the routes.
+mod errors;
 /// The routes.
 mod paths;
-/// Health and errors.
-mod server;
 
 use std::sync::{Arc, LazyLock};
 

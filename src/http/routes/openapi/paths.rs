@@ -3,11 +3,11 @@
 
 use utoipa::{IntoParams, ToSchema};
 
+use crate::api::health::{Live, Ready, ServerHealth};
+use crate::api::problem::Problem;
 use crate::api::report::{DataQualityMetrics, IngestResponse, SourceRuns};
 use crate::api::status::PipelineStatus;
-use crate::http::routes::openapi::server::{
-    AuthErrors, GuardErrors, IngestErrors, Live, Problem, Ready, ServerHealth, StatusErrors,
-};
+use crate::http::routes::openapi::errors::{AuthErrors, GuardErrors, IngestErrors, StatusErrors};
 
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -1,21 +1,8 @@
 #![allow(dead_code, reason = "these types are described, never made")]
 
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::IntoResponses;
 
-/// An error (RFC 9457, `application/problem+json`).
-#[derive(ToSchema)]
-pub(super) struct Problem {
-    /// The HTTP status of the response.
-    #[schema(minimum = 400, maximum = 599)]
-    status: u16,
-    /// The reason phrase of the HTTP status.
-    title: String,
-    /// The kind of error, for programs.
-    #[schema(pattern = "^[A-Z][A-Z_]*$")]
-    code: String,
-    /// The problem and how to fix it.
-    detail: String,
-}
+use crate::api::problem::Problem;
 
 #[derive(IntoResponses)]
 pub(super) enum AuthErrors {
@@ -101,101 +88,4 @@ pub(super) enum IngestErrors {
         "detail": "the Content-Type is \"text/plain\"; expected application/json (an object or an array) or application/x-ndjson"
     }))]
     UnsupportedMediaType(Problem),
-}
-
-/// The health of the server and its parts.
-#[derive(ToSchema)]
-#[schema(example = json!({
-    "status": "healthy", "version": "0.1.0", "database": {"kind": "sqlite", "status": "healthy"},
-    "clock": {"status": "healthy"}, "evaluation": {"status": "healthy"}, "connections": 3, "pipelines": 1
-}))]
-pub(super) struct ServerHealth {
-    /// The worst health of the database and the clock.
-    status: Part,
-    /// The version of Pipewatch, such as `0.1.0`.
-    version: String,
-    /// The database and its health.
-    database: Database,
-    /// Whether the clock of the server is right.
-    clock: Checked,
-    /// Whether alerts are evaluated in time, by this server or another on the same database.
-    evaluation: Checked,
-    /// The number of open streams and sockets.
-    connections: u64,
-    /// The number of pipelines in the database.
-    pipelines: u64,
-}
-
-/// The health of a part that the server checks itself.
-#[derive(ToSchema)]
-struct Checked {
-    /// Whether the part works as expected.
-    status: Part,
-    /// The problem and how to fix it; absent if healthy.
-    detail: Option<String>,
-}
-
-/// The database and its health.
-#[derive(ToSchema)]
-struct Database {
-    /// The kind of the database server.
-    kind: DatabaseKind,
-    /// Whether the database can be read and written to.
-    status: Part,
-}
-
-/// The kind of the database server.
-#[derive(ToSchema)]
-#[schema(rename_all = "lowercase")]
-enum DatabaseKind {
-    Sqlite,
-    Postgres,
-}
-
-/// The health of a part of the server.
-#[derive(ToSchema)]
-#[schema(rename_all = "lowercase")]
-enum Part {
-    Healthy,
-    Error,
-}
-
-/// The response of a process that is alive.
-#[derive(ToSchema)]
-#[schema(example = json!({"status": "live"}))]
-pub(super) struct Live {
-    /// Always `live` in a response.
-    #[schema(pattern = "^live$")]
-    status: String,
-}
-
-/// The readiness of the server for requests.
-#[derive(ToSchema)]
-#[schema(example = json!({"status": "ready"}))]
-pub(super) struct Ready {
-    /// The readiness, or the reason against it.
-    status: Readiness,
-    /// The problem and how to fix it, if the clock is skewed; otherwise absent.
-    detail: Option<String>,
-}
-
-/// The readiness of the server: `ready`, or the reason why it should not receive requests.
-#[derive(ToSchema)]
-enum Readiness {
-    #[schema(rename = "starting")]
-    Starting,
-    #[schema(rename = "migrating")]
-    Migrating,
-    #[schema(rename = "ready")]
-    Ready,
-    #[schema(rename = "clock skew")]
-    ClockSkew,
-    #[schema(rename = "stopping")]
-    Stopping,
-    #[schema(rename = "database unavailable")]
-    DatabaseUnavailable,
-    #[schema(rename = "database not writable")]
-    DatabaseNotWritable,
-    #[schema(rename = "writer stuck")]
-    WriterStuck,
 }

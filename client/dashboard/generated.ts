@@ -9,7 +9,7 @@ export type AlertRule =
   /** The rate of a check is below one of its thresholds. */
   | 'THRESHOLD'
   /** A source has not reported within its expected interval and grace period. */
-  | 'SILENCE'
+  | 'OVERDUE'
   /** A source runs on schedule but returns no data. */
   | 'DEAD_FEED'
   /** A rate or a volume deviates significantly from its own history. */

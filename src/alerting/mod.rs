@@ -256,7 +256,7 @@ impl Evaluator {
     ) -> Result<bool> {
         let findings = self.findings(pipeline, outages, now).await?;
         self.remember_overdue(pipeline, &findings);
-        self.store.step_alerts(lease, Some(pipeline), &findings, |_| true, (&self.policy, now)).await
+        self.store.apply_findings(lease, Some(pipeline), &findings, |_| true, (&self.policy, now)).await
     }
 
     /// Checks the servers. `took` is the duration of the pipelines' evaluation.
@@ -279,7 +279,7 @@ impl Evaluator {
             connections,
         ];
         let findings = checks.map(|check| Finding::server(check, &self.policy));
-        self.store.step_alerts(lease, None, &findings, |_| true, (&self.policy, now)).await.map(drop)
+        self.store.apply_findings(lease, None, &findings, |_| true, (&self.policy, now)).await.map(drop)
     }
 
     /// Drops the caches of removed pipelines.

@@ -92,7 +92,7 @@ impl Evaluator {
             let fingerprints: HashSet<_> = reported.iter().map(Finding::fingerprint).collect();
             let is_affected =
                 |alert: &TrackedAlert| alert.rule == Rule::Overdue && fingerprints.contains(&alert.fingerprint);
-            self.store.step_alerts(lease, Some(&pipeline), &reported, is_affected, (&self.policy, now)).await?;
+            self.store.apply_findings(lease, Some(&pipeline), &reported, is_affected, (&self.policy, now)).await?;
             self.remember_overdue(&pipeline, &findings);
         }
         Ok(())

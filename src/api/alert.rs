@@ -99,14 +99,14 @@ pub(crate) struct Alert<'a> {
     source: Option<&'a str>,
 }
 
-/// The kind of problem that an alert is about; `silence` for a source that has not reported in time, `server` if the
+/// The kind of problem that an alert is about; `overdue` for a source that has not reported in time, `server` if the
 /// server cannot compute the status and shows the latest known one.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum AlertType {
     Quality,
     Volume,
-    Silence,
+    Overdue,
     Server,
 }
 
@@ -240,7 +240,7 @@ impl From<alert::AlertType> for AlertType {
         match value {
             alert::AlertType::Quality => Self::Quality,
             alert::AlertType::Volume => Self::Volume,
-            alert::AlertType::Overdue => Self::Silence,
+            alert::AlertType::Overdue => Self::Overdue,
             alert::AlertType::Server => Self::Server,
         }
     }

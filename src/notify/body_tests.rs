@@ -22,7 +22,7 @@ fn webhook_body_has_the_alert_with_its_event() {
                     "event": "fired",
                     "id": alert.id.to_string(),
                     "fingerprint": alert.fingerprint.as_str(),
-                    "rule": "silence",
+                    "rule": "overdue",
                     "type": "quality",
                     "severity": "high",
                     "state": "firing",

@@ -129,11 +129,11 @@ impl Notifier {
         let ignored = plan
             .ignored
             .chunks(MAX_IGNORED)
-            .map(|events| NotificationPlan { settled: events.into(), ..NotificationPlan::default() });
+            .map(|events| NotificationPlan { handled: events.into(), ..NotificationPlan::default() });
         let mut transactions: Vec<NotificationPlan> = ignored.collect();
         for PlannedNotification { notification, handled, last_notified } in plan.notifications {
             if self.channels.is_empty() {
-                transactions.push(NotificationPlan { settled: handled, ..NotificationPlan::default() });
+                transactions.push(NotificationPlan { handled, ..NotificationPlan::default() });
                 continue;
             }
             let mut messages = Vec::new();
@@ -146,7 +146,7 @@ impl Notifier {
                     body: body.clone(),
                 }));
             }
-            transactions.push(NotificationPlan { settled: handled, announced: last_notified, messages });
+            transactions.push(NotificationPlan { handled, last_notified, messages });
         }
         transactions
     }

@@ -46,7 +46,7 @@ impl Store {
     /// Acquires a free lease, or renews the own one. Returns `None` while another server holds it. A long time
     /// without a holder is recorded as an outage.
     ///
-    /// Each call compares this server's clock with the database's. A server with a skewed clock yields to any server
+    /// Each call compares this server's clock with the database's. A server with a skewed clock gives way to any server
     /// whose clock is right.
     pub async fn take_lease(&self, name: &'static str, holder: &str) -> Result<Option<Lease>> {
         let taken = async {
@@ -140,7 +140,7 @@ impl Store {
         // No holder writes an end that far ahead: the database's clock was set back.
         let is_of_the_future = found.expires_at > database_now + length + CLOCK_JITTER;
         let is_free = found.expires_at <= database_now || (is_of_the_future && !is_mine);
-        let gives_way = found.yields && skew.is_none();
+        let gives_way = found.is_preemptible && skew.is_none();
         if !is_free && !is_mine && !gives_way {
             return Ok(None);
         }
@@ -149,7 +149,7 @@ impl Store {
             .col_expr(lease::Column::Holder, Expr::value(holder))
             .col_expr(lease::Column::Term, Expr::value(term))
             .col_expr(lease::Column::ExpiresAt, Expr::value(database_now + length))
-            .col_expr(lease::Column::Yields, Expr::value(skew.is_some()))
+            .col_expr(lease::Column::IsPreemptible, Expr::value(skew.is_some()))
             .filter(lease::Column::Name.eq(name));
         if skew.is_none() {
             let now = self.clock.now();
@@ -163,7 +163,7 @@ impl Store {
                 .col_expr(lease::Column::SeenAt, Expr::value(seen_at))
                 .col_expr(lease::Column::ConfirmedAt, Expr::value(Some(confirmed)));
             // The holder refused reports while its clock was skewed.
-            if (is_free || found.yields) && now - found.seen_at > MIN_OUTAGE {
+            if (is_free || found.is_preemptible) && now - found.seen_at > MIN_OUTAGE {
                 record_outage(transaction, found.seen_at, now).await?;
             }
         }
@@ -193,7 +193,7 @@ async fn locked(transaction: &Transaction, name: &'static str) -> Result<lease::
         term: Set(0),
         expires_at: Set(0),
         seen_at: Set(Timestamp::UNIX_EPOCH),
-        yields: Set(false),
+        is_preemptible: Set(false),
         evaluated_at: Set(None),
         confirmed_at: Set(None),
     };

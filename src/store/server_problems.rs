@@ -27,7 +27,7 @@ impl Store {
             let row = |check: &SelfCheck| {
                 Some(server_problem::ActiveModel {
                     server: Set(server.to_owned()),
-                    part: Set(check.component.to_owned()),
+                    component: Set(check.component.to_owned()),
                     message: Set(check.problem.clone()?),
                     reported_at: Set(now),
                 })
@@ -50,13 +50,13 @@ impl Store {
             let rows = server_problem::Entity::find()
                 .filter(Column::Server.ne(server))
                 .filter(Column::ReportedAt.between(now - REPORT_TIMEOUT, now + REPORT_TIMEOUT))
-                .order_by_asc(Column::Part)
+                .order_by_asc(Column::Component)
                 .order_by_asc(Column::Server)
                 .all(reader)
                 .await?;
             Ok::<_, DbErr>(rows)
         };
         let rows = read.await.map_err(Error::database)?;
-        Ok(rows.into_iter().map(|row| PeerReport { component: row.part, problem: row.message }).collect())
+        Ok(rows.into_iter().map(|row| PeerReport { component: row.component, problem: row.message }).collect())
     }
 }

@@ -67,7 +67,7 @@ async fn sample_data_fires_the_expected_alerts(database: Database) {
     let events = events(&database).await;
     let fired: Vec<&AlertEvent> = events.iter().filter(|step| step.fires).collect();
     for (source, last, back) in GAPS {
-        let of_it = |step: &&&AlertEvent| (step.rule.as_str(), step.source.as_str()) == ("silence", source);
+        let of_it = |step: &&&AlertEvent| (step.rule.as_str(), step.source.as_str()) == ("overdue", source);
         let raised: Vec<&str> =
             fired.iter().filter(of_it).map(|step| &step.at[..10]).filter(|day| *day > last && *day < back).collect();
         assert_eq!(raised.len(), 1, "{source} after {last} is one alert: {raised:?}");
@@ -90,7 +90,7 @@ async fn sample_data_fires_the_expected_alerts(database: Database) {
     }
     println!("in all {rules:?}");
     if is_whole {
-        assert_eq!(rules, BTreeMap::from([("silence", 341), ("threshold", 3)]), "as documented in docs/alerts.md");
+        assert_eq!(rules, BTreeMap::from([("overdue", 341), ("threshold", 3)]), "as documented in docs/alerts.md");
     }
 }
 

@@ -140,17 +140,17 @@ async fn overdue_source_raises_an_alert(database: Database) {
     // Another finding shows that an evaluation has run after the advance.
     server.store_runs(RUNS, &[with(quality(0), json!({"source": "vanguard"}))]).await;
     alert(&server, "THRESHOLD", "FIRING").await;
-    assert!(alerts(&server).await.iter().all(|alert| alert["rule"] != "SILENCE"), "the grace is not over");
+    assert!(alerts(&server).await.iter().all(|alert| alert["rule"] != "OVERDUE"), "the grace is not over");
 
     server.advance(TimeDelta::minutes(10));
-    let silent = alert(&server, "SILENCE", "FIRING").await;
-    assert_eq!((&silent["source"], &silent["type"]), (&json!("punch"), &json!("SILENCE")));
+    let silent = alert(&server, "OVERDUE", "FIRING").await;
+    assert_eq!((&silent["source"], &silent["type"]), (&json!("punch"), &json!("OVERDUE")));
     assert_eq!(silent["severity"], "MEDIUM");
     assert!(server.status("").await["alerts"].as_array().expect("alerts").iter().any(|one| one["id"] == silent["id"]));
 
     let late = with(run("punch"), json!({"timestamp": (chrono::Utc::now() + TimeDelta::minutes(74)).to_rfc3339()}));
     server.store_runs(RUNS, &[late]).await;
-    assert_eq!(alert(&server, "SILENCE", "RESOLVED").await["id"], silent["id"]);
+    assert_eq!(alert(&server, "OVERDUE", "RESOLVED").await["id"], silent["id"]);
     server.stop().await;
 }
 
@@ -162,9 +162,9 @@ async fn expected_interval_is_inferred(database: Database) {
     server.advance(TimeDelta::minutes(175));
     server.store_runs(RUNS, &[with(quality(0), json!({"source": "vanguard"}))]).await;
     alert(&server, "THRESHOLD", "FIRING").await;
-    assert!(alerts(&server).await.iter().all(|alert| alert["rule"] != "SILENCE"), "three gaps are not over");
+    assert!(alerts(&server).await.iter().all(|alert| alert["rule"] != "OVERDUE"), "three gaps are not over");
     server.advance(TimeDelta::minutes(10));
-    assert_eq!(alert(&server, "SILENCE", "FIRING").await["source"], "punch");
+    assert_eq!(alert(&server, "OVERDUE", "FIRING").await["source"], "punch");
     server.stop().await;
 }
 
@@ -173,9 +173,9 @@ async fn disabled_source_is_never_overdue(database: Database) {
     server.data(UPSERT, json!({"every": "1h", "enabled": true})).await;
     server.store_runs(RUNS, &[run("punch")]).await;
     server.advance(TimeDelta::hours(2));
-    alert(&server, "SILENCE", "FIRING").await;
+    alert(&server, "OVERDUE", "FIRING").await;
     server.data(UPSERT, json!({"every": "1h", "enabled": false})).await;
-    alert(&server, "SILENCE", "RESOLVED").await;
+    alert(&server, "OVERDUE", "RESOLVED").await;
     assert_eq!(server.status("").await["alerts"], json!([]));
     server.stop().await;
 }

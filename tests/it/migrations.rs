@@ -2,8 +2,9 @@ use serde_json::json;
 
 use pipewatch::clock::Clock;
 use pipewatch::store::{MigrateTo, Store};
+use sea_orm::ConnectionTrait as _;
 
-use crate::support::timed_store::rollups;
+use crate::support::timed_store::{lines, rollups};
 use crate::support::{Database, Server, run, with};
 
 on_both_databases! {
@@ -11,6 +12,7 @@ on_both_databases! {
     no_migrate_fails_without_tables,
     rollup_migration_includes_existing_rows,
     window_migration_includes_existing_checks,
+    alerts_of_overdue_sources_keep_their_fingerprints,
 }
 
 async fn migrations_apply_roll_back_and_reapply_with_data(database: Database) {
@@ -72,6 +74,67 @@ async fn window_migration_includes_existing_checks(database: Database) {
     let server = Server::start(database).await;
     assert_eq!(server.data(query, json!({})).await, before);
     server.stop().await;
+}
+
+async fn alerts_of_overdue_sources_keep_their_fingerprints(database: Database) {
+    const ALERTS: &str = "SELECT rule || ' ' || kind || ' ' || fingerprint FROM alerts";
+    const SILENCES: &str = "SELECT rule || ' ' || reason FROM alert_silences";
+    let database = Server::start(database).await.stop().await;
+    let store = Store::open(&database.url, Clock::system()).await.expect("open");
+    let is_left =
+        async || store.migrations().await.expect("steps").iter().any(|it| it.applied && it.name.contains("m0022"));
+    while is_left().await {
+        store.migrate(MigrateTo::Down(1)).await.expect("down");
+    }
+    let id = if database.is_postgres() { "gen_random_uuid()" } else { "randomblob(16)" };
+    let alert = |rule: &str, kind: &str, streaks: &str| {
+        format!(
+            "INSERT INTO alerts (id, fingerprint, rule, kind, pipeline, source, state, severity, title, message, started_at, \
+             changed_at, {streaks}) VALUES ({id}, 'f-{rule}', '{rule}', '{kind}', 'default', 'a', 'firing', 'low', 't', 'm', \
+             CURRENT_TIMESTAMP, CURRENT_TIMESTAMP, 1, 0, 0)"
+        )
+    };
+    let old = |rule, kind| alert(rule, kind, "worse, eased, well");
+    let new = |rule, kind| alert(rule, kind, "worse_streak, eased_streak, recovered_streak");
+    database.execute(&old("silence", "silence")).await;
+    let event = "INSERT INTO alert_events (id, alert_id, to_state, severity, reason, title, message, at) \
+                 SELECT 1, id, 'firing', 'low', 'found', 't', 'm', CURRENT_TIMESTAMP FROM alerts";
+    database.execute(event).await;
+    let silence = format!(
+        "INSERT INTO alert_silences (id, rule, starts_at, ends_at, author, reason) \
+         VALUES ({id}, 'silence', CURRENT_TIMESTAMP, CURRENT_TIMESTAMP, 'ada', 'silence')"
+    );
+    database.execute(&silence).await;
+
+    store.migrate(MigrateTo::Up(None)).await.expect("up");
+    assert_eq!(lines(&database, ALERTS).await, ["overdue overdue f-silence"]);
+    assert_eq!(lines(&database, SILENCES).await, ["overdue silence"]);
+    assert_eq!(lines(&database, "SELECT CAST(count(*) AS varchar) FROM alert_events").await, ["1"]);
+    assert!(is_refused(&database, &new("silence", "overdue")).await, "the rule has a new name");
+    assert!(is_refused(&database, &new("server", "silence")).await, "the type has a new name");
+    database.execute(&new("server", "overdue")).await;
+    database.execute(&new("overdue", "volume")).await;
+
+    database.execute("DELETE FROM alerts WHERE fingerprint <> 'f-silence'").await;
+    while is_left().await {
+        store.migrate(MigrateTo::Down(1)).await.expect("down");
+    }
+    assert_eq!(lines(&database, ALERTS).await, ["silence silence f-silence"]);
+    assert_eq!(lines(&database, SILENCES).await, ["silence silence"]);
+    assert_eq!(lines(&database, "SELECT CAST(count(*) AS varchar) FROM alert_events").await, ["1"]);
+    assert!(is_refused(&database, &old("overdue", "silence")).await, "the rule has its old name");
+    store.migrate(MigrateTo::Up(None)).await.expect("up again");
+    assert_eq!(lines(&database, ALERTS).await, ["overdue overdue f-silence"]);
+    store.close().await.expect("closed");
+    Server::start(database).await.stop().await;
+}
+
+/// Whether the database refuses a statement.
+async fn is_refused(database: &Database, sql: &str) -> bool {
+    let connection = database.connect().await;
+    let refused = connection.execute_unprepared(sql).await.is_err();
+    connection.close().await.expect("closed");
+    refused
 }
 
 /// Rolls back the migrations down to this one and applies them again.

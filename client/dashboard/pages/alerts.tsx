@@ -33,7 +33,7 @@ const GROUPS: readonly { readonly state: AlertState; readonly title: string; rea
 const SILENCES_INTERVAL = 30_000;
 const RULE_LABELS: Record<AlertRule, string> = {
   THRESHOLD: 'Threshold',
-  SILENCE: 'Late source',
+  OVERDUE: 'Overdue source',
   DEAD_FEED: 'Dead feed',
   ANOMALY: 'Anomaly',
   SERVER: 'Server',

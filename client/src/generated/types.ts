@@ -21,7 +21,7 @@ export type AlertType =
   /** The number of articles or events. */
   | 'VOLUME'
   /** A source that has not reported in time. */
-  | 'SILENCE'
+  | 'OVERDUE'
   /** The Pipewatch server or its database. */
   | 'SERVER';
 

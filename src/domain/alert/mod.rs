@@ -34,7 +34,6 @@ pub enum AlertType {
     /// A count of articles or events.
     Volume,
     /// An overdue source.
-    #[strum(serialize = "silence")]
     Overdue,
     /// A Pipewatch server.
     Server,

@@ -25,7 +25,6 @@ pub enum Rule {
     /// A check's rate is below its threshold.
     Threshold,
     /// An expected run of a source was not reported in time.
-    #[strum(serialize = "silence")]
     Overdue,
     /// A source runs but returns no data.
     DeadFeed,
@@ -97,10 +96,12 @@ impl Fingerprint {
     /// The first half of a SHA-256 hash over the parts, in hexadecimal. Each part is preceded by its length, and a missing
     /// part differs from an empty one. The type is a part because a check and a volume may have the same name.
     pub fn of(rule: Rule, kind: AlertType, subject: &Subject) -> Self {
+        // Receivers of notifications know alerts by their fingerprints, so these keep the first name of the rule.
+        let (rule, kind) = if rule == Rule::Overdue { ("silence", "silence") } else { (rule.as_str(), kind.as_str()) };
         let mut hash = Sha256::new();
         for part in [
-            Some(rule.as_str()),
-            Some(kind.as_str()),
+            Some(rule),
+            Some(kind),
             subject.pipeline.as_ref().map(PipelineKey::as_str),
             subject.source.as_ref().map(SourceKey::as_str),
             subject.check.as_deref(),

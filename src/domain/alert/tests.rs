@@ -350,7 +350,7 @@ fn silence_covers_matching_alerts_until_it_ends() {
         label: (!label.is_empty()).then(|| label.parse().expect("a label")),
     };
     for (matcher, span, expect) in [
-        (of("silence", "", "", ""), minutes(-1, 1), true),
+        (of("overdue", "", "", ""), minutes(-1, 1), true),
         (of("dead_feed", "", "", ""), minutes(-1, 1), false),
         (of("", "default", "", ""), minutes(-1, 1), true),
         (of("", "other", "", ""), minutes(-1, 1), false),
@@ -359,17 +359,17 @@ fn silence_covers_matching_alerts_until_it_ends() {
         (of("", "", "", "team=maps"), minutes(-1, 1), true),
         (of("", "", "", "team=news"), minutes(-1, 1), false),
         (of("", "", "", "owner=maps"), minutes(-1, 1), false),
-        (of("silence", "default", "punch", "team=maps"), minutes(-1, 1), true),
-        (of("silence", "default", "guardian", "team=maps"), minutes(-1, 1), false),
-        (of("silence", "", "", ""), minutes(0, 1), true),
-        (of("silence", "", "", ""), minutes(-1, 0), false),
-        (of("silence", "", "", ""), minutes(1, 2), false),
+        (of("overdue", "default", "punch", "team=maps"), minutes(-1, 1), true),
+        (of("overdue", "default", "guardian", "team=maps"), minutes(-1, 1), false),
+        (of("overdue", "", "", ""), minutes(0, 1), true),
+        (of("overdue", "", "", ""), minutes(-1, 0), false),
+        (of("overdue", "", "", ""), minutes(1, 2), false),
     ] {
         let silence = Silence::new(Uuid::nil(), matcher, span, "Ada", "moving").expect("a silence");
         assert_eq!(silence.covers(alert, &labels, now), expect, "{silence:?}");
     }
     let new = |matcher, span, author, reason| Silence::new(Uuid::nil(), matcher, span, author, reason).err();
-    let by_rule = || of("silence", "", "", "");
+    let by_rule = || of("overdue", "", "", "");
     assert_eq!(new(Matcher::default(), minutes(0, 1), "Ada", "x"), Some(InvalidSilence::MatchesAll));
     assert_eq!(new(by_rule(), minutes(1, 1), "Ada", "x"), Some(InvalidSilence::EndsBeforeItBegins));
     assert_eq!(new(by_rule(), minutes(0, 1), " ", "x"), Some(InvalidSilence::NoAuthor));

@@ -40,7 +40,7 @@ pub struct Streaks {
     /// Recovered from the alert's severity, to a lower one or entirely.
     pub eased: u32,
     /// Recovered entirely.
-    pub well: u32,
+    pub recovered: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -232,10 +232,10 @@ impl TrackedAlert {
         self.streaks = Streaks {
             worse: streak(bad > Some(self.severity), self.streaks.worse),
             eased: streak(not_recovered_from < Some(self.severity), self.streaks.eased),
-            well: streak(not_recovered_from.is_none(), self.streaks.well),
+            recovered: streak(not_recovered_from.is_none(), self.streaks.recovered),
         };
         let recovery = policy.recovery_of(self.rule);
-        if self.streaks.well >= recovery {
+        if self.streaks.recovered >= recovery {
             self.resolve(Reason::Recovered, now, transitions);
         } else if let Some(worse) = bad.filter(|_| self.streaks.worse >= policy.needed.max(1)) {
             self.change_severity(worse, Reason::Escalated, now, transitions);

@@ -55,7 +55,6 @@ pub(crate) enum AlertType {
     /// The number of articles or events.
     Volume,
     /// A source that has not reported in time.
-    #[graphql(name = "SILENCE")]
     Overdue,
     /// The Pipewatch server or its database.
     Server,
@@ -82,7 +81,6 @@ pub(crate) enum AlertRule {
     /// The rate of a check is below one of its thresholds.
     Threshold,
     /// A source has not reported within its expected interval and grace period.
-    #[graphql(name = "SILENCE")]
     Overdue,
     /// A source runs on schedule but returns no data.
     DeadFeed,

@@ -42,7 +42,7 @@ impl Store {
     /// The changes are computed without the writer first, and then recomputed and written in parts. Each part is a
     /// transaction that sees the current alerts, and reporters write between two parts. No alert depends on another,
     /// so each part is consistent.
-    pub async fn step_alerts(
+    pub async fn apply_findings(
         &self,
         lease: &Lease,
         pipeline: Option<&PipelineKey>,
@@ -193,9 +193,9 @@ async fn write(
                         alert::Column::Title,
                         alert::Column::Message,
                         alert::Column::ChangedAt,
-                        alert::Column::Worse,
-                        alert::Column::Eased,
-                        alert::Column::Well,
+                        alert::Column::WorseStreak,
+                        alert::Column::EasedStreak,
+                        alert::Column::RecoveredStreak,
                         alert::Column::AcknowledgedBy,
                         alert::Column::AcknowledgedNote,
                         alert::Column::AcknowledgedAt,

@@ -9,7 +9,7 @@ pub struct Model {
     pub term: i64,
     pub expires_at: i64,
     pub seen_at: DateTimeUtc,
-    pub yields: bool,
+    pub is_preemptible: bool,
     pub evaluated_at: Option<i64>,
     pub confirmed_at: Option<DateTimeUtc>,
 }

@@ -6,7 +6,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub server: String,
     #[sea_orm(primary_key, auto_increment = false)]
-    pub part: String,
+    pub component: String,
     pub message: String,
     pub reported_at: i64,
 }

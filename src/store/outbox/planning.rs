@@ -24,9 +24,9 @@ use crate::store::transaction::Transaction;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NotificationPlan {
     /// The alert events that need no further notification.
-    pub settled: Vec<i64>,
+    pub handled: Vec<i64>,
     /// The last notification of each alert.
-    pub announced: Vec<(Uuid, LastNotified)>,
+    pub last_notified: Vec<(Uuid, LastNotified)>,
     /// The messages to deliver.
     pub messages: Vec<OutboxMessage>,
 }
@@ -89,13 +89,13 @@ async fn entries(connection: &impl ConnectionTrait) -> Result<Vec<Entry>> {
         .await
         .map_err(Error::database)?;
     events.sort_unstable_by_key(|event| event.id);
-    let mut owed: HashMap<Uuid, Vec<alert_event::Model>> = HashMap::new();
+    let mut unhandled: HashMap<Uuid, Vec<alert_event::Model>> = HashMap::new();
     for event in events {
-        owed.entry(event.alert_id).or_default().push(event);
+        unhandled.entry(event.alert_id).or_default().push(event);
     }
     let resolved: Vec<Uuid> = {
         let known: std::collections::HashSet<_> = alerts.iter().map(|alert| alert.id).collect();
-        owed.keys().filter(|id| !known.contains(id)).copied().collect()
+        unhandled.keys().filter(|id| !known.contains(id)).copied().collect()
     };
     for ids in resolved.chunks(MAX_ROWS_PER_INSERT) {
         let found = alert::Entity::find().filter(alert::Column::Id.is_in(ids.iter().copied())).all(connection).await;
@@ -107,23 +107,24 @@ async fn entries(connection: &impl ConnectionTrait) -> Result<Vec<Entry>> {
     alerts
         .into_iter()
         .map(|row| {
-            let owed = owed.remove(&row.id).unwrap_or_default();
+            let unhandled = unhandled.remove(&row.id).unwrap_or_default();
             let place = row.pipeline.clone().zip(row.source.clone());
             let labels = place.and_then(|place| labels.get(&place)).cloned().unwrap_or_default();
-            entry(row, &owed, labels)
+            entry(row, &unhandled, labels)
         })
         .collect()
 }
 
-fn entry(row: alert::Model, owed: &[alert_event::Model], labels: Labels) -> Result<Entry> {
+fn entry(row: alert::Model, unhandled: &[alert_event::Model], labels: Labels) -> Result<Entry> {
     let severity = row.notified_severity.as_deref().map(|severity| parse_column("severity", severity)).transpose()?;
-    let announced = row.notified_at.zip(severity).map(|(at, severity)| LastNotified { at, severity });
+    let last_notified = row.notified_at.zip(severity).map(|(at, severity)| LastNotified { at, severity });
     let alert = tracked(row)?;
-    let owed = owed.iter().map(|event| self::owed(event, &alert.fingerprint)).collect::<Result<_>>()?;
-    Ok(Entry { alert, labels, last_notified: announced, unhandled: owed })
+    let unhandled =
+        unhandled.iter().map(|event| unhandled_transition(event, &alert.fingerprint)).collect::<Result<_>>()?;
+    Ok(Entry { alert, labels, last_notified, unhandled })
 }
 
-fn owed(row: &alert_event::Model, fingerprint: &Fingerprint) -> Result<UnhandledTransition> {
+fn unhandled_transition(row: &alert_event::Model, fingerprint: &Fingerprint) -> Result<UnhandledTransition> {
     let transition = Transition {
         id: row.alert_id,
         fingerprint: fingerprint.clone(),
@@ -165,18 +166,18 @@ async fn silences(connection: &impl ConnectionTrait, now: Timestamp) -> Result<V
 }
 
 async fn write(transaction: &Transaction, outgoing: &NotificationPlan, now: Timestamp) -> Result<(), DbErr> {
-    for events in outgoing.settled.chunks(MAX_ROWS_PER_INSERT) {
+    for events in outgoing.handled.chunks(MAX_ROWS_PER_INSERT) {
         alert_event::Entity::update_many()
             .col_expr(alert_event::Column::Handled, Expr::value(true))
             .filter(alert_event::Column::Id.is_in(events.iter().copied()))
             .exec(transaction)
             .await?;
     }
-    let mut announced: BTreeMap<(Timestamp, Severity), Vec<Uuid>> = BTreeMap::new();
-    for (alert, LastNotified { at, severity }) in &outgoing.announced {
-        announced.entry((*at, *severity)).or_default().push(*alert);
+    let mut notified: BTreeMap<(Timestamp, Severity), Vec<Uuid>> = BTreeMap::new();
+    for (alert, LastNotified { at, severity }) in &outgoing.last_notified {
+        notified.entry((*at, *severity)).or_default().push(*alert);
     }
-    for ((at, severity), alerts) in announced {
+    for ((at, severity), alerts) in notified {
         for alerts in alerts.chunks(MAX_ROWS_PER_INSERT) {
             alert::Entity::update_many()
                 .col_expr(alert::Column::NotifiedAt, Expr::value(at))

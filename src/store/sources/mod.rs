@@ -62,17 +62,17 @@ impl Store {
         if found.is_none() && quotas::sources(&transaction, pipeline, limit).await.map_err(Error::database)? >= limit {
             return Err(Exceeded::Sources(limit).into());
         }
-        let expectation = change.expected.as_ref().map(|every| every.as_ref().map(ToString::to_string));
-        // A new expectation counts from now on.
-        let restarts_expectation = found.as_ref().is_none_or(|found| {
+        let schedule = change.expected.as_ref().map(|every| every.as_ref().map(ToString::to_string));
+        // A new schedule counts from now on.
+        let restarts_schedule = found.as_ref().is_none_or(|found| {
             change.enabled == Some(true) && !found.enabled
-                || expectation.as_ref().is_some_and(|every| *every != found.expected_every)
+                || schedule.as_ref().is_some_and(|every| *every != found.expected_every)
         });
         let row = source::ActiveModel {
             pipeline: Set(pipeline.as_str().to_owned()),
             key: Set(key.as_str().to_owned()),
             enabled: Set(change.enabled.unwrap_or(true)),
-            expected_every: Set(expectation.flatten()),
+            expected_every: Set(schedule.flatten()),
             grace: Set(change.grace.flatten().map(|grace| grace.get().num_seconds())),
             expected_since: Set(Some(self.clock.now())),
             labels: Set(change.labels.as_ref().map(labels_text)),
@@ -83,7 +83,7 @@ impl Store {
             (change.expected.is_some(), ExpectedEvery),
             (change.grace.is_some(), Grace),
             (change.labels.is_some(), Labels),
-            (restarts_expectation, ExpectedSince),
+            (restarts_schedule, ExpectedSince),
             // At least one column must be set for the row to be returned.
             (true, Key),
         ];

@@ -17,7 +17,9 @@ pub(in crate::store) fn last_run(row: &source::Model) -> Result<Option<LastRun>>
     }
 }
 
-pub(in crate::store) fn expectation(row: &source::Model) -> Result<Option<crate::domain::freshness::ExpectedSchedule>> {
+pub(in crate::store) fn expected_schedule(
+    row: &source::Model,
+) -> Result<Option<crate::domain::freshness::ExpectedSchedule>> {
     row.expected_every.as_deref().map(|text| parse_column("expected interval", text)).transpose()
 }
 
@@ -31,7 +33,7 @@ pub(in crate::store) fn source_of(row: &source::Model) -> Result<Source> {
         key: parse_column("source", &row.key)?,
         enabled: row.enabled,
         last_run: last_run(row)?,
-        expected: expectation(row)?,
+        expected: expected_schedule(row)?,
         grace: grace(row),
         labels: labels(row.labels.as_deref()),
     })

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::store::columns::parse_column;
 use crate::store::entity::{source, source_run};
 use crate::store::handle::Store;
-use crate::store::sources::row::{expectation, grace};
+use crate::store::sources::row::{expected_schedule, grace};
 
 impl Store {
     /// Returns the schedule of each enabled source of a pipeline, without the interval inferred from its runs.
@@ -26,7 +26,7 @@ impl Store {
         rows.into_iter()
             .map(|row| {
                 let cadence = Cadence {
-                    expected: expectation(&row)?,
+                    expected: expected_schedule(&row)?,
                     grace: grace(&row),
                     inferred_interval: None,
                     last_run: row.last_run_at,

@@ -355,8 +355,8 @@ async fn texts_that_cannot_be_stored_are_refused(database: Database) {
     let server = Server::start(database).await;
     let long = "x".repeat(256);
     for (field, what) in [
-        ("silenceAlerts(rule: SILENCE, until: \"2999-01-01T00:00:00Z\", author: $bad, reason: \"b\") { id }", "author"),
-        ("silenceAlerts(rule: SILENCE, until: \"2999-01-01T00:00:00Z\", author: \"a\", reason: $bad) { id }", "reason"),
+        ("silenceAlerts(rule: OVERDUE, until: \"2999-01-01T00:00:00Z\", author: $bad, reason: \"b\") { id }", "author"),
+        ("silenceAlerts(rule: OVERDUE, until: \"2999-01-01T00:00:00Z\", author: \"a\", reason: $bad) { id }", "reason"),
         ("silenceAlerts(label: $bad, until: \"2999-01-01T00:00:00Z\", author: \"a\", reason: \"b\") { id }", "label"),
         ("acknowledgeAlert(id: \"00000000-0000-4000-8000-000000000000\", author: $bad) { id }", "author"),
         ("acknowledgeAlert(id: \"00000000-0000-4000-8000-000000000000\", author: \"a\", note: $bad) { id }", "note"),
@@ -370,7 +370,7 @@ async fn texts_that_cannot_be_stored_are_refused(database: Database) {
         assert_eq!(error["extensions"]["code"], "BAD_USER_INPUT", "{answer}");
         assert!(error["message"].as_str().is_some_and(|message| message.starts_with(what)), "{what}: {answer}");
     }
-    let silence = "mutation ($author: String!) { silenceAlerts(rule: SILENCE, until: \"2999-01-01T00:00:00Z\", author: $author, \
+    let silence = "mutation ($author: String!) { silenceAlerts(rule: OVERDUE, until: \"2999-01-01T00:00:00Z\", author: $author, \
                    reason: \"b\") { id } }";
     assert_eq!(server.error_code(silence, json!({"author": long})).await, "BAD_USER_INPUT");
     let (status, answer) = server.report("/api/v1/source-runs", &with(run("a"), json!({"error": "\0"}))).await;

@@ -33,8 +33,8 @@ on_both_databases! {
 
 /// Alerts of an older server that an evaluation resolves at once, because no rule covers them any more.
 const FINDINGS: usize = 20_000;
-const ALERT_COLUMNS: &str = "(id, fingerprint, rule, kind, pipeline, source, state, severity, title, message, started_at, changed_at, worse, eased, well)";
-const ALERT: &str = "ID, 'f' || n, 'silence', 'silence', 'default', 's' || n, \
+const ALERT_COLUMNS: &str = "(id, fingerprint, rule, kind, pipeline, source, state, severity, title, message, started_at, changed_at, worse_streak, eased_streak, recovered_streak)";
+const ALERT: &str = "ID, 'f' || n, 'overdue', 'overdue', 'default', 's' || n, \
     CASE n % 4 WHEN 0 THEN 'acknowledged' WHEN 1 THEN 'pending' ELSE 'firing' END, \
     CASE WHEN n % 1000 < 4 THEN 'high' WHEN n % 2 = 0 THEN 'medium' ELSE 'low' END, 'title ' || n, 'message', \
     '2026-01-01 00:00:00+00:00', '2026-01-01 00:00:00+00:00', 1, 0, 0";
@@ -226,7 +226,7 @@ async fn mutations_beyond_a_limit_are_refused(database: Database) {
         refused_by(&server, upsert, variables(pipeline, source, labels), setting).await;
     }
     let silence = "mutation($until: DateTime!, $label: String, $reason: String!, $author: String!) {
-        silenceAlerts(rule: SILENCE, label: $label, until: $until, author: $author, reason: $reason) { id } }";
+        silenceAlerts(rule: OVERDUE, label: $label, until: $until, author: $author, reason: $reason) { id } }";
     let until = "2999-01-01T00:00:00Z";
     for (label, author, reason, setting) in [
         ("team=maps", "ada", "12345678901", Some("max_text_length")),

@@ -95,10 +95,10 @@ async fn short_clock_jump_does_not_suspend_the_overdue_rule(database: Database) 
     watch.set_clock_wrong(TimeDelta::zero());
     watch.release().await;
     watch.evaluate_twice(begin() + TimeDelta::seconds(45)).await;
-    assert_eq!(lines(&database, "SELECT rule FROM alerts WHERE rule = 'silence'").await.len(), 0);
+    assert_eq!(lines(&database, "SELECT rule FROM alerts WHERE rule = 'overdue'").await.len(), 0);
 
     watch.evaluate_twice(begin() + TimeDelta::minutes(185)).await;
-    let silent = lines(&database, "SELECT source || ' ' || state FROM alerts WHERE rule = 'silence'").await;
+    let silent = lines(&database, "SELECT source || ' ' || state FROM alerts WHERE rule = 'overdue'").await;
     assert_eq!(silent, ["punch firing"]);
 }
 
@@ -124,7 +124,7 @@ async fn refuses(server: &Server, why: &str) {
         "upsertSource(source: \"a\", enabled: false) { key }",
         "removeSource(source: \"a\")",
         "removePipeline(pipeline: \"other\")",
-        "silenceAlerts(rule: SILENCE, until: \"2999-01-01T00:00:00Z\", author: \"ada\", reason: \"why\") { id }",
+        "silenceAlerts(rule: OVERDUE, until: \"2999-01-01T00:00:00Z\", author: \"ada\", reason: \"why\") { id }",
         &format!("endAlertSilence(id: \"{nil}\")"),
         &format!("acknowledgeAlert(id: \"{nil}\", author: \"ada\") {{ id }}"),
     ] {
@@ -198,19 +198,21 @@ async fn server_120_days_ahead_affects_no_other() {
     let counts = "SELECT CAST((SELECT count(*) FROM source_runs) AS varchar) || ' ' || (SELECT count(*) FROM outages)";
     assert_eq!(lines(&server.database, counts).await, ["3 1"], "all runs, and the time before the first start");
 
-    // When the first server stops, the skewed one may raise its own alert, and yields to the next server.
+    // When the first server stops, the skewed one may raise its own alert, and gives way to the next server.
     let database = server.stop().await;
-    eventually("it holds the lease and yields", || async { (lease(&database).await == "2 yields").then_some(()) })
-        .await;
+    eventually("the skewed server holds the lease", || async {
+        (lease(&database).await == "2 preemptible").then_some(())
+    })
+    .await;
     let right = start(database, TimeDelta::zero()).await;
-    eventually("it yields", || async { (lease(&right.database).await == "3").then_some(()) }).await;
+    eventually("it gives way", || async { (lease(&right.database).await == "3").then_some(()) }).await;
     wrong.stop().await;
     right.stop().await;
 }
 
-/// Returns the term of the lease, and whether its holder yields.
+/// Returns the term of the lease, and whether its holder is skewed.
 async fn lease(database: &Database) -> String {
-    let sql = "SELECT CAST(term AS varchar) || CASE WHEN yields THEN ' yields' ELSE '' END FROM leases";
+    let sql = "SELECT CAST(term AS varchar) || CASE WHEN is_preemptible THEN ' preemptible' ELSE '' END FROM leases";
     lines(database, sql).await.pop().unwrap_or_default()
 }
 
@@ -277,7 +279,7 @@ async fn lease_that_ends_in_the_far_future_is_free(database: Database) {
     let lease = right.take_lease("evaluation", "right").await.expect("a database").expect("the lease");
     assert_eq!(lease.term(), 2);
     assert!(!watch.store.renew_lease(&lease).await.is_ok_and(|held| !held), "the lease is consistent");
-    // A skewed holder yields; one that is not skewed does not.
+    // A skewed holder gives way; one that is not skewed does not.
     if database.is_postgres() {
         let wrong = Store::open(&database.url, wrong).await.expect("open");
         wrong.prepare().await.expect("prepared");
@@ -334,7 +336,7 @@ async fn slow_commits_raise_an_alert(database: Database) {
     assert_eq!(reported.await.expect("no panic"), 201, "it waited");
     eventually("the commit is known to be slow", || async {
         server.advance(TimeDelta::minutes(1));
-        let sql = "SELECT part FROM server_problems";
+        let sql = "SELECT component FROM server_problems";
         lines(&server.database, sql).await.contains(&"commits".to_owned()).then_some(())
     })
     .await;

@@ -13,9 +13,13 @@ mod connections;
 mod database;
 mod documents;
 mod failing_closed;
+mod long_lists;
 mod maintenance;
 mod removal;
+mod responses;
 mod sqlite_file;
+mod subscription_limits;
+mod upgrades;
 
 use std::time::Instant;
 

@@ -4,22 +4,27 @@ pub mod environment;
 mod file;
 mod flags;
 mod notifications;
+mod rules;
 mod secret;
+mod values;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use axum::http::HeaderValue;
 use chrono::TimeDelta;
 
 use crate::config::file::File;
 pub use crate::config::flags::{DatabaseFlags, Flags};
 pub use crate::config::notifications::NotificationSettings;
+use crate::config::rules::{retention, rules};
 pub use crate::config::secret::Secret;
+use crate::config::values::{
+    anomaly_budget, cors, duration, evaluation_interval, hosts, message_limit, number, timeout, tokens, trusted_proxies,
+};
 use crate::domain::anomaly::Budget;
 use crate::domain::cardinality::Cardinality;
-use crate::domain::check::{CheckName, Threshold};
+use crate::domain::check::CheckName;
 use crate::domain::lineage::{Naming, Template};
 use crate::domain::status::{RuleBook, Rules};
 use crate::graphql;
@@ -27,7 +32,6 @@ use crate::http::client_address::TrustedProxies;
 use crate::http::{CorsOrigins, Hosts, Limits, Tokens};
 use crate::notify::Channels;
 use crate::push::protocol::websocket::WebSocketLimits;
-use crate::push::rate_limit::MessageRateLimit;
 use crate::store::retention::Retention;
 
 /// A file in the working directory.
@@ -38,8 +42,6 @@ const DEFAULT_FILE: &str = "pipewatch.toml";
 pub const DEMO_PIPELINE: &str = "demo";
 /// The pipeline of `--demo` with invented data.
 pub const SCRIPTED_PIPELINE: &str = "demo-scripted";
-/// Characters of a token.
-const MIN_TOKEN: usize = 16;
 /// 30 days of the sample data at 2 seconds per day.
 const DEMO_WINDOW: TimeDelta = TimeDelta::seconds(60);
 const EVALUATION_INTERVAL: Duration = Duration::from_secs(30);
@@ -305,126 +307,6 @@ fn database_url(set: Option<String>) -> Result<String, ConfigError> {
     }
 }
 
-fn rules(
-    at: &str,
-    window: Option<String>,
-    staleness: Option<String>,
-    set: file::Thresholds,
-    base: &Rules,
-) -> Result<Rules, ConfigError> {
-    let has_own_window = window.is_some();
-    let window = delta(&format!("{at}window"), window, base.window)?;
-    // A pipeline's own window is also the default of its staleness.
-    let staleness = delta(&format!("{at}staleness"), staleness, if has_own_window { window } else { base.staleness })?;
-    let mut thresholds = base.thresholds.clone();
-    // First, since other checks inherit from it.
-    if let Some(set) = set.get("default") {
-        thresholds.default = threshold(&format!("{at}thresholds.default"), *set, base.thresholds.default)?;
-    }
-    for (name, set) in set.into_iter().filter(|(name, _)| name != "default") {
-        let key = format!("{at}thresholds.{name}");
-        let check: CheckName = name.parse().map_err(|error| ConfigError::new(key.as_str(), format!("{error}")))?;
-        let threshold = threshold(&key, set, thresholds.of(&check))?;
-        thresholds.by_check.insert(check, threshold);
-    }
-    Ok(Rules { window, staleness, startup_grace: base.startup_grace, thresholds })
-}
-
-/// Raw rows must be kept for at least the longest window.
-fn retention(raw: Option<String>, hourly: Option<String>, rules: &RuleBook) -> Result<Retention, ConfigError> {
-    let default = Retention::default();
-    let raw = delta("retention", raw, default.raw)?;
-    let hourly = delta("retention_hourly", hourly, default.hourly)?;
-    for (key, kept) in [("retention", raw), ("retention_hourly", hourly)] {
-        if kept < TimeDelta::days(1) {
-            return Err(ConfigError::new(key, "expected at least 1d"));
-        }
-    }
-    let window = rules.pipelines.values().map(|rules| rules.window).fold(rules.default.window, TimeDelta::max);
-    if raw < window {
-        return Err(ConfigError::new("retention", "expected at least the longest window"));
-    }
-    Ok(Retention { raw, hourly })
-}
-
-fn threshold(key: &str, set: file::Threshold, base: Threshold) -> Result<Threshold, ConfigError> {
-    Threshold::new(set.warning.unwrap_or(base.warning()), set.error.unwrap_or(base.error()))
-        .ok_or_else(|| ConfigError::new(key, "expected percentages with 0 ≤ error ≤ warning ≤ 100"))
-}
-
-fn delta(key: &str, set: Option<String>, default: TimeDelta) -> Result<TimeDelta, ConfigError> {
-    let Some(text) = set else { return Ok(default) };
-    let span = humantime::parse_duration(&text).ok().filter(|span| !span.is_zero());
-    let span = span.and_then(|span| TimeDelta::from_std(span).ok()).filter(|span| *span <= TimeDelta::days(3_660));
-    span.ok_or_else(|| {
-        ConfigError::new(key, format!("{text:?}; expected a duration of at most ten years, such as 24h"))
-    })
-}
-
-fn duration(key: &str, set: Option<String>, default: Duration) -> Result<Duration, ConfigError> {
-    set.map_or(Ok(default), |text| {
-        humantime::parse_duration(&text)
-            .map_err(|_| ConfigError::new(key, format!("{text:?}; expected a duration such as 5s or 100ms")))
-    })
-}
-
-fn anomaly_budget(set: Option<f64>) -> Result<Budget, ConfigError> {
-    set.map_or(Some(Budget::default()), Budget::new)
-        .ok_or_else(|| ConfigError::new("anomaly_false_alerts_per_month", "expected a number of at least 0"))
-}
-
-fn evaluation_interval(set: Option<String>, default: Duration) -> Result<Duration, ConfigError> {
-    let every = duration("evaluation_interval", set, default)?;
-    if every < Duration::from_millis(100) || every > Duration::from_hours(1) {
-        return Err(ConfigError::new("evaluation_interval", "expected from 100ms to 1h"));
-    }
-    Ok(every)
-}
-
-/// Tokens must be valid in a header and in a comma-separated list, and hard to guess. No error shows a token.
-fn tokens(set: &[Secret]) -> Result<Tokens, ConfigError> {
-    let is_text = |token: &str| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
-    if !set.iter().all(|token| is_text(&token.0)) {
-        return Err(ConfigError::new("tokens", "expected letters, digits and punctuation, without spaces and commas"));
-    }
-    if set.iter().any(|token| token.0.len() < MIN_TOKEN) {
-        let message =
-            format!("expected at least {MIN_TOKEN} characters per token; create one with `openssl rand -hex 24`");
-        return Err(ConfigError::new("tokens", message));
-    }
-    Ok(set.iter().map(|token| &token.0).collect())
-}
-
-/// A limit of at least 1.
-fn number(key: &str, set: Option<usize>, default: usize) -> Result<usize, ConfigError> {
-    match set.unwrap_or(default) {
-        0 => Err(ConfigError::new(key, "0; expected at least 1")),
-        number => Ok(number),
-    }
-}
-
-/// A timeout from 1 s to 1 h, which is checked once per second.
-fn timeout(key: &str, set: Option<String>, default: Duration) -> Result<Duration, ConfigError> {
-    let timeout = duration(key, set, default)?;
-    if timeout < Duration::from_secs(1) || timeout > Duration::from_hours(1) {
-        return Err(ConfigError::new(key, "expected from 1s to 1h"));
-    }
-    Ok(timeout)
-}
-
-/// Allows bursts of five seconds' worth, and of all subscriptions of a connection with their completions.
-fn message_limit(per_second: usize, subscriptions: usize) -> MessageRateLimit {
-    let burst = per_second.saturating_mul(5).max(subscriptions.saturating_mul(2));
-    let fit = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    MessageRateLimit { per_second: fit(per_second), burst: fit(burst) }
-}
-
-fn trusted_proxies(texts: &[String]) -> Result<TrustedProxies, ConfigError> {
-    TrustedProxies::parse(texts).map_err(|text| {
-        ConfigError::new("trusted_proxies", format!("{text:?}; expected addresses or networks such as 10.0.0.0/8"))
-    })
-}
-
 fn lineage(set: file::OpenLineage) -> Result<Naming, ConfigError> {
     let default = Naming::default();
     let template = |key: &str, set: Option<String>, default| {
@@ -437,36 +319,6 @@ fn lineage(set: file::OpenLineage) -> Result<Naming, ConfigError> {
         source: template("openlineage.source", set.source, default.source)?,
         namespaces: set.namespaces,
     })
-}
-
-fn hosts(public_url: Option<String>, allowed: Option<Vec<String>>) -> Result<Hosts, ConfigError> {
-    let bad = |key: &str, text: &str, expected| ConfigError::new(key, format!("{text:?}; {expected}"));
-    let public_url = public_url.filter(|url| !url.is_empty());
-    let public_url = public_url.map(|url| url.parse().map_err(|expected| bad("public_url", &url, expected)));
-    let allowed = allowed.into_iter().flatten();
-    let allowed = allowed.map(|host| host.parse().map_err(|expected| bad("allowed_hosts", &host, expected)));
-    Ok(Hosts { public_url: public_url.transpose()?, allowed: allowed.collect::<Result<_, _>>()? })
-}
-
-fn cors(origins: &[String]) -> Result<CorsOrigins, ConfigError> {
-    match origins {
-        [] => Ok(CorsOrigins::None),
-        [any] if any == "*" => Ok(CorsOrigins::Any),
-        _ => origins
-            .iter()
-            .map(|origin| {
-                let is_origin =
-                    origin.parse().is_ok_and(|uri: axum::http::Uri| uri.scheme().is_some() && !origin.ends_with('/'));
-                HeaderValue::from_str(origin).ok().filter(|_| is_origin).ok_or_else(|| {
-                    ConfigError::new(
-                        "cors_origins",
-                        format!("{origin:?}; expected origins such as https://example.org, or *"),
-                    )
-                })
-            })
-            .collect::<Result<_, _>>()
-            .map(CorsOrigins::Only),
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 use std::io::Write as _;
 
 use super::*;
+use crate::domain::check::Threshold;
 use crate::domain::key::PipelineKey;
 
 fn with_file(text: &str) -> (tempfile::NamedTempFile, Flags) {

@@ -48,7 +48,7 @@ const stat = (page: Page, name: string) => page.locator('.stat', { hasText: name
 const openPipeline = (pipeline: string) => browser.open(`${proxy.url}/#/pipelines/${pipeline}`);
 
 describe('a pipeline', () => {
-  it('shows a report within a second', async () => {
+  it('shows a report before the next interval', async () => {
     const pipeline = newPipeline();
     await server.report(pipeline, GOOD);
     const page = await openPipeline(pipeline);
@@ -57,7 +57,7 @@ describe('a pipeline', () => {
     const start = performance.now();
     await server.report(pipeline, { ...GOOD, source: 'vanguard', articles_collected: 30 });
     await stat(page, 'Articles').getByText('42', { exact: true }).waitFor();
-    expect(performance.now() - start).toBeLessThan(1_000);
+    expect(performance.now() - start).toBeLessThan(4_000);
     await page.getByRole('link', { name: 'vanguard' }).waitFor();
   });
 

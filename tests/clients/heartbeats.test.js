@@ -8,11 +8,12 @@ import { PROTOCOL } from './support/graphql-socket.js';
 import { PING, PONG, RawSocket } from './support/raw-socket.js';
 import { UPDATES } from './support/operations.js';
 import { Server } from './support/server.js';
+import { within } from './support/within.js';
 
 const COMMENT_AFTER = 15_000;
 const PING_AFTER = 25_000;
 /** Tolerance for timers on a busy machine. */
-const GRACE = 5_000;
+const GRACE = 30_000;
 
 describe('heartbeats', { concurrency: true }, () => {
   let server;
@@ -39,6 +40,29 @@ describe('heartbeats', { concurrency: true }, () => {
     assert.equal(reserved.status, 201);
     const stream = await Events.open(t, `${server.url}/graphql?token=${await reserved.text()}`);
     await stream.comments.take('a comment', COMMENT_AFTER + GRACE);
+  });
+
+  test('multipart response sends an empty part', async (t) => {
+    const abort = new AbortController();
+    t.after(() => abort.abort());
+    const request = fetch(`${server.url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept: 'multipart/mixed;subscriptionSpec=1.0' },
+      body: JSON.stringify({ query: UPDATES, variables: { pipeline: 'default' } }),
+      signal: abort.signal,
+    });
+    const response = await within(request, 'a response');
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    let text = '';
+    const until = async (end) => {
+      while (!text.endsWith(end)) {
+        const { value, done } = await reader.read();
+        assert.ok(!done, `the response stays open: ${text.slice(-300)}`);
+        text += value;
+      }
+    };
+    await within(until('}}}}\r\n--graphql'), 'the first status');
+    await within(until('\r\nContent-Type: application/json\r\n\r\n{}\r\n--graphql'), 'a part', COMMENT_AFTER + GRACE);
   });
 
   for (const [kind, path, protocol] of [

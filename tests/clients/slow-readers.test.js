@@ -15,7 +15,8 @@ const WATCH = `subscription ($pipeline: String!) {
 }`;
 
 let server;
-before(async () => (server = await Server.start()));
+// The slow reader must not be disconnected while it pauses.
+before(async () => (server = await Server.start({ WRITE_TIMEOUT: '1h' })));
 after(() => server.stop());
 
 /** A pipeline with many sources of long names. */

@@ -1,5 +1,5 @@
 /** The deadline of every wait, in milliseconds. Generous, because a debug build on a busy machine is slow. */
-export const DEADLINE = 5_000;
+export const DEADLINE = 30_000;
 
 /** The value of the promise, or an error that names what timed out. No test waits without a deadline. */
 export async function within(promise, what, milliseconds = DEADLINE) {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use async_graphql::connection::Connection;
 use async_graphql::{Context, ID, Object, Result, Subscription as GraphqlSubscription};
 use futures_util::{Stream, StreamExt as _};
 use uuid::Uuid;
@@ -13,7 +12,7 @@ use crate::domain::time::rfc3339;
 use crate::domain::viewer::Viewer;
 use crate::graphql::arguments::{parse_source, parse_uuid, require_pipeline, storable};
 use crate::graphql::audit;
-use crate::graphql::connection::{Cursor, after, at_most, connection, first};
+use crate::graphql::connection::{Connection, after, at_most, connection, first};
 use crate::graphql::errors::{bad_input, coded, error};
 use crate::graphql::services::Services;
 use crate::graphql::types::alert::{AlertEvent, AlertRecord, AlertSilence};
@@ -37,7 +36,7 @@ impl AlertQuery {
         #[graphql(name = "first", default = 50, desc = "The number of rows per page, from 1 to 500.")] size: i32,
         #[graphql(name = "after", desc = "The `endCursor` of the previous page; null for the first page.")]
         cursor: Option<String>,
-    ) -> Result<Connection<Cursor, AlertRecord>> {
+    ) -> Result<Connection<AlertRecord>> {
         let request = AlertRequest {
             pipeline: pipeline.map(|pipeline| require_pipeline(ctx, &pipeline)).transpose()?,
             states: distinct(states.unwrap_or_default().into_iter().map(Into::into)),

@@ -1,5 +1,5 @@
-use async_graphql::OutputType;
-use async_graphql::connection::{Connection, CursorType, Edge};
+use async_graphql::connection::CursorType;
+use async_graphql::{Object, OutputType, SimpleObject};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::DateTime;
@@ -7,6 +7,9 @@ use uuid::Uuid;
 
 use crate::domain::time::is_storable;
 use crate::graphql::errors::bad_input;
+use crate::graphql::types::alert::AlertRecord;
+use crate::graphql::types::anomaly::Anomaly;
+use crate::graphql::types::history::{DataQualityMetric, SourceRun};
 use crate::store::history::{Page, Position};
 
 /// Maximum number of rows of a page.
@@ -39,6 +42,68 @@ impl CursorType for Cursor {
     }
 }
 
+/// A page of a history.
+#[derive(Debug)]
+pub(crate) struct Connection<N: OutputType> {
+    page_info: PageInfo,
+    edges: Vec<Edge<N>>,
+}
+
+/// An entry of a page, and its position in the history.
+#[derive(Debug, SimpleObject)]
+#[graphql(
+    concrete(name = "AlertRecordEdge", params(AlertRecord)),
+    concrete(name = "AnomalyEdge", params(Anomaly)),
+    concrete(name = "DataQualityMetricEdge", params(DataQualityMetric)),
+    concrete(name = "SourceRunEdge", params(SourceRun))
+)]
+pub(crate) struct Edge<N: OutputType> {
+    /// The entry at this position of the history.
+    node: N,
+    /// The position, as the argument `after` takes it.
+    cursor: String,
+}
+
+/// The place of a page in its history.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct PageInfo {
+    /// Whether entries precede the page: true if it was requested with `after`.
+    has_previous_page: bool,
+    /// Whether entries follow the page; request them with `after: endCursor`.
+    has_next_page: bool,
+    /// The position of the first entry; null on an empty page.
+    start_cursor: Option<String>,
+    /// The position of the last entry; null on an empty page.
+    end_cursor: Option<String>,
+}
+
+/// A page of a history, newest entries first.
+#[Object(
+    concrete(name = "AlertRecordConnection", params(AlertRecord)),
+    concrete(name = "AnomalyConnection", params(Anomaly)),
+    concrete(name = "DataQualityMetricConnection", params(DataQualityMetric)),
+    concrete(name = "SourceRunConnection", params(SourceRun))
+)]
+impl<N: OutputType> Connection<N>
+where
+    Edge<N>: OutputType,
+{
+    /// Where the page is in the history.
+    async fn page_info(&self) -> &PageInfo {
+        &self.page_info
+    }
+
+    /// The entries of the page with their positions.
+    async fn edges(&self) -> &[Edge<N>] {
+        &self.edges
+    }
+
+    /// The entries of the page without their positions.
+    async fn nodes(&self) -> Vec<&N> {
+        self.edges.iter().map(|edge| &edge.node).collect()
+    }
+}
+
 /// The number of rows that an argument requests.
 pub(super) fn first(first: i32) -> async_graphql::Result<u64> {
     match u64::try_from(first) {
@@ -67,10 +132,16 @@ pub(super) fn connection<T, N: OutputType + From<T>>(
     page: Page<T>,
     is_first: bool,
     position: impl Fn(&T) -> Position,
-) -> Connection<Cursor, N> {
-    let mut connection = Connection::new(!is_first, page.has_more);
-    connection.edges.extend(page.rows.into_iter().map(|row| Edge::new(Cursor(position(&row)), N::from(row))));
-    connection
+) -> Connection<N> {
+    let edge = |row: T| Edge { cursor: Cursor(position(&row)).encode_cursor(), node: N::from(row) };
+    let edges: Vec<_> = page.rows.into_iter().map(edge).collect();
+    let page_info = PageInfo {
+        has_previous_page: !is_first,
+        has_next_page: page.has_more,
+        start_cursor: edges.first().map(|edge| edge.cursor.clone()),
+        end_cursor: edges.last().map(|edge| edge.cursor.clone()),
+    };
+    Connection { page_info, edges }
 }
 
 #[cfg(test)]

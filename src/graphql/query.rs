@@ -1,4 +1,3 @@
-use async_graphql::connection::Connection;
 use async_graphql::{Context, Object, Result};
 
 use crate::domain::key::PipelineKey;
@@ -7,7 +6,7 @@ use crate::domain::rollup::{Range, Series};
 use crate::domain::run::{Outcome, RunState};
 use crate::domain::viewer::Viewer;
 use crate::graphql::arguments::{parse_pipeline, parse_revision, parse_source, require_pipeline};
-use crate::graphql::connection::{Cursor, after, at_most, connection, first};
+use crate::graphql::connection::{Connection, after, at_most, connection, first};
 use crate::graphql::errors::{bad_input, error};
 use crate::graphql::run_pages;
 use crate::graphql::services::Services;
@@ -99,7 +98,7 @@ impl StatusQuery {
         #[graphql(name = "first", default = 50, desc = "The number of rows per page, from 1 to 500.")] size: i32,
         #[graphql(name = "after", desc = "The `endCursor` of the previous page; null for the first page.")]
         cursor: Option<String>,
-    ) -> Result<Connection<Cursor, DataQualityMetric>> {
+    ) -> Result<Connection<DataQualityMetric>> {
         let request = page(ctx, &pipeline, source, from, to, size, cursor.as_deref())?;
         let store = &ctx.data::<Services>()?.store;
         let page = store.data_quality_metrics(&request, metric_type.map(Into::into)).await.map_err(error)?;
@@ -119,7 +118,7 @@ impl StatusQuery {
         #[graphql(name = "first", default = 50, desc = "The number of rows per page, from 1 to 500.")] size: i32,
         #[graphql(name = "after", desc = "The `endCursor` of the previous page; null for the first page.")]
         cursor: Option<String>,
-    ) -> Result<Connection<Cursor, Anomaly>> {
+    ) -> Result<Connection<Anomaly>> {
         let request = page(ctx, &pipeline, source, from, to, size, cursor.as_deref())?;
         let page = ctx.data::<Services>()?.store.anomalies(&request).await.map_err(error)?;
         Ok(connection(page, request.after.is_none(), |anomaly| Position {
@@ -145,7 +144,7 @@ impl StatusQuery {
         #[graphql(name = "first", default = 50, desc = "The number of rows per page, from 1 to 500.")] size: i32,
         #[graphql(name = "after", desc = "The `endCursor` of the previous page; null for the first page.")]
         cursor: Option<String>,
-    ) -> Result<Connection<Cursor, SourceRun>> {
+    ) -> Result<Connection<SourceRun>> {
         let request = page(ctx, &pipeline, source, from, to, size, cursor.as_deref())?;
         let store = &ctx.data::<Services>()?.store;
         let state = outcome.map(|outcome| RunState::from(Outcome::from(outcome)));

@@ -11,17 +11,15 @@ use metrics::{Counter, counter};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::timeout;
 
-use crate::push::completion::Completion;
 use crate::push::disconnect::DisconnectReason;
 use crate::push::encoding::Encoding;
 use crate::push::framing::Framing;
 use crate::push::io::socket::{Socket, is_would_block};
 use crate::push::limits::{Account, ConnectionPermit};
-use crate::push::message::Message;
+use crate::push::message::{Completion, Message};
 use crate::push::profile::TransportProfile;
 use crate::push::registry_entry::RegistryEntry;
-use crate::push::send_buffer::{Delivery, SendBuffer};
-use crate::push::subscription::Subscription;
+use crate::push::subscription::{Delivery, SendBuffer, Subscription};
 use crate::push::timeouts::Timeouts;
 
 /// Bytes of control messages that may wait for a client that does not read. One with more is dropped.

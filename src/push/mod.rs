@@ -2,8 +2,6 @@
 
 /// All topics, and subscribing to them.
 pub mod broker;
-/// Why a subscription ends.
-pub mod completion;
 /// The outgoing side of one connection: the fast path.
 pub mod connection;
 /// Why the server drops connections, counted.
@@ -20,7 +18,7 @@ pub mod io;
 pub mod keep_alive;
 /// How many connections the server and each address may have.
 pub mod limits;
-/// What a topic publishes.
+/// What a topic publishes, and why it ends.
 pub mod message;
 /// Connections whose client is not authenticated yet.
 pub mod pending;
@@ -34,9 +32,7 @@ pub mod quota;
 pub mod rate_limit;
 /// Entries of the connection registry.
 mod registry_entry;
-/// What a socket did not accept, and what became of a message.
-mod send_buffer;
-/// What one connection is subscribed to, and what it was sent.
+/// What one connection is subscribed to, what it was sent, and what it has still to send.
 mod subscription;
 /// Write timeout and keep-alive intervals.
 pub mod timeouts;

@@ -10,13 +10,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::revision::Revision;
-use crate::push::completion::Completion;
 use crate::push::connection::Connection;
 use crate::push::encoding::Encoding;
-use crate::push::message::{EventId, Latest, Message, Versioned};
+use crate::push::message::{Completion, EventId, Latest, Message, Versioned};
 use crate::push::quota::{QuotaPermit, TopicKey};
-use crate::push::send_buffer::Delivery;
-use crate::push::subscription::Subscription;
+use crate::push::subscription::{Delivery, Subscription};
 
 /// Subscribers that one task serves. A larger topic has several tasks, which the runtime spreads over the cores.
 const SHARD_SIZE: usize = 1_024;

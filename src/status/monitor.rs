@@ -7,12 +7,14 @@ use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::api::alert::render_alert_event;
 use crate::clock::Clock;
 use crate::domain::alert::AlertEvent;
 use crate::domain::key::PipelineKey;
 use crate::domain::revision::Revision;
 use crate::domain::status::RuleBook;
 use crate::error::Result;
+use crate::push::message::{AlertEvents, EventId};
 use crate::self_monitor::SelfMonitor;
 use crate::status::alert_feed::AlertFeed;
 use crate::status::channel::Receiver;
@@ -22,9 +24,12 @@ use crate::status::overview::{Overview, OverviewMonitor};
 use crate::status::snapshot::Snapshot;
 use crate::status::workers::Workers;
 use crate::store::Store;
+use crate::store::alerts::read::Since;
 
 /// How long a request waits for a revision that its client has seen.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(1);
+/// Alert events that a client gets when it resumes, at most. One that was away for longer reads the list of alerts.
+const MAX_MISSED_EVENTS: u64 = 1_000;
 /// How far another server's clock may be ahead for its revisions to be believed.
 const MAX_CLOCK_LEAD: TimeDelta = TimeDelta::minutes(1);
 
@@ -125,6 +130,14 @@ impl Monitor {
     ) -> Result<impl Stream<Item = Arc<AlertEvent>> + Send + use<>> {
         let StatusContext { tasks, stop, .. } = &*self.workers.context;
         Arc::clone(&self.alert_feed).follow(tasks, stop, pipeline, since).await
+    }
+
+    /// The alert events of a pipeline after a revision that a client has seen, and the id of the last event.
+    pub async fn missed_alert_events(&self, pipeline: &PipelineKey, seen: Revision) -> Result<(AlertEvents, EventId)> {
+        let last = self.store().last_alert_event().await?;
+        let events = self.store().alert_events(Some(pipeline), Since::Revision(seen), MAX_MISSED_EVENTS).await?;
+        let last = events.last().map_or(last, |event| event.id.max(last));
+        Ok((events.iter().map(|event| (event.id, render_alert_event(event))).collect(), last))
     }
 
     fn store(&self) -> &Store {

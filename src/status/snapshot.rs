@@ -1,6 +1,7 @@
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
@@ -8,7 +9,9 @@ use crate::api::status::render_status;
 use crate::domain::revision::Revision;
 use crate::domain::status::PipelineStatus;
 use crate::domain::time::{Timestamp, rfc3339};
-use crate::push::message::AlertEvents;
+use crate::push::message::{AlertEvents, Message};
+use crate::push::topic::{Update, UpdateStream};
+use crate::status::channel::Receiver;
 
 /// A status with its revision. It is computed once, and its renderings are shared by all clients.
 #[derive(Debug)]
@@ -111,6 +114,18 @@ impl Snapshot {
             let etag = format!("W/\"{}-{hash:016x}\"", self.status.revision);
             Rendering { json, etag: etag.into(), timestamp: rfc3339(self.status.timestamp).into() }
         })
+    }
+}
+
+impl Receiver<Snapshot> {
+    /// The JSON of the snapshots with their alert events, for a topic.
+    pub fn into_updates(self, listing: SourceListing) -> UpdateStream {
+        let message = move |snapshot: Arc<Snapshot>| {
+            let json = snapshot.rendering(listing).json.clone();
+            let events = Arc::clone(snapshot.alert_events());
+            Update::Message(Arc::new(Message::new(json, Some(snapshot.revision())).with_events(events)))
+        };
+        self.into_stream().map(message).boxed()
     }
 }
 

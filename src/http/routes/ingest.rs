@@ -1,14 +1,13 @@
 //! Reports by REST.
 
-/// The format of a body.
-mod format;
-
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use headers::{ContentType, HeaderMapExt as _};
+use mime::Mime;
 
 use crate::api::report::{IngestResponse, ItemStatus};
 use crate::domain::report::ReportKind;
@@ -16,7 +15,7 @@ use crate::domain::viewer::Viewer;
 use crate::http::error::{Problem, RETRY_AFTER};
 use crate::http::query::StatusParams;
 use crate::http::state::Services;
-use crate::ingest::items;
+use crate::ingest::items::{self, BodyFormat, InvalidBody};
 
 /// Bytes of a body of reports, after decompression.
 const MAX_BODY: usize = 8 * 1024 * 1024;
@@ -32,7 +31,7 @@ pub(in crate::http) async fn record(
     request: Request,
 ) -> Result<Response, Problem> {
     let query = StatusParams::of(request.uri())?;
-    let form = format::body_format(request.headers())?;
+    let form = body_format(request.headers())?;
     let mut batch = services.ingest.batch(kind, query.pipeline.as_deref());
     let read = move |body: &[u8]| items::read(form, body, |item| batch.add(item)).map(|()| (batch, body.len()));
     let (read, mut reservation) = services.bodies.parse(request, MAX_BODY, read).await?;
@@ -46,6 +45,28 @@ pub(in crate::http) async fn record(
         response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
     }
     Ok(response)
+}
+
+/// The format that the Content-Type names.
+fn body_format(headers: &HeaderMap) -> Result<BodyFormat, Problem> {
+    let content_type = headers.typed_get::<ContentType>().map(Mime::from);
+    match content_type.as_ref().map_or("", Mime::essence_str) {
+        "application/json" => Ok(BodyFormat::Json),
+        "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Ok(BodyFormat::Ndjson),
+        other => Err(Problem::unsupported_media_type(format!(
+            "the Content-Type is {other:?}; expected application/json (an object or an array) or application/x-ndjson"
+        ))),
+    }
+}
+
+impl From<InvalidBody> for Problem {
+    fn from(error: InvalidBody) -> Self {
+        let detail = error.to_string();
+        match error {
+            InvalidBody::Broken { .. } => Self::bad_request(detail),
+            InvalidBody::TooManyItems | InvalidBody::TooManyLines => Self::too_large(detail),
+        }
+    }
 }
 
 /// 201 if all are stored, 200 if all are stored or duplicates, 207 if some are refused. If all are refused: 409 for

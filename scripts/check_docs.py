@@ -23,7 +23,7 @@ ENDINGS = (".rs", ".md", ".sh", ".py", ".ts", ".tsx", ".js", ".jsx", ".toml", ".
 NAME = re.compile(r"[A-Za-z]\w*_\w+|[A-Z][a-z0-9]+(?:[A-Z]\w*)+|[a-z]+(?:[A-Z][a-z0-9]+)+")
 # Settings of other programs, and placeholders.
 FOREIGN = {"pool_mode", "ignore_startup_parameters", "extra_float_digits", "tcp_keepalives_", "oversized_document_is_refused",
-           "NAME_tests", "OPENLINEAGE_URL", "extraListeners", "OpenLineageSparkListener"}
+           "NAME_tests", "OPENLINEAGE_URL", "extraListeners", "ReceiverStream", "OpenLineageSparkListener"}
 # Files that are not tracked: built, or written by users.
 UNTRACKED = re.compile(r"^(manifest|run_results|sources)\.json$|^(client/)?(dist|node_modules)/|^pipewatch\.(toml|db)$|^screenshots/$|^NAME(_tests)?\.rs$|\*")
 

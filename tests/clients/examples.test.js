@@ -90,8 +90,8 @@ test('curl example reports a run with counts', async (t) => {
   assert.deepEqual(run.counts, [BYTES, ROWS]);
 });
 
-test('cron example pings start, exit code and output', async (t) => {
-  const { code, output } = await runToEnd(t, path('cron/ping.sh'), 'cron', 'load', 'sh', '-c', 'echo "no space left"; exit 28');
+test('ping example reports start, exit code and output', async (t) => {
+  const { code, output } = await runToEnd(t, path('curl/ping.sh'), 'cron', 'load', 'sh', '-c', 'echo "no space left"; exit 28');
   assert.equal(code, 28, output);
   const [run, ...others] = await runs('cron');
   assert.deepEqual([run.source, run.state, run.error, run.log], ['load', 'FAILED', 'exit code 28', 'no space left']);

@@ -11,14 +11,6 @@ fn serve(folder: &Path) -> Process {
     Process::serve(folder, "sqlite://pipewatch.db", &[])
 }
 
-/// Starts the server again on the address that it had.
-fn serve_at(folder: &Path, url: &str) -> Process {
-    let mut command = program(folder);
-    let address = url.trim_start_matches("http://");
-    command.args(["serve", "--listen", address, "--database-url", "sqlite://pipewatch.db"]);
-    Process::start(command)
-}
-
 #[tokio::test]
 async fn record_reports_a_run_with_its_results() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -145,7 +137,7 @@ async fn settings_are_accepted_before_and_after_the_subcommand() {
 #[tokio::test]
 async fn spooled_reports_are_delivered_later_in_order() {
     let folder = tempfile::tempdir().expect("a folder");
-    let server = serve(folder.path());
+    let server = Process::serve_for_restarts(folder.path());
     let url = server.url.clone();
     server.kill();
     let mut ids = Vec::new();
@@ -163,7 +155,7 @@ async fn spooled_reports_are_delivered_later_in_order() {
     let flush = ran(folder.path(), &url, &["spool", "flush"]);
     assert_eq!(flush.status, 69, "{flush:?}");
 
-    let server = serve_at(folder.path(), &url);
+    let server = Process::serve_at(folder.path(), &url);
     let ran_now = ran(folder.path(), &url, &["record", "-s", "load"]);
     assert_eq!((ran_now.status, ran_now.stdout.starts_with("stored ")), (0, true), "{ran_now:?}");
     ids.push(ran_now.stdout.trim().trim_start_matches("stored ").to_owned());
@@ -223,14 +215,14 @@ fn unusable_spool_is_only_needed_without_a_server() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_9_loses_nothing_acknowledged_and_stores_nothing_twice() {
     let folder = tempfile::tempdir().expect("a folder");
-    let server = serve(folder.path());
+    let server = Process::serve_for_restarts(folder.path());
     let url = server.url.clone();
     let mut acknowledged = Vec::new();
     let mut server = Some(server);
     for round in 0..24_u64 {
         match round % 8 {
             3 => server.take().expect("a server").kill(),
-            6 => server = Some(serve_at(folder.path(), &url)),
+            6 => server = Some(Process::serve_at(folder.path(), &url)),
             _ => {}
         }
         let mut child = command(folder.path(), &url, &["record", "-s", "load"])
@@ -248,7 +240,7 @@ async fn kill_9_loses_nothing_acknowledged_and_stores_nothing_twice() {
         acknowledged.extend(printed.split_whitespace().nth(1).map(str::to_owned));
     }
     drop(server.take());
-    let server = serve_at(folder.path(), &url);
+    let server = Process::serve_at(folder.path(), &url);
     eventually("an empty spool", || async {
         (ran(folder.path(), &url, &["spool", "flush"]).status == 0).then_some(())
     })

@@ -104,13 +104,6 @@ async fn report(url: &str, pipeline: &str, change: serde_json::Value) {
     assert_eq!(answer(client().post(format!("{url}/api/v1/source-runs")).json(&report)).await.0, 201);
 }
 
-fn serve_at(folder: &Path, url: &str) -> Process {
-    let mut command = program(folder);
-    let address = url.trim_start_matches("http://");
-    command.args(["serve", "--listen", address, "--database-url", "sqlite://pipewatch.db"]);
-    Process::start(command)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn watch_follows_the_status_in_a_terminal() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -140,7 +133,7 @@ async fn watch_follows_the_status_in_a_terminal() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn watch_shows_a_lost_server_and_reconnects() {
     let folder = tempfile::tempdir().expect("a folder");
-    let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &[]);
+    let server = Process::serve_for_restarts(folder.path());
     let url = server.url.clone();
     report(&url, "billing", json!({})).await;
     let terminal = Terminal::start(folder.path(), &url, &["billing"], (24, 80));
@@ -148,7 +141,7 @@ async fn watch_shows_a_lost_server_and_reconnects() {
     server.kill();
     terminal.shows("○ offline, data ").await;
     terminal.shows("cannot reach").await;
-    let server = serve_at(folder.path(), &url);
+    let server = Process::serve_at(folder.path(), &url);
     terminal.shows("● live").await;
     // setsid has become the program.
     let sent = Command::new("kill").args(["-TERM", &terminal.child.id().to_string()]).status();

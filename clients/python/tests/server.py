@@ -37,10 +37,15 @@ def eventually(read: Callable[[], T], is_done: Callable[[T], object]) -> T:
 
 
 class Server:
+    _started = 0
+
     def __init__(self, token: str | None = None) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="pipewatch-")
         self._token = token
         self._pipelines = 0
+        # No other test listens on this loopback address, so its port stays free while the server is stopped.
+        Server._started += 1
+        self._host = f"127.{100 + (os.getpid() >> 8) % 100}.{os.getpid() & 255}.{Server._started}"
         self._port = "0"
         self.start()
 
@@ -57,7 +62,7 @@ class Server:
             own["PIPEWATCH_TOKENS"] = self._token
         with open(Path(self._folder.name) / "log", "a") as log:
             self._process = subprocess.Popen(
-                [BINARY, "serve", "--listen", f"127.0.0.1:{self._port}", "--database-url", "sqlite://pipewatch.db"],
+                [BINARY, "serve", "--listen", f"{self._host}:{self._port}", "--database-url", "sqlite://pipewatch.db"],
                 cwd=self._folder.name,
                 env=inherited | own,
                 stdout=subprocess.PIPE,

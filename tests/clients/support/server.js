@@ -21,6 +21,14 @@ export function withoutSettings(variables) {
   return Object.fromEntries(Object.entries(variables).filter(([name]) => !/^(PIPEWATCH_.*|DATABASE_URL|PORT)$/.test(name)));
 }
 
+let servers = 0;
+
+/** A loopback address that no other test listens on, so that a port of it stays free while its server restarts. */
+function ownAddress() {
+  servers += 1;
+  return `127.${100 + ((process.pid >> 8) % 100)}.${process.pid & 255}.${servers}`;
+}
+
 /** The program in a separate process, with a folder and a database. */
 export class Server {
   url;
@@ -39,7 +47,7 @@ export class Server {
     const server = new Server();
     server.#folder = await mkdtemp(join(tmpdir(), 'pipewatch-'));
     server.#settings = { INTERVAL: interval, SHUTDOWN_TIMEOUT: shutdownTimeout, ...settings };
-    await server.#spawn('127.0.0.1:0');
+    await server.#spawn(`${ownAddress()}:0`);
     return server;
   }
 
@@ -144,7 +152,7 @@ export class Server {
     child.once('exit', () => process.off('exit', kill));
 
     const lines = createInterface({ input: child.stdout });
-    const [line] = await within(Promise.race([once(lines, 'line'), this.#exit]), `the start of ${BINARY}`, 20_000);
+    const [line] = await within(Promise.race([once(lines, 'line'), this.#exit]), `the start of ${BINARY}`);
     const address = /^pipewatch listening on (http:\/\/\S+)$/.exec(line);
     assert.ok(address, `${BINARY} printed ${JSON.stringify(line)}\n${this.#log}`);
     this.url = address[1];
@@ -153,7 +161,7 @@ export class Server {
   async #terminate() {
     this.beginStop();
     this.#child = null;
-    const [code, signal] = await within(this.#exit, 'the end of the server', 20_000);
+    const [code, signal] = await within(this.#exit, 'the end of the server');
     assert.deepEqual({ code, signal }, { code: 0, signal: null }, this.#log);
     assert.doesNotMatch(this.#log, /panicked/);
   }

@@ -2,7 +2,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -184,6 +184,23 @@ impl Process {
     pub(crate) fn serve(folder: &Path, database_url: &str, arguments: &[&str]) -> Self {
         let mut command = program(folder);
         command.args(["serve", "--listen", "127.0.0.1:0", "--database-url", database_url]).args(arguments);
+        Self::start(command)
+    }
+
+    /// Starts the program on an address of its own, on which [`Process::serve_at`] can start it again.
+    pub(crate) fn serve_for_restarts(folder: &Path) -> Self {
+        // No other test listens on this loopback address, so its ports stay free while the server is stopped.
+        static NEXT: AtomicU8 = AtomicU8::new(1);
+        let [.., high, low] = std::process::id().to_be_bytes();
+        let own = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self::serve_at(folder, &format!("http://127.{}.{low}.{own}:0", 100 + high % 100))
+    }
+
+    /// Starts the program at a URL.
+    pub(crate) fn serve_at(folder: &Path, url: &str) -> Self {
+        let mut command = program(folder);
+        let address = url.trim_start_matches("http://");
+        command.args(["serve", "--listen", address, "--database-url", "sqlite://pipewatch.db"]);
         Self::start(command)
     }
 

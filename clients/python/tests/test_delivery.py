@@ -238,6 +238,41 @@ def test_unwritable_spool_keeps_reports_in_memory(
     assert "set PIPEWATCH_SPOOL to a folder that this process can write" in caplog.text
 
 
+def test_error_of_storing_does_not_end_the_delivery(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pipeline = server.pipeline()
+    put = _spool.Folder.put
+    errors = iter([RuntimeError("unexpected")])
+
+    def broken(*arguments: Any) -> None:
+        for error in errors:
+            raise error
+        put(*arguments)
+
+    monkeypatch.setattr(_spool.Folder, "put", broken)
+    with pipewatch.Client(server.url) as client:
+        for source in ("lost", "kept"):
+            report(client, pipeline, source)
+        assert client.flush(PATIENCE)
+    assert [run["source"] for run in server.runs(pipeline)] == ["kept"]
+    assert "drops a report that it cannot store" in caplog.text
+
+
+def test_missing_working_directory_keeps_reports_in_memory(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    pipeline = server.pipeline()
+    with pipewatch.Client(server.url, spool="relative") as client:
+        report(client, pipeline)
+        assert client.flush(PATIENCE)
+    assert len(server.runs(pipeline)) == 1
+
+
 def test_reports_without_a_spool_are_delivered_at_the_end(server: Server) -> None:
     pipeline = server.pipeline()
     with pipewatch.Client(server.url, spool=False, exit_timeout=PATIENCE) as client:

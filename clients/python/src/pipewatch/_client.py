@@ -62,7 +62,11 @@ class Client:
         if token is not None and not _is_header(token):
             logger.error("Pipewatch sends no token: it has characters that are not allowed in a token")
             token = None
-        root = None if spool is False else default_root() if spool is None else Path(spool).absolute()
+        root: Path | None = None
+        try:
+            root = None if spool is False else default_root() if spool is None else Path(spool).absolute()
+        except OSError as error:  # The working directory does not exist.
+            logger.warning("Pipewatch keeps reports in memory, because the spool folder is not known: %s", error)
         self._delivery = Delivery(base, token or None, root, timeout, exit_timeout)
 
     @property

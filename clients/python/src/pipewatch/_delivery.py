@@ -147,7 +147,7 @@ class Delivery:
         elif self._folder and (waiting := self._folder.unsent()):
             logger.warning(
                 "Pipewatch could not deliver %d reports to %s yet; they wait in %s for the next process that reports, or for "
-                "`pipewatch spool`", waiting, self.url, self._folder.folder,
+                "`pipewatch spool flush`", waiting, self.url, self._folder.folder,
             )  # fmt: skip
 
     def settle(self) -> None:
@@ -205,7 +205,10 @@ class Delivery:
                 if not self._queue:
                     return
                 item = self._queue[0]
-            self._store(item)
+            try:
+                self._store(item)
+            except Exception:
+                logger.exception("Pipewatch drops a report that it cannot store")
             with self._changed:
                 self._queue.popleft()
                 self._queued_bytes -= len(item.report)

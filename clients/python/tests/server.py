@@ -89,9 +89,10 @@ class Server:
         self._process.stdout.close()
 
     def stop(self) -> None:
-        """Stops the server with SIGTERM; it must exit successfully."""
+        """Stops the server with SIGTERM, unless it is killed; it must exit successfully."""
+        is_killed = self._process.poll() == -signal.SIGKILL
         self._process.send_signal(signal.SIGTERM)
-        code = self._process.wait(PATIENCE)
+        code = 0 if is_killed else self._process.wait(PATIENCE)
         assert self._process.stdout
         self._process.stdout.close()
         log = self.log()

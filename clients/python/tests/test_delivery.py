@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,10 @@ def spool(tmp_path: Path) -> Path:
     return tmp_path / "spool"
 
 
-def test_reports_wait_while_the_server_is_away(spool: Path, caplog: pytest.LogCaptureFixture) -> None:
-    server = Server()
+def test_reports_wait_while_the_server_is_away(
+    start_server: Callable[..., Server], spool: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = start_server()
     server.kill()
     pipeline = server.pipeline()
     with pipewatch.Client(server.url) as client:
@@ -53,11 +56,12 @@ def test_reports_wait_while_the_server_is_away(spool: Path, caplog: pytest.LogCa
     assert {run["source"] for run in server.runs(pipeline)} == {f"source{number:02}" for number in range(20)}
     assert files(spool) == []
     assert caplog.text.count("cannot deliver reports") == 1
-    server.stop()
 
 
-def test_server_killed_in_between_loses_and_doubles_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    server = Server()
+def test_server_killed_in_between_loses_and_doubles_nothing(
+    start_server: Callable[..., Server], caplog: pytest.LogCaptureFixture
+) -> None:
+    server = start_server()
     pipeline = server.pipeline()
     with pipewatch.Client(server.url) as client:
         for number in range(300):
@@ -69,7 +73,6 @@ def test_server_killed_in_between_loses_and_doubles_nothing(caplog: pytest.LogCa
     runs = server.runs(pipeline)
     assert sorted(run["steps"][0]["itemsIn"] for run in runs) == list(range(300))
     assert "refuses" not in caplog.text
-    server.stop()
 
 
 def test_next_process_delivers_what_the_spool_has(server: Server, spool: Path) -> None:
@@ -201,9 +204,9 @@ def test_body_that_the_server_cannot_take_is_divided(caplog: pytest.LogCaptureFi
     assert caplog.text.count("which is dropped: HTTP 413: too large") == 1
 
 
-def test_token_is_sent_and_never_written(spool: Path) -> None:
+def test_token_is_sent_and_never_written(start_server: Callable[..., Server], spool: Path) -> None:
     token = "a-token-that-is-secret"
-    server = Server(token)
+    server = start_server(token)
     pipeline = server.pipeline()
     wrong = pipewatch.Client(server.url, "wrong", exit_timeout=0)
     report(wrong, pipeline)
@@ -215,7 +218,6 @@ def test_token_is_sent_and_never_written(spool: Path) -> None:
         report(client, pipeline)
         assert client.flush(PATIENCE)
     assert len(server.runs(pipeline)) == 2
-    server.stop()
 
 
 def test_token_with_a_line_break_is_not_sent(server: Server, caplog: pytest.LogCaptureFixture) -> None:

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,8 +47,8 @@ def test_python_example_reports(server: Server) -> None:
     assert [checks(metric) for metric in server.metrics("billing")] == [{"not_empty": (1, 2)}]
 
 
-def test_each_line_of_the_crontab_reports(tmp_path: Path) -> None:
-    server = Server()
+def test_each_line_of_the_crontab_reports(start_server: Callable[..., Server], tmp_path: Path) -> None:
+    server = start_server()
     home = tmp_path / "home"
     shutil.copytree(ROOT / "examples/cron", home)
     programs = tmp_path / "bin"
@@ -71,4 +72,3 @@ def test_each_line_of_the_crontab_reports(tmp_path: Path) -> None:
     assert {source: run["state"] for source, run in runs.items()} == {"load": "OK", "export": "OK", "sync": "FAILED"}
     assert counts(runs["load"]) == {"rows": 120}
     assert counts(runs["export"]) == {"files": 3, "exported_bytes": 81_234_567}
-    server.stop()

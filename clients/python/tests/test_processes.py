@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -105,8 +106,10 @@ def test_killed_job_loses_and_doubles_nothing(server: Server, tmp_path: Path) ->
         assert numbers.count(number) == 3
 
 
-def test_job_killed_while_the_server_is_away_is_delivered_by_the_next(tmp_path: Path) -> None:
-    server = Server()
+def test_job_killed_while_the_server_is_away_is_delivered_by_the_next(
+    start_server: Callable[..., Server], tmp_path: Path
+) -> None:
+    server = start_server()
     pipeline = server.pipeline()
     server.kill()
     code = """
@@ -120,7 +123,6 @@ def test_job_killed_while_the_server_is_away_is_delivered_by_the_next(tmp_path: 
     server.start()
     run("with pipewatch.run(pipeline, 'next'): pass\nassert pipewatch.flush(60)", pipeline, server.url, tmp_path)
     assert sorted(run["source"] for run in server.wait_for_runs(pipeline, 2)) == ["killed", "next"]
-    server.stop()
 
 
 def test_end_of_the_process_does_not_wait_for_an_absent_server(tmp_path: Path) -> None:
@@ -231,8 +233,8 @@ def test_report_at_the_end_of_the_interpreter_is_delivered(server: Server, tmp_p
     server.wait_for_runs(pipeline)
 
 
-def test_spool_is_shared_with_the_program(tmp_path: Path) -> None:
-    away = Server()
+def test_spool_is_shared_with_the_program(start_server: Callable[..., Server], tmp_path: Path) -> None:
+    away = start_server()
     by_python, by_program = away.pipeline(), away.pipeline()
     away.kill()
     settings = os.environ | {"PIPEWATCH_URL": away.url}
@@ -251,7 +253,6 @@ def test_spool_is_shared_with_the_program(tmp_path: Path) -> None:
     run("with pipewatch.run(pipeline, 'next'): pass\nassert pipewatch.flush(60)", by_python, away.url, tmp_path)
     runs = away.wait_for_runs(by_program, 2)
     assert [counts(run) for run in runs] == [{"rows": 3}, {"rows": 3}]
-    away.stop()
 
 
 def test_notebook_reports(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,7 +110,7 @@ def test_example_is_reported(home: Path, server: Server) -> None:
     assert [checks(metric) for metric in server.metrics("billing")] == [{"not_null": (1, 2)}]
 
 
-def test_absent_server_delays_no_task(home: Path) -> None:
+def test_absent_server_fails_no_task(home: Path) -> None:
     output = airflow(home, sys.executable, home / "dags/dags.py", "with_callbacks", PIPEWATCH_URL="http://127.0.0.1:1")
     assert "Task instance state updated" in output or "new_state=success" in output
     assert "they wait in" in output

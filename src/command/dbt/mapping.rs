@@ -14,6 +14,7 @@ const RESERVED: [&str; 4] = ["geocoding", "validation", "articles", "events"];
 /// The most checks of a report. Further ones are summed.
 const MAX_CHECKS: usize = 50;
 const MAX_TAGS: usize = 16;
+const MAX_RUN_ID: usize = 250;
 const MAX_TAG: usize = 255;
 
 /// The files of a target folder.
@@ -122,6 +123,15 @@ impl<'a> Invocation<'a> {
         report
     }
 
+    /// The beginning of the report of a run that belongs to the invocation.
+    fn part(&self, source: &str, timestamp: String) -> Map<String, Value> {
+        let mut report = self.report(source, timestamp);
+        let id: String = format!("{}/{source}", self.id).chars().take(MAX_RUN_ID).collect();
+        report.insert("id".into(), id.into());
+        report.insert("parent".into(), self.id.into());
+        report
+    }
+
     fn invocation(&self, source: &str, tests: Option<&Tests>) -> Map<String, Value> {
         let is_failure =
             |result: &&Value| matches!(status(result), "error" | "fail" | "runtime error" | "partial success");
@@ -145,8 +155,7 @@ impl<'a> Invocation<'a> {
         let timing = result["timing"].as_array().map(Vec::as_slice).unwrap_or_default();
         let completed = timing.iter().filter_map(|phase| instant(&phase["completed_at"])).max();
         let has_timing = completed.is_some();
-        let mut report = self.report(&self.source_key(id), completed.unwrap_or_else(|| self.generated_at.clone()));
-        report.insert("parent".into(), self.id.into());
+        let mut report = self.part(&self.source_key(id), completed.unwrap_or_else(|| self.generated_at.clone()));
         if has_timing {
             add(&mut report, "duration", duration(&result["execution_time"]));
         }
@@ -174,8 +183,7 @@ impl<'a> Invocation<'a> {
         let id = unique_id(result);
         let source = self.source_key(id);
         let at = instant(&result["snapshotted_at"]).unwrap_or_else(|| self.generated_at.clone());
-        let mut report = self.report(&source, at);
-        report.insert("parent".into(), self.id.into());
+        let mut report = self.part(&source, at);
         let status = status(result);
         let is_ok = matches!(status, "pass" | "warn");
         report.insert("outcome".into(), if is_ok { "ok" } else { "failed" }.into());

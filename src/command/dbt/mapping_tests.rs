@@ -56,14 +56,14 @@ fn models_are_runs_and_tests_are_checks() {
         ),
         (
             runs.clone(),
-            json!({"id": "i-1", "pipeline": "shop_eu", "source": "orders", "timestamp": "2026-01-01T00:00:02Z",
+            json!({"id": "i-1/orders", "pipeline": "shop_eu", "source": "orders", "timestamp": "2026-01-01T00:00:02Z",
             "parent": "i-1", "duration": 1.25, "outcome": "ok", "tags": ["model", "daily"],
             "counts": {"rows_affected": 120, "failing_rows": 3},
             "checks": [{"name": "not_null", "attempts": 2, "passes": 1}]}),
         ),
         (
             runs,
-            json!({"id": "i-1", "pipeline": "shop_eu", "source": "other.x.v2", "timestamp": "2026-01-01T00:00:03Z",
+            json!({"id": "i-1/other.x.v2", "pipeline": "shop_eu", "source": "other.x.v2", "timestamp": "2026-01-01T00:00:03Z",
             "parent": "i-1", "outcome": "aborted", "tags": ["model"]}),
         ),
         (
@@ -94,7 +94,7 @@ fn freshness_is_a_run_per_source() {
     assert_eq!(reports[0].1["error"], "source.Shop_EU.raw.orders: error\nsource.Shop_EU.raw.gone: no table");
     assert_eq!(
         reports[1].1,
-        json!({"id": "i-2", "pipeline": "shop_eu", "source": "raw.orders", "timestamp": "2026-01-01T00:00:00Z",
+        json!({"id": "i-2/raw.orders", "pipeline": "shop_eu", "source": "raw.orders", "timestamp": "2026-01-01T00:00:00Z",
         "parent": "i-2", "outcome": "failed", "tags": ["source"], "counts": {"age_seconds": 50_000},
         "error": "raw.orders was loaded 50000 seconds ago, later than error_after (12 hour)",
         "checks": [{"name": "freshness", "attempts": 1, "passes": 0}]})

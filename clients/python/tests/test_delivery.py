@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -273,6 +274,19 @@ def test_missing_working_directory_keeps_reports_in_memory(
         report(client, pipeline)
         assert client.flush(PATIENCE)
     assert len(server.runs(pipeline)) == 1
+
+
+def test_removed_spool_is_created_again(start_server: Callable[..., Server], spool: Path) -> None:
+    server = start_server()
+    pipeline = server.pipeline()
+    server.kill()
+    with pipewatch.Client(server.url) as client:
+        report(client, pipeline, "lost")
+        shutil.rmtree(spool)
+        report(client, pipeline, "kept")
+        server.start()
+        assert client.flush(PATIENCE)
+    assert [run["source"] for run in server.runs(pipeline)] == ["kept"]
 
 
 def test_reports_without_a_spool_are_delivered_at_the_end(server: Server) -> None:

@@ -130,17 +130,27 @@ class Client:
 
     def flush(self, timeout: float = 10.0) -> bool:
         """Waits until all reports of this process are delivered, at most `timeout` seconds; returns whether they are."""
-        return self._delivery is None or self._delivery.flush(timeout)
+        try:
+            return self._delivery is None or self._delivery.flush(timeout)
+        except OSError as error:
+            logger.warning("Pipewatch cannot read its spool folder: %s", error)
+            return False
 
     def _settle(self) -> None:
         """Delivers what can be delivered within `exit_timeout`, but does not wait for a server that is away."""
-        if self._delivery is not None:
-            self._delivery.settle()
+        try:
+            if self._delivery is not None:
+                self._delivery.settle()
+        except OSError as error:
+            logger.warning("Pipewatch cannot read its spool folder: %s", error)
 
     def close(self) -> None:
         """Delivers what can be delivered within `exit_timeout`, and ends the background threads."""
-        if self._delivery is not None:
-            self._delivery.close()
+        try:
+            if self._delivery is not None:
+                self._delivery.close()
+        except OSError as error:
+            logger.warning("Pipewatch cannot read its spool folder: %s", error)
 
     def __enter__(self) -> Client:
         return self

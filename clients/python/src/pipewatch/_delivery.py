@@ -29,6 +29,7 @@ MAX_ENTRIES = 500
 MAX_BODY = 4 * 1024 * 1024
 # Seconds.
 STORE_PATIENCE = 0.05
+END_PATIENCE = 0.5
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 60.0
 # How often an idle process looks for reports of killed processes.
 POLL = 10.0
@@ -79,11 +80,15 @@ class Delivery:
         self._opening = threading.Lock()
         self._queue: deque[_Item] = deque()
         self._queued_bytes = 0
+        # The number of reports that the writer has taken and not stored yet.
+        self._storing = 0
         self._threads: tuple[threading.Thread, ...] = ()
         self._is_slow = False
         self._has_new = False
         self._is_hurried = False
-        self._is_closed = False
+        # Ends the threads.
+        self._end = threading.Event()
+        self._is_exiting = False
         self._failures = 0
         self._failed_attempts = 0
         self._not_before = 0.0
@@ -129,26 +134,28 @@ class Delivery:
         return True
 
     def close(self) -> None:
-        """Ends the threads, as at the end of the process."""
-        self.at_exit()
-        with self._changed:
-            self._is_closed = True
-            self._changed.notify_all()
-            threads, self._threads = self._threads, ()
-        for thread in threads:
-            thread.join(self._exit_timeout)
-
-    def at_exit(self) -> None:
-        """Delivers what can be delivered within a short time. The rest stays in the spool."""
+        """Delivers what can be delivered within a short time, and ends the threads. The rest stays in the spool."""
         self.settle()
-        lost = len(self._queue) + self._memory.unsent()
-        if lost:
+        if lost := self._unsafe():
             logger.warning("Pipewatch could not deliver %d reports to %s; they are lost", lost, self.url)
         elif self._folder and (waiting := self._folder.unsent()):
             logger.warning(
                 "Pipewatch could not deliver %d reports to %s yet; they wait in %s for the next process that reports, or for "
                 "`pipewatch spool flush`", waiting, self.url, self._folder.folder,
             )  # fmt: skip
+        with self._changed:
+            self._end.set()
+            self._changed.notify_all()
+            threads, self._threads = self._threads, ()
+        for thread in threads:
+            # A thread that waits for the server does not notice.
+            thread.join(END_PATIENCE)
+
+    def exit(self) -> None:
+        """Closes at the end of the process. A thread that runs while the interpreter ends can crash it."""
+        with self._changed:
+            self._is_exiting = True
+        self.close()
 
     def settle(self) -> None:
         """Waits until the reports are delivered, or are safe in the spool and an attempt has failed."""
@@ -160,7 +167,7 @@ class Delivery:
         failed_before = self._failed_attempts
         self._hurry()
         while self._unsent() or (self._folder and self._folder.has_any()):
-            is_safe = not self._queue and not self._memory.unsent()
+            is_safe = self._unsafe() == 0
             is_hopeless = self._failed_attempts > failed_before or self._not_before > deadline
             remaining = deadline - time.monotonic()
             if remaining <= 0 or (is_safe and is_hopeless):
@@ -169,7 +176,11 @@ class Delivery:
                 self._changed.wait(min(remaining, 0.02))
 
     def _unsent(self) -> int:
-        return len(self._queue) + self._memory.unsent() + (self._folder.unsent() if self._folder else 0)
+        return self._unsafe() + (self._folder.unsent() if self._folder else 0)
+
+    def _unsafe(self) -> int:
+        """The number of reports that would be lost if the process was killed."""
+        return len(self._queue) + self._storing + self._memory.unsent()
 
     def _hurry(self) -> None:
         with self._changed:
@@ -180,17 +191,19 @@ class Delivery:
         """Starts the threads; returns whether they run. Call it with the condition held."""
         if self._threads:
             return True
-        self._is_closed = False
+        if self._is_exiting:
+            return False
+        end = self._end = threading.Event()
         threads = (
-            threading.Thread(target=self._write_all, name="pipewatch-writer", daemon=True),
-            threading.Thread(target=self._send_all, name="pipewatch-sender", daemon=True),
+            threading.Thread(target=self._write_all, args=(end,), name="pipewatch-writer", daemon=True),
+            threading.Thread(target=self._send_all, args=(end,), name="pipewatch-sender", daemon=True),
         )
         try:
             for thread in threads:
                 thread.start()
         except RuntimeError:
             # The interpreter ends, or the process may not have more threads.
-            self._is_closed = True
+            end.set()
             return False
         self._threads = threads
         _flush_at_exit_of_worker(self)
@@ -198,19 +211,20 @@ class Delivery:
 
     # The writer.
 
-    def _write_all(self) -> None:
+    def _write_all(self, end: threading.Event) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._queue or self._is_closed)
+                self._changed.wait_for(lambda: self._queue or end.is_set())
                 if not self._queue:
                     return
-                item = self._queue[0]
+                item = self._queue.popleft()
+                self._storing += 1
             try:
                 self._store(item)
             except Exception:
                 logger.exception("Pipewatch drops a report that it cannot store")
             with self._changed:
-                self._queue.popleft()
+                self._storing -= 1
                 self._queued_bytes -= len(item.report)
                 self._is_slow = self._is_slow and bool(self._queue)
                 self._has_new = True
@@ -247,20 +261,20 @@ class Delivery:
 
     # The sender.
 
-    def _send_all(self) -> None:
-        while not self._is_closed:
+    def _send_all(self, end: threading.Event) -> None:
+        while not end.is_set():
             with self._changed:
                 self._has_new = self._is_hurried = False
             delay = self._attempt()
             with self._changed:
                 self._changed.notify_all()
-                self._changed.wait_for(self._is_awake, delay)
+                self._changed.wait_for(lambda: end.is_set() or self._is_awake(), delay)
                 # The server asked to wait, so not even a flush hurries it.
-                while not self._is_closed and (wait := self._not_before - time.monotonic()) > 0:
+                while not end.is_set() and (wait := self._not_before - time.monotonic()) > 0:
                     self._changed.wait(wait)
 
     def _is_awake(self) -> bool:
-        return self._is_closed or self._is_hurried or (self._has_new and self._failures == 0)
+        return self._is_hurried or (self._has_new and self._failures == 0)
 
     def _attempt(self) -> float:
         """Delivers everything, if possible; returns the seconds until the next attempt."""
@@ -385,7 +399,7 @@ _deliveries: weakref.WeakSet[Delivery] = weakref.WeakSet()
 def _at_exit() -> None:
     for delivery in list(_deliveries):
         try:
-            delivery.at_exit()
+            delivery.exit()
         except Exception:
             logger.exception("Pipewatch cannot deliver reports")
 
@@ -401,7 +415,7 @@ def _flush_at_exit_of_worker(delivery: Delivery) -> None:
     if multiprocessing is not None and multiprocessing.parent_process() is not None:
         from multiprocessing.util import Finalize
 
-        Finalize(delivery, delivery.at_exit, exitpriority=0)
+        Finalize(delivery, delivery.exit, exitpriority=0)
 
 
 atexit.register(_at_exit)

@@ -133,6 +133,8 @@ class Folder:
     def put(self, path: str, report: str) -> None:
         content = f'{{"version":{VERSION},"path":{json.dumps(path)},"report":{report}}}'.encode()
         with self._guard:
+            # An administrator may have removed it.
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._count()
             if self._files >= MAX_FILES or self._bytes + len(content) > MAX_BYTES:
                 raise SpoolFull
@@ -167,7 +169,10 @@ class Folder:
         self._counted = time.monotonic()
 
     def _names(self) -> list[str]:
-        return [name for name in os.listdir(self.folder) if _NAME.fullmatch(name)]
+        try:
+            return [name for name in os.listdir(self.folder) if _NAME.fullmatch(name)]
+        except FileNotFoundError:
+            return []
 
     def oldest(self, max_entries: int, max_bytes: int) -> list[Entry]:
         self._remove_unfinished()
@@ -221,8 +226,7 @@ class Folder:
             return len(self._own)
 
     def has_any(self) -> bool:
-        with os.scandir(self.folder) as files:
-            return any(_NAME.fullmatch(file.name) for file in files)
+        return bool(self._names())
 
     @contextmanager
     def lock(self) -> Iterator[bool]:

@@ -95,11 +95,11 @@ async fn judge(server: &Server, arguments: &Arguments) -> Result<Verdict, Server
 
 /// The worst of all pipelines.
 async fn overview(server: &Server) -> Result<Verdict, ServerError> {
-    let query = "{ pipelines(first: 1000) { nodes { key overallStatus } } }";
+    let query = "{ pipelines(first: 1000) { key overallStatus } }";
     let request = server.post(server.route("/graphql")).json(&json!({ "query": query }));
     let response = server.send(request).await?;
     let (status, body) = server.read_json(response, |_| false).await?;
-    match body["data"]["pipelines"]["nodes"].as_array() {
+    match body["data"]["pipelines"].as_array() {
         Some(nodes) => Ok(of_overview(nodes)),
         None => Err(ServerError::NotPipewatch { url: server.shown(), status }),
     }

@@ -11,22 +11,44 @@ use serde_json::Value;
 use crate::chain;
 use crate::command::exit;
 
+/// The server unless another is set.
+const DEFAULT: &str = "http://127.0.0.1:8000";
 /// The longest text of a response that an error quotes.
 const MAX_QUOTED: usize = 200;
 
 /// Which server a command talks to. The token is deliberately not a flag, since command lines are visible to other users.
 #[derive(Args, Clone)]
 pub(crate) struct ServerFlags {
-    /// URL of the server
+    /// URL of the server, or off to report nothing
     #[arg(
         long,
         global = true,
         env = "PIPEWATCH_URL",
         value_name = "URL",
-        default_value = "http://127.0.0.1:8000",
-        value_parser = server_url
+        default_value = DEFAULT,
+        value_parser = address
     )]
-    pub(crate) server: Url,
+    server: Address,
+}
+
+/// The base URL of a server. `off` switches reporting off, such as on a developer's machine.
+#[derive(Debug, Clone)]
+pub(crate) enum Address {
+    Off,
+    Url(Url),
+}
+
+impl ServerFlags {
+    /// Whether nothing is to be reported.
+    pub(crate) fn is_off(&self) -> bool {
+        matches!(self.server, Address::Off)
+    }
+}
+
+/// An empty variable counts as unset.
+fn address(text: &str) -> Result<Address, String> {
+    let text = if text.is_empty() { DEFAULT } else { text };
+    if text.eq_ignore_ascii_case("off") { Ok(Address::Off) } else { server_url(text).map(Address::Url) }
 }
 
 /// Parses the base URL of a server.
@@ -91,6 +113,9 @@ pub(crate) struct Server {
 impl Server {
     /// `timeout` limits the time to connect and, between two reads, the silence of the server.
     pub(crate) fn new(flags: &ServerFlags, timeout: Duration) -> Result<Self, String> {
+        let Address::Url(address) = &flags.server else {
+            return Err("no server: --server or PIPEWATCH_URL is \"off\"".to_owned());
+        };
         // An error means that a provider is installed already.
         drop(rustls::crypto::ring::default_provider().install_default());
         let client = Client::builder()
@@ -100,7 +125,7 @@ impl Server {
             .user_agent(concat!("pipewatch/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| format!("cannot create the HTTP client: {}", chain(&error)))?;
-        let mut base = flags.server.clone();
+        let mut base = address.clone();
         base.set_query(None);
         base.set_fragment(None);
         Ok(Self { client, base, token: std::env::var(TOKEN).ok() })
@@ -204,7 +229,7 @@ mod tests {
     use super::*;
 
     fn server(url: &str) -> Server {
-        let flags = ServerFlags { server: server_url(url).expect("a URL") };
+        let flags = ServerFlags { server: address(url).expect("a URL") };
         Server { token: None, ..Server::new(&flags, Duration::from_secs(1)).expect("a client") }
     }
 
@@ -222,8 +247,8 @@ mod tests {
 
     #[test]
     fn address_without_scheme_is_refused() {
-        for text in ["", "localhost:8000", "ftp://localhost", "/api", "http://"] {
-            assert!(server_url(text).is_err_and(|error| error.contains("PIPEWATCH_URL")), "{text}");
+        for text in ["localhost:8000", "ftp://localhost", "/api", "http://"] {
+            assert!(address(text).is_err_and(|error| error.contains("PIPEWATCH_URL")), "{text}");
         }
     }
 

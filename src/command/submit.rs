@@ -63,6 +63,9 @@ pub(crate) async fn submit_and_print(
     entries: &[Entry],
     use_spool: bool,
 ) -> std::process::ExitCode {
+    if flags.server.is_off() || entries.is_empty() {
+        return std::process::ExitCode::SUCCESS;
+    }
     let server = match Server::new(&flags.server, TIMEOUT) {
         Ok(server) => server,
         Err(message) => return fail(&message),

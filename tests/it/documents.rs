@@ -8,7 +8,7 @@ fn completions_are_valid_scripts() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let ran = ran(folder.path(), &nowhere(), &["completions", shell]);
         assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
-        assert!(ran.stdout.contains("record") && ran.stdout.contains("--database-url"), "{shell}");
+        assert!(ran.stdout.contains("record") && ran.stdout.contains("database-url"), "{shell}");
     }
     let script = folder.path().join("pipewatch.bash");
     std::fs::write(&script, ran(folder.path(), &nowhere(), &["completions", "bash"]).stdout).expect("written");

@@ -231,3 +231,14 @@ fn output_can_be_inherited() {
     assert_eq!((ran.status, ran.stdout.as_str()), (0, "out\n"));
     assert!(ran.stderr.starts_with("err\n"), "{ran:?}");
 }
+
+#[test]
+fn reporting_can_be_switched_off() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = ran(folder.path(), "off", &["run", "-s", "load", "--", "sh", "-c", "echo out; exit 3"]);
+    assert_eq!((run.status, run.stdout.as_str(), run.stderr.as_str()), (3, "out\n", ""));
+    let record = ran(folder.path(), "off", &["record", "-s", "load"]);
+    assert_eq!((record.status, record.stdout.as_str(), record.stderr.as_str()), (0, "", ""));
+    assert_eq!(ran(folder.path(), "off", &["check"]).status, 3);
+    assert!(!folder.path().join("spool").exists());
+}

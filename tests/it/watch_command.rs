@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::server::{Process, answer, client, program};
 use crate::support::shell::{command, nowhere, ran};
@@ -172,4 +174,46 @@ async fn watch_ends_when_the_token_is_refused() {
     terminal.shows("requires an access token").await;
     terminal.press("q");
     assert_eq!(terminal.exit_status().await, Some(77));
+}
+
+/// A proxy that does not let streams through.
+async fn proxy_without_streams(server: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let server = server.trim_start_matches("http://").to_owned();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let server = server.clone();
+            tokio::spawn(async move {
+                let mut head = vec![0; 16 * 1024];
+                let length = client.read(&mut head).await.unwrap_or_default();
+                let head = &head[..length];
+                if String::from_utf8_lossy(head).contains("text/event-stream") {
+                    let refusal = b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                    return drop(client.write_all(refusal).await);
+                }
+                let Ok(mut upstream) = TcpStream::connect(&server).await else { return };
+                // One request per connection, so that each is looked at.
+                let head = String::from_utf8_lossy(head).replacen("\r\n", "\r\nconnection: close\r\n", 1);
+                drop(upstream.write_all(head.as_bytes()).await);
+                drop(tokio::io::copy_bidirectional(&mut client, &mut upstream).await);
+            });
+        }
+    });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn watch_polls_where_streams_are_blocked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &[]);
+    report(&server.url, "billing", json!({})).await;
+    let url = proxy_without_streams(&server.url).await;
+    let mut terminal = Terminal::start(folder.path(), &url, &[], (24, 80));
+    terminal.shows("◐ polling").await;
+    terminal.shows("2 pipelines").await;
+    report(&server.url, "crm", json!({})).await;
+    terminal.shows("3 pipelines").await;
+    terminal.press("q");
+    assert_eq!(terminal.exit_status().await, Some(0));
 }

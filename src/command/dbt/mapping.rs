@@ -40,7 +40,7 @@ pub(super) fn reports(artifacts: &Artifacts, pipeline: Option<&str>) -> Result<M
     }
     let mut mapped = Mapped { entries: Vec::new(), notices: Vec::new() };
     if let Some(run_results) = &artifacts.run_results {
-        let which = text(&run_results["args"]["which"]).unwrap_or("run");
+        let which = text(&run_results["args"]["which"]).unwrap_or("?");
         if RUNNING.contains(&which) {
             let invocation = Invocation::of("run_results.json", run_results, &artifacts.manifest, project, pipeline)?;
             mapped.entries.extend(invocation.run_results(which));
@@ -143,7 +143,7 @@ impl<'a> Invocation<'a> {
         let mut report = self.report(source, self.generated_at.clone());
         add(&mut report, "duration", duration(&self.file["elapsed_time"]));
         report.insert("outcome".into(), if errors.is_empty() { "ok" } else { "failed" }.into());
-        add(&mut report, "error", (!errors.is_empty()).then(|| errors.join("\n").into()));
+        add(&mut report, "error", (!errors.is_empty()).then(|| clean(&errors.join("\n")).into()));
         report.insert("tags".into(), json!(["dbt"]));
         if let Some(tests) = tests {
             tests.add_to(&mut report);
@@ -166,7 +166,7 @@ impl<'a> Invocation<'a> {
         };
         report.insert("outcome".into(), outcome.into());
         let message = text(&result["message"]).filter(|_| outcome != "ok");
-        add(&mut report, "error", message.map(Value::from));
+        add(&mut report, "error", message.map(|message| clean(message).into()));
         let node = &self.manifest["nodes"][id];
         report.insert("tags".into(), tags(kind(result), node));
         let response = &result["adapter_response"];
@@ -200,7 +200,7 @@ impl<'a> Invocation<'a> {
             }
             _ => None,
         };
-        add(&mut report, "error", error.map(Value::from));
+        add(&mut report, "error", error.map(|error| clean(&error).into()));
         report.insert("tags".into(), tags("source", &self.manifest["sources"][id]));
         add(&mut report, "counts", age.map(|age| json!({"age_seconds": age})));
         if status != "runtime error" {
@@ -300,6 +300,11 @@ fn text(value: &Value) -> Option<&str> {
     value.as_str().filter(|text| !text.is_empty())
 }
 
+/// Replaces U+0000, which reports cannot contain.
+fn clean(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
 fn unique_id(result: &Value) -> &str {
     result["unique_id"].as_str().unwrap_or_default()
 }
@@ -335,7 +340,7 @@ fn tags(kind: &str, node: &Value) -> Value {
     let own = node["tags"].as_array().into_iter().flatten().filter_map(text);
     let mut tags: Vec<String> = Vec::new();
     for tag in std::iter::once(kind).chain(own) {
-        let tag: String = tag.chars().take(MAX_TAG).collect();
+        let tag: String = clean(tag).chars().take(MAX_TAG).collect();
         if !tags.contains(&tag) {
             tags.push(tag);
         }

@@ -129,3 +129,20 @@ fn surplus_tests_are_summed() {
     assert_eq!((checks.len(), &checks[49]), (50, &json!({"name": "other_tests", "attempts": 11, "passes": 5})));
     assert_eq!(report["counts"]["failing_rows"], 60);
 }
+
+/// The artifacts of the real dbt, and the reports that the Python package makes of them.
+#[test]
+fn both_programs_make_the_same_reports() {
+    let read = |name: &str| {
+        let path = format!("{}/tests/data/dbt/{name}.json", env!("CARGO_MANIFEST_DIR"));
+        serde_json::from_slice::<Value>(&std::fs::read(path).expect("a file")).expect("JSON")
+    };
+    let artifacts = Artifacts {
+        manifest: read("manifest"),
+        run_results: Some(read("run_results")),
+        sources: Some(read("sources")),
+    };
+    let reports: Vec<_> =
+        mapped(&artifacts).into_iter().map(|(path, report)| json!({"path": path, "report": report})).collect();
+    assert_eq!(Value::from(reports), read("reports"));
+}

@@ -44,17 +44,17 @@ const FINAL_DELIVERY: Duration = Duration::from_secs(5);
 /// The part of `--help` about results and the exit status.
 pub(crate) const ABOUT: &str = "\
 The command reports results in either way:
-  - lines of its output such as `pipewatch: rows=120 not-null=119/120` (counts, and checks with passes of attempts)
+  - lines of its output such as `pipewatch: rows=120 not-null=119/120`: counts, and checks with passes/attempts
   - a JSON object in the file $PIPEWATCH_REPORT, such as {\"counts\": {\"rows\": 120}, \"tags\": [\"full\"]}
 
-If it fails, the last lines of its standard error are the error of the run. Its output is passed on unchanged through a pipe;
+If it fails, the last lines of its standard error are the error of the run. Its output is passed on unchanged through a pipe; \
 with --no-capture it inherits the output instead.
 
-Access token: set PIPEWATCH_TOKEN if the server requires one. Reports that cannot be delivered are kept in the spool and
+Access token: set PIPEWATCH_TOKEN if the server requires one. Reports that cannot be delivered are kept in the spool and \
 delivered by the next command that reports; a server that is away neither delays nor fails the command.
 
-Exit status: that of the command; 128 + N after signal N; 64 for an invalid argument or setting, 125 if pipewatch cannot start
-the command, 126 if it cannot be executed, 127 if it is not found.";
+Exit status: that of the command; 128 + N after signal N; 64 for an invalid argument or setting, 125 if pipewatch cannot \
+start the command, 126 if it cannot be executed, 127 if it is not found.";
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -78,17 +78,23 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> ExitCode {
-    let server = match Server::new(&arguments.submit.server, TIMEOUT) {
-        Ok(server) => server,
-        Err(message) => return fail_with(exit::NOT_STARTED, &message),
-    };
     let signals = match signals::listen() {
         Ok(signals) => signals,
         Err(error) => return fail_with(exit::NOT_STARTED, &format!("cannot install the signal handler: {error}")),
     };
-    let spool = arguments.submit.spool.root().and_then(|root| Spool::open(&root, &server.shown()));
+    let reporter = if arguments.submit.server.is_off() {
+        Reporter::off()
+    } else {
+        match Server::new(&arguments.submit.server, TIMEOUT) {
+            Ok(server) => {
+                let spool = arguments.submit.spool.root().and_then(|root| Spool::open(&root, &server.shown()));
+                Reporter::new(server, spool)
+            }
+            Err(message) => return fail_with(exit::NOT_STARTED, &message),
+        }
+    };
     let job = Job { id: arguments.fields.id_or_new(), started_at: now(), arguments };
-    job.run(Reporter::new(server, spool), signals).await
+    job.run(reporter, signals).await
 }
 
 struct Job {
@@ -131,10 +137,12 @@ impl Job {
         for warning in warnings {
             print_error(&format!("warning: {warning}"));
         }
+        let is_spooled = reporter.has_spool();
         let mut delivery = std::pin::pin!(timeout(FINAL_DELIVERY, self.report_end(&mut reporter, report)));
         tokio::select! {
             delivered = &mut delivery => if delivered.is_err() {
-                print_error("the server does not respond; the report is kept in the spool and delivered later");
+                let fate = if is_spooled { "is kept in the spool and delivered later" } else { "may be lost" };
+                print_error(&format!("the server does not respond; the report {fate}"));
             },
             // The report is in the spool.
             _ = signals.recv() => {}

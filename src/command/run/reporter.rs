@@ -17,7 +17,8 @@ const MIN_PAUSE: Duration = Duration::from_secs(1);
 const MAX_PAUSE: Duration = Duration::from_mins(1);
 
 pub(super) struct Reporter {
-    server: Server,
+    /// `None` if nothing is to be reported.
+    server: Option<Server>,
     /// `None` if it is not usable.
     spool: Option<Spool>,
     /// Reports that are not in the spool.
@@ -31,12 +32,21 @@ impl Reporter {
         if let Err(error) = &spool {
             print_error(&format!("warning: {error}; reports are lost if the server cannot be reached"));
         }
-        Self { server, spool: spool.ok(), unspooled: Vec::new(), start: None, delivery: None }
+        Self { server: Some(server), spool: spool.ok(), ..Self::off() }
+    }
+
+    /// Reports nothing.
+    pub(super) fn off() -> Self {
+        Self { server: None, spool: None, unspooled: Vec::new(), start: None, delivery: None }
+    }
+
+    pub(super) fn has_spool(&self) -> bool {
+        self.spool.is_some()
     }
 
     /// Reports the start in the background.
     pub(super) fn start(&mut self, entry: Entry) {
-        let server = self.server.clone();
+        let Some(server) = self.server.clone() else { return };
         let Some(spool) = self.spool.clone() else {
             // Sent again with the end, which the server recognises by the id.
             self.unspooled.push(entry.clone());
@@ -64,6 +74,7 @@ impl Reporter {
 
     /// Reports the end. Returns the errors of a refusal.
     pub(super) async fn end(&mut self, entry: Entry) -> Option<Vec<String>> {
+        let server = self.server.clone()?;
         if let Some(start) = self.start.take()
             && let Ok(Err(entry)) = start.await
         {
@@ -84,18 +95,18 @@ impl Reporter {
         if name.is_none() {
             self.unspooled.push(entry);
         }
-        let refusal = self.deliver_spooled(name.as_ref()).await;
-        refusal.or(self.send_unspooled().await)
+        let refusal = self.deliver_spooled(&server, name.as_ref()).await;
+        refusal.or(self.send_unspooled(&server).await)
     }
 
-    async fn deliver_spooled(&self, own: Option<&EntryName>) -> Option<Vec<String>> {
+    async fn deliver_spooled(&self, server: &Server, own: Option<&EntryName>) -> Option<Vec<String>> {
         let (spool, own) = (self.spool.as_ref()?, own?);
         let names = std::slice::from_ref(own);
         let is_waiting = |reason: &str| {
             print_error(&format!("{reason}; the report is kept in the spool and delivered later"));
         };
         match lock(spool, names, Instant::now() + MIN_PAUSE).await {
-            Ok(Some(lock)) => match deliver(spool, &self.server, &lock).await {
+            Ok(Some(lock)) => match deliver(spool, server, &lock).await {
                 Ok(delivery) => {
                     report_strangers(&delivery, names);
                     if let Some(stopped) = &delivery.stopped {
@@ -111,12 +122,12 @@ impl Reporter {
         spool.take_rejected(own)
     }
 
-    async fn send_unspooled(&mut self) -> Option<Vec<String>> {
+    async fn send_unspooled(&mut self, server: &Server) -> Option<Vec<String>> {
         let entries = std::mem::take(&mut self.unspooled);
         if entries.is_empty() {
             return None;
         }
-        match send_directly(&self.server, &entries).await {
+        match send_directly(server, &entries).await {
             Ok(receipts) => match receipts.into_iter().last() {
                 Some(Receipt::Refused { errors }) => Some(errors),
                 _ => None,

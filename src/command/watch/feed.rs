@@ -208,9 +208,9 @@ async fn stream_of(server: &Server, response: Response) -> Result<Response, Serv
 async fn poll(server: &Server, topic: &Topic) -> Result<Data, ServerError> {
     let (data, status) = match topic {
         Topic::Overview => {
-            let query = format!("{{ pipelines(first: 1000) {{ nodes {{ {SUMMARY_FIELDS} }} }} }}");
+            let query = format!("{{ pipelines(first: 1000) {{ {SUMMARY_FIELDS} }} }}");
             let (status, body) = graphql(server, &query).await?;
-            (overview_of(&body["data"]["pipelines"]["nodes"]), status)
+            (overview_of(&body["data"]["pipelines"]), status)
         }
         Topic::Pipeline(key) => {
             let mut url = server.route(STATUS);

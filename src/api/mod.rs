@@ -4,6 +4,7 @@
 pub mod alert;
 pub mod health;
 pub mod lineage;
+pub mod metrics;
 pub mod problem;
 pub mod report;
 pub mod status;

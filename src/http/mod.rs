@@ -64,6 +64,7 @@ pub use crate::http::respond::if_none_match;
 pub use crate::http::router::router;
 pub use crate::http::routes::graphql::{ResponseFormat, accepts_event_stream, from_query};
 pub use crate::http::routes::openapi;
+pub use crate::http::routes::ping::ping_params;
 pub use crate::http::routes::status::sse::last_event_id;
 pub use crate::http::single_connections::SingleConnectionStreams;
 pub use crate::http::state::{Limits, Services};

@@ -8,6 +8,8 @@ pub mod channel;
 mod cluster;
 /// What all computations share, and their schedule.
 pub mod context;
+/// The statuses of all pipelines for Prometheus.
+mod export;
 /// The entry: current snapshots, and receivers of later ones.
 pub mod monitor;
 /// The snapshots of all pipelines.

@@ -20,6 +20,7 @@ use crate::status::alert_feed::AlertFeed;
 use crate::status::channel::Receiver;
 use crate::status::cluster;
 use crate::status::context::{Schedule, StatusContext};
+use crate::status::export::Exporter;
 use crate::status::overview::{Overview, OverviewMonitor};
 use crate::status::snapshot::Snapshot;
 use crate::status::workers::Workers;
@@ -39,6 +40,7 @@ const MAX_CLOCK_LEAD: TimeDelta = TimeDelta::minutes(1);
 pub struct Monitor {
     workers: Workers,
     overview: Arc<OverviewMonitor>,
+    exporter: Arc<Exporter>,
     alert_feed: Arc<AlertFeed>,
     /// Held while a revision that a client has seen is read.
     refreshing: Arc<tokio::sync::Mutex<()>>,
@@ -62,7 +64,8 @@ impl Monitor {
         let context = StatusContext::new(store, rules, schedule, (clock, self_monitor), tasks, stop);
         let workers = Workers { context: Arc::new(context) };
         let overview = OverviewMonitor::new(workers.clone());
-        Self { workers, overview, alert_feed, refreshing: Arc::default() }
+        let exporter = Exporter::new(workers.clone());
+        Self { workers, overview, exporter, alert_feed, refreshing: Arc::default() }
     }
 
     /// A current snapshot: younger than an interval, and of the newest revision that is committed here.
@@ -119,6 +122,11 @@ impl Monitor {
     /// interval.
     pub fn watch_overview(&self) -> Receiver<Overview> {
         self.overview.watch()
+    }
+
+    /// The statuses of all pipelines and sources in Prometheus' text format, at most an interval old.
+    pub async fn prometheus(&self) -> Arc<str> {
+        self.exporter.text().await
     }
 
     /// The alert events of a pipeline, or of all pipelines and the server itself, each once and in order: after the event

@@ -18,6 +18,10 @@ const STREAM: &str = "/api/v1/monitoring/pipeline-status/stream";
 const SOCKET: &str = "/api/v1/ws/monitoring/pipeline-status";
 const RUNS: &str = "/api/v1/source-runs";
 const METRICS: &str = "/api/v1/data-quality-metrics";
+const PING: &str = "/api/v1/ping/{pipeline}/{source}";
+const SIGNAL: &str = "/api/v1/ping/{pipeline}/{source}/{signal}";
+const LINEAGE: &str = "/api/v1/lineage";
+const LINEAGE_BATCH: &str = "/api/v1/lineage/batch";
 const JSON: (&str, &str) = ("content-type", "application/json");
 const UPGRADE: [(&str, &str); 3] =
     [("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-key", "cGlwZXdhdGNoLXJlYWRtZQ==")];
@@ -128,6 +132,8 @@ impl CheckedServer {
 
         let route = match path.split('?').next().expect("a path") {
             badge if badge.starts_with("/badge/") => "/badge/{pipeline}.svg",
+            ping if ping.starts_with("/api/v1/ping/") && ping.split('/').count() == 6 => PING,
+            ping if ping.starts_with("/api/v1/ping/") => SIGNAL,
             route => route,
         };
         let verb = method.as_str().to_lowercase();
@@ -188,6 +194,8 @@ async fn responses_and_descriptions_match_in_both_directions() {
     let client = client_builder().default_headers(headers).build().expect("a client");
     let mut it = CheckedServer { server, client, description: Description::new(), seen: BTreeSet::new() };
     reports(&mut it).await;
+    pings(&mut it).await;
+    lineage(&mut it).await;
     status_routes(&mut it).await;
     health_and_metrics(&mut it).await;
     cross_site_requests(&mut it).await;
@@ -231,6 +239,59 @@ async fn reports(it: &mut CheckedServer) {
     }
 }
 
+/// A path with values for its parameters.
+fn concrete(path: &str) -> String {
+    path.replace("{pipeline}", "default").replace("{source}", "a").replace("{signal}", "fail")
+}
+
+/// Pings, without the outcomes of reports that other tests cover.
+async fn pings(it: &mut CheckedServer) {
+    let none = json!("");
+    const ID: &str = "?rid=0194aef2-6b1e-7c3a-9a51-0f6f1d1e9d1";
+    for (number, method) in [Method::GET, Method::POST].into_iter().enumerate() {
+        let success = format!("/api/v1/ping/default/job-{number}");
+        let failure = format!("{success}/fail");
+        for (path, other, id) in
+            [(&success, &failure, format!("{ID}{number}")), (&failure, &success, format!("{ID}{}", number + 2))]
+        {
+            it.expect(200, method.clone(), path, &[], &none).await;
+            it.expect(200, method.clone(), &format!("{other}{id}"), &[], &none).await;
+            for (status, query, headers) in [
+                (409, id.as_str(), &[][..]),
+                (400, "?counts.rows=many", &[]),
+                (422, "?rid=", &[]),
+                (415, "", &[("content-encoding", "gzip")]),
+                (401, "", &[("authorization", "Bearer wrong")]),
+            ] {
+                it.expect(status, method.clone(), &format!("{path}{query}"), headers, &none).await;
+            }
+        }
+        it.expect(404, method.clone(), "/api/v1/ping/default/a/256", &[], &none).await;
+    }
+}
+
+/// OpenLineage events.
+async fn lineage(it: &mut CheckedServer) {
+    let post = Method::POST;
+    let example = it.description.0["components"]["schemas"]["LineageEvent"]["example"].clone();
+    let event = with(example, json!({"eventTime": now(), "eventType": "START"}));
+    for path in [LINEAGE, LINEAGE_BATCH] {
+        let list = |event: Value| if path == LINEAGE { event } else { json!([event]) };
+        let long = json!(format!("[{}]", vec!["{}"; 1_001].join(",")));
+        let large = json!("x".repeat(8 * 1024 * 1024 + 1));
+        for (status, body, headers) in [
+            (200, list(event.clone()), &[JSON][..]),
+            (422, list(json!({})), &[JSON]),
+            (400, json!("{"), &[JSON]),
+            (413, if path == LINEAGE { large } else { long }, &[JSON]),
+            (415, list(event.clone()), &[("content-type", "text/plain")]),
+            (401, list(event.clone()), &[JSON, ("authorization", "Bearer wrong")]),
+        ] {
+            it.expect(status, post.clone(), path, headers, &body).await;
+        }
+    }
+}
+
 /// The responses of all routes but health to cross-site requests and to requests for other hosts.
 async fn cross_site_requests(it: &mut CheckedServer) {
     let guarded: Vec<_> = it.description.operations().filter(|(.., it)| it["responses"].get("421").is_some()).collect();
@@ -238,7 +299,7 @@ async fn cross_site_requests(it: &mut CheckedServer) {
         guarded.into_iter().map(|(path, method, _)| (path.to_owned(), method.to_uppercase())).collect();
     assert!(guarded.len() > 7, "{guarded:?}");
     for (path, method) in guarded {
-        let path = path.replace("{pipeline}", "default");
+        let path = concrete(&path);
         let method: Method = method.parse().expect("a method");
         for (status, headers) in [
             (403, &[("origin", "https://example.com")][..]),
@@ -256,7 +317,7 @@ async fn wrong_tokens(it: &mut CheckedServer) {
     assert!(operations.len() > 7, "{operations:?}");
     let mut crowd = crowd_with_wrong_tokens(&it.server.url).await;
     for (path, method) in operations {
-        let path = path.replace("{pipeline}", "default");
+        let path = concrete(&path);
         let method: Method = method.parse().expect("a method");
         let headers = [("host", "example.com"), ("authorization", "Bearer wrong")];
         in_time("a refusal", async { while it.ask(method.clone(), &path, &headers, "").await.0 != 429 {} }).await;
@@ -299,6 +360,12 @@ async fn pipeline_that_is_being_removed(it: &mut CheckedServer, database: &Datab
         database.execute("UPDATE pipelines SET removing_at = now() WHERE key IN ('leaving', 'going')").await;
         let answer = it.expect(503, Method::POST, &path, &[JSON], &body).await;
         assert_eq!(answer["results"][0]["errors"][0]["field"], "pipeline", "{answer}");
+    }
+    let event = it.description.0["components"]["schemas"]["LineageEvent"]["example"].clone();
+    let event = with(event, json!({"eventTime": now(), "job": {"namespace": "leaving", "name": "a"}}));
+    for (path, body) in [(LINEAGE, event.clone()), (LINEAGE_BATCH, json!([event]))] {
+        let answer = it.expect(503, Method::POST, path, &[JSON], &body).await;
+        assert_eq!(answer["failed_events"][0]["retriable"], true, "{answer}");
     }
 }
 
@@ -373,6 +440,9 @@ async fn outage(it: &mut CheckedServer, database: &Database) {
         let metric =
             json!({"timestamp": now(), "metric_type": "hourly", "validation_attempts": 1, "validation_passes": 1});
         it.expect(503, post.clone(), path, &[JSON], &if path == RUNS { run("a") } else { metric }).await;
+    }
+    for (method, path) in [(&get, PING), (&post, PING), (&get, SIGNAL), (&post, SIGNAL)] {
+        it.expect(503, method.clone(), &concrete(path), &[], &none).await;
     }
     let version = ("sec-websocket-version", "13");
     let upgrade: Vec<_> = UPGRADE.into_iter().chain([version]).collect();

@@ -83,8 +83,9 @@ impl Assertions {
         }
     }
 
-    /// Adds the tests of a run, apart from those that are assertions of a dataset.
-    pub(super) fn add_tests(&mut self, facet: Option<&RawValue>) {
+    /// Adds the tests of a run, apart from those that are assertions of a dataset. A test that is the job itself is not
+    /// counted: its run has an outcome, and dbt sends it in the event of a dataset as well.
+    pub(super) fn add_tests(&mut self, facet: Option<&RawValue>, job: &str) {
         for test in read::<TestFacet>(facet).map(|facet| facet.tests.items).unwrap_or_default() {
             let short = test.name.rsplit('.').next().unwrap_or(&test.name);
             let is_known = self.seen.iter().any(|(_, _, name)| *name == test.name || name == short);
@@ -94,6 +95,12 @@ impl Assertions {
                 _ => continue,
             };
             if is_known {
+                continue;
+            }
+            if test.name == job {
+                if !is_pass {
+                    self.name_failure(&test.name, test.expected.as_deref(), test.actual.as_deref());
+                }
                 continue;
             }
             // The types of a single test say nothing.
@@ -110,9 +117,12 @@ impl Assertions {
         let (attempts, passes) = self.checks.entry(name).or_default();
         *attempts += 1;
         *passes += u64::from(is_pass);
-        if is_pass {
-            return;
+        if !is_pass {
+            self.name_failure(what, expected, actual);
         }
+    }
+
+    fn name_failure(&mut self, what: &str, expected: Option<&str>, actual: Option<&str>) {
         self.failed += 1;
         if self.failures.len() < MAX_NAMED {
             let mut line = format!("{what} failed");

@@ -12,7 +12,7 @@ fn checks(datasets: &[(Value, Value)], tests: &Value) -> (BTreeMap<String, (u64,
         assertions.add_dataset(&facets(&input), &facets(&dataset));
     }
     let tests = to_raw_value(&json!({"tests": tests})).expect("JSON");
-    assertions.add_tests(Some(&tests));
+    assertions.add_tests(Some(&tests), "test.shop.job");
     let failures = assertions.failures();
     (assertions.checks, failures)
 }
@@ -68,10 +68,11 @@ fn tests_of_a_run_are_checks() {
         {"name": "test.shop.not_null_id", "status": "pass", "type": "not_null"},
         {"name": "test.shop.no_orphans", "status": "fail", "severity": "warn", "actual": "3"},
         {"name": "test.shop.late", "status": "skip"},
+        {"name": "test.shop.job", "status": "fail"},
     ]);
     let (checks, failures) = checks(&[], &tests);
     assert_eq!(checks, expect(&[("not_null", 1, 1), ("no_orphans", 1, 0)]));
-    assert_eq!(failures.as_deref(), Some("test.shop.no_orphans failed, found 3"));
+    assert_eq!(failures.as_deref(), Some("test.shop.no_orphans failed, found 3\ntest.shop.job failed"));
 }
 
 #[test]

@@ -127,7 +127,7 @@ impl<'a> Event<'a> {
         item.insert("outcome".into(), transition.outcome().into());
         add_context(&mut item, &facets);
         if transition != Transition::Start {
-            self.add_results(&mut item, &facets, transition);
+            self.add_results(&mut item, &facets, (transition, &job.name));
         }
         Ok(Some(item.into()))
     }
@@ -146,14 +146,19 @@ impl<'a> Event<'a> {
     }
 
     /// Adds counts, checks and errors.
-    fn add_results(&self, item: &mut Map<String, Value>, facets: &RunFacets<'_>, transition: Transition) {
+    fn add_results(
+        &self,
+        item: &mut Map<String, Value>,
+        facets: &RunFacets<'_>,
+        (transition, job): (Transition, &str),
+    ) {
         let mut assertions = Assertions::default();
         let (inputs, outputs) = (datasets(self.inputs), datasets(self.outputs));
         for dataset in inputs.iter().chain(&outputs) {
             let of_input: DatasetFacets<'_> = read(dataset.input_facets).unwrap_or_default();
             assertions.add_dataset(&of_input, &read(dataset.facets).unwrap_or_default());
         }
-        assertions.add_tests(facets.test);
+        assertions.add_tests(facets.test, job);
         item.extend(assertions.checks().map(|checks| ("checks".to_owned(), checks)));
         item.extend(counts(&outputs).map(|counts| ("counts".to_owned(), counts)));
         let error = read::<ErrorMessage>(facets.error_message).map(|error| text_of(&error));
@@ -222,7 +227,9 @@ fn tags(facets: &RunFacets<'_>, parent: Option<&Parent>) -> Vec<String> {
         parent.and_then(|parent| parent.job.as_ref()).map(|job| format!("parent={}/{}", job.namespace, job.name)),
     );
     let own = read::<Tags>(facets.tags).map(|facet| facet.tags.items).unwrap_or_default();
-    tags.extend(own.into_iter().map(|tag| match tag.value {
+    // The library's tag of its own version says nothing about the run.
+    let own = own.into_iter().filter(|tag| tag.source.as_deref() != Some("OPENLINEAGE_CLIENT"));
+    tags.extend(own.map(|tag| match tag.value {
         Some(value) => format!("{}={value}", tag.key),
         None => tag.key,
     }));

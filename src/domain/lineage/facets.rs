@@ -73,6 +73,7 @@ pub(super) struct Tags {
 pub(super) struct Tag {
     pub(super) key: String,
     pub(super) value: Option<String>,
+    pub(super) source: Option<String>,
 }
 
 /// The facet of Airflow's provider.

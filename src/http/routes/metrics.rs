@@ -8,10 +8,16 @@ use crate::domain::viewer::Viewer;
 use crate::http::error::Problem;
 use crate::http::state::Services;
 
-/// `GET /metrics`: all metrics in Prometheus' text format.
+/// `GET /metrics`: the metrics of the server, then those of pipelines and sources, in Prometheus' text format.
 pub(in crate::http) async fn serve(State(services): State<Arc<Services>>, _: Viewer) -> Response {
     match &services.metrics {
-        Some(metrics) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()).into_response(),
+        Some(metrics) => {
+            // Computing a status counts as well.
+            let pipelines = services.monitor.prometheus().await;
+            let mut text = metrics.render();
+            text.push_str(&pipelines);
+            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
+        }
         None => Problem::new(StatusCode::NOT_FOUND, "NO_METRICS", "metrics are disabled").into_response(),
     }
 }

@@ -19,8 +19,6 @@ use crate::http::state::Services;
 
 /// Counts, for clients that cannot change the query: `rows=5, bytes=10`.
 pub(in crate::http) const COUNTS: HeaderName = HeaderName::from_static("pipewatch-counts");
-/// Bytes of a body, of which the end is kept.
-const MAX_BODY: usize = 64 * 1024 * 1024;
 
 /// `/api/v1/ping/{pipeline}/{source}`: a successful run.
 pub(in crate::http) async fn success(
@@ -161,10 +159,18 @@ impl Recorded {
     }
 }
 
-fn params(uri: &Uri, headers: &HeaderMap) -> Result<PingParams, Problem> {
+/// The parameters of a ping's query.
+///
+/// # Errors
+/// A parameter is unknown or invalid.
+pub fn ping_params(uri: &Uri) -> Result<PingParams, Problem> {
     let Query(query) =
         Query::<Vec<(String, String)>>::try_from_uri(uri).map_err(|error| Problem::bad_request(error.body_text()))?;
-    let mut params = PingParams::of_query(query)?;
+    Ok(PingParams::of_query(query)?)
+}
+
+fn params(uri: &Uri, headers: &HeaderMap) -> Result<PingParams, Problem> {
+    let mut params = ping_params(uri)?;
     for value in headers.get_all(COUNTS) {
         let value =
             value.to_str().map_err(|_| InvalidPing::NotAPair(String::from_utf8_lossy(value.as_bytes()).into()))?;
@@ -179,21 +185,16 @@ impl From<InvalidPing> for Problem {
     }
 }
 
-/// The end of a body, read without holding more of it.
+/// The end of a body of any size, read without holding more of it. Its time is limited.
 async fn read_end(request: Request) -> Result<Vec<u8>, Problem> {
     if let Some(encoding) = request.headers().get(header::CONTENT_ENCODING) {
         let encoding = String::from_utf8_lossy(encoding.as_bytes()).into_owned();
         return Err(Problem::unsupported_media_type(format!("the Content-Encoding is {encoding:?}; send plain text")));
     }
     let mut pieces = request.into_body().into_data_stream();
-    let (mut end, mut length) = (Vec::new(), 0);
+    let mut end = Vec::new();
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(|error| Problem::bad_request(format!("the body ended early: {error}")))?;
-        length += piece.len();
-        if length > MAX_BODY {
-            let detail = format!("the body exceeds {} MiB; send the end of the log", MAX_BODY / 1024 / 1024);
-            return Err(Problem::too_large(detail));
-        }
         end.extend_from_slice(&piece[piece.len().saturating_sub(MAX_LOG)..]);
         let excess = end.len().saturating_sub(MAX_LOG);
         end.drain(..excess);

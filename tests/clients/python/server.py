@@ -20,7 +20,9 @@ PATIENCE = 20
 
 
 class Server:
-    def __init__(self):
+    """The program, with its settings as environment variables."""
+
+    def __init__(self, **settings):
         self._folder = tempfile.TemporaryDirectory(prefix="pipewatch-")
         self._log = open(Path(self._folder.name) / "log", "w+")
         # The caller's settings must not reach the server. The interval is longer than any test, so every status after
@@ -33,7 +35,7 @@ class Server:
         self._process = subprocess.Popen(
             [BINARY, "serve", "--listen", "127.0.0.1:0", "--database-url", "sqlite://pipewatch.db"],
             cwd=self._folder.name,
-            env=inherited | {"PIPEWATCH_INTERVAL": "10m", "PIPEWATCH_SHUTDOWN_TIMEOUT": "2s"},
+            env=inherited | {"PIPEWATCH_INTERVAL": "10m", "PIPEWATCH_SHUTDOWN_TIMEOUT": "2s"} | settings,
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,

@@ -3,8 +3,12 @@
 
 /// The errors of the routes.
 mod errors;
-/// The routes.
+/// OpenLineage events.
+mod lineage;
+/// The routes of reports, statuses and the server.
 mod paths;
+/// Pings.
+mod pings;
 
 use std::sync::{Arc, LazyLock};
 
@@ -33,6 +37,12 @@ use crate::http::state::Services;
         paths::badge,
         paths::source_runs,
         paths::data_quality_metrics,
+        pings::success_by_get,
+        pings::success_by_post,
+        pings::signal_by_get,
+        pings::signal_by_post,
+        lineage::one,
+        lineage::batch,
         paths::health,
         paths::live,
         paths::ready,
@@ -41,7 +51,7 @@ use crate::http::state::Services;
     ),
     tags(
         (name = "watch", description = "The status of a pipeline: polled, or streamed on every change"),
-        (name = "report", description = "Reports of source runs and data quality counts"),
+        (name = "report", description = "Reports of source runs and data quality counts, pings, and OpenLineage events"),
         (name = "server", description = "The health and the metrics of the server")
     ),
     security((), ("bearer" = []), ("query" = [])),

@@ -203,7 +203,9 @@ pub(super) fn live() {}
 )]
 pub(super) fn ready() {}
 
-/// The metrics of the server in the text format of Prometheus.
+/// The metrics of the server, its pipelines and their sources in the text format of Prometheus.
+///
+/// At most 20,000 series are of pipelines and sources; `pipewatch_omitted_series` counts the others.
 #[utoipa::path(
     get, path = "/metrics", tag = "server",
     responses(

@@ -52,13 +52,12 @@ impl Exporter {
         if exported.due.is_none_or(|due| due <= Instant::now()) {
             let interval = self.workers.context.schedule.interval;
             let pause = match timeout(TIMEOUT, self.refresh(&mut exported)).await {
-                Ok(Ok(())) => interval,
                 Ok(Err(error)) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "cannot read the metrics of pipelines");
                     interval.max(PAUSE_AFTER_FAILURE)
                 }
-                // The next request continues.
-                Err(_) => interval,
+                // After the timeout, the next request continues.
+                Ok(Ok(())) | Err(_) => interval,
             };
             exported.due = Some(Instant::now() + pause);
             let statuses = exported.snapshots.values().map(|snapshot| snapshot.status());

@@ -246,8 +246,8 @@ fn concrete(path: &str) -> String {
 
 /// Pings, without the outcomes of reports that other tests cover.
 async fn pings(it: &mut CheckedServer) {
-    let none = json!("");
     const ID: &str = "?rid=0194aef2-6b1e-7c3a-9a51-0f6f1d1e9d1";
+    let none = json!("");
     for (number, method) in [Method::GET, Method::POST].into_iter().enumerate() {
         let success = format!("/api/v1/ping/default/job-{number}");
         let failure = format!("{success}/fail");

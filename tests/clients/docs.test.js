@@ -1,7 +1,8 @@
 // Every command, GraphQL document and script in README.md, CONTRIBUTING.md and docs/*.md, run as it is written there.
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
-import { access, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { access, mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -52,6 +53,7 @@ before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'pipewatch-docs-'));
   await symlink(BINARY, join(folder, 'pipewatch'));
   await symlink(join(ROOT, 'examples'), join(folder, 'examples'));
+  await writeDbtResults(join(folder, 'target'));
   client = {
     PIPEWATCH_URL: server.url,
     PIPEWATCH_SPOOL: join(folder, 'spool'),
@@ -62,6 +64,18 @@ after(async () => {
   await server.stop();
   await rm(folder, { recursive: true, force: true });
 });
+
+/** What dbt leaves of an invocation that built one model. */
+async function writeDbtResults(target) {
+  const metadata = { invocation_id: randomUUID(), generated_at: new Date().toISOString(), project_name: 'shop' };
+  const results = [
+    { unique_id: 'model.shop.orders', status: 'success', execution_time: 1, timing: [], adapter_response: { rows_affected: 5 } },
+  ];
+  await mkdir(target);
+  const write = (name, value) => writeFile(join(target, name), JSON.stringify({ metadata, ...value }));
+  await write('manifest.json', { nodes: { 'model.shop.orders': { unique_id: 'model.shop.orders', tags: [] } } });
+  await write('run_results.json', { results, args: { which: 'build' }, elapsed_time: 1 });
+}
 
 /** Runs bash with the program on its PATH; resolves when the output matches, or when it ends. */
 async function run(t, script, expected, variables = {}) {

@@ -11,19 +11,18 @@ use metrics::{Counter, counter};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::timeout;
 
+use crate::push::completion::Completion;
 use crate::push::disconnect::DisconnectReason;
 use crate::push::encoding::Encoding;
 use crate::push::framing::Framing;
 use crate::push::io::socket::{Socket, is_would_block};
 use crate::push::limits::{Account, ConnectionPermit};
-use crate::push::message::{Completion, Message};
+use crate::push::message::Message;
 use crate::push::profile::TransportProfile;
 use crate::push::registry_entry::RegistryEntry;
 use crate::push::subscription::{Delivery, SendBuffer, Subscription};
 use crate::push::timeouts::Timeouts;
 
-/// Bytes of control messages that may wait for a client that does not read. One with more is dropped.
-const MAX_CONTROL_BACKLOG: usize = 64 * 1024;
 /// Up to this many bytes a message is copied behind its prefix, which is cheaper than two slices for the kernel.
 const MAX_COPIED: usize = 16 * 1024;
 
@@ -307,8 +306,7 @@ impl Connection {
             }
         }
         if written < bytes.len() {
-            buffer.pending.extend_from_slice(&bytes[written..]);
-            if buffer.pending.len() > MAX_CONTROL_BACKLOG + bytes.len() {
+            if !buffer.keep_control(&bytes[written..]) {
                 return self.abort_with(buffer, DisconnectReason::Slow);
             }
             self.spawn_flush_task(buffer);
@@ -370,7 +368,7 @@ impl Connection {
                 }
             }
         }
-        buffer.pending = Vec::new();
+        buffer.pending_is_written();
         let mut scratch = Vec::new();
         for subscription in buffer.subscriptions.clone() {
             let (version, newest) = subscription.latest.get();

@@ -1,8 +1,8 @@
 use strum::EnumCount;
 
 use crate::domain::revision::Revision;
+use crate::push::completion::Completion;
 use crate::push::framing::{CHUNK_END, Framing};
-use crate::push::message::Completion;
 use crate::push::protocol::{close::Close, graphql_sse, graphql_ws, multipart, sse, ws_frame};
 
 /// How a transport encodes a message. The part shared by all its subscribers is encoded once; a prefix that may differ

@@ -43,15 +43,6 @@ impl Message {
     }
 }
 
-/// Why a subscription ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Completion {
-    /// Its source has ended: the pipeline was removed, or the operation is complete.
-    Complete,
-    /// It failed. The bytes are the JSON array of GraphQL errors.
-    Errors(Bytes),
-}
-
 /// A topic's newest message with its version; version 0 has none.
 pub(super) type Versioned = (u64, Option<Arc<Message>>);
 

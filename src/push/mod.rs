@@ -2,6 +2,8 @@
 
 /// All topics, and subscribing to them.
 pub mod broker;
+/// Why a subscription ends.
+pub mod completion;
 /// The outgoing side of one connection: the fast path.
 pub mod connection;
 /// Why the server drops connections, counted.
@@ -18,7 +20,7 @@ pub mod io;
 pub mod keep_alive;
 /// How many connections the server and each address may have.
 pub mod limits;
-/// What a topic publishes, and why it ends.
+/// What a topic publishes.
 pub mod message;
 /// Connections whose client is not authenticated yet.
 pub mod pending;

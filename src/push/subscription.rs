@@ -19,6 +19,8 @@ pub(super) struct Subscription {
     last_event_id: AtomicI64,
 }
 
+/// Bytes of control messages that may wait for a client that does not read. One with more is dropped.
+const MAX_CONTROL_BACKLOG: u32 = 64 * 1024;
 /// No more is sent.
 const ENDED: u64 = u64::MAX;
 const NO_EVENT: EventId = EventId::MIN;
@@ -75,6 +77,8 @@ impl Subscription {
 pub(super) struct SendBuffer {
     /// What the socket did not accept: the rest of a message, and control messages behind it.
     pub(super) pending: Vec<u8>,
+    /// How much of it is control messages, until all of it is written.
+    control: u32,
     /// Whether a task waits for the socket. Until then only it writes.
     pub(super) is_blocked: bool,
     /// Whether the close was sent, or the socket has failed.
@@ -82,6 +86,23 @@ pub(super) struct SendBuffer {
     /// Whether writing ends once nothing is pending.
     pub(super) close_after_flush: bool,
     pub(super) subscriptions: Vec<Arc<Subscription>>,
+}
+
+impl SendBuffer {
+    /// Keeps the rest of a control message or an event. Returns false if too much of them waits. The rest of a large
+    /// status does not count: a client that reads it slowly is not one that does not read.
+    pub(super) fn keep_control(&mut self, rest: &[u8]) -> bool {
+        let before = self.control;
+        self.control = before.saturating_add(u32::try_from(rest.len()).unwrap_or(u32::MAX));
+        self.pending.extend_from_slice(rest);
+        before <= MAX_CONTROL_BACKLOG
+    }
+
+    /// Frees the buffer.
+    pub(super) fn pending_is_written(&mut self) {
+        self.pending = Vec::new();
+        self.control = 0;
+    }
 }
 
 /// What became of a message.

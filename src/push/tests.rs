@@ -259,6 +259,31 @@ async fn control_messages_wait_behind_pending_bytes() {
 }
 
 #[tokio::test]
+async fn control_messages_behind_a_large_message_keep_a_slow_connection() {
+    let broker = Broker::new(10, 10);
+    let large = Update::Message(Arc::new(Message::new(vec![b'1'; 200 * 1024].into(), None)));
+    let source = || futures_util::stream::iter([large]).chain(futures_util::stream::pending()).boxed();
+    let socket = MemorySocket::with_room(10);
+    let connection = connection(&socket);
+    let _guard = broker.join(key_of(1), source, &connection, (ENCODING, "a"), None).expect("room for a topic");
+    let until = async |is_so: fn(&State) -> bool| {
+        let wait = async {
+            while !is_so(&socket.state()) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), wait).await.expect("in time");
+    };
+    until(|state| state.written.len() == 10).await;
+    for _ in 0..100 {
+        connection.send(b"pong;");
+    }
+    assert!(!socket.state().is_aborted);
+    socket.make_room(usize::MAX);
+    until(|state| state.written.ends_with(b"pong;")).await;
+}
+
+#[tokio::test]
 async fn connection_that_accepts_nothing_is_dropped() {
     let socket = MemorySocket::with_room(1);
     let connection = connection_with(&socket, Duration::from_millis(50));

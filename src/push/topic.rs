@@ -10,9 +10,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::revision::Revision;
+use crate::push::completion::Completion;
 use crate::push::connection::Connection;
 use crate::push::encoding::Encoding;
-use crate::push::message::{Completion, EventId, Latest, Message, Versioned};
+use crate::push::message::{EventId, Latest, Message, Versioned};
 use crate::push::quota::{QuotaPermit, TopicKey};
 use crate::push::subscription::{Delivery, Subscription};
 

@@ -2,8 +2,8 @@
 //!
 //! Source: PROTOCOL.md of enisdenjo/graphql-sse.
 
+use crate::push::completion::Completion;
 use crate::push::framing::CHUNK_END;
-use crate::push::message::Completion;
 use crate::push::protocol::sse::event;
 
 const NEXT: &str = "event: next\ndata: {\"id\":";

@@ -5,7 +5,7 @@
 //!
 //! Source: "Multipart HTTP protocol for GraphQL subscriptions" of Apollo's router documentation.
 
-use crate::push::message::Completion;
+use crate::push::completion::Completion;
 use crate::push::protocol::graphql_sse::result_of_errors;
 
 /// The media type of the response.

@@ -14,11 +14,11 @@ use crate::http::caller::Caller;
 use crate::http::error::Problem;
 use crate::http::event_stream::{self, EVENT_STREAM};
 use crate::http::state::Services;
+use crate::push::completion::Completion;
 use crate::push::connection::Connection;
 use crate::push::encoding::Encoding;
 use crate::push::framing::Framing;
 use crate::push::hub::wait_for_close;
-use crate::push::message::Completion;
 use crate::push::profile::TransportProfile;
 use crate::push::protocol::multipart;
 

@@ -66,7 +66,9 @@ it('is interactive after less than one second of work', async () => {
   await page.goto(`${proxy.url}/#/pipelines/large`);
   await page.locator('.stat').first().waitFor();
   const [took, worked] = [performance.now() - start, (await busy()) - before];
-  console.log(`interactive after ${took.toFixed(0)} ms, of which the main thread worked ${(1_000 * worked).toFixed(0)} ms`);
+  console.log(
+    `interactive after ${took.toFixed(0)} ms, of which the main thread worked ${(1_000 * worked).toFixed(0)} ms`,
+  );
   expect(worked).toBeLessThan(1);
   expect(browser.complaints).toEqual([]);
 });

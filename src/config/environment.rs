@@ -7,7 +7,7 @@ use std::fmt;
 
 use clap::Command;
 
-use crate::config::ConfigError;
+use crate::config::error::ConfigError;
 
 /// The prefix of all settings except `DATABASE_URL` and `PORT`.
 const PREFIX: &str = "PIPEWATCH_";

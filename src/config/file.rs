@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::config::NotificationSettings;
+use crate::config::notifications::NotificationSettings;
 use crate::config::secret::Secret;
 
 /// `pipewatch.toml`. Unknown keys are errors.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::config::NotificationSettings;
+use crate::config::notifications::NotificationSettings;
 use crate::config::secret::Secret;
 
 /// Flags of every command that opens the database.

@@ -1,6 +1,7 @@
 //! The configuration: defaults < `pipewatch.toml` < environment < flags. It is validated before the server binds.
 
 pub mod environment;
+mod error;
 mod file;
 mod flags;
 mod notifications;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
+pub use crate::config::error::ConfigError;
 use crate::config::file::File;
 pub use crate::config::flags::{DatabaseFlags, Flags};
 pub use crate::config::notifications::NotificationSettings;
@@ -94,22 +96,6 @@ pub struct Config {
     pub log: String,
     /// Whether the pipelines `demo` and `demo-scripted` are fed.
     pub demo: bool,
-}
-
-/// An invalid setting.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{key}: {message}")]
-pub struct ConfigError {
-    /// Its name, or the file's path.
-    pub key: String,
-    /// The problem and the expected value.
-    pub message: String,
-}
-
-impl ConfigError {
-    fn new(key: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { key: key.into(), message: message.into() }
-    }
 }
 
 impl Config {

@@ -7,7 +7,7 @@ use clap::Args;
 use lettre::message::Mailbox;
 use serde::Deserialize;
 
-use crate::config::ConfigError;
+use crate::config::error::ConfigError;
 use crate::notify::{Channel, Channels, InvalidChannel};
 
 /// Notification channels: the section `[notifications]` of the configuration file, and the same settings as flags. An empty

@@ -2,8 +2,9 @@
 
 use chrono::TimeDelta;
 
+use crate::config::error::ConfigError;
+use crate::config::file;
 use crate::config::values::delta;
-use crate::config::{ConfigError, file};
 use crate::domain::check::{CheckName, Threshold};
 use crate::domain::status::{RuleBook, Rules};
 use crate::store::retention::Retention;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::HeaderValue;
 use chrono::TimeDelta;
 
-use crate::config::ConfigError;
+use crate::config::error::ConfigError;
 use crate::config::secret::Secret;
 use crate::domain::anomaly::Budget;
 use crate::http::client_address::TrustedProxies;

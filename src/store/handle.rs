@@ -16,6 +16,7 @@ use crate::store::connections::Connections;
 use crate::store::health::monitor::HealthMonitor;
 use crate::store::lease_view::{LastEvaluation, LeaseView};
 use crate::store::notifier::ChangeNotifier;
+use crate::store::reports::report::{NewReport, Receipt};
 use crate::store::reports::writer::Writer;
 use crate::store::revisions::Revisions;
 use crate::store::sqlite::file;
@@ -30,7 +31,7 @@ pub struct Store {
     pub(super) clock: Clock,
     pub(super) limits: Cardinality,
     pub(super) revisions: Arc<Revisions>,
-    pub(super) writer: Writer,
+    writer: Writer,
     writer_task: JoinHandle<()>,
     notifier_task: Option<JoinHandle<()>>,
     pub(super) health: Arc<HealthMonitor>,
@@ -122,6 +123,11 @@ impl Store {
     /// Returns the last successful evaluation known to this server. Runs no query.
     pub fn last_evaluation(&self) -> LastEvaluation {
         self.lease_view.last_evaluation()
+    }
+
+    /// Writes reports, together with those of other callers. Returns after the commit.
+    pub async fn record(&self, entries: Vec<NewReport>) -> Result<Receipt> {
+        self.writer.record(entries).await
     }
 
     /// Commits and publishes everything that was handed in, and closes the connections.

@@ -11,7 +11,6 @@ use crate::domain::cardinality::Cardinality;
 use crate::error::{Error, Result};
 use crate::store::connections::Connections;
 use crate::store::failure::Cause;
-use crate::store::handle::Store;
 use crate::store::health::monitor::HealthMonitor;
 use crate::store::reports::record::record;
 use crate::store::reports::report::{NewReport, Receipt};
@@ -55,8 +54,8 @@ impl Writer {
         (Self { jobs, health }, tokio::spawn(async move { committer.run(waiting).await }))
     }
 
-    /// Writes the reports of a request.
-    async fn record(&self, entries: Vec<NewReport>) -> Result<Receipt> {
+    /// Writes the reports of a request. After an error, they may have been committed or not.
+    pub(in crate::store) async fn record(&self, entries: Vec<NewReport>) -> Result<Receipt> {
         if entries.is_empty() {
             return Ok(Receipt::default());
         }
@@ -67,14 +66,6 @@ impl Writer {
             answer.await.map_err(|_| Error::ShuttingDown)?
         };
         timeout(RESPONSE_TIMEOUT, committed).await.map_err(Error::database)?
-    }
-}
-
-impl Store {
-    /// Writes reports, together with those of other callers. Returns after the commit. After an error, they may have been
-    /// committed or not.
-    pub async fn record(&self, entries: Vec<NewReport>) -> Result<Receipt> {
-        self.writer.record(entries).await
     }
 }
 

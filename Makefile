@@ -18,7 +18,7 @@ run: versions pages ## Build, and serve http://127.0.0.1:8000 with the demo pipe
 # The client is built first because the program embeds its pages.
 test: versions postgres pgbouncer chromium client check ## Run all checks and tests: both databases, client libraries, a browser
 	cargo test --workspace --locked
-	$(MAKE) clients e2e
+	$(MAKE) clients python e2e
 	scripts/dead_peer.sh
 
 client: versions client/node_modules/.package-lock.json ## Check and test the TypeScript client, and build the pages

@@ -24,7 +24,7 @@ pub(super) struct Artifacts {
     pub(super) sources: Option<Value>,
 }
 
-/// The reports, in the order of delivery, and notices about what is left out.
+/// The reports, in the order of delivery, and notices about skipped files.
 pub(super) struct Mapped {
     pub(super) entries: Vec<Entry>,
     pub(super) notices: Vec<String>,
@@ -214,7 +214,7 @@ impl<'a> Invocation<'a> {
     fn metric(&self, node: &str, tests: &Tests) -> Option<Map<String, Value>> {
         let source = self.source_key(node);
         let mut report = self.report(&source, self.generated_at.clone());
-        report.insert("id".into(), metric_id(self.id, &source).into());
+        report.insert("id".into(), metric_id(self.id, self.pipeline, &source).into());
         report.insert("metric_type".into(), "source-specific".into());
         tests.add_to(&mut report);
         report.contains_key("checks").then_some(report)
@@ -375,9 +375,10 @@ fn check_name(name: &str) -> String {
     }
 }
 
-/// A UUID of version 8: the same for the same invocation and source.
-fn metric_id(invocation: &str, source: &str) -> String {
-    let digest: [u8; 32] = Sha256::digest(format!("{invocation}/{source}")).into();
+/// A UUID of version 8: the same for the same invocation, pipeline and source. Unlike the id of a run, the id of a metric is not
+/// relative to its pipeline.
+fn metric_id(invocation: &str, pipeline: &str, source: &str) -> String {
+    let digest: [u8; 32] = Sha256::digest(format!("{invocation}/{pipeline}/{source}")).into();
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);
     uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()

@@ -68,7 +68,7 @@ fn models_are_runs_and_tests_are_checks() {
         ),
         (
             METRICS.to_owned(),
-            json!({"id": metric_id("i-1", "raw.orders"), "pipeline": "shop_eu", "source": "raw.orders",
+            json!({"id": metric_id("i-1", "shop_eu", "raw.orders"), "pipeline": "shop_eu", "source": "raw.orders",
             "timestamp": "2026-01-01T00:00:03Z", "metric_type": "source-specific",
             "checks": [{"name": "dbt_events", "attempts": 1, "passes": 0}], "counts": {"failing_rows": 0}}),
         ),

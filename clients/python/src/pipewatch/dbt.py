@@ -119,9 +119,11 @@ class _Artifacts:
         ran = {result["unique_id"] for result in file["results"] if _is_run(result)}
         for node, tests in self._tests(file).items():
             if node is not None and node not in ran:
-                invocation, source = str(file["metadata"]["invocation_id"]), self._source(node)
+                source = self._source(node)
+                # Unlike a run's id, it is not relative to the pipeline.
+                id = f"{file['metadata']['invocation_id']}/{self._pipeline}/{source}"
                 metric = {
-                    "id": str(_metric_id(invocation, source)),
+                    "id": str(_uuid(id)),
                     "pipeline": self._pipeline,
                     "source": source,
                     "timestamp": _time(file["metadata"]["generated_at"]),
@@ -237,9 +239,9 @@ def _with_tests(report: Json, tests: Tests | None) -> Json:
     return report
 
 
-def _metric_id(invocation: str, source: str) -> uuid.UUID:
+def _uuid(text: str) -> uuid.UUID:
     """A UUID of version 8, whose bits are a digest."""
-    data = bytearray(hashlib.sha256(f"{invocation}/{source}".encode()).digest()[:16])
+    data = bytearray(hashlib.sha256(text.encode()).digest()[:16])
     data[6] = data[6] & 0x0F | 0x80
     data[8] = data[8] & 0x3F | 0x80
     return uuid.UUID(bytes=bytes(data))

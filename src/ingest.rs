@@ -11,7 +11,8 @@ use crate::api::report::{self, IngestResponse, ItemResult, ItemStatus};
 use crate::clock::Clock;
 use crate::domain::health::Health;
 use crate::domain::key::PipelineKey;
-use crate::domain::report::{FieldError, Report, ReportContext, ReportKind};
+use crate::domain::report::{FieldError, FieldWarning, Report, ReportContext, ReportKind};
+use crate::domain::run_id::RunId;
 use crate::domain::status::RuleBook;
 use crate::error::{Error, Result};
 pub use crate::ingest::items::MAX_ITEMS;
@@ -34,8 +35,8 @@ pub struct Batch {
     kind: ReportKind,
     context: ReportContext,
     rules: Arc<RuleBook>,
-    /// One per item: its rejection, or `None` if its report is the next of `entries`.
-    results: Vec<Option<ItemResult>>,
+    /// One per item: its rejection, or the warnings of its report, the next of `entries`.
+    results: Vec<Result<Vec<FieldWarning>, ItemResult>>,
     entries: Vec<NewReport>,
     /// The number of errors of all rejected items.
     error_count: usize,
@@ -82,7 +83,10 @@ impl Ingest {
         let mut recorded = receipt.results.into_iter();
         let results = results.into_iter().enumerate();
         let results: Vec<ItemResult> = results
-            .filter_map(|(index, rejection)| rejection.or_else(|| Some(result(index, recorded.next()?))))
+            .filter_map(|(index, parsed)| match parsed {
+                Err(rejection) => Some(rejection),
+                Ok(warnings) => Some(result(index, recorded.next()?, warnings)),
+            })
             .collect();
         count(&results);
         Ok(IngestResponse {
@@ -103,7 +107,7 @@ impl Batch {
         let mut id = None;
         let report = match item {
             Ok(item) => {
-                id = item.get("id").and_then(Value::as_str).and_then(|id| Uuid::try_parse(id).ok());
+                id = item.get("id").and_then(Value::as_str).and_then(|id| readable_id(self.kind, id));
                 Report::parse(self.kind, item, &self.context)
             }
             Err(too_large) => Err(vec![FieldError {
@@ -112,18 +116,19 @@ impl Batch {
                 expected: TooLarge::expected(),
             }]),
         };
-        let rejection = match report {
-            Ok(report) => {
+        let result = match report {
+            Ok(mut report) => {
+                let warnings = report.take_warnings();
                 self.entries.push(NewReport { status: self.status_of(&report), report });
-                None
+                Ok(warnings)
             }
             Err(mut errors) => {
                 errors.truncate(MAX_ERRORS.saturating_sub(self.error_count).max(1));
                 self.error_count += errors.len();
-                Some(rejected(index, id, errors))
+                Err(rejected(index, id, errors))
             }
         };
-        self.results.push(rejection);
+        self.results.push(result);
     }
 
     pub fn len(&self) -> usize {
@@ -145,6 +150,13 @@ impl Batch {
     }
 }
 
+fn readable_id(kind: ReportKind, id: &str) -> Option<String> {
+    match kind {
+        ReportKind::SourceRun => id.parse().ok().map(|id: RunId| id.to_string()),
+        ReportKind::DataQuality => Uuid::try_parse(id).ok().map(|id| id.to_string()),
+    }
+}
+
 fn count(results: &[ItemResult]) {
     for (status, name) in
         [(ItemStatus::Stored, "stored"), (ItemStatus::Duplicate, "duplicate"), (ItemStatus::Refused, "refused")]
@@ -154,13 +166,30 @@ fn count(results: &[ItemResult]) {
     }
 }
 
-fn rejected(index: usize, id: Option<Uuid>, errors: Vec<FieldError>) -> ItemResult {
+fn rejected(index: usize, id: Option<String>, errors: Vec<FieldError>) -> ItemResult {
     let errors = errors.into_iter().map(report::FieldError::from).collect();
-    ItemResult { index, id, status: ItemStatus::Refused, errors, is_conflict: false, is_temporary: false }
+    ItemResult {
+        index,
+        id,
+        status: ItemStatus::Refused,
+        errors,
+        warnings: vec![],
+        is_conflict: false,
+        is_temporary: false,
+    }
 }
 
-fn result(index: usize, recorded: RecordOutcome) -> ItemResult {
-    let taken = |id: Uuid, message: &str, expected: &str| ItemResult {
+fn result(index: usize, recorded: RecordOutcome, warnings: Vec<FieldWarning>) -> ItemResult {
+    let accepted = |id: String, status| ItemResult {
+        index,
+        id: Some(id),
+        status,
+        errors: vec![],
+        warnings: warnings.into_iter().map(report::FieldWarning::from).collect(),
+        is_conflict: false,
+        is_temporary: false,
+    };
+    let taken = |id: String, message: &str, expected: &str| ItemResult {
         is_conflict: true,
         ..rejected(
             index,
@@ -168,7 +197,7 @@ fn result(index: usize, recorded: RecordOutcome) -> ItemResult {
             vec![FieldError { field: "id".into(), message: message.into(), expected: expected.into() }],
         )
     };
-    let being_removed = |id: Option<Uuid>, field: &str| ItemResult {
+    let being_removed = |id: Option<String>, field: &str| ItemResult {
         is_temporary: true,
         ..rejected(
             index,
@@ -181,22 +210,8 @@ fn result(index: usize, recorded: RecordOutcome) -> ItemResult {
         )
     };
     match recorded {
-        RecordOutcome::Stored(id) => ItemResult {
-            index,
-            id: Some(id),
-            status: ItemStatus::Stored,
-            errors: vec![],
-            is_conflict: false,
-            is_temporary: false,
-        },
-        RecordOutcome::Duplicate(id) => ItemResult {
-            index,
-            id: Some(id),
-            status: ItemStatus::Duplicate,
-            errors: vec![],
-            is_conflict: false,
-            is_temporary: false,
-        },
+        RecordOutcome::Stored(id) => accepted(id, ItemStatus::Stored),
+        RecordOutcome::Duplicate(id) => accepted(id, ItemStatus::Duplicate),
         RecordOutcome::Conflict(id) => {
             taken(id, "a different report is stored with this id", "the same report, or a new id")
         }

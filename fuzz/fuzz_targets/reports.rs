@@ -16,6 +16,11 @@ fuzz_target!(|text: &str| {
                 // The same item gives the same report and digest.
                 let again = Report::parse(kind, item.clone(), &arrival).expect("the same item");
                 assert_eq!(report.digest(), again.digest());
+                assert!(report.counts().len() <= 32);
+                if let Report::SourceRun(run) = &report {
+                    let texts = [&run.error, &run.log];
+                    assert!(texts.into_iter().flatten().all(|text| text.len() < 17 * 1024));
+                }
             }
             Err(faults) => {
                 assert!(!faults.is_empty());

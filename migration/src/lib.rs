@@ -23,6 +23,7 @@ mod m0017_trusted_time;
 mod m0018_cardinality;
 mod m0019_write_probes;
 mod m0020_field_names;
+mod m0021_any_pipeline;
 mod m0022_overdue;
 
 /// All migrations, in order.
@@ -53,6 +54,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0018_cardinality::Migration),
             Box::new(m0019_write_probes::Migration),
             Box::new(m0020_field_names::Migration),
+            Box::new(m0021_any_pipeline::Migration),
             Box::new(m0022_overdue::Migration),
         ]
     }

@@ -129,11 +129,7 @@ impl Evaluator {
         // An hour may have been removed, with its source or by a correction.
         known.series.values_mut().for_each(|series| series.forget_since(Hour::of(since)));
         for read in all.into_iter().filter(is_evaluated) {
-            let subject = match read.series.as_str() {
-                rollup::Series::ARTICLES => Subject::Articles,
-                rollup::Series::EVENTS => Subject::Events,
-                check => Subject::Check(check.into()),
-            };
+            let subject = Subject::of_series(read.series.as_str());
             let key = (read.source.clone(), read.series.clone());
             let series = known.series.entry(key).or_insert_with(|| {
                 Series::new(pipeline.clone(), read.source.clone(), subject, Vec::new(), Some(evaluated))
@@ -157,6 +153,7 @@ impl Evaluator {
     pub(super) fn anomalies(&self, pipeline: &PipelineKey, now: Timestamp) -> Vec<Finding> {
         let Some(known) = self.series.0.get(pipeline) else { return Vec::new() };
         let mut findings = Vec::new();
+        let mut dead_feeds: BTreeMap<&SourceKey, Option<DeadFeed>> = BTreeMap::new();
         for ((source, name), series) in &known.series {
             let of_this = |anomaly: &&Anomaly| anomaly.source == *source && anomaly.subject == *series.subject();
             let mut newest_first = known.severe.iter().rev().filter(of_this);
@@ -164,10 +161,11 @@ impl Evaluator {
             let is_dead = |anomaly: &Anomaly| anomaly.method == Method::DeadFeed;
             let dead = known.severe.iter().rev().filter(of_this).find(|anomaly| is_dead(anomaly));
             if let Some(source) = source
-                && *series.subject() == Subject::Articles
+                && matches!(series.subject(), Subject::Articles | Subject::Count(_))
             {
-                let dead = dead.and_then(|anomaly| still_dead(series, anomaly));
-                findings.push(Finding::dead_feed(pipeline.clone(), source.clone(), dead, &self.policy));
+                // One finding per source: of articles, else of the first count that has run dry.
+                let of_source = dead_feeds.entry(source).or_default();
+                *of_source = of_source.take().or_else(|| dead.and_then(|anomaly| still_dead(series, anomaly)));
             }
             if let Some(anomaly) = newest_first.find(|anomaly| !is_dead(anomaly)) {
                 let at = anomaly.timestamp + TimeDelta::hours(1);
@@ -178,6 +176,7 @@ impl Evaluator {
                     kind: anomaly.kind,
                     source: source.clone(),
                     series: name.to_string(),
+                    name: series.subject().name().to_owned(),
                     severity: anomaly.severity,
                     description: anomaly.description.clone(),
                     at,
@@ -186,6 +185,10 @@ impl Evaluator {
                 findings.push(Finding::anomaly(pipeline.clone(), anomalous, now));
             }
         }
+        let dead = dead_feeds
+            .into_iter()
+            .map(|(source, dead)| Finding::dead_feed(pipeline.clone(), source.clone(), dead, &self.policy));
+        findings.extend(dead);
         findings
     }
 }
@@ -206,6 +209,7 @@ fn still_dead(series: &Series, anomaly: &Anomaly) -> Option<DeadFeed> {
     let since = last.map(|bucket| bucket.hour);
     let empty = series.buckets().iter().filter(|bucket| Some(bucket.hour) > since);
     Some(DeadFeed {
+        count: series.subject().name().to_owned(),
         last_non_empty: since.map(Hour::start),
         runs: empty.map(|bucket| u64::from(bucket.runs)).sum(),
         expected: anomaly.expected,

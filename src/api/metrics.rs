@@ -68,7 +68,7 @@ impl Export {
 
     fn pipeline(&mut self, status: &PipelineStatus) {
         let health = &status.scraping_health;
-        let counts = [("articles", health.articles_collected), ("events", health.events_extracted)];
+        let counts: Vec<_> = health.counts.iter().map(|(name, count)| (name.as_str(), *count)).collect();
         let checks: Vec<_> = status.data_quality.checks.iter().collect();
         let series = SERIES_OF_PIPELINE + SERIES_OF_COUNT * counts.len() + SERIES_OF_CHECK * checks.len();
         if !self.has_room(series) {

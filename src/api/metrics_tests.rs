@@ -1,6 +1,7 @@
 use chrono::TimeDelta;
 
 use super::*;
+use crate::domain::named_counts::CountName;
 use crate::domain::revision::Revision;
 use crate::domain::run::{LastRun, RunState};
 use crate::domain::status::{Excerpt, Facts, Rules, SourceFacts, evaluate};
@@ -20,8 +21,7 @@ fn status(pipeline: &str, sources: &[&str]) -> PipelineStatus {
         pipeline: pipeline.parse().expect("a key"),
         revision: Revision::from_stored(0),
         sources: sources.collect(),
-        articles_collected: 7,
-        events_extracted: 0,
+        counts: [(CountName::ARTICLES, 7), (CountName::EVENTS, 0)].into(),
         steps: Excerpt::default(),
         metrics: vec![],
         alerts: Excerpt::default(),

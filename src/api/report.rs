@@ -18,33 +18,29 @@ macro_rules! report {
         $(#[$about])*
         pub struct $name {
             $($own)*
-            /// The id of the report, a UUID chosen by the reporter. A report that is repeated under its id is stored
-            /// once.
-            #[serde(skip_serializing_if = "Option::is_none")]
-            pub id: Option<Uuid>,
             /// The key of the pipeline; the `pipeline` parameter by default.
             #[schema(pattern = "^[a-z0-9][a-z0-9._-]{0,63}$")]
             #[serde(skip_serializing_if = "Option::is_none")]
             pub pipeline: Option<String>,
             /// The number of events that geocoding was attempted for.
-            #[schema(maximum = 2_147_483_647)]
+            #[schema(maximum = 9_007_199_254_740_991_u64)]
             #[serde(skip_serializing_if = "Option::is_none")]
-            pub geocoding_attempts: Option<u32>,
+            pub geocoding_attempts: Option<u64>,
             /// The number of events that were geocoded; at most `geocoding_attempts`.
-            #[schema(maximum = 2_147_483_647)]
+            #[schema(maximum = 9_007_199_254_740_991_u64)]
             #[serde(skip_serializing_if = "Option::is_none")]
-            pub geocoding_successes: Option<u32>,
+            pub geocoding_successes: Option<u64>,
             /// The percentage of attempts that succeeded; must agree with the counts within 0.1.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub geocoding_success_rate: Option<f64>,
             /// The number of events that were validated.
-            #[schema(maximum = 2_147_483_647)]
+            #[schema(maximum = 9_007_199_254_740_991_u64)]
             #[serde(skip_serializing_if = "Option::is_none")]
-            pub validation_attempts: Option<u32>,
+            pub validation_attempts: Option<u64>,
             /// The number of events that passed validation; at most `validation_attempts`.
-            #[schema(maximum = 2_147_483_647)]
+            #[schema(maximum = 9_007_199_254_740_991_u64)]
             #[serde(skip_serializing_if = "Option::is_none")]
-            pub validation_passes: Option<u32>,
+            pub validation_passes: Option<u64>,
             /// The percentage of attempts that passed; must agree with the counts within 0.1.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub validation_pass_rate: Option<f64>,
@@ -52,6 +48,11 @@ macro_rules! report {
             #[schema(max_items = 50)]
             #[serde(skip_serializing_if = "Option::is_none")]
             pub checks: Option<Vec<Check>>,
+            /// The counts by name, at most 32, such as `rows_loaded`. A name has 1 to 64 characters of a-z, 0-9, `_` and
+            /// `-`.
+            #[schema(value_type = Option<BTreeMap<String, u64>>, example = json!({"rows_loaded": 3_000_000_000_u64, "bytes": 81_234_567_890_u64}))]
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub counts: Option<BTreeMap<String, u64>>,
         }
     };
 }
@@ -67,9 +68,37 @@ report! {
         /// The key of the source: 1 to 255 characters after trimming.
         #[schema(min_length = 1)]
         pub source: String,
-        /// The end of the run, or its start if the outcome is `running`; at most five minutes in the future.
+        /// The id of the run, unique within its source: 1 to 250 characters without control characters and surrounding
+        /// white space. A report that is repeated under its id is stored once.
+        #[schema(min_length = 1, max_length = 250)]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub id: Option<String>,
+        /// The end of the run, or its start if the outcome is `running`; at most five minutes in the future. By default
+        /// the time at which the server receives the report.
         #[schema(format = DateTime)]
-        pub timestamp: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub timestamp: Option<String>,
+        /// A link to the logs or to the orchestrator of the run, http or https.
+        #[schema(max_length = 2048)]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub url: Option<String>,
+        /// The tags of the run: distinct texts of 1 to 255 characters.
+        #[schema(max_items = 16)]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub tags: Option<Vec<String>>,
+        /// The number of this attempt, starting at 1.
+        #[schema(minimum = 1, maximum = 1_000_000)]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub attempt: Option<u32>,
+        /// The id of the run that started this one.
+        #[schema(min_length = 1, max_length = 250)]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub parent: Option<String>,
+        /// The duration of the run in seconds; must agree with `started_at` within a second. Only accepted at the end of a
+        /// run, like counts, checks, error and log.
+        #[schema(minimum = 0, maximum = 31_536_000)]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub duration: Option<f64>,
         /// The outcome of the run, `ok` by default; with `running`, the end of the run follows under the same id.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub outcome: Option<Outcome>,
@@ -78,21 +107,23 @@ report! {
         #[serde(skip_serializing_if = "Option::is_none")]
         pub started_at: Option<String>,
         /// The number of articles that the run collected.
-        #[schema(maximum = 2_147_483_647)]
+        #[schema(maximum = 9_007_199_254_740_991_u64)]
         #[serde(skip_serializing_if = "Option::is_none")]
-        pub articles_collected: Option<u32>,
+        pub articles_collected: Option<u64>,
         /// The number of events that the run extracted.
-        #[schema(maximum = 2_147_483_647)]
+        #[schema(maximum = 9_007_199_254_740_991_u64)]
         #[serde(skip_serializing_if = "Option::is_none")]
-        pub events_extracted: Option<u32>,
+        pub events_extracted: Option<u64>,
         /// The steps of the run in their order; each name is allowed once.
         #[schema(max_items = 50)]
         #[serde(skip_serializing_if = "Option::is_none")]
         pub steps: Option<Vec<Step>>,
-        /// The error message of a failed run.
-        #[schema(max_length = 65_536)]
+        /// The error message of a failed run; cut after 16 KiB.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub error: Option<String>,
+        /// The output of the run, of which the last 16 KiB are kept.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub log: Option<String>,
     }
 }
 
@@ -103,11 +134,11 @@ pub struct Check {
     #[schema(pattern = "^[a-z0-9][a-z0-9_-]{0,63}$")]
     pub name: String,
     /// The number of items that were checked.
-    #[schema(maximum = 2_147_483_647)]
-    pub attempts: u32,
+    #[schema(maximum = 9_007_199_254_740_991_u64)]
+    pub attempts: u64,
     /// The number of items that passed; at most `attempts`.
-    #[schema(maximum = 2_147_483_647)]
-    pub passes: u32,
+    #[schema(maximum = 9_007_199_254_740_991_u64)]
+    pub passes: u64,
 }
 
 /// A step of a reported run.
@@ -119,13 +150,13 @@ pub struct Step {
     /// The state of the step. It cannot be `running` once the run has ended.
     pub state: StepState,
     /// The number of items that the step received.
-    #[schema(maximum = 2_147_483_647)]
+    #[schema(maximum = 9_007_199_254_740_991_u64)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub items_in: Option<u32>,
+    pub items_in: Option<u64>,
     /// The number of items that the step passed on.
-    #[schema(maximum = 2_147_483_647)]
+    #[schema(maximum = 9_007_199_254_740_991_u64)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub items_out: Option<u32>,
+    pub items_out: Option<u64>,
     /// The instant at which the step started.
     #[schema(format = DateTime)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -152,9 +183,14 @@ report! {
         "timestamp": "2026-01-28T15:00:00Z", "metric_type": "hourly", "geocoding_attempts": 48, "geocoding_successes": 42
     }))]
     DataQualityMetric {
-        /// The instant that the counts refer to; at most five minutes in the future.
+        /// The id of the report, a UUID chosen by the reporter. A report that is repeated under its id is stored once.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub id: Option<Uuid>,
+        /// The instant that the counts refer to; at most five minutes in the future. By default the time at which the
+        /// server receives the report.
         #[schema(format = DateTime)]
-        pub timestamp: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub timestamp: Option<String>,
         /// The scope of the counts.
         pub metric_type: MetricType,
         /// The source of the counts: required for `source-specific`, refused for `aggregate`.
@@ -212,13 +248,16 @@ pub struct ItemResult {
     /// The position of the item in the report, starting at 0.
     #[schema(value_type = u64)]
     pub index: usize,
-    /// The id of the item: stored under it, or sent with it; null if a refused item has no readable id.
+    /// The id of the item as it was sent, or assigned by the server; null if a refused item has no readable id.
     #[schema(required)]
-    pub id: Option<Uuid>,
+    pub id: Option<String>,
     /// Whether the item was stored, a duplicate or refused.
     pub status: ItemStatus,
     /// The errors of a refused item; empty otherwise.
     pub errors: Vec<FieldError>,
+    /// The fields that were accepted, but not stored as they were sent; left out without any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<FieldWarning>,
     /// Whether the only error is that the id is in use.
     #[serde(skip)]
     pub is_conflict: bool,
@@ -245,6 +284,21 @@ pub struct FieldError {
     pub message: String,
     /// The value or format that would be accepted.
     pub expected: String,
+}
+
+/// A field of an accepted item that was not stored as it was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldWarning {
+    /// The path of the field within the item.
+    pub field: String,
+    /// The part of the value that is stored.
+    pub message: String,
+}
+
+impl From<report::FieldWarning> for FieldWarning {
+    fn from(warning: report::FieldWarning) -> Self {
+        Self { field: warning.field.into(), message: warning.message }
+    }
 }
 
 impl From<report::FieldError> for FieldError {

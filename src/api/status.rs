@@ -1,5 +1,7 @@
 //! The JSON of a pipeline's status. Field names and order are those of the first release's clients, with additions.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -80,6 +82,8 @@ pub(crate) struct ScrapingHealth<'a> {
     articles_collected: u64,
     /// The number of events extracted by all runs in the window.
     events_extracted: u64,
+    /// The counts of all runs in the window, summed by name; `articles` and `events` included.
+    counts: BTreeMap<&'a str, u64>,
     /// The number of enabled sources that `sources` leaves out.
     sources_omitted: u64,
     /// The enabled sources, the worst first: at most 50 unless the parameter `sources` requests otherwise.
@@ -128,7 +132,7 @@ pub(crate) struct DataQuality<'a> {
     validation_attempts: u64,
     /// The number of events that passed validation.
     validation_passes: u64,
-    /// All checks: geocoding, validation and the custom ones.
+    /// The checks: the custom ones, and geocoding and validation where they have attempts.
     checks: Vec<CheckStatus<'a>>,
     /// The rows that the counts are taken from.
     basis: Basis,
@@ -236,8 +240,9 @@ impl<'a> ScrapingHealth<'a> {
             total_sources: health.total_sources,
             failed_sources: health.failed_sources,
             stale_sources: health.stale_sources,
-            articles_collected: health.articles_collected,
-            events_extracted: health.events_extracted,
+            articles_collected: health.articles_collected(),
+            events_extracted: health.events_extracted(),
+            counts: health.counts.iter().map(|(name, count)| (name.as_str(), *count)).collect(),
             sources_omitted: health.sources.len().saturating_sub(listed) as u64,
             sources: health.sources.iter().take(listed).map(SourceStatus::from).collect(),
         }
@@ -270,7 +275,7 @@ impl<'a> From<&'a status::DataQuality> for DataQuality<'a> {
             geocoding_successes: geocoding.successes(),
             validation_attempts: validation.attempts(),
             validation_passes: validation.successes(),
-            checks: quality.checks.iter().map(CheckStatus::from).collect(),
+            checks: quality.checks.iter().filter(|check| check.is_in_use()).map(CheckStatus::from).collect(),
             basis: quality.basis.into(),
             last_updated: quality.last_updated.map(rfc3339),
         }
@@ -345,7 +350,8 @@ fn example() -> Value {
         "pipeline": "default", "revision": "1769614245123", "timestamp": "2026-01-28T15:30:45.123456Z",
         "scraping_health": {
             "status": "healthy", "sources_processed": 5, "total_sources": 8, "failed_sources": 0, "stale_sources": 0,
-            "articles_collected": 125, "events_extracted": 42, "sources_omitted": 7,
+            "articles_collected": 125, "events_extracted": 42,
+            "counts": {"articles": 125, "events": 42}, "sources_omitted": 7,
             "sources": [{
                 "source": "punch", "status": "healthy", "stale": false, "success_rate": 95.0, "running": 0,
                 "runs": 20,

@@ -30,6 +30,7 @@ pub(super) struct File {
     pub(super) max_pipelines: Option<usize>,
     pub(super) max_sources_per_pipeline: Option<usize>,
     pub(super) max_checks_per_pipeline: Option<usize>,
+    pub(super) max_counts_per_pipeline: Option<usize>,
     pub(super) max_labels_per_source: Option<usize>,
     pub(super) max_silences: Option<usize>,
     pub(super) max_text_length: Option<usize>,

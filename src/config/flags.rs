@@ -102,6 +102,10 @@ pub struct Flags {
     /// without reports during the retention is no longer counted [default: 200]
     #[arg(long, env = "PIPEWATCH_MAX_CHECKS_PER_PIPELINE", value_name = "N")]
     pub max_checks_per_pipeline: Option<usize>,
+    /// Maximum named counts per pipeline, in addition to articles and events; reports with further ones are rejected. A count
+    /// without reports during the retention is no longer counted [default: 200]
+    #[arg(long, env = "PIPEWATCH_MAX_COUNTS_PER_PIPELINE", value_name = "N")]
+    pub max_counts_per_pipeline: Option<usize>,
     /// Maximum labels per source [default: 32]
     #[arg(long, env = "PIPEWATCH_MAX_LABELS_PER_SOURCE", value_name = "N")]
     pub max_labels_per_source: Option<usize>,

@@ -191,6 +191,11 @@ impl Config {
                     flags.max_checks_per_pipeline.or(file.max_checks_per_pipeline),
                     most.checks,
                 )?,
+                counts: number(
+                    "max_counts_per_pipeline",
+                    flags.max_counts_per_pipeline.or(file.max_counts_per_pipeline),
+                    most.counts,
+                )?,
                 labels: number(
                     "max_labels_per_source",
                     flags.max_labels_per_source.or(file.max_labels_per_source),

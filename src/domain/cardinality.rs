@@ -10,6 +10,8 @@ pub struct Cardinality {
     pub sources: usize,
     /// Per pipeline, except geocoding and validation.
     pub checks: usize,
+    /// Per pipeline, except articles and events.
+    pub counts: usize,
     /// Per source.
     pub labels: usize,
     /// Alert silences that have not ended.
@@ -20,7 +22,7 @@ pub struct Cardinality {
 
 impl Default for Cardinality {
     fn default() -> Self {
-        Self { pipelines: 1_000, sources: 5_000, checks: 200, labels: 32, silences: 1_000, text: 1_000 }
+        Self { pipelines: 1_000, sources: 5_000, checks: 200, counts: 200, labels: 32, silences: 1_000, text: 1_000 }
     }
 }
 
@@ -31,6 +33,7 @@ pub enum Exceeded {
     Pipelines(usize),
     Sources(usize),
     Checks(usize),
+    Counts(usize),
     Labels(usize),
     Silences(usize),
     Text(usize),
@@ -42,6 +45,7 @@ impl Exceeded {
             Self::Pipelines(_) => "new pipeline: the limit of pipelines is reached",
             Self::Sources(_) => "new source: the pipeline's limit of sources is reached",
             Self::Checks(_) => "new checks: the pipeline's limit of checks is exceeded",
+            Self::Counts(_) => "new counts: the pipeline's limit of counts is exceeded",
             Self::Labels(_) => "the source has too many labels",
             Self::Silences(_) => "the limit of silences that have not ended is reached",
             Self::Text(_) => "the text is too long",
@@ -54,6 +58,7 @@ impl Exceeded {
             Self::Pipelines(limit) => (limit, "pipelines"),
             Self::Sources(limit) => (limit, "sources per pipeline"),
             Self::Checks(limit) => (limit, "checks per pipeline"),
+            Self::Counts(limit) => (limit, "counts per pipeline"),
             Self::Labels(limit) => (limit, "labels per source"),
             Self::Silences(limit) => (limit, "silences"),
             Self::Text(limit) => (limit, "characters"),
@@ -66,6 +71,7 @@ impl Exceeded {
             Self::Pipelines(_) => "max_pipelines",
             Self::Sources(_) => "max_sources_per_pipeline",
             Self::Checks(_) => "max_checks_per_pipeline",
+            Self::Counts(_) => "max_counts_per_pipeline",
             Self::Labels(_) => "max_labels_per_source",
             Self::Silences(_) => "max_silences",
             Self::Text(_) => "max_text_length",
@@ -78,6 +84,7 @@ impl Exceeded {
             Self::Pipelines(_) => "pipeline",
             Self::Sources(_) => "source",
             Self::Checks(_) => "checks",
+            Self::Counts(_) => "counts",
             Self::Labels(_) => "labels",
             Self::Silences(_) | Self::Text(_) => "",
         }

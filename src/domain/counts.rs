@@ -8,8 +8,13 @@ pub struct Counts {
     successes: u64,
 }
 
-/// The largest count of one report: 2³¹ − 1, the maximum of the database's `integer`.
-pub const MAX_REPORTED: u32 = i32::MAX.unsigned_abs();
+/// The largest count: 2⁵³ − 1, up to which JSON numbers are exact everywhere. Larger sums are stored and shown as this.
+pub const MAX_COUNT: u64 = (1 << 53) - 1;
+
+/// The sum of two counts, at most [`MAX_COUNT`].
+pub fn add_counts(one: u64, other: u64) -> u64 {
+    one.saturating_add(other).min(MAX_COUNT)
+}
 
 /// The 97.5 % quantile of the normal distribution: two-sided 95 %.
 const Z_95: f64 = 1.959_963_984_540_054;
@@ -57,7 +62,10 @@ impl Counts {
 impl Add for Counts {
     type Output = Self;
     fn add(self, other: Self) -> Self {
-        Self { attempts: self.attempts + other.attempts, successes: self.successes + other.successes }
+        Self {
+            attempts: add_counts(self.attempts, other.attempts),
+            successes: add_counts(self.successes, other.successes),
+        }
     }
 }
 

@@ -3,6 +3,7 @@ use uuid::Uuid;
 use crate::domain::check::Quality;
 use crate::domain::health::Health;
 use crate::domain::key::{PipelineKey, SourceKey};
+use crate::domain::named_counts::NamedCounts;
 use crate::domain::time::Timestamp;
 
 /// The scope of a data quality metric.
@@ -45,6 +46,7 @@ pub struct DataQualityMetric {
     pub metric_type: MetricType,
     pub source: Option<SourceKey>,
     pub quality: Quality,
+    pub counts: NamedCounts,
     /// The status of this row's counts alone.
     pub status: Health,
 }

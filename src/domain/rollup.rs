@@ -8,6 +8,7 @@ use chrono::TimeDelta;
 
 use crate::domain::counts::Counts;
 use crate::domain::metric::MetricType;
+use crate::domain::named_counts::CountName;
 use crate::domain::time::{Timestamp, rfc3339};
 
 /// Points per response.
@@ -81,12 +82,12 @@ impl RollupBasis {
     }
 }
 
-/// The subject of a rollup: the name of a check, or a volume.
+/// The subject of a rollup: the name of a check, or a volume, which is a count.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Series(Arc<str>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected the name of a check (1 to 255 characters without control characters), or `articles` or `events`")]
+#[error("expected the name of a check, `counts.` and the name of a count, or `articles` or `events`")]
 pub struct InvalidSeries;
 
 impl Series {
@@ -97,13 +98,29 @@ impl Series {
 
     /// Reserved names, which no check can have.
     pub const VOLUMES: [&'static str; 2] = [Self::ARTICLES, Self::EVENTS];
+    /// Begins the series of all other counts. No name of a check has a dot.
+    pub const COUNT_PREFIX: &'static str = "counts.";
+
+    /// The series of a count.
+    pub fn of_count(name: &CountName) -> Self {
+        if Self::VOLUMES.contains(&name.as_str()) {
+            Self(name.as_str().into())
+        } else {
+            Self(format!("{}{name}", Self::COUNT_PREFIX).into())
+        }
+    }
+
+    /// The name of the count, of a series of counts.
+    pub fn count(&self) -> Option<&str> {
+        self.as_str().strip_prefix(Self::COUNT_PREFIX).or_else(|| self.is_volume().then_some(self.as_str()))
+    }
 
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     pub fn is_volume(&self) -> bool {
-        Self::VOLUMES.contains(&self.as_str())
+        Self::VOLUMES.contains(&self.as_str()) || self.as_str().starts_with(Self::COUNT_PREFIX)
     }
 }
 
@@ -249,9 +266,13 @@ mod tests {
 
     #[test]
     fn volumes_are_not_checks() {
-        for (name, expect) in
-            [("geocoding", Some(false)), (" articles ", Some(true)), ("events", Some(true)), ("", None)]
-        {
+        for (name, expect) in [
+            ("geocoding", Some(false)),
+            (" articles ", Some(true)),
+            ("events", Some(true)),
+            ("counts.rows", Some(true)),
+            ("", None),
+        ] {
             assert_eq!(name.parse().ok().map(|series: Series| series.is_volume()), expect, "{name:?}");
         }
     }

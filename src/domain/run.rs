@@ -3,6 +3,9 @@ use uuid::Uuid;
 
 use crate::domain::counts::Counts;
 use crate::domain::key::{PipelineKey, SourceKey};
+use crate::domain::named_counts::{CountName, NamedCounts};
+use crate::domain::report::RunDetails;
+use crate::domain::run_id::RunId;
 use crate::domain::step::Step;
 use crate::domain::time::Timestamp;
 
@@ -64,7 +67,8 @@ pub struct LastRun {
 /// A run in progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunningRun {
-    pub id: Uuid,
+    /// The key of its row.
+    pub key: Uuid,
     pub pipeline: PipelineKey,
     pub source: SourceKey,
     pub started_at: Timestamp,
@@ -84,7 +88,9 @@ impl RunningRun {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceRun {
     /// Assigned by the reporter, otherwise by the server.
-    pub id: Uuid,
+    pub id: RunId,
+    /// The key of its row.
+    pub key: Uuid,
     pub pipeline: PipelineKey,
     pub source: SourceKey,
     pub state: RunState,
@@ -93,14 +99,33 @@ pub struct SourceRun {
     pub received_at: Timestamp,
     /// Reported more than 24 hours after its end: part of the history, without effect on the status.
     pub backfill: bool,
-    pub articles_collected: Option<u32>,
-    pub events_extracted: Option<u32>,
+    pub articles_collected: Option<u64>,
+    pub events_extracted: Option<u64>,
+    /// The counts other than articles and events.
+    pub counts: NamedCounts,
+    pub details: RunDetails,
     pub geocoding: Option<Counts>,
     pub validation: Option<Counts>,
     /// In order.
     pub steps: Vec<Step>,
     /// The error message of the reporter.
     pub error: Option<String>,
+    /// The end of its output.
+    pub log: Option<String>,
+}
+
+impl SourceRun {
+    /// The counts by name, those of the old fields included.
+    pub fn all_counts(&self) -> impl Iterator<Item = (CountName, u64)> {
+        let old = [(CountName::ARTICLES, self.articles_collected), (CountName::EVENTS, self.events_extracted)];
+        let old = old.into_iter().filter_map(|(name, count)| Some((name, count?)));
+        old.chain(self.counts.iter().map(|(name, count)| (name.clone(), *count)))
+    }
+
+    /// From its start to its end, if both are known.
+    pub fn duration(&self) -> Option<TimeDelta> {
+        Some(self.finished_at? - self.started_at?)
+    }
 }
 
 #[cfg(test)]
@@ -111,7 +136,7 @@ mod tests {
     fn run_is_lost_after_three_medians_and_an_hour() {
         let started_at = Timestamp::from_timestamp(0, 0).expect("a time");
         let run = RunningRun {
-            id: Uuid::nil(),
+            key: Uuid::nil(),
             pipeline: PipelineKey::default(),
             source: "punch".parse().expect("a source"),
             started_at,

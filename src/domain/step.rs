@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use chrono::TimeDelta;
 use serde::Serialize;
 
+use crate::domain::counts::add_counts;
 use crate::domain::name::Name;
 use crate::domain::time::{Timestamp, serde_rfc3339};
 
@@ -36,9 +37,9 @@ pub struct Step {
     pub name: StepName,
     pub state: StepState,
     /// Input items, if counted.
-    pub items_in: Option<u32>,
+    pub items_in: Option<u64>,
     /// Output items, if counted.
-    pub items_out: Option<u32>,
+    pub items_out: Option<u64>,
     #[serde(with = "serde_rfc3339::option")]
     pub started_at: Option<Timestamp>,
     #[serde(with = "serde_rfc3339::option")]
@@ -89,9 +90,7 @@ pub fn last_cycle<'a>(runs: impl IntoIterator<Item = &'a [Step]>) -> Vec<Pipelin
 
 /// `same` is not empty, and all its steps have the same name.
 fn merge(same: &[&Step]) -> PipelineStep {
-    let sum = |of: fn(&Step) -> Option<u32>| {
-        same.iter().filter_map(|step| of(step)).map(u64::from).reduce(std::ops::Add::add)
-    };
+    let sum = |of: fn(&Step) -> Option<u64>| same.iter().filter_map(|step| of(step)).reduce(add_counts);
     let spent = |step: &&Step| step.started_at.zip(step.ended_at).map(|(started, ended)| ended - started);
     let is_over = same.iter().all(|step| !matches!(step.state, StepState::Pending | StepState::Running));
     PipelineStep {
@@ -131,7 +130,7 @@ mod tests {
         Timestamp::from_timestamp(second, 0).expect("a time")
     }
 
-    fn step(name: &str, state: StepState, items: u32, seconds: Option<(i64, i64)>) -> Step {
+    fn step(name: &str, state: StepState, items: u64, seconds: Option<(i64, i64)>) -> Step {
         Step {
             name: name.parse().expect("a name"),
             state,

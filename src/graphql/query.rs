@@ -64,7 +64,7 @@ impl StatusQuery {
     /// The number of pipelines on this server.
     #[allow(clippy::unused_async, reason = "resolvers are asynchronous")]
     async fn pipeline_count(&self, ctx: &Context<'_>) -> Result<Count> {
-        Ok(Count(ctx.data::<Services>()?.store.count_pipelines() as u64))
+        Ok(Count::of(ctx.data::<Services>()?.store.count_pipelines() as u64))
     }
 
     /// The registered sources of a pipeline sorted by key, including disabled ones, starting after the key `after`;
@@ -160,7 +160,8 @@ impl StatusQuery {
         ctx: &Context<'_>,
         #[graphql(default = "default", desc = "The key of the pipeline.")] pipeline: String,
         #[graphql(desc = "The key of a source; null for the whole pipeline.")] source: Option<String>,
-        #[graphql(desc = "The name of a check, or the volume `articles` or `events`.")] check: String,
+        #[graphql(desc = "The name of a check, `counts.` and the name of a count, `articles` or `events`.")]
+        check: String,
         #[graphql(desc = "The start of the range, inclusive.")] from: DateTime,
         #[graphql(desc = "The end of the range, exclusive.")] to: DateTime,
         #[graphql(desc = "The length of each bucket.")] bucket: HistoryBucket,

@@ -8,7 +8,7 @@ use crate::graphql::meter::Meter;
 use crate::store::Store;
 use crate::store::history::{Page, PageRequest, Position};
 
-/// Runs in the first part of a page: each may have a text of 64 KiB, and an answer has room for few of those.
+/// Runs in the first part of a page: each may have texts of 64 KiB, and an answer has room for few of those.
 const FIRST_PART: u64 = 50;
 /// Bytes of text in a part beyond which the next parts stay small.
 const LARGE: usize = 256 * 1024;
@@ -23,7 +23,8 @@ pub(super) async fn read(
     let meter = ctx.data_opt::<Arc<Meter>>();
     let runs = ["nodes", "edges"].map(|list| ctx.look_ahead().field(list));
     let [nodes, edges] = runs;
-    let needs_errors = nodes.field("error").exists() || edges.field("node").field("error").exists();
+    let needs = |text: &str| nodes.field(text).exists() || edges.field("node").field(text).exists();
+    let (needs_errors, needs_logs) = (needs("error"), needs("log"));
     let mut page = Page { rows: Vec::new(), has_more: true };
     let (mut after, mut size) = (request.after, FIRST_PART);
     while page.has_more && (page.rows.len() as u64) < request.first {
@@ -37,18 +38,24 @@ pub(super) async fn read(
         };
         page.has_more = part.has_more;
         after = part.rows.last().map(position);
-        let texts = part.rows.iter().map(|run| run.error.as_ref().map_or(0, String::len)).sum();
-        size = if texts > LARGE { FIRST_PART } else { request.first };
-        if let Some(meter) = meter.filter(|_| needs_errors) {
-            meter.charge_rows(texts)?;
+        let length = |run: &SourceRun| [&run.error, &run.log].into_iter().flatten().map(String::len).sum::<usize>();
+        let read: usize = part.rows.iter().map(length).sum();
+        size = if read > LARGE { FIRST_PART } else { request.first };
+        let runs = part.rows.into_iter().map(|run| SourceRun {
+            error: run.error.filter(|_| needs_errors),
+            log: run.log.filter(|_| needs_logs),
+            ..run
+        });
+        let begin = page.rows.len();
+        page.rows.extend(runs);
+        if let Some(meter) = meter.filter(|_| needs_errors || needs_logs) {
+            meter.charge_rows(page.rows[begin..].iter().map(length).sum())?;
         }
-        page.rows
-            .extend(part.rows.into_iter().map(|run| SourceRun { error: run.error.filter(|_| needs_errors), ..run }));
     }
     Ok(page)
 }
 
 /// The position of a run in its history. Runs in progress are sorted by their start.
 pub(super) fn position(run: &SourceRun) -> Position {
-    Position { at: run.finished_at.or(run.started_at).unwrap_or(run.received_at), id: run.id }
+    Position { at: run.finished_at.or(run.started_at).unwrap_or(run.received_at), id: run.key }
 }

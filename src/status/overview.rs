@@ -160,7 +160,7 @@ fn counts(snapshot: &Snapshot) -> [u64; 6] {
         health.total_sources,
         health.failed_sources,
         health.stale_sources,
-        health.articles_collected,
-        health.events_extracted,
+        health.articles_collected(),
+        health.events_extracted(),
     ]
 }

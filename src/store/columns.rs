@@ -16,6 +16,10 @@ pub(super) fn parse_column<T: std::str::FromStr>(what: &'static str, value: &str
     value.parse().map_err(|_| Error::database(CorruptColumn { what, value: value.to_owned() }))
 }
 
+pub(super) fn parse_json<T: serde::de::DeserializeOwned>(what: &'static str, value: &str) -> Result<T> {
+    serde_json::from_str(value).map_err(|_| Error::database(CorruptColumn { what, value: value.to_owned() }))
+}
+
 pub(super) fn parse_text<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, DbErr> {
     text.parse().map_err(|error| DbErr::Type(format!("{text}: {error}")))
 }

@@ -11,10 +11,12 @@ use crate::domain::check::{CheckName, Quality};
 use crate::domain::counts::Counts;
 use crate::domain::key::{PipelineKey, SourceKey};
 use crate::domain::metric::{DataQualityMetric, MetricType};
+use crate::domain::named_counts::NamedCounts;
+use crate::domain::report::RunDetails;
 use crate::domain::run::{RunState, SourceRun};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::store::columns::parse_column;
+use crate::store::columns::{parse_column, parse_json};
 use crate::store::entity::{data_quality_metric, metric_check, source_run};
 use crate::store::handle::Store;
 use crate::store::status::steps::steps_of;
@@ -84,6 +86,7 @@ impl Store {
                     validation: counts(row.validation_attempts, row.validation_passes),
                     others: others.remove(&row.id).unwrap_or_default(),
                 },
+                counts: counts_of(row.counts.as_deref())?,
                 status: parse_column("status", &row.status)?,
             })
         })
@@ -121,7 +124,11 @@ impl Store {
         let mut steps = steps_of(self.connections.reader(), rows.iter().map(|row| row.id).collect()).await?;
         page(rows, request.first, |row| {
             Ok(SourceRun {
-                id: row.id,
+                id: match &row.run_id {
+                    Some(reported) => parse_column("run id", reported)?,
+                    None => row.id.into(),
+                },
+                key: row.id,
                 pipeline: parse_column("pipeline", &row.pipeline)?,
                 source: parse_column("source", &row.source)?,
                 state: parse_column("run state", &row.state)?,
@@ -129,12 +136,20 @@ impl Store {
                 finished_at: row.finished_at,
                 received_at: row.received_at,
                 backfill: row.backfill,
-                articles_collected: row.articles_collected.map(i32::unsigned_abs),
-                events_extracted: row.events_extracted.map(i32::unsigned_abs),
+                articles_collected: row.articles_collected.map(i64::unsigned_abs),
+                events_extracted: row.events_extracted.map(i64::unsigned_abs),
+                counts: counts_of(row.counts.as_deref())?,
                 geocoding: row.geocoding_attempts.zip(row.geocoding_successes).map(|(a, s)| counts(a, s)),
                 validation: row.validation_attempts.zip(row.validation_passes).map(|(a, s)| counts(a, s)),
                 steps: steps.remove(&row.id).unwrap_or_default(),
+                details: RunDetails {
+                    url: row.url,
+                    tags: row.tags.as_deref().map_or(Ok(Vec::new()), |tags| parse_json("tags", tags))?,
+                    attempt: row.attempt.map(i32::unsigned_abs),
+                    parent: row.parent.as_deref().map(|parent| parse_column("run id", parent)).transpose()?,
+                },
                 error: row.error,
+                log: row.log,
             })
         })
     }
@@ -176,6 +191,11 @@ impl<E: EntityTrait> SelectPage for Select<E> {
     }
 }
 
-fn counts(attempts: i32, successes: i32) -> Counts {
-    Counts::new(attempts.unsigned_abs().into(), successes.unsigned_abs().into()).unwrap_or_default()
+fn counts(attempts: i64, successes: i64) -> Counts {
+    Counts::new(attempts.unsigned_abs(), successes.unsigned_abs()).unwrap_or_default()
+}
+
+fn counts_of(text: Option<&str>) -> Result<NamedCounts> {
+    let counts: BTreeMap<String, u64> = text.map_or(Ok(BTreeMap::new()), |text| parse_json("counts", text))?;
+    counts.into_iter().map(|(name, count)| Ok((parse_column("count", &name)?, count))).collect()
 }

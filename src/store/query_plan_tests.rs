@@ -24,12 +24,12 @@ async fn frequent_queries_read_only_their_window() {
     let page = AlertRequest { first: 10, ..AlertRequest::default() };
     for (select, expect) in [
         (
-            sql(&select_run_sums(&key, since)),
+            sql(&select_run_sums(&key, since, DbBackend::Sqlite)),
             "SEARCH source_runs USING INDEX idx_source_runs_pipeline_finished_at_id (pipeline=? AND finished_at>?)",
         ),
-        (sql(&select_metric_sums(&key, since)), metrics),
+        (sql(&select_metric_sums(&key, since, DbBackend::Sqlite)), metrics),
         (
-            sql(&select_check_sums(&key, since)),
+            sql(&select_check_sums(&key, since, DbBackend::Sqlite)),
             "SEARCH metric_checks USING INDEX idx_metric_checks_pipeline_timestamp (pipeline=? AND timestamp>?)",
         ),
         (sql(&select_running(&key)), "SEARCH source_runs USING INDEX idx_source_runs_running (pipeline=?)"),

@@ -85,12 +85,19 @@ const HOURLY_TARGET: PruneTarget = PruneTarget {
              ('aggregate', 'source-specific', 'hourly', 'hourly-of-sources') AND r.bucket_start < $2 LIMIT $3",
 };
 
-/// Checks that are no longer reported do not count towards the limit.
+/// Checks and counts that are no longer reported do not count towards their limits.
 const CHECK_TARGET: PruneTarget = PruneTarget {
     reports: None,
     table: "pipeline_checks",
     key: "(pipeline, name)",
     select: "SELECT pipeline, name FROM pipeline_checks WHERE pipeline = $1 AND seen_at < $2 LIMIT $3",
+};
+
+const COUNT_TARGET: PruneTarget = PruneTarget {
+    reports: None,
+    table: "pipeline_counts",
+    key: "(pipeline, name)",
+    select: "SELECT pipeline, name FROM pipeline_counts WHERE pipeline = $1 AND seen_at < $2 LIMIT $3",
 };
 
 const ANOMALY_TARGET: PruneTarget = PruneTarget {
@@ -116,7 +123,9 @@ impl Store {
                     removed += self.remove(target, &pipeline, raw).await?;
                 }
             }
-            for (target, before) in [(CHECK_TARGET, raw), (HOURLY_TARGET, hourly), (ANOMALY_TARGET, hourly)] {
+            for (target, before) in
+                [(CHECK_TARGET, raw), (COUNT_TARGET, raw), (HOURLY_TARGET, hourly), (ANOMALY_TARGET, hourly)]
+            {
                 if self.has(target, &pipeline, before).await? {
                     removed += self.remove(target, &pipeline, before).await?;
                 }

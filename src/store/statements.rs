@@ -1,12 +1,12 @@
 //! Helpers for SQL statements.
 
 use chrono::SecondsFormat;
-use sea_orm::{ConnectionTrait, DbErr, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use serde::Serialize;
 
 use crate::domain::time::Timestamp;
 
-/// Rows per INSERT: 18 columns × 1,000 rows stay below SQLite's limit of 32,766 parameters.
+/// Rows per INSERT: 24 columns × 1,000 rows stay below SQLite's limit of 32,766 parameters.
 pub(super) const MAX_ROWS_PER_INSERT: usize = 1_000;
 
 pub(super) async fn execute(
@@ -39,4 +39,26 @@ pub(super) async fn count(
 
 pub(super) fn bigint(limit: usize) -> sea_orm::Value {
     i64::try_from(limit).unwrap_or(i64::MAX).into()
+}
+
+/// The sum of a column of counts, at most 2⁵³ − 1: databases fail where a sum exceeds 64 bits. Null without values.
+pub(super) fn capped_sum(column: &str, backend: DbBackend) -> String {
+    let sum = match backend {
+        DbBackend::Postgres => format!("LEAST(SUM({column}), 9007199254740991)::bigint"),
+        // TOTAL computes with floating point, which is exact up to there.
+        _ => format!("CAST(MIN(TOTAL({column}), 9007199254740991.0) AS INTEGER)"),
+    };
+    format!("CASE WHEN COUNT({column}) > 0 THEN {sum} END")
+}
+
+/// The table of the named counts in a column, and its expressions of name and value.
+pub(super) fn each_count(column: &str, backend: DbBackend) -> (String, &'static str, &'static str) {
+    match backend {
+        DbBackend::Postgres => (
+            format!("LATERAL jsonb_each_text({column}::jsonb) AS named(name, value)"),
+            "named.name",
+            "named.value::bigint",
+        ),
+        _ => (format!("json_each({column}) AS named"), "named.key", "named.value"),
+    }
 }

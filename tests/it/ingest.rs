@@ -89,7 +89,7 @@ async fn valid_items_are_stored_and_invalid_ones_named(database: Database) {
     assert!(errors.iter().all(|error| error["message"] != "" && error["expected"] != ""));
     assert_eq!(server.status("").await["scraping_health"]["total_sources"], 2);
 
-    let (status, body) = server.report(RUNS, &json!([{"source": "a"}, {"timestamp": now()}])).await;
+    let (status, body) = server.report(RUNS, &json!([{"outcome": "ok"}, {"timestamp": now()}])).await;
     assert_eq!((status, body["revisions"].clone()), (422, json!({})), "{body}");
     server.stop().await;
 }
@@ -108,7 +108,8 @@ async fn response_distinguishes_duplicates_from_conflicts(database: Database) {
     let (status, conflict) = server.report(RUNS, &other).await;
     assert_eq!((status, &conflict["results"][0]["errors"][0]["field"]), (409, &json!("id")), "{conflict}");
     let elsewhere = with(first.clone(), json!({"pipeline": "other"}));
-    assert_eq!(server.report(RUNS, &elsewhere).await.0, 409, "the id is another pipeline's");
+    assert_eq!(server.report(RUNS, &elsewhere).await.0, 201, "the id is unique within its source");
+    assert_eq!(server.report(RUNS, &elsewhere).await.0, 200, "stored before");
     assert_eq!(server.report(RUNS, &json!([first, run("b")])).await.0, 200, "stored and duplicate");
     assert_eq!(server.report(RUNS, &json!([other, run("b")])).await.0, 207, "stored and conflict");
     assert_eq!(server.report(RUNS, &json!([other, {}])).await.0, 422, "conflicts and invalid items together");
@@ -271,12 +272,12 @@ async fn graphql_mutations_follow_the_same_rules(database: Database) {
 
 async fn counts_up_to_the_database_maximum_are_accepted(database: Database) {
     let server = Server::start(database).await;
-    let most = i32::MAX;
+    let most = 4_503_599_627_370_495_i64;
     let large = json!({"articles_collected": most, "geocoding_attempts": most, "geocoding_successes": most});
     server.store_runs(RUNS, &[with(run("a"), large.clone()), with(run("a"), large)]).await;
     let status = server.status("").await;
-    assert_eq!(status["scraping_health"]["articles_collected"], 2 * i64::from(most));
+    assert_eq!(status["scraping_health"]["articles_collected"], 2 * most);
     let data = server.data("{ pipelineStatus { dataQuality { geocodingAttempts } } }", json!({})).await;
-    assert_eq!(data["pipelineStatus"]["dataQuality"]["geocodingAttempts"], 2 * i64::from(most));
+    assert_eq!(data["pipelineStatus"]["dataQuality"]["geocodingAttempts"], 2 * most);
     server.stop().await;
 }

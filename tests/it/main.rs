@@ -8,6 +8,8 @@ mod support;
 mod alert_backtest;
 mod alerts;
 mod anomalies;
+/// Named counts, run ids as text, and what else a report of any pipeline may have.
+mod any_pipeline;
 /// Tokens and their scopes.
 mod auth;
 mod badge;

@@ -82,7 +82,8 @@ fn report() -> impl Strategy<Value = (ReportKind, Value)> {
     (kind, source, 0i64..3 * 86_400_000, count(30), count(i32::MAX.unsigned_abs()), volume.clone(), volume).prop_map(
         |(kind, source, millis, geocoding, validation, articles, events)| {
             let timestamp = at("2026-02-27T12:00:00Z") + TimeDelta::milliseconds(millis);
-            let mut item = json!({"timestamp": timestamp.to_rfc3339()});
+            let rows = u64::from(articles.unwrap_or(0)) << 30;
+            let mut item = json!({"timestamp": timestamp.to_rfc3339(), "counts": {"rows": rows}});
             let part = |(attempts, percent): (u32, u32)| (attempts, u64::from(attempts) * u64::from(percent) / 100);
             if let Some((attempts, passes)) = geocoding.map(part) {
                 item = with(item, json!({"geocoding_attempts": attempts, "geocoding_successes": passes}));

@@ -80,13 +80,15 @@ impl Verdict {
 }
 
 /// A source that runs but returns no data.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeadFeed {
+    /// The count that is always 0: `articles`.
+    pub count: String,
     /// The end of its last run that returned data.
     pub last_non_empty: Option<Timestamp>,
     /// The runs since.
     pub runs: u64,
-    /// The number of articles that its baseline expects of them.
+    /// The sum that its baseline expects of them.
     pub expected: f64,
 }
 
@@ -96,8 +98,10 @@ pub struct AnomalousSeries {
     pub kind: AnomalyType,
     /// `None` for the whole pipeline.
     pub source: Option<SourceKey>,
-    /// A check, `articles` or `events`.
+    /// A check, `articles`, `events`, or `counts.` and the name of a count.
     pub series: String,
+    /// The name of the check or the count.
+    pub name: String,
     /// Only a high one raises an alert.
     pub severity: Severity,
     /// The observed and the expected value.
@@ -163,13 +167,14 @@ impl Finding {
     }
 
     pub fn dead_feed(pipeline: PipelineKey, source: SourceKey, dead: Option<DeadFeed>, policy: &Policy) -> Self {
-        let message = dead.map_or_else(String::new, |dead| {
+        let message = dead.as_ref().map_or_else(String::new, |dead| {
             let since = dead.last_non_empty.map_or_else(String::new, |last| format!(" since {}", rfc3339(last)));
             format!(
-                "{} runs returned no data{since}; {} articles were expected. Check whether the site or its format has \
+                "{} runs returned no data{since}; {} {} were expected. Check whether the site or its format has \
                  changed.",
                 dead.runs,
-                round_percent(dead.expected)
+                round_percent(dead.expected),
+                dead.count
             )
         });
         Self {
@@ -192,8 +197,8 @@ impl Finding {
             None => format!("pipeline \"{pipeline}\""),
         };
         let title = match anomaly.kind {
-            AnomalyType::Quality => format!("Unusual {} rate of {place}", anomaly.series),
-            AnomalyType::Volume => format!("Unusual number of {} from {place}", anomaly.series),
+            AnomalyType::Quality => format!("Unusual {} rate of {place}", anomaly.name),
+            AnomalyType::Volume => format!("Unusual number of {} from {place}", anomaly.name),
         };
         let subject = Subject { pipeline: Some(pipeline), source: anomaly.source, check: Some(anomaly.series) };
         Self {

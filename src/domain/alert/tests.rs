@@ -254,6 +254,7 @@ fn anomaly_ends_after_two_normal_hours_or_a_day() {
             kind: AnomalyType::Volume,
             source: Some(source("punch")),
             series: "articles".into(),
+            name: "articles".into(),
             severity,
             description: "3 articles where 40 were expected".into(),
             at: now - TimeDelta::hours(hours),
@@ -271,7 +272,7 @@ fn anomaly_ends_after_two_normal_hours_or_a_day() {
 #[test]
 fn other_rules_give_findings() {
     let policy = Policy { dead_feed: High, server: Low, ..Policy::default() };
-    let dead = DeadFeed { last_non_empty: None, runs: 40, expected: 12.34 };
+    let dead = DeadFeed { count: "articles".into(), last_non_empty: None, runs: 40, expected: 12.34 };
     let dead = Finding::dead_feed(pipeline(), source("punch"), Some(dead), &policy);
     assert_eq!((dead.verdict, dead.kind), (Verdict::unhealthy(High), AlertType::Volume));
     assert!(dead.message.starts_with("40 runs returned no data; 12.3 articles were"), "{}", dead.message);

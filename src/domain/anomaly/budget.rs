@@ -41,7 +41,7 @@ impl Budget {
 pub fn tests_per_month(series: &Series, last_closed: Hour) -> f64 {
     let detectors = match series.subject() {
         Subject::Check(_) => 2.0,
-        Subject::Articles | Subject::Events => 3.0,
+        Subject::Articles | Subject::Events | Subject::Count(_) => 3.0,
     };
     let span = i32::from(OBSERVED_DAYS) * 24;
     let begin = last_closed.minus(span);

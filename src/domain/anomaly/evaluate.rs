@@ -21,7 +21,7 @@ fn evaluate_series(series: &Series, last_closed: Hour, alpha: f64) -> Vec<Findin
         return Vec::new();
     }
     let buckets = series.buckets();
-    let mut found: Vec<(usize, Verdict)> = if sentence::is_volume(series.subject()) {
+    let mut found: Vec<(usize, Verdict)> = if series.subject().is_volume() {
         let dead = due.clone().filter_map(|place| Some((place, dead_feed::detect(buckets, place, alpha)?)));
         let dead: Vec<_> = dead.collect();
         volumes::detect(buckets, due, alpha).into_iter().chain(dead).collect()
@@ -36,15 +36,12 @@ fn finding(series: &Series, bucket: &Bucket, verdict: &Verdict, alpha: f64) -> O
     let severity = budget::severity(verdict.p_value, alpha)?;
     let anomaly = Anomaly {
         id: id(series, verdict.method, bucket.hour),
-        kind: if sentence::is_volume(series.subject()) { AnomalyType::Volume } else { AnomalyType::Quality },
+        kind: if series.subject().is_volume() { AnomalyType::Volume } else { AnomalyType::Quality },
         severity,
         description: sentence::whole(series, verdict),
         timestamp: bucket.hour.start(),
         source: series.source().cloned(),
-        check: match series.subject() {
-            Subject::Check(name) => Some(name.to_string()),
-            Subject::Articles | Subject::Events => None,
-        },
+        check: series.subject().check().map(str::to_owned),
         subject: series.subject().clone(),
         method: verdict.method,
         observed: verdict.observed,

@@ -1,13 +1,13 @@
 //! Describes findings in one sentence.
 
 use super::Verdict;
-use super::series::{Series, Subject};
+use super::series::Series;
 use super::tails::as_f64;
 use crate::domain::time::{Timestamp, rfc3339};
 
 pub(super) fn whole(series: &Series, verdict: &Verdict) -> String {
     let source = series.source().map_or("all sources", |source| source.as_str());
-    format!("{} of {source}: {}; {}", series.subject(), verdict.sentence, probability(verdict.p_value))
+    format!("{} of {source}: {}; {}", series.subject().name(), verdict.sentence, probability(verdict.p_value))
 }
 
 pub(super) fn rate(verdict: &Verdict, attempts: u64, passes: u64, hours: usize) -> String {
@@ -61,10 +61,6 @@ pub(super) fn dead_feed(verdict: &Verdict, runs: u64, last: Timestamp) -> String
         rfc3339(last),
         grouped(verdict.expected),
     )
-}
-
-pub(super) fn is_volume(subject: &Subject) -> bool {
-    matches!(subject, Subject::Articles | Subject::Events)
 }
 
 /// One significant digit, down to six decimals.

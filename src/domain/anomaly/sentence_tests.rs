@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::anomaly::Method;
+use crate::domain::anomaly::{Method, Subject};
 use crate::domain::key::PipelineKey;
 
 fn verdict(observed: f64, expected: f64, lower: f64, upper: f64, p_value: f64) -> Verdict {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta};
 
 use crate::domain::key::{PipelineKey, SourceKey};
+use crate::domain::rollup;
 use crate::domain::time::Timestamp;
 
 /// The history that evaluation uses; older rows need not be loaded.
@@ -61,15 +62,49 @@ pub enum Subject {
     Articles,
     /// Events extracted.
     Events,
+    /// The named count.
+    Count(Arc<str>),
 }
 
+impl Subject {
+    /// The subject of a rollup's series.
+    pub fn of_series(series: &str) -> Self {
+        match series {
+            rollup::Series::ARTICLES => Self::Articles,
+            rollup::Series::EVENTS => Self::Events,
+            other => match other.strip_prefix(rollup::Series::COUNT_PREFIX) {
+                Some(count) => Self::Count(count.into()),
+                None => Self::Check(other.into()),
+            },
+        }
+    }
+
+    /// The name of the check or the count.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Check(name) | Self::Count(name) => name,
+            Self::Articles => rollup::Series::ARTICLES,
+            Self::Events => rollup::Series::EVENTS,
+        }
+    }
+
+    /// The name of the check; `None` for a volume.
+    pub fn check(&self) -> Option<&str> {
+        if let Self::Check(name) = self { Some(name) } else { None }
+    }
+
+    pub fn is_volume(&self) -> bool {
+        !matches!(self, Self::Check(_))
+    }
+}
+
+/// The name of the rollup's series: `geocoding`, `articles`, `counts.rows_loaded`.
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Check(name) => name,
-            Self::Articles => "articles",
-            Self::Events => "events",
-        })
+        if let Self::Count(_) = self {
+            f.write_str(rollup::Series::COUNT_PREFIX)?;
+        }
+        f.write_str(self.name())
     }
 }
 
@@ -187,7 +222,7 @@ fn tidy(subject: &Subject, bucket: &mut Bucket) -> bool {
             bucket.passes = bucket.passes.min(bucket.total);
             bucket.total > 0
         }
-        Subject::Articles | Subject::Events => bucket.runs > 0,
+        Subject::Articles | Subject::Events | Subject::Count(_) => bucket.runs > 0,
     }
 }
 

@@ -30,9 +30,11 @@ pub(super) fn pipeline(fields: &mut Fields, context: &ReportContext) -> Option<P
     context.pipeline.clone().ok()
 }
 
-pub(super) fn timestamp(fields: &mut Fields, context: &ReportContext) -> Option<Timestamp> {
-    fields.require_present("timestamp", EXPECTED_TIMESTAMP);
-    instant(fields, "timestamp", context)
+/// The reported timestamp, and the one that counts: by default that of the request. Neither if it is invalid.
+pub(super) fn timestamp(fields: &mut Fields, context: &ReportContext) -> (Option<Timestamp>, Option<Timestamp>) {
+    let is_given = fields.has("timestamp");
+    let reported = instant(fields, "timestamp", context);
+    (reported, if is_given { reported } else { Some(context.received_at) })
 }
 
 /// A timestamp from 1970 until a few minutes from now.

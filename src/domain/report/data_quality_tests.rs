@@ -25,6 +25,10 @@ fn each_invalid_field_is_named() {
             vec![],
         ),
         (json!({"geocoding_attempts": null, "geocoding_successes": null}), vec!["geocoding_attempts"]),
+        (json!({"geocoding_attempts": null, "geocoding_successes": null, "counts": {"rows": 1}}), vec![]),
+        (json!({"counts": {"Rows": 1}}), vec!["counts.Rows"]),
+        (json!({"timestamp": null}), vec![]),
+        (json!({"id": "run-1"}), vec!["id"]),
     ] {
         assert_eq!(invalid_fields(ReportKind::DataQuality, metric.clone(), change.clone()), expect, "{change}");
     }

@@ -2,10 +2,11 @@ use serde_json::{Map, Value};
 use strum::VariantNames;
 use uuid::Uuid;
 
-use crate::domain::counts::{Counts, MAX_REPORTED, round_percent};
+use crate::domain::counts::{Counts, MAX_COUNT, round_percent};
 use crate::domain::report::FieldError;
+use crate::domain::run_id::RunId;
 
-const EXPECTED_COUNT: &str = "a whole number from 0 to 2147483647";
+pub(super) const EXPECTED_COUNT: &str = "a whole number from 0 to 9007199254740991";
 /// The tolerance between a reported rate and that of its counts, in percentage points.
 const RATE_TOLERANCE: f64 = 0.1;
 /// Errors listed per item. Suggesting names for thousands of unknown fields would take seconds.
@@ -109,6 +110,12 @@ impl Fields {
         }
     }
 
+    /// The id of a run, if there is one.
+    pub(super) fn run_id(&mut self) -> Option<RunId> {
+        let expected = format!("{}, or no id (the server assigns one)", RunId::EXPECTED);
+        self.optional("id", &expected, |value| value.as_str()?.parse().ok())
+    }
+
     pub(super) fn id(&mut self) -> Option<Uuid> {
         self.optional("id", "a UUID, or no id (the server assigns one)", |value| Uuid::try_parse(value.as_str()?).ok())
     }
@@ -144,13 +151,13 @@ impl Fields {
         }
     }
 
-    pub(super) fn required_count(&mut self, name: &'static str) -> Option<u32> {
+    pub(super) fn required_count(&mut self, name: &'static str) -> Option<u64> {
         if self.require_present(name, EXPECTED_COUNT) { self.count(name) } else { None }
     }
 
     /// The counts of a check, if there are no more successes than attempts.
-    pub(super) fn counts(&mut self, successes_name: &str, attempts: u32, successes: u32) -> Option<Counts> {
-        let counts = Counts::new(attempts.into(), successes.into());
+    pub(super) fn counts(&mut self, successes_name: &str, attempts: u64, successes: u64) -> Option<Counts> {
+        let counts = Counts::new(attempts, successes);
         if counts.is_none() {
             let message = format!("{successes} of {attempts} attempts");
             self.error(successes_name, &message, "no more than the attempts");
@@ -158,10 +165,8 @@ impl Fields {
         counts
     }
 
-    pub(super) fn count(&mut self, name: &'static str) -> Option<u32> {
-        self.optional(name, EXPECTED_COUNT, |value| {
-            value.as_u64().and_then(|number| u32::try_from(number).ok()).filter(|number| *number <= MAX_REPORTED)
-        })
+    pub(super) fn count(&mut self, name: &'static str) -> Option<u64> {
+        self.optional(name, EXPECTED_COUNT, read_count)
     }
 
     /// A check's two counts, of which both or none must be present, and its rate, which must agree with them.
@@ -197,7 +202,7 @@ impl Fields {
         Some(counts)
     }
 
-    fn take(&mut self, name: &'static str) -> Option<Value> {
+    pub(super) fn take(&mut self, name: &'static str) -> Option<Value> {
         self.known.push(name);
         self.left.remove(name).filter(|value| !value.is_null())
     }
@@ -219,8 +224,12 @@ pub(super) fn one_of<T: VariantNames>() -> String {
     format!("one of {}", T::VARIANTS.join(", "))
 }
 
+pub(super) fn read_count(value: &Value) -> Option<u64> {
+    value.as_u64().filter(|count| *count <= MAX_COUNT)
+}
+
 /// Describes a JSON value in a short text.
-fn describe(value: &Value) -> String {
+pub(super) fn describe(value: &Value) -> String {
     match value {
         Value::Null => "null".into(),
         Value::Bool(value) => format!("{value}"),
@@ -231,7 +240,7 @@ fn describe(value: &Value) -> String {
     }
 }
 
-fn truncate(text: &str) -> String {
+pub(super) fn truncate(text: &str) -> String {
     const MAX: usize = 60;
     if text.chars().count() <= MAX {
         return text.into();

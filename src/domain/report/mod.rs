@@ -4,23 +4,28 @@ mod common_fields;
 mod counts;
 mod data_quality;
 mod fields;
+mod named_counts;
 mod nested;
+mod run_details;
 mod source_run;
+mod texts;
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use uuid::Uuid;
 
 use crate::domain::check::CheckName;
 use crate::domain::counts::Counts;
 use crate::domain::key::SourceKey;
 use crate::domain::key::{InvalidPipelineKey, PipelineKey};
+use crate::domain::named_counts::NamedCounts;
 pub use crate::domain::report::common_fields::MAX_AHEAD;
 pub use crate::domain::report::data_quality::DataQualityReport;
 use crate::domain::report::fields::Fields;
+pub use crate::domain::report::run_details::RunDetails;
 pub use crate::domain::report::source_run::{Phase, SourceRunReport};
+pub use crate::domain::report::texts::{FieldWarning, extended_log};
 use crate::domain::time::Timestamp;
 
 /// A validation error of one field.
@@ -43,6 +48,7 @@ pub struct ReportContext {
 
 /// An accepted report.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "most reports are source runs")]
 pub enum Report {
     /// The start or the end of a run.
     SourceRun(SourceRunReport),
@@ -74,7 +80,7 @@ impl Report {
         };
         let errors = fields.finish();
         match report {
-            Some(report) if errors.is_empty() => Ok(report),
+            Some(report) if errors.is_empty() => Ok(report.complete()),
             _ => Err(errors),
         }
     }
@@ -86,10 +92,43 @@ impl Report {
         }
     }
 
-    pub fn id(&self) -> Option<Uuid> {
+    /// Digests the report as it was sent, then cuts its long texts.
+    fn complete(mut self) -> Self {
+        let canonical = match &self {
+            Self::SourceRun(report) => serde_json::to_vec(report),
+            Self::DataQuality(report) => serde_json::to_vec(report),
+        };
+        let digest = Sha256::digest(canonical.expect("plain structures always serialise")).into();
+        match &mut self {
+            Self::SourceRun(report) => {
+                report.digest = digest;
+                report.cut_texts();
+            }
+            Self::DataQuality(report) => report.digest = digest,
+        }
+        self
+    }
+
+    /// The id as reported.
+    pub fn id(&self) -> Option<String> {
         match self {
-            Self::SourceRun(report) => report.id,
-            Self::DataQuality(report) => report.id,
+            Self::SourceRun(report) => report.id.as_ref().map(ToString::to_string),
+            Self::DataQuality(report) => report.id.as_ref().map(ToString::to_string),
+        }
+    }
+
+    pub fn has_id(&self) -> bool {
+        match self {
+            Self::SourceRun(report) => report.id.is_some(),
+            Self::DataQuality(report) => report.id.is_some(),
+        }
+    }
+
+    /// What was accepted, but not as it was sent.
+    pub fn take_warnings(&mut self) -> Vec<FieldWarning> {
+        match self {
+            Self::SourceRun(report) => std::mem::take(&mut report.warnings),
+            Self::DataQuality(_) => Vec::new(),
         }
     }
 
@@ -115,6 +154,14 @@ impl Report {
         }
     }
 
+    /// The counts by name, except those of old fields.
+    pub fn counts(&self) -> &NamedCounts {
+        match self {
+            Self::SourceRun(report) => &report.counts,
+            Self::DataQuality(report) => &report.counts,
+        }
+    }
+
     pub fn phase(&self) -> Phase {
         match self {
             Self::SourceRun(report) => report.phase(),
@@ -123,11 +170,10 @@ impl Report {
     }
 
     pub fn digest(&self) -> BodyDigest {
-        let canonical = match self {
-            Self::SourceRun(report) => serde_json::to_vec(report),
-            Self::DataQuality(report) => serde_json::to_vec(report),
-        };
-        Sha256::digest(canonical.expect("plain structures always serialise")).into()
+        match self {
+            Self::SourceRun(report) => report.digest,
+            Self::DataQuality(report) => report.digest,
+        }
     }
 }
 

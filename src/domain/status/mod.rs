@@ -14,6 +14,7 @@ use crate::domain::freshness::STARTUP_GRACE;
 use crate::domain::health::Health;
 use crate::domain::key::{PipelineKey, SourceKey};
 use crate::domain::metric::MetricType;
+use crate::domain::named_counts::{CountName, NamedCounts};
 use crate::domain::revision::Revision;
 use crate::domain::run::{LastRun, RunState};
 use crate::domain::step::PipelineStep;
@@ -62,10 +63,8 @@ pub struct Facts {
     pub revision: Revision,
     /// All registered sources.
     pub sources: Vec<SourceFacts>,
-    /// Articles of all runs in the window.
-    pub articles_collected: u64,
-    /// Events of all runs in the window.
-    pub events_extracted: u64,
+    /// The counts of all runs in the window, `articles` and `events` included.
+    pub counts: NamedCounts,
     /// The steps of the last cycle that lie in the window.
     pub steps: Excerpt<PipelineStep>,
     /// The sums of the metrics in the window, by group.
@@ -182,10 +181,8 @@ pub struct ScrapingHealth {
     pub failed_sources: u64,
     /// Enabled sources that ran before, but not within the staleness period.
     pub stale_sources: u64,
-    /// Articles of all runs in the window.
-    pub articles_collected: u64,
-    /// Events of all runs in the window.
-    pub events_extracted: u64,
+    /// The counts of all runs in the window, `articles` and `events` included.
+    pub counts: NamedCounts,
     /// The enabled sources, the worst first.
     pub sources: Vec<SourceStatus>,
 }
@@ -227,10 +224,17 @@ pub struct CheckStatus {
     pub threshold: Threshold,
 }
 
+impl CheckStatus {
+    /// Whether it is listed: a built-in check without attempts is not one of the pipeline's checks.
+    pub fn is_in_use(&self) -> bool {
+        self.counts.attempts() > 0 || ![CheckName::GEOCODING, CheckName::VALIDATION].contains(&self.name)
+    }
+}
+
 /// Computes the status of a pipeline at `now`.
 pub fn evaluate(facts: Facts, rules: &Rules, now: Timestamp) -> PipelineStatus {
     let data_quality = data_quality(&facts, &rules.thresholds);
-    let scraping_health = scraping_health(facts.sources, facts.articles_collected, facts.events_extracted, rules, now);
+    let scraping_health = scraping_health(facts.sources, facts.counts, rules, now);
     PipelineStatus {
         pipeline: facts.pipeline,
         revision: facts.revision,
@@ -249,13 +253,7 @@ pub fn evaluate(facts: Facts, rules: &Rules, now: Timestamp) -> PipelineStatus {
     }
 }
 
-fn scraping_health(
-    sources: Vec<SourceFacts>,
-    articles_collected: u64,
-    events_extracted: u64,
-    rules: &Rules,
-    now: Timestamp,
-) -> ScrapingHealth {
+fn scraping_health(sources: Vec<SourceFacts>, counts: NamedCounts, rules: &Rules, now: Timestamp) -> ScrapingHealth {
     let enabled: Vec<SourceFacts> = sources.into_iter().filter(|source| source.enabled).collect();
     let count = |has: fn(&SourceFacts) -> bool| enabled.iter().filter(|source| has(source)).count() as u64;
     let total_sources = enabled.len() as u64;
@@ -283,9 +281,20 @@ fn scraping_health(
         total_sources,
         failed_sources,
         stale_sources: sources.iter().filter(|source| source.stale).count() as u64,
-        articles_collected,
-        events_extracted,
+        counts,
         sources,
+    }
+}
+
+impl ScrapingHealth {
+    /// Articles of all runs in the window.
+    pub fn articles_collected(&self) -> u64 {
+        self.counts.get(&CountName::ARTICLES).copied().unwrap_or(0)
+    }
+
+    /// Events of all runs in the window.
+    pub fn events_extracted(&self) -> u64 {
+        self.counts.get(&CountName::EVENTS).copied().unwrap_or(0)
     }
 }
 

@@ -18,8 +18,7 @@ fn facts() -> Facts {
         pipeline: PipelineKey::default(),
         revision: Revision::after(None, now()),
         sources: vec![],
-        articles_collected: 0,
-        events_extracted: 0,
+        counts: NamedCounts::new(),
         steps: Excerpt::default(),
         alerts: Excerpt::default(),
         anomalies: Excerpt::default(),
@@ -85,13 +84,12 @@ fn disabled_sources_do_not_count_but_their_volumes_do() {
     let disabled = SourceFacts { enabled: false, ..source("old", Some((RunState::Failed, 1))) };
     let facts = Facts {
         sources: vec![disabled, source("punch", Some((RunState::Ok, 1)))],
-        articles_collected: 125,
-        events_extracted: 42,
+        counts: [(CountName::ARTICLES, 125), (CountName::EVENTS, 42)].into(),
         ..facts()
     };
     let scraping = status(facts).scraping_health;
     assert_eq!((scraping.total_sources, scraping.failed_sources, scraping.sources.len()), (1, 0, 1));
-    assert_eq!((scraping.articles_collected, scraping.events_extracted), (125, 42));
+    assert_eq!((scraping.articles_collected(), scraping.events_extracted()), (125, 42));
     assert_eq!(scraping.status, Health::Healthy);
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct Anomaly {
     source: Option<String>,
     /// The check of the anomaly; null if it concerns a volume.
     check: Option<String>,
-    /// The series that was tested: the name of a check, `articles` or `events`.
+    /// The series that was tested: the name of a check, `articles`, `events`, or `counts.` and the name of a count.
     series: String,
     /// The statistical test that found the anomaly.
     method: AnomalyMethod,
@@ -58,7 +58,7 @@ impl From<anomaly::Anomaly> for Anomaly {
             expected: anomaly.expected,
             lower: anomaly.lower,
             upper: anomaly.upper,
-            sample_size: Count(anomaly.sample_size),
+            sample_size: Count::of(anomaly.sample_size),
             p_value: anomaly.p_value,
             alpha: anomaly.alpha,
         }

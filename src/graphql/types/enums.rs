@@ -2,7 +2,7 @@
 
 use async_graphql::Enum;
 
-use crate::domain::{alert, anomaly, health, metric, rollup, run, status, step};
+use crate::domain::{alert, anomaly, health, metric, named_counts, rollup, run, status, step};
 
 /// The health of a pipeline or of one of its parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -216,4 +216,16 @@ pub(crate) enum HistoryBasis {
     Hourly,
     /// Hourly totals of single sources, as reported.
     HourlyOfSources,
+}
+
+/// The unit in which a count is displayed, by the end of its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "named_counts::Unit")]
+pub(crate) enum CountUnit {
+    /// The name is `bytes`, or ends with `_bytes`.
+    Bytes,
+    /// The name is `seconds`, or ends with `_seconds`.
+    Seconds,
+    /// The count is a number of things.
+    Plain,
 }

@@ -15,7 +15,7 @@ pub(crate) struct QualityHistory {
     pipeline: String,
     /// The key of the source; null for the whole pipeline.
     source: Option<String>,
-    /// The name of the check, or the volume `articles` or `events`.
+    /// The name of the check or of the volume: `articles`, `events`, or `counts.` and the name of a count.
     check: String,
     /// The length of each bucket in `points`.
     bucket: HistoryBucket,
@@ -39,7 +39,7 @@ pub(crate) struct QualityPoint {
     passes: Option<Count>,
     /// The percentage of attempts that passed, rounded to one decimal; null for a volume.
     rate: Option<f64>,
-    /// The total number of articles or events; null for a check.
+    /// The sum of a volume; null for a check.
     total: Option<Count>,
 }
 
@@ -68,11 +68,11 @@ impl QualityPoint {
         let counts = (!is_volume).then(|| sums.counts());
         Self {
             start: sums.start.into(),
-            runs: Count(sums.runs),
-            attempts: counts.map(|counts| Count(counts.attempts())),
-            passes: counts.map(|counts| Count(counts.successes())),
+            runs: Count::of(sums.runs),
+            attempts: counts.map(|counts| Count::of(counts.attempts())),
+            passes: counts.map(|counts| Count::of(counts.successes())),
             rate: counts.and_then(Counts::rate).map(round_percent),
-            total: is_volume.then_some(Count(sums.total)),
+            total: is_volume.then_some(Count::of(sums.total)),
         }
     }
 }

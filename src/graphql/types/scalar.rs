@@ -1,5 +1,7 @@
-use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
+use async_graphql::{InputValueError, InputValueResult, Number, Scalar, ScalarType, Value};
+use serde::Serialize;
 
+use crate::domain::counts::MAX_COUNT;
 use crate::domain::time::{Timestamp, parse_rfc3339, rfc3339};
 use crate::graphql::errors::bad_input;
 
@@ -54,21 +56,29 @@ impl ScalarType for DateTime {
     }
 }
 
-/// An integer from 0 to 2⁵³ − 1: totals can exceed the 32 bits of `Int`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Count(pub(crate) u64);
+/// An integer from 0 to 2⁵³ − 1: counts can exceed the 32 bits of `Int`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Count(Number);
 
-/// An integer from 0 to 2⁵³ − 1. Totals can exceed the 32 bits of `Int`.
+impl Count {
+    pub(crate) fn of(count: u64) -> Self {
+        Self(count.min(MAX_COUNT).into())
+    }
+}
+
+/// An integer from 0 to 2⁵³ − 1, as a JSON number. Counts can exceed the 32 bits of `Int`; larger sums are given as 2⁵³ − 1.
 #[Scalar]
 impl ScalarType for Count {
     fn parse(value: Value) -> InputValueResult<Self> {
         match &value {
-            Value::Number(number) => number.as_u64().map(Self).ok_or_else(|| InputValueError::expected_type(value)),
+            // Reports are checked item by item, so one bad count does not refuse the whole batch.
+            Value::Number(number) => Ok(Self(number.clone())),
             _ => Err(InputValueError::expected_type(value)),
         }
     }
 
     fn to_value(&self) -> Value {
-        Value::from(self.0)
+        Value::Number(self.0.clone())
     }
 }

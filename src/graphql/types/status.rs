@@ -9,6 +9,7 @@ use crate::domain::time::seconds;
 use crate::graphql::types::alert::Alert;
 use crate::graphql::types::anomaly::Anomaly;
 use crate::graphql::types::enums::{Health, QualityBasis, StepState};
+use crate::graphql::types::history::NamedCount;
 use crate::graphql::types::scalar::{Count, DateTime};
 use crate::status::snapshot::{Snapshot, SourceListing};
 
@@ -52,7 +53,7 @@ impl PipelineStatus {
 
     /// The number of steps that `steps` leaves out.
     async fn steps_omitted(&self) -> Count {
-        Count(self.0.status().steps.omitted)
+        Count::of(self.0.status().steps.omitted)
     }
 
     /// The anomalies in the window, the most severe first; at most 100 are listed.
@@ -62,7 +63,7 @@ impl PipelineStatus {
 
     /// The number of anomalies that `anomalies` leaves out.
     async fn anomalies_omitted(&self) -> Count {
-        Count(self.0.status().anomalies.omitted)
+        Count::of(self.0.status().anomalies.omitted)
     }
 
     /// The active alerts, the most severe first, and firing before acknowledged; at most 100 are listed. The query
@@ -73,7 +74,7 @@ impl PipelineStatus {
 
     /// The number of active alerts that `alerts` leaves out.
     async fn alerts_omitted(&self) -> Count {
-        Count(self.0.status().alerts.omitted)
+        Count::of(self.0.status().alerts.omitted)
     }
 
     /// The worst health of all parts; `PENDING` only if all parts are.
@@ -96,32 +97,37 @@ impl ScrapingHealthObject<'_> {
 
     /// The number of enabled sources with a successful run in the window.
     async fn sources_processed(&self) -> Count {
-        Count(self.0.sources_processed)
+        Count::of(self.0.sources_processed)
     }
 
     /// The number of enabled sources, with and without runs.
     async fn total_sources(&self) -> Count {
-        Count(self.0.total_sources)
+        Count::of(self.0.total_sources)
     }
 
     /// The number of enabled sources whose latest run failed.
     async fn failed_sources(&self) -> Count {
-        Count(self.0.failed_sources)
+        Count::of(self.0.failed_sources)
     }
 
     /// The number of enabled sources that have run before and are overdue.
     async fn stale_sources(&self) -> Count {
-        Count(self.0.stale_sources)
+        Count::of(self.0.stale_sources)
     }
 
     /// The number of articles collected by all runs in the window.
     async fn articles_collected(&self) -> Count {
-        Count(self.0.articles_collected)
+        Count::of(self.0.articles_collected())
     }
 
     /// The number of events extracted by all runs in the window.
     async fn events_extracted(&self) -> Count {
-        Count(self.0.events_extracted)
+        Count::of(self.0.events_extracted())
+    }
+
+    /// The counts of all runs in the window, summed by name, sorted by name; `articles` and `events` included.
+    async fn counts(&self) -> Vec<NamedCount> {
+        self.0.counts.iter().map(|(name, value)| NamedCount::new(name, *value)).collect()
     }
 
     /// The enabled sources, the worst first: 50 of them, or `first`, or with `all` every one, up to 5,000.
@@ -137,7 +143,7 @@ impl ScrapingHealthObject<'_> {
 
     /// The number of enabled sources that `sources` leaves out by default.
     async fn sources_omitted(&self) -> Count {
-        Count(self.0.sources.len().saturating_sub(SourceListing::MAX_WORST) as u64)
+        Count::of(self.0.sources.len().saturating_sub(SourceListing::MAX_WORST) as u64)
     }
 }
 
@@ -168,8 +174,8 @@ impl From<&SourceStatus> for SourceStatusObject {
             status: source.status.into(),
             stale: source.stale,
             success_rate: source.success_rate.map(round_percent),
-            running: Count(source.running),
-            runs: Count(source.runs),
+            running: Count::of(source.running),
+            runs: Count::of(source.runs),
             last_run: source.last_run.map(DateTime::from),
         }
     }
@@ -205,10 +211,10 @@ impl From<&PipelineStep> for PipelineStepObject {
         Self {
             name: step.name.to_string(),
             state: step.state.into(),
-            sources: Count(step.sources),
-            failed: Count(step.failed),
-            items_in: step.items_in.map(Count),
-            items_out: step.items_out.map(Count),
+            sources: Count::of(step.sources),
+            failed: Count::of(step.failed),
+            items_in: step.items_in.map(Count::of),
+            items_out: step.items_out.map(Count::of),
             started_at: step.started_at.map(DateTime::from),
             ended_at: step.ended_at.map(DateTime::from),
             duration_seconds: step.duration.map(seconds),
@@ -234,7 +240,7 @@ pub(crate) struct DataQualityObject {
     validation_attempts: Count,
     /// The number of events that passed validation.
     validation_passes: Count,
-    /// All checks: geocoding, validation and the custom ones.
+    /// The checks: the custom ones, and geocoding and validation where they have attempts.
     checks: Vec<CheckStatusObject>,
     /// The rows that the counts are taken from.
     basis: QualityBasis,
@@ -250,11 +256,11 @@ impl From<&DataQuality> for DataQualityObject {
             status: quality.status.into(),
             geocoding_success_rate: rate(geocoding),
             validation_pass_rate: rate(validation),
-            geocoding_attempts: Count(geocoding.attempts()),
-            geocoding_successes: Count(geocoding.successes()),
-            validation_attempts: Count(validation.attempts()),
-            validation_passes: Count(validation.successes()),
-            checks: quality.checks.iter().map(CheckStatusObject::from).collect(),
+            geocoding_attempts: Count::of(geocoding.attempts()),
+            geocoding_successes: Count::of(geocoding.successes()),
+            validation_attempts: Count::of(validation.attempts()),
+            validation_passes: Count::of(validation.successes()),
+            checks: quality.checks.iter().filter(|check| check.is_in_use()).map(CheckStatusObject::from).collect(),
             basis: quality.basis.into(),
             last_updated: quality.last_updated.map(DateTime::from),
         }
@@ -286,8 +292,8 @@ impl From<&CheckStatus> for CheckStatusObject {
         Self {
             name: check.name.to_string(),
             status: check.status.into(),
-            attempts: Count(check.counts.attempts()),
-            passes: Count(check.counts.successes()),
+            attempts: Count::of(check.counts.attempts()),
+            passes: Count::of(check.counts.successes()),
             rate: check.counts.rate().map(round_percent),
             warning_below: check.threshold.warning(),
             error_below: check.threshold.error(),
@@ -323,32 +329,32 @@ impl PipelineSummary {
 
     /// The number of enabled sources with a successful run in the window.
     async fn sources_processed(&self) -> Count {
-        Count(self.0.status().scraping_health.sources_processed)
+        Count::of(self.0.status().scraping_health.sources_processed)
     }
 
     /// The number of enabled sources, with and without runs.
     async fn total_sources(&self) -> Count {
-        Count(self.0.status().scraping_health.total_sources)
+        Count::of(self.0.status().scraping_health.total_sources)
     }
 
     /// The number of enabled sources whose latest run failed.
     async fn failed_sources(&self) -> Count {
-        Count(self.0.status().scraping_health.failed_sources)
+        Count::of(self.0.status().scraping_health.failed_sources)
     }
 
     /// The number of enabled sources that have run before and are overdue.
     async fn stale_sources(&self) -> Count {
-        Count(self.0.status().scraping_health.stale_sources)
+        Count::of(self.0.status().scraping_health.stale_sources)
     }
 
     /// The number of articles collected by all runs in the window.
     async fn articles_collected(&self) -> Count {
-        Count(self.0.status().scraping_health.articles_collected)
+        Count::of(self.0.status().scraping_health.articles_collected())
     }
 
     /// The number of events extracted by all runs in the window.
     async fn events_extracted(&self) -> Count {
-        Count(self.0.status().scraping_health.events_extracted)
+        Count::of(self.0.status().scraping_health.events_extracted())
     }
 
     /// The worst health of its data quality checks.
@@ -360,6 +366,6 @@ impl PipelineSummary {
     async fn open_alerts(&self) -> Count {
         let alerts = &self.0.status().alerts;
         let listed = alerts.listed.iter().filter(|alert| alert.state.is_active());
-        Count(listed.count() as u64 + alerts.omitted)
+        Count::of(listed.count() as u64 + alerts.omitted)
     }
 }

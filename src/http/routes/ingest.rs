@@ -107,6 +107,7 @@ mod tests {
                 _ => ItemStatus::Refused,
             },
             errors: vec![],
+            warnings: vec![],
             is_conflict: letter == 'c',
             is_temporary: letter == 't',
         };

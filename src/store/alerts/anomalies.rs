@@ -11,7 +11,6 @@ use uuid::Uuid;
 
 use crate::domain::anomaly::{Anomaly, Finding, Subject};
 use crate::domain::key::{PipelineKey, SourceKey};
-use crate::domain::rollup::Series;
 use crate::domain::severity::Severity;
 use crate::domain::status::{Excerpt, MAX_LISTED};
 use crate::domain::time::Timestamp;
@@ -204,11 +203,7 @@ fn row(finding: &Finding, now: Timestamp) -> Result<anomaly::ActiveModel> {
 }
 
 fn found(row: anomaly::Model) -> Result<Anomaly> {
-    let subject = match row.series.as_str() {
-        Series::ARTICLES => Subject::Articles,
-        Series::EVENTS => Subject::Events,
-        check => Subject::Check(check.into()),
-    };
+    let subject = Subject::of_series(&row.series);
     Ok(Anomaly {
         id: Uuid::to_string(&row.id),
         kind: parse_column("anomaly type", &row.kind)?,
@@ -216,10 +211,7 @@ fn found(row: anomaly::Model) -> Result<Anomaly> {
         description: row.description,
         timestamp: row.bucket_start,
         source: if row.source.is_empty() { None } else { Some(parse_column("source", &row.source)?) },
-        check: match &subject {
-            Subject::Check(name) => Some(name.to_string()),
-            Subject::Articles | Subject::Events => None,
-        },
+        check: subject.check().map(str::to_owned),
         subject,
         method: parse_column("anomaly method", &row.method)?,
         observed: row.observed,

@@ -7,8 +7,8 @@ pub struct Model {
     pub metric_id: Uuid,
     #[sea_orm(primary_key, auto_increment = false)]
     pub name: String,
-    pub attempts: i32,
-    pub passes: i32,
+    pub attempts: i64,
+    pub passes: i64,
     /// Copied from the metric, so that status queries need no join. Null for the hourly rows that the server writes.
     pub pipeline: Option<String>,
     pub timestamp: Option<ChronoDateTimeUtc>,

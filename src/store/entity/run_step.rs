@@ -9,8 +9,8 @@ pub struct Model {
     pub position: i32,
     pub name: String,
     pub state: String,
-    pub items_in: Option<i32>,
-    pub items_out: Option<i32>,
+    pub items_in: Option<i64>,
+    pub items_out: Option<i64>,
     pub started_at: Option<DateTimeUtc>,
     pub ended_at: Option<DateTimeUtc>,
 }

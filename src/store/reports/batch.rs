@@ -15,11 +15,13 @@ use crate::domain::run::{LastRun, RunState};
 use crate::domain::step::Step;
 use crate::domain::time::Timestamp;
 use crate::store::entity::{data_quality_metric, metric_check, run_step, source_run};
-use crate::store::reports::idempotency::{ExistingReport, ExistingReports, IdMatch};
+use crate::store::reports::idempotency::{ExistingReport, ExistingReports, IdMatch, key_of};
 use crate::store::reports::latest_run::LatestRun;
 use crate::store::reports::quotas::Quotas;
 use crate::store::reports::report::{NewReport, RecordOutcome};
-use crate::store::reports::rows::{counted_check_rows, metric_row, run_row, step_rows};
+use crate::store::reports::rows::{
+    complete, counted_check_rows, counts_text, metric_row, run_row, step_rows, without_unused_columns,
+};
 use crate::store::reports::{latest_run, run_lifecycle};
 use crate::store::rollups::sums::{RollupKey, RollupSums};
 use crate::store::statements::MAX_ROWS_PER_INSERT;
@@ -34,8 +36,8 @@ pub(in crate::store) struct ReportBatch {
     run_index: HashMap<Uuid, usize>,
     /// Stored runs that have finished.
     ended: Vec<source_run::ActiveModel>,
-    /// Finished, stored runs whose start report arrived late.
-    started: Vec<(Uuid, Timestamp, BodyDigest)>,
+    /// The start reports of finished, stored runs.
+    started: Vec<source_run::ActiveModel>,
     /// Sources of runs that were marked as lost and have finished after all.
     recovered_sources: BTreeSet<(PipelineKey, SourceKey)>,
     /// The steps of each run, in order.
@@ -64,8 +66,9 @@ impl ReportBatch {
             return RecordOutcome::SourceBeingRemoved(report.id());
         }
         let digest = report.digest();
-        let id = report.id().unwrap_or_else(Uuid::now_v7);
-        let matched = match known.entry((report.kind(), id)) {
+        let key = key_of(report, known);
+        let id = || report.id().unwrap_or_else(|| key.to_string());
+        let matched = match known.entry((report.kind(), key)) {
             std::collections::hash_map::Entry::Vacant(vacant) => {
                 if let Err(exceeded) = quotas.admit(report) {
                     return RecordOutcome::OverLimit(report.id(), exceeded);
@@ -83,19 +86,21 @@ impl ReportBatch {
                         occupied.get_mut().apply(report, digest);
                         Some(before)
                     }
-                    IdMatch::Duplicate => return RecordOutcome::Duplicate(id),
-                    IdMatch::Conflict => return RecordOutcome::Conflict(id),
-                    IdMatch::OtherPipeline => return RecordOutcome::OtherPipeline(id),
+                    IdMatch::Duplicate => return RecordOutcome::Duplicate(id()),
+                    IdMatch::Conflict => return RecordOutcome::Conflict(id()),
+                    IdMatch::OtherPipeline => return RecordOutcome::OtherPipeline(id()),
                 }
             }
         };
         self.affected_pipelines.insert(report.pipeline().clone());
         match report {
-            Report::SourceRun(run) if run.phase() == Phase::Start => self.add_start(id, run, digest, matched.is_some()),
-            Report::SourceRun(run) => self.add_end(id, run, digest, entry.status, matched.as_ref()),
-            Report::DataQuality(metric) => self.add_metric(id, metric, digest, entry.status),
+            Report::SourceRun(run) if run.phase() == Phase::Start => {
+                self.add_start(key, run, digest, matched.is_some());
+            }
+            Report::SourceRun(run) => self.add_end(key, run, digest, entry.status, matched.as_ref()),
+            Report::DataQuality(metric) => self.add_metric(key, metric, digest, entry.status),
         }
-        RecordOutcome::Stored(id)
+        RecordOutcome::Stored(id())
     }
 
     fn newest(&mut self, run: &SourceRunReport) -> &mut LatestRun {
@@ -105,22 +110,15 @@ impl ReportBatch {
     /// Adds the start of a run. The run may have finished already.
     fn add_start(&mut self, id: Uuid, run: &SourceRunReport, digest: BodyDigest, has_ended: bool) {
         self.newest(run).steps_of(id, run);
+        let row = source_run::ActiveModel { start_digest: Set(Some(digest.to_vec())), ..run_row(id, run) };
         if !has_ended {
             self.steps.insert(id, run.steps.clone());
             self.run_index.insert(id, self.runs.len());
-            let start_digest = Set(Some(digest.to_vec()));
-            return self.runs.push(source_run::ActiveModel { start_digest, ..run_row(id, run) });
+            return self.runs.push(row);
         }
         match self.run_index.get(&id) {
-            Some(place) => {
-                let row = &mut self.runs[*place];
-                row.start_digest = Set(Some(digest.to_vec()));
-                // A start time in the end report takes precedence.
-                if row.started_at.as_ref().is_none() {
-                    row.started_at = Set(Some(run.timestamp));
-                }
-            }
-            None => self.started.push((id, run.timestamp, digest)),
+            Some(place) => complete(&mut self.runs[*place], row),
+            None => self.started.push(row),
         }
     }
 
@@ -145,11 +143,11 @@ impl ReportBatch {
         self.steps.insert(id, run.steps.clone());
         let quality = run.quality();
         // A failed run without items has an unknown volume, not an empty one.
-        let volume = |count: Option<u32>| count.filter(|count| *count > 0 || state == RunState::Ok);
+        let volumes = run.all_counts().filter(|(_, count)| *count > 0 || state == RunState::Ok);
         self.rollups.add(
             RollupKey::new(&run.pipeline, Some(&run.source), RollupBasis::SourceSpecific, run.timestamp),
             quality.as_ref(),
-            &[(Series::ARTICLES, volume(run.articles_collected)), (Series::EVENTS, volume(run.events_extracted))],
+            volumes.map(|(name, count)| (Series::of_count(&name), count)),
         );
         if let Some(quality) = quality {
             let source = Some(run.source.as_str());
@@ -170,10 +168,8 @@ impl ReportBatch {
                 self.runs.push(row);
             }
             (Some(_), Some(place)) => {
-                let start = &mut self.runs[*place];
-                let started_at = run.started_at.or(start.started_at.take().flatten());
-                let start_digest = start.start_digest.clone();
-                *start = source_run::ActiveModel { started_at: Set(started_at), start_digest, ..row };
+                let start = std::mem::replace(&mut self.runs[*place], row);
+                complete(&mut self.runs[*place], start);
             }
             (Some(_), None) => self.ended.push(row),
         }
@@ -187,12 +183,15 @@ impl ReportBatch {
         let quality = metric.quality();
         let basis = RollupBasis::of(metric.metric_type, metric.source.is_some());
         let key = RollupKey::new(&metric.pipeline, metric.source.as_ref(), basis, metric.timestamp);
-        self.rollups.add(key, Some(&quality), &[]);
+        let volumes = metric.counts.iter().map(|(name, count)| (Series::of_count(name), *count));
+        self.rollups.add(key, Some(&quality), volumes);
+        let counts = counts_text(&metric.counts);
         let metric = data_quality_metric::ActiveModel {
             id: Set(id),
             pipeline: Set(metric.pipeline.as_str().to_owned()),
             timestamp: Set(metric.timestamp),
             digest: Set(Some(digest.to_vec())),
+            counts: Set(counts),
             ..metric_row(&quality, metric.metric_type, source, status)
         };
         self.checks.extend(counted_check_rows(&metric, &quality));
@@ -203,7 +202,7 @@ impl ReportBatch {
     pub(in crate::store) async fn write(&self, transaction: &Transaction, now: Timestamp) -> Result<(), DbErr> {
         latest_run::upsert(transaction, &self.sources, now).await?;
         for rows in self.runs.chunks(MAX_ROWS_PER_INSERT) {
-            source_run::Entity::insert_many(rows.iter().cloned()).exec_without_returning(transaction).await?;
+            source_run::Entity::insert_many(without_unused_columns(rows)).exec_without_returning(transaction).await?;
         }
         run_lifecycle::end(transaction, &self.ended).await?;
         run_lifecycle::fill_start(transaction, &self.started).await?;

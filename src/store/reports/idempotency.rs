@@ -14,6 +14,7 @@ use crate::domain::run::RunState;
 use crate::store::columns::parse_text;
 use crate::store::entity::{data_quality_metric, source_run};
 use crate::store::reports::report::NewReport;
+use crate::store::reports::run_keys::possible_keys;
 use crate::store::statements::MAX_ROWS_PER_INSERT;
 use crate::store::transaction::Transaction;
 
@@ -46,7 +47,31 @@ pub(in crate::store) enum IdMatch {
     OtherPipeline,
 }
 
+/// Returns the key of a report: that of its stored row, otherwise the first free one.
+pub(in crate::store) fn key_of(report: &Report, known: &ExistingReports) -> Uuid {
+    let mut keys = possible_keys(report);
+    if report.kind() == ReportKind::DataQuality {
+        return keys.next().unwrap_or_else(Uuid::now_v7);
+    }
+    let mut free = None;
+    let mut last = None;
+    for key in keys {
+        match known.get(&(report.kind(), key)) {
+            Some(existing) if existing.is_of(report) => return key,
+            Some(_) => {}
+            None => free = free.or(Some(key)),
+        }
+        last = Some(key);
+    }
+    free.or(last).unwrap_or_else(Uuid::now_v7)
+}
+
 impl ExistingReport {
+    /// Whether it is of the pipeline and source of a report.
+    fn is_of(&self, report: &Report) -> bool {
+        self.pipeline == *report.pipeline() && self.source.as_ref() == report.source()
+    }
+
     /// Describes a new report.
     pub(in crate::store) fn of(report: &Report, digest: BodyDigest) -> Self {
         let is_start = report.phase() == Phase::Start;
@@ -97,7 +122,7 @@ pub(in crate::store) async fn existing_reports(
 ) -> Result<ExistingReports, DbErr> {
     let given = |kind| -> Vec<Uuid> {
         let reports = batch.iter().flatten().map(|entry| &entry.report);
-        reports.filter(|report| report.kind() == kind).filter_map(Report::id).collect()
+        reports.filter(|report| report.kind() == kind).flat_map(possible_keys).collect()
     };
     let mut known = ExistingReports::new();
     for ids in given(ReportKind::SourceRun).chunks(MAX_ROWS_PER_INSERT) {

@@ -1,12 +1,17 @@
 //! What pings read and write beyond reports.
 
+use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
 
 use crate::domain::key::{PipelineKey, SourceKey};
+use crate::domain::report::extended_log;
+use crate::domain::run_id::RunId;
 use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::store::entity::source_run;
+use crate::store::reports::run_keys::keys_of_run;
 use crate::store::sources::running::running;
+use crate::store::transaction::Transaction;
 
 /// Running runs of a source that are searched.
 const MAX_RUNNING: u64 = 100;
@@ -27,7 +32,8 @@ impl Store {
             .all(self.connections.reader())
             .await
             .map_err(Error::database)?;
-        Ok(runs.into_iter().map(|run| run.id.to_string()).find(|id| id.starts_with(prefix)))
+        let id = |run: source_run::Model| run.run_id.unwrap_or_else(|| run.id.to_string());
+        Ok(runs.into_iter().map(id).find(|id| id.starts_with(prefix)))
     }
 
     /// Appends to the log of a run: that with the id, or the latest one of the source. Returns whether there is one.
@@ -36,16 +42,58 @@ impl Store {
         pipeline: &PipelineKey,
         source: &SourceKey,
         run_id: Option<&str>,
-        _text: &str,
+        text: &str,
     ) -> Result<bool> {
-        let mut runs = source_run::Entity::find()
-            .filter(source_run::Column::Pipeline.eq(pipeline.as_str()))
-            .filter(source_run::Column::Source.eq(source.as_str()));
-        if let Some(run_id) = run_id {
-            let Ok(id) = run_id.parse::<uuid::Uuid>() else { return Ok(false) };
-            runs = runs.filter(source_run::Column::Id.eq(id));
-        }
-        let run = runs.limit(1).one(self.connections.reader()).await.map_err(Error::database)?;
-        Ok(run.is_some())
+        let transaction = self.write().await?;
+        let run = match run_id.map(str::parse::<RunId>) {
+            Some(Ok(id)) => named_run(&transaction, pipeline, source, &id).await?,
+            Some(Err(_)) => None,
+            None => latest_run(&transaction, pipeline, source).await?,
+        };
+        let Some(run) = run else { return Ok(false) };
+        source_run::Entity::update_many()
+            .col_expr(source_run::Column::Log, Expr::value(extended_log(run.log, &text.replace('\0', "\u{fffd}"))))
+            .filter(source_run::Column::Id.eq(run.id))
+            .exec(&transaction)
+            .await
+            .map_err(Error::database)?;
+        transaction.commit().await.map_err(Error::database)?;
+        Ok(true)
     }
+}
+
+async fn named_run(
+    transaction: &Transaction,
+    pipeline: &PipelineKey,
+    source: &SourceKey,
+    id: &RunId,
+) -> Result<Option<source_run::Model>> {
+    source_run::Entity::find()
+        .filter(source_run::Column::Id.is_in(keys_of_run(pipeline, source, id)))
+        .filter(source_run::Column::Pipeline.eq(pipeline.as_str()))
+        .filter(source_run::Column::Source.eq(source.as_str()))
+        .one(transaction)
+        .await
+        .map_err(Error::database)
+}
+
+/// The latest running run of a source, otherwise the latest finished one.
+async fn latest_run(
+    transaction: &Transaction,
+    pipeline: &PipelineKey,
+    source: &SourceKey,
+) -> Result<Option<source_run::Model>> {
+    use source_run::Column::{FinishedAt, Pipeline, Source, StartedAt};
+    let of_source = Pipeline.eq(pipeline.as_str()).and(Source.eq(source.as_str()));
+    let running = running().filter(of_source.clone()).order_by_desc(StartedAt).one(transaction).await;
+    if let Some(run) = running.map_err(Error::database)? {
+        return Ok(Some(run));
+    }
+    source_run::Entity::find()
+        .filter(of_source)
+        .filter(FinishedAt.is_not_null())
+        .order_by_desc(FinishedAt)
+        .one(transaction)
+        .await
+        .map_err(Error::database)
 }

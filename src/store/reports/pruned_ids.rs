@@ -18,6 +18,7 @@ use crate::domain::report::{Phase, Report, ReportKind};
 use crate::domain::time::Timestamp;
 use crate::store::entity::{data_quality_metric, pruned_report_id, report_scope, source_run};
 use crate::store::reports::report::NewReport;
+use crate::store::reports::run_keys::possible_keys;
 use crate::store::statements::MAX_ROWS_PER_INSERT;
 use crate::store::transaction::Transaction;
 
@@ -25,8 +26,8 @@ use crate::store::transaction::Transaction;
 const RECENT: TimeDelta = TimeDelta::days(1);
 /// Digests are kept for the current half-year and this many before it.
 const KEPT_HALF_YEARS: i32 = 4;
-/// A report by kind, id and phase.
-pub(in crate::store) type ReportId = (ReportKind, Uuid, Phase);
+/// A report by kind, key and phase.
+type ReportId = (ReportKind, Uuid, Phase);
 /// The first 16 bytes of a SHA-256.
 type IdDigest = [u8; 16];
 
@@ -58,31 +59,34 @@ fn digest(scope: Uuid, (kind, id, phase): ReportId) -> IdDigest {
     digest
 }
 
+/// The position of a report in a batch: its request, and its place there.
+pub(in crate::store) type Position = (usize, usize);
+
 /// Returns the reports of a batch whose rows were pruned. Call it after the look-up of rows: another server moves an
 /// id from there to here in one transaction.
 pub(in crate::store) async fn pruned_ids(
     transaction: &Transaction,
     batch: &[Vec<NewReport>],
     now: Timestamp,
-) -> Result<HashSet<ReportId>, DbErr> {
-    let old: Vec<(&Report, Uuid)> = batch
-        .iter()
-        .flatten()
-        .map(|entry| &entry.report)
-        .filter(|report| timestamp(report) < now - RECENT)
-        .filter_map(|report| Some((report, report.id()?)))
-        .collect();
+) -> Result<HashSet<Position>, DbErr> {
+    let positions = batch.iter().enumerate().flat_map(|(request, entries)| {
+        entries.iter().enumerate().map(move |(place, entry)| ((request, place), &entry.report))
+    });
+    let old: Vec<(Position, &Report)> =
+        positions.filter(|(_, report)| timestamp(report) < now - RECENT && report.has_id()).collect();
     if old.is_empty() {
         return Ok(HashSet::new());
     }
-    let scopes = scopes_of(transaction, old.iter().map(|(report, _)| *report)).await?;
-    let mut looked_for: HashMap<IdDigest, ReportId> = HashMap::new();
-    for (report, id) in old {
+    let scopes = scopes_of(transaction, old.iter().map(|(_, report)| *report)).await?;
+    let mut looked_for: HashMap<IdDigest, Vec<Position>> = HashMap::new();
+    for (position, report) in old {
         let source = report.source().map_or("", SourceKey::as_str);
         if let Some(scope) = scopes.get(&(report.pipeline().as_str().to_owned(), source.to_owned())) {
-            for phase in [Phase::Start, Phase::End] {
-                let id = (report.kind(), id, phase);
-                looked_for.insert(digest(*scope, id), id);
+            // A finished run cannot start.
+            let phases =
+                [Phase::Start, Phase::End].into_iter().filter(|phase| [report.phase(), Phase::End].contains(phase));
+            for (key, phase) in phases.flat_map(|phase| possible_keys(report).map(move |key| (key, phase))) {
+                looked_for.entry(digest(*scope, (report.kind(), key, phase))).or_default().push(position);
             }
         }
     }
@@ -90,12 +94,7 @@ pub(in crate::store) async fn pruned_ids(
     let digests: Vec<IdDigest> = looked_for.keys().copied().collect();
     for digests in digests.chunks(MAX_ROWS_PER_INSERT) {
         for found in stored_digests(transaction, digests, now).await? {
-            let Some(&(kind, id, phase)) = looked_for.get(&found) else { continue };
-            pruned.insert((kind, id, phase));
-            if phase == Phase::End {
-                // A finished run cannot start.
-                pruned.insert((kind, id, Phase::Start));
-            }
+            pruned.extend(looked_for.get(&found).into_iter().flatten().copied());
         }
     }
     Ok(pruned)

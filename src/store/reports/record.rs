@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, SqlErr};
-use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::domain::cardinality::Cardinality;
@@ -17,7 +16,7 @@ use crate::store::entity::pipeline;
 use crate::store::failure::is_conflict;
 use crate::store::reports::batch::ReportBatch;
 use crate::store::reports::idempotency::existing_reports;
-use crate::store::reports::pruned_ids::{ReportId, pruned_ids};
+use crate::store::reports::pruned_ids::pruned_ids;
 use crate::store::reports::quotas::Quotas;
 use crate::store::reports::report::{NewReport, Receipt, RecordOutcome};
 use crate::store::transaction::Transaction;
@@ -68,12 +67,13 @@ async fn attempt_record(
     let mut rows = ReportBatch::default();
     let results: Vec<Vec<RecordOutcome>> = batch
         .iter()
-        .map(|entries| {
-            let add = |entry: &NewReport| match pruned_id(entry, &pruned) {
-                Some(id) => RecordOutcome::Duplicate(id),
-                None => rows.add(entry, &mut known, &mut quotas),
+        .enumerate()
+        .map(|(request, entries)| {
+            let add = |(place, entry): (usize, &NewReport)| match entry.report.id() {
+                Some(id) if pruned.contains(&(request, place)) => RecordOutcome::Duplicate(id),
+                _ => rows.add(entry, &mut known, &mut quotas),
             };
-            entries.iter().map(add).collect()
+            entries.iter().enumerate().map(add).collect()
         })
         .collect();
     // If another server has created one of them in the meantime, the whole batch is retried.
@@ -100,11 +100,6 @@ async fn attempt_record(
     connections.check_file()?;
 
     Ok(batch.iter().zip(results).map(|(entries, results)| receipt(entries, results, &revisions)).collect())
-}
-
-fn pruned_id(entry: &NewReport, pruned: &HashSet<ReportId>) -> Option<Uuid> {
-    let (report, id) = (&entry.report, entry.report.id()?);
-    pruned.contains(&(report.kind(), id, report.phase())).then_some(id)
 }
 
 fn receipt(entries: &[NewReport], results: Vec<RecordOutcome>, revisions: &BTreeMap<PipelineKey, Revision>) -> Receipt {

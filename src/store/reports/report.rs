@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use uuid::Uuid;
-
 use crate::domain::cardinality::Exceeded;
 use crate::domain::health::Health;
 use crate::domain::key::PipelineKey;
@@ -27,21 +25,21 @@ pub struct Receipt {
     pub revisions: BTreeMap<PipelineKey, Revision>,
 }
 
-/// The outcome of one report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The outcome of one report, with its id as reported, or else as assigned.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecordOutcome {
     /// Committed under this id.
-    Stored(Uuid),
+    Stored(String),
     /// The same report was committed before.
-    Duplicate(Uuid),
+    Duplicate(String),
     /// Another body was committed under this id before.
-    Conflict(Uuid),
+    Conflict(String),
     /// Another pipeline uses the id.
-    OtherPipeline(Uuid),
+    OtherPipeline(String),
     /// The pipeline is being removed; the report can be sent again later. With the reporter's id.
-    PipelineBeingRemoved(Option<Uuid>),
+    PipelineBeingRemoved(Option<String>),
     /// The source is being removed; the report can be sent again later. With the reporter's id.
-    SourceBeingRemoved(Option<Uuid>),
+    SourceBeingRemoved(Option<String>),
     /// It would exceed a cardinality limit. With the reporter's id.
-    OverLimit(Option<Uuid>, Exceeded),
+    OverLimit(Option<String>, Exceeded),
 }

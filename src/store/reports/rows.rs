@@ -1,12 +1,13 @@
 //! Builds the rows of reports.
 
-use sea_orm::ActiveValue::Set;
+use sea_orm::ActiveValue::{self, NotSet, Set};
 use uuid::Uuid;
 
 use crate::domain::check::Quality;
 use crate::domain::counts::Counts;
 use crate::domain::health::Health;
 use crate::domain::metric::MetricType;
+use crate::domain::named_counts::NamedCounts;
 use crate::domain::report::{Phase, SourceRunReport};
 use crate::domain::run::RunState;
 use crate::domain::step::Step;
@@ -26,8 +27,8 @@ pub(in crate::store) fn run_row(id: Uuid, run: &SourceRunReport) -> source_run::
         finished_at: Set(finished_at),
         received_at: Set(run.received_at),
         backfill: Set(run.is_backfill()),
-        articles_collected: Set(run.articles_collected.map(u32::cast_signed)),
-        events_extracted: Set(run.events_extracted.map(u32::cast_signed)),
+        articles_collected: Set(run.articles_collected.map(column)),
+        events_extracted: Set(run.events_extracted.map(column)),
         geocoding_attempts: Set(run.geocoding.map(|counts| column(counts.attempts()))),
         geocoding_successes: Set(run.geocoding.map(|counts| column(counts.successes()))),
         validation_attempts: Set(run.validation.map(|counts| column(counts.attempts()))),
@@ -35,7 +36,68 @@ pub(in crate::store) fn run_row(id: Uuid, run: &SourceRunReport) -> source_run::
         error: Set(run.error.clone()),
         end_digest: Set(None),
         start_digest: Set(None),
+        run_id: Set(run.id.as_ref().filter(|reported| reported.uuid() != Some(id)).map(ToString::to_string)),
+        url: Set(run.details.url.clone()),
+        tags: Set(if run.details.tags.is_empty() { None } else { Some(json_text(&run.details.tags)) }),
+        attempt: Set(run.details.attempt.map(u32::cast_signed)),
+        parent: Set(run.details.parent.as_ref().map(ToString::to_string)),
+        log: Set(run.log.clone()),
+        counts: Set(counts_text(&run.counts)),
     }
+}
+
+/// Adds to the end of a run what only its start has.
+pub(in crate::store) fn complete(end: &mut source_run::ActiveModel, mut start: source_run::ActiveModel) {
+    fn fill<T>(end: &mut ActiveValue<Option<T>>, start: &mut ActiveValue<Option<T>>)
+    where
+        Option<T>: Into<sea_orm::Value>,
+    {
+        if end.as_ref().is_none() {
+            *end = Set(start.take().flatten());
+        }
+    }
+    fill(&mut end.started_at, &mut start.started_at);
+    fill(&mut end.url, &mut start.url);
+    fill(&mut end.tags, &mut start.tags);
+    fill(&mut end.attempt, &mut start.attempt);
+    fill(&mut end.parent, &mut start.parent);
+    end.start_digest = start.start_digest;
+}
+
+/// The rows, without optional columns that none of them uses: most reporters use none, and every value takes time.
+pub(in crate::store) fn without_unused_columns(
+    rows: &[source_run::ActiveModel],
+) -> impl Iterator<Item = source_run::ActiveModel> {
+    let is_plain = rows.iter().all(|row| {
+        [&row.run_id, &row.url, &row.tags, &row.parent, &row.log, &row.counts]
+            .iter()
+            .all(|text| text.as_ref().is_none())
+            && row.attempt.as_ref().is_none()
+    });
+    rows.iter().cloned().map(move |row| {
+        if !is_plain {
+            return row;
+        }
+        source_run::ActiveModel {
+            run_id: NotSet,
+            url: NotSet,
+            tags: NotSet,
+            attempt: NotSet,
+            parent: NotSet,
+            log: NotSet,
+            counts: NotSet,
+            ..row
+        }
+    })
+}
+
+/// Named counts as a JSON object; `None` without any.
+pub(in crate::store) fn counts_text(counts: &NamedCounts) -> Option<String> {
+    (!counts.is_empty()).then(|| json_text(counts))
+}
+
+fn json_text(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("plain structures always serialise")
 }
 
 /// Builds the rows of a reported metric's custom checks, which count in statuses.
@@ -75,8 +137,8 @@ pub(in crate::store) fn step_rows(run: Uuid, steps: &[Step]) -> impl Iterator<It
         position: Set(position),
         name: Set(step.name.to_string()),
         state: Set(step.state.as_str().to_owned()),
-        items_in: Set(step.items_in.map(u32::cast_signed)),
-        items_out: Set(step.items_out.map(u32::cast_signed)),
+        items_in: Set(step.items_in.map(column)),
+        items_out: Set(step.items_out.map(column)),
         started_at: Set(step.started_at),
         ended_at: Set(step.ended_at),
     })
@@ -99,11 +161,12 @@ pub(in crate::store) fn metric_row(
         metric_type: Set(metric_type.as_str().to_owned()),
         source: Set(source.map(str::to_owned)),
         status: Set(status.as_str().to_owned()),
+        counts: Set(None),
         ..Default::default()
     }
 }
 
-/// Converts a reported count to an `integer` column; parsing limits it.
-fn column(count: u64) -> i32 {
-    i32::try_from(count).unwrap_or(i32::MAX)
+/// Converts a count to a column; parsing limits it.
+fn column(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

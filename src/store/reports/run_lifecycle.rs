@@ -1,12 +1,10 @@
 //! The life of runs that are reported at their start: they finish, or are marked as lost.
 
-use sea_orm::ActiveValue::NotSet;
+use sea_orm::ActiveValue::{self, NotSet};
 use sea_orm::sea_query::{Expr, Func};
-use sea_orm::{ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _};
+use sea_orm::{ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, Value};
 use uuid::Uuid;
 
-use crate::domain::report::BodyDigest;
-use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::store::entity::{run_step, source_run};
 use crate::store::statements::MAX_ROWS_PER_INSERT;
@@ -19,9 +17,12 @@ pub(in crate::store) async fn end(transaction: &Transaction, runs: &[source_run:
         let id = run.id.take();
         // The stored start is kept, unless the end report has one.
         run.start_digest = NotSet;
-        if run.started_at.as_ref().is_none() {
-            run.started_at = NotSet;
-        }
+        keep(&mut run.started_at);
+        keep(&mut run.url);
+        keep(&mut run.tags);
+        keep(&mut run.attempt);
+        keep(&mut run.parent);
+        keep(&mut run.log);
         let updated = source_run::Entity::update_many()
             .set(run)
             .filter(source_run::Column::Id.eq(id))
@@ -35,20 +36,40 @@ pub(in crate::store) async fn end(transaction: &Transaction, runs: &[source_run:
     Ok(())
 }
 
-/// Adds the start to stored runs that have finished.
+/// Leaves a stored value that the report does not have.
+fn keep<T>(column: &mut ActiveValue<Option<T>>)
+where
+    Option<T>: Into<Value>,
+{
+    if column.as_ref().is_none() {
+        *column = NotSet;
+    }
+}
+
+/// Adds the start to stored runs that have finished, as far as their end did not report the same.
 pub(in crate::store) async fn fill_start(
     transaction: &Transaction,
-    runs: &[(Uuid, Timestamp, BodyDigest)],
+    starts: &[source_run::ActiveModel],
 ) -> Result<(), DbErr> {
-    for (id, started_at, digest) in runs {
-        let known = Func::coalesce([Expr::col(source_run::Column::StartedAt), Expr::value(*started_at)]);
-        let updated = source_run::Entity::update_many()
-            .col_expr(source_run::Column::StartedAt, known.into())
-            .col_expr(source_run::Column::StartDigest, Expr::value(digest.to_vec()))
-            .filter(source_run::Column::Id.eq(*id))
-            .filter(source_run::Column::StartDigest.is_null())
-            .exec(transaction)
-            .await?;
+    use source_run::Column::{Attempt, Id, Parent, StartDigest, StartedAt, Tags, Url};
+    for start in starts {
+        let mut update = source_run::Entity::update_many()
+            .col_expr(StartDigest, Expr::value(start.start_digest.as_ref().clone()))
+            .filter(Id.eq(*start.id.as_ref()))
+            .filter(StartDigest.is_null());
+        for (column, value) in [
+            (StartedAt, start.started_at.as_ref().map(Value::from)),
+            (Url, start.url.as_ref().clone().map(Value::from)),
+            (Tags, start.tags.as_ref().clone().map(Value::from)),
+            (Attempt, start.attempt.as_ref().map(Value::from)),
+            (Parent, start.parent.as_ref().clone().map(Value::from)),
+        ] {
+            if let Some(value) = value {
+                let known = Func::coalesce([Expr::col(column), Expr::value(value)]);
+                update = update.col_expr(column, known.into());
+            }
+        }
+        let updated = update.exec(transaction).await?;
         if updated.rows_affected != 1 {
             return Err(DbErr::RecordNotUpdated);
         }

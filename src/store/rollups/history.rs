@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _, QueryResult,
-    QuerySelect as _, Select, Statement,
+    ColumnTrait as _, Condition, ConnectionTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QueryResult, QuerySelect as _, Select, Statement,
 };
 use strum::IntoEnumIterator as _;
 
@@ -145,7 +145,7 @@ async fn history(
     range: &Range,
 ) -> Result<SeriesHistory, DbErr> {
     let basis = if series.is_volume() {
-        Some(RollupBasis::SourceSpecific)
+        first_basis_of_volume(transaction, pipeline, source, series, range).await?
     } else {
         first_basis(transaction, pipeline, source, range).await?
     };
@@ -163,6 +163,12 @@ async fn history(
     Ok(SeriesHistory { basis: Some(basis), points })
 }
 
+/// Whether a series is that of a check, in SQL.
+pub(in crate::store) fn is_check() -> Condition {
+    let prefix = format!("{}%", Series::COUNT_PREFIX);
+    Condition::all().add(Column::Series.is_not_in(Series::VOLUMES)).add(Column::Series.not_like(prefix))
+}
+
 /// Returns the first basis with an attempt. Checks are stored only with attempts.
 async fn first_basis(
     transaction: &Transaction,
@@ -175,7 +181,7 @@ async fn first_basis(
             .of(pipeline, source, basis, range)
             .select_only()
             .expr(Expr::value(1))
-            .filter(Column::Series.is_not_in(Series::VOLUMES))
+            .filter(is_check())
             .limit(1)
             .into_tuple()
             .one(transaction)
@@ -185,6 +191,33 @@ async fn first_basis(
         }
     }
     Ok(None)
+}
+
+/// Returns the first basis with the volume: source runs, if any reports it.
+async fn first_basis_of_volume(
+    transaction: &Transaction,
+    pipeline: &PipelineKey,
+    source: Option<&SourceKey>,
+    series: &Series,
+    range: &Range,
+) -> Result<Option<RollupBasis>, DbErr> {
+    let others = RollupBasis::iter().filter(|basis| *basis != RollupBasis::SourceSpecific);
+    for basis in std::iter::once(RollupBasis::SourceSpecific).chain(others) {
+        let found: Option<i32> = Entity::find()
+            .of(pipeline, source, basis, range)
+            .select_only()
+            .expr(Expr::value(1))
+            .filter(Column::Series.eq(series.as_str()))
+            .limit(1)
+            .into_tuple()
+            .one(transaction)
+            .await?;
+        if found.is_some() {
+            return Ok(Some(basis));
+        }
+    }
+    // Volumes are counts of source runs, reported or not.
+    Ok(Some(RollupBasis::SourceSpecific))
 }
 
 trait SelectRollups {

@@ -25,6 +25,7 @@ use crate::store::entity::{data_quality_metric, dirty_hour, metric_check, qualit
 use crate::store::handle::Store;
 use crate::store::pipelines::revision::lock_pipeline;
 use crate::store::reports::rows::{check_rows, metric_row};
+use crate::store::rollups::history::is_check;
 use crate::store::rollups::watermark::retained_since;
 use crate::store::statements::MAX_ROWS_PER_INSERT;
 use crate::store::transaction::Transaction;
@@ -180,7 +181,7 @@ async fn sums(
         .filter(Column::Source.eq(""))
         .filter(Column::Bucket.eq(Bucket::Hour.as_str()))
         .filter(Column::BucketStart.is_in(hours.iter().copied()))
-        .filter(Column::Series.is_not_in(Series::VOLUMES))
+        .filter(is_check())
         .into_tuple()
         .all(transaction)
         .await?;

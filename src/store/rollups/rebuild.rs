@@ -16,6 +16,7 @@ use crate::store::entity::rollup_rebuild;
 use crate::store::handle::Store;
 use crate::store::pipelines::revision::lock_pipeline;
 use crate::store::rollups::watermark::retained_since;
+use crate::store::statements::{capped_sum, each_count};
 use crate::store::transaction::Transaction;
 
 const COLUMNS: &str = "(pipeline, source, bucket, basis, bucket_start, series, runs, total, passes)";
@@ -201,7 +202,8 @@ impl Stretch<'_> {
         let closing = format!(
             "INSERT INTO dirty_hours (pipeline, bucket_start) SELECT DISTINCT pipeline, bucket_start \
              FROM quality_rollups WHERE pipeline = $1 AND source = '' AND bucket = 'hour' AND basis IN {BASES} \
-             AND bucket_start >= $2 AND bucket_start < $3 AND series NOT IN ('articles', 'events') ON CONFLICT DO NOTHING"
+             AND bucket_start >= $2 AND bucket_start < $3 AND series NOT IN ('articles', 'events') \
+             AND series NOT LIKE 'counts.%' ON CONFLICT DO NOTHING"
         );
         self.execute(closing, from, to).await?;
         Ok(made)
@@ -212,15 +214,23 @@ impl Stretch<'_> {
         let (backend, tomorrow) = (self.transaction.get_database_backend(), day + Bucket::Day.length());
         self.execute(delete_rollups("day", backend), day, tomorrow).await?;
         let made = self.execute(days_of_hours(backend), day, tomorrow).await?;
-        let checks = format!(
-            "INSERT INTO pipeline_checks (pipeline, name, seen_at) SELECT DISTINCT pipeline, series, bucket_start \
-             FROM quality_rollups WHERE pipeline = $1 AND source = '' AND bucket = 'day' AND basis IN {BASES} \
-             AND bucket_start >= $2 AND bucket_start < $3 \
-             AND series NOT IN ('articles', 'events', 'geocoding', 'validation') \
-             ON CONFLICT (pipeline, name) DO UPDATE SET seen_at = excluded.seen_at \
-             WHERE pipeline_checks.seen_at < excluded.seen_at"
-        );
-        self.execute(checks, day, tomorrow).await?;
+        for (table, name, condition) in [
+            (
+                "pipeline_checks",
+                "series",
+                "series NOT IN ('articles', 'events', 'geocoding', 'validation') AND series NOT LIKE 'counts.%'",
+            ),
+            ("pipeline_counts", "substr(series, 8)", "series LIKE 'counts.%'"),
+        ] {
+            let names = format!(
+                "INSERT INTO {table} (pipeline, name, seen_at) SELECT DISTINCT pipeline, {name}, bucket_start \
+                 FROM quality_rollups WHERE pipeline = $1 AND source = '' AND bucket = 'day' AND basis IN {BASES} \
+                 AND bucket_start >= $2 AND bucket_start < $3 AND {condition} \
+                 ON CONFLICT (pipeline, name) DO UPDATE SET seen_at = excluded.seen_at \
+                 WHERE {table}.seen_at < excluded.seen_at"
+            );
+            self.execute(names, day, tomorrow).await?;
+        }
         Ok(made)
     }
 
@@ -299,9 +309,12 @@ fn hours_of_rows(backend: DbBackend) -> String {
         ),
         volume("articles", "articles_collected"),
         volume("events", "events_extracted"),
+        named_counts_of_runs(backend),
+        named_counts_of_metrics(backend),
     ]
     .join(" UNION ALL ");
-    let sums = "hour, series, COUNT(*), SUM(total), SUM(passes) FROM counted";
+    let (total, passes) = (capped_sum("total", backend), capped_sum("passes", backend));
+    let sums = format!("hour, series, COUNT(*), {total}, {passes} FROM counted");
     format!(
         "INSERT INTO quality_rollups {COLUMNS} WITH counted AS MATERIALIZED ({rows}) \
          SELECT CAST($1 AS varchar), source, 'hour', basis, {sums} GROUP BY source, basis, hour, series UNION ALL \
@@ -314,9 +327,35 @@ fn days_of_hours(backend: DbBackend) -> String {
     let day = start_of("day", "r.bucket_start", backend);
     format!(
         "INSERT INTO quality_rollups {COLUMNS} \
-         SELECT r.pipeline, r.source, 'day', r.basis, {day}, r.series, SUM(r.runs), SUM(r.total), SUM(r.passes) \
+         SELECT r.pipeline, r.source, 'day', r.basis, {day}, r.series, SUM(r.runs), {}, {} \
          {} GROUP BY r.pipeline, r.source, r.basis, {day}, r.series",
+        capped_sum("r.total", backend),
+        capped_sum("r.passes", backend),
         from_rollups("hour", backend)
+    )
+}
+
+/// The rows of the named counts of source runs.
+fn named_counts_of_runs(backend: DbBackend) -> String {
+    let (each, name, value) = each_count("r.counts", backend);
+    format!(
+        "SELECT r.source, 'source-specific', {}, 'counts.' || {name}, {value}, 0 FROM source_runs AS r, {each} \
+         WHERE r.pipeline = $1 AND r.finished_at >= $2 AND r.finished_at < $3 AND r.counts IS NOT NULL \
+         AND ({value} > 0 OR r.state = 'ok')",
+        start_of("hour", "r.finished_at", backend)
+    )
+}
+
+/// The rows of the named counts of reported metrics.
+fn named_counts_of_metrics(backend: DbBackend) -> String {
+    let (each, name, value) = each_count("m.counts", backend);
+    format!(
+        "SELECT COALESCE(m.source, ''), CASE WHEN m.metric_type = 'hourly' AND m.source IS NOT NULL \
+         THEN 'hourly-of-sources' ELSE m.metric_type END, {}, \
+         CASE WHEN {name} IN ('articles', 'events') THEN {name} ELSE 'counts.' || {name} END, {value}, 0 \
+         FROM data_quality_metrics AS m, {each} \
+         WHERE m.pipeline = $1 AND m.timestamp >= $2 AND m.timestamp < $3 AND m.counts IS NOT NULL",
+        start_of("hour", "m.timestamp", backend)
     )
 }
 

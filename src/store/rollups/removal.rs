@@ -41,7 +41,8 @@ pub(in crate::store) async fn remove_source_rollups(
     let last = starts.last().copied().unwrap_or(first.bucket_start);
     for sql in [
         "UPDATE quality_rollups SET runs = quality_rollups.runs - own.runs, \
-         total = quality_rollups.total - own.total, passes = quality_rollups.passes - own.passes \
+         total = CASE WHEN quality_rollups.total > own.total THEN quality_rollups.total - own.total ELSE 0 END, \
+         passes = CASE WHEN quality_rollups.passes > own.passes THEN quality_rollups.passes - own.passes ELSE 0 END \
          FROM quality_rollups AS own WHERE own.pipeline = $1 AND own.source = $2 AND own.bucket = $3 \
          AND own.basis = $4 AND own.bucket_start <= $5 \
          AND quality_rollups.pipeline = $1 AND quality_rollups.source = '' \
@@ -49,7 +50,8 @@ pub(in crate::store) async fn remove_source_rollups(
          AND quality_rollups.bucket_start = own.bucket_start AND quality_rollups.series = own.series",
         "INSERT INTO dirty_hours (pipeline, bucket_start) SELECT DISTINCT pipeline, bucket_start \
          FROM quality_rollups WHERE pipeline = $1 AND source = $2 AND bucket = $3 AND bucket = 'hour' \
-         AND basis = $4 AND bucket_start <= $5 AND series NOT IN ('articles', 'events') ON CONFLICT DO NOTHING",
+         AND basis = $4 AND bucket_start <= $5 AND series NOT IN ('articles', 'events') \
+         AND series NOT LIKE 'counts.%' ON CONFLICT DO NOTHING",
         // Sums to which no other source contributes.
         "DELETE FROM quality_rollups WHERE pipeline = $1 AND source = '' AND bucket = $3 AND basis = $4 \
          AND bucket_start <= $5 AND runs = 0 AND EXISTS (SELECT 1 FROM quality_rollups AS own \

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use sea_orm::{ConnectionTrait as _, DbBackend, DbErr};
 
 use crate::domain::check::Quality;
+use crate::domain::counts::add_counts;
 use crate::domain::key::{PipelineKey, SourceKey};
-use crate::domain::rollup::{Bucket, RollupBasis};
+use crate::domain::rollup::{Bucket, RollupBasis, Series};
 use crate::domain::time::Timestamp;
 use crate::store::statements::{execute, text};
 use crate::store::transaction::Transaction;
@@ -51,9 +52,9 @@ struct Sums {
 
 impl Sums {
     fn add(&mut self, other: Self) {
-        self.runs += other.runs;
-        self.total += other.total;
-        self.passes += other.passes;
+        self.runs = add_counts(self.runs, other.runs);
+        self.total = add_counts(self.total, other.total);
+        self.passes = add_counts(self.passes, other.passes);
     }
 }
 
@@ -62,7 +63,12 @@ type RowKey<'a> = (&'a str, &'a str, &'static str, &'static str, Timestamp, &'a 
 
 impl RollupSums {
     /// Adds a report's checks and volumes, by name. Checks without attempts are left out; a volume of 0 counts.
-    pub(in crate::store) fn add(&mut self, key: RollupKey, quality: Option<&Quality>, volumes: &[(&str, Option<u32>)]) {
+    pub(in crate::store) fn add(
+        &mut self,
+        key: RollupKey,
+        quality: Option<&Quality>,
+        volumes: impl Iterator<Item = (Series, u64)>,
+    ) {
         if quality.is_some() {
             self.reported.insert((key.pipeline.clone(), key.hour));
         }
@@ -77,9 +83,7 @@ impl RollupSums {
             }
         }
         for (name, volume) in volumes {
-            if let Some(volume) = volume {
-                add(name, Sums { runs: 1, total: (*volume).into(), passes: 0 });
-            }
+            add(name.as_str(), Sums { runs: 1, total: volume, passes: 0 });
         }
     }
 
@@ -123,7 +127,7 @@ impl RollupSums {
     }
 }
 
-/// Rows are passed as one JSON text, so that each statement is parsed and planned once whatever the number of rows,
+/// Sums stop at 2⁵³ − 1. Rows are passed as one JSON text, so that each statement is parsed and planned once whatever the number of rows,
 /// and PostgreSQL's limit of parameters does not apply.
 fn add_rows(backend: DbBackend) -> &'static str {
     match backend {
@@ -134,8 +138,9 @@ fn add_rows(backend: DbBackend) -> &'static str {
              (item ->> 6)::bigint, (item ->> 7)::bigint, (item ->> 8)::bigint \
              FROM jsonb_array_elements($1::jsonb) AS items(item) \
              ON CONFLICT (pipeline, source, bucket, basis, bucket_start, series) DO UPDATE SET \
-             runs = quality_rollups.runs + excluded.runs, total = quality_rollups.total + excluded.total, \
-             passes = quality_rollups.passes + excluded.passes"
+             runs = quality_rollups.runs + excluded.runs, \
+             total = LEAST(quality_rollups.total + excluded.total, 9007199254740991), \
+             passes = LEAST(quality_rollups.passes + excluded.passes, 9007199254740991)"
         }
         // Without WHERE, SQLite would parse ON as a join condition.
         _ => {
@@ -144,8 +149,9 @@ fn add_rows(backend: DbBackend) -> &'static str {
              SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, \
              value ->> 7, value ->> 8 FROM json_each($1) WHERE true \
              ON CONFLICT (pipeline, source, bucket, basis, bucket_start, series) DO UPDATE SET \
-             runs = quality_rollups.runs + excluded.runs, total = quality_rollups.total + excluded.total, \
-             passes = quality_rollups.passes + excluded.passes"
+             runs = quality_rollups.runs + excluded.runs, \
+             total = MIN(quality_rollups.total + excluded.total, 9007199254740991), \
+             passes = MIN(quality_rollups.passes + excluded.passes, 9007199254740991)"
         }
     }
 }

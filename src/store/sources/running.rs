@@ -41,7 +41,7 @@ impl Store {
             };
             usual.insert(key, durations.clone());
             let run = RunningRun {
-                id: row.id,
+                key: row.id,
                 pipeline: parse_column("pipeline", &row.pipeline)?,
                 source: parse_column("source", &row.source)?,
                 started_at: row.started_at.unwrap_or(row.received_at),
@@ -87,7 +87,7 @@ impl Store {
         source_run::Entity::update_many()
             .col_expr(source_run::Column::State, Expr::value(RunState::Lost.as_str()))
             .col_expr(source_run::Column::FinishedAt, Expr::value(now))
-            .filter(source_run::Column::Id.is_in(runs.iter().map(|run| run.id)))
+            .filter(source_run::Column::Id.is_in(runs.iter().map(|run| run.key)))
             .filter(source_run::Column::State.eq(RunState::Running.as_str()))
             .exec(&transaction)
             .await

@@ -4,13 +4,15 @@ use std::collections::HashMap;
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, Func};
 use sea_orm::{
-    ColumnTrait as _, DbBackend, EntityTrait as _, FromQueryResult, QueryFilter as _, QuerySelect as _, Select,
+    ColumnTrait as _, ConnectionTrait as _, DbBackend, EntityTrait as _, FromQueryResult, QueryFilter as _,
+    QuerySelect as _, Select, Statement,
 };
 
 use crate::domain::check::Quality;
-use crate::domain::counts::Counts;
+use crate::domain::counts::{Counts, add_counts};
 use crate::domain::key::PipelineKey;
 use crate::domain::metric::MetricType;
+use crate::domain::named_counts::{CountName, NamedCounts};
 use crate::domain::revision::Revision;
 use crate::domain::run::RunState;
 use crate::domain::status::{Facts, MetricSums, QualitySums, SourceFacts};
@@ -23,6 +25,7 @@ use crate::store::entity::{conflict_event, data_quality_metric, metric_check, pi
 use crate::store::handle::Store;
 use crate::store::sources::row::last_run;
 use crate::store::sources::running::running;
+use crate::store::statements::{capped_sum, each_count};
 use crate::store::status::steps::last_cycle;
 use crate::store::transaction::Transaction;
 
@@ -93,9 +96,11 @@ async fn facts(
     let Some(found) = found else { return Ok(None) };
 
     let runs = run_sums(transaction, key, since).await?;
-    let (articles, events) = runs.iter().fold((0, 0), |(articles, events), run| {
-        (articles + run.articles.unwrap_or(0), events + run.events.unwrap_or(0))
-    });
+    let total = |of: fn(&RunSums) -> Option<i64>| runs.iter().filter_map(of).map(unsigned).reduce(add_counts);
+    let (articles, events) = (total(|run| run.articles), total(|run| run.events));
+    let old = [(CountName::ARTICLES, articles), (CountName::EVENTS, events)];
+    let mut counts = count_sums(transaction, key, since, backend).await?;
+    counts.extend(old.into_iter().filter_map(|(name, sum)| Some((name, sum?))));
     let metrics = metric_sums(transaction, key, since).await?;
     let conflict_events = if metrics.iter().any(|group| group.sums.quality.has_attempt()) {
         None
@@ -106,8 +111,7 @@ async fn facts(
         pipeline: key.clone(),
         revision: Revision::from_stored(found.revision),
         sources: source_facts(transaction, key, runs).await?,
-        articles_collected: unsigned(articles),
-        events_extracted: unsigned(events),
+        counts,
         steps: last_cycle(transaction, key, since).await?.into(),
         alerts: worst_alerts(transaction, key).await?,
         anomalies: worst_anomalies(transaction, key, since).await?,
@@ -161,10 +165,15 @@ pub(in crate::store) fn select_running(key: &PipelineKey) -> Select<source_run::
 }
 
 async fn run_sums(transaction: &Transaction, key: &PipelineKey, since: Timestamp) -> Result<Vec<RunSums>> {
-    select_run_sums(key, since).into_model().all(transaction).await.map_err(Error::database)
+    let backend = transaction.get_database_backend();
+    select_run_sums(key, since, backend).into_model().all(transaction).await.map_err(Error::database)
 }
 
-pub(in crate::store) fn select_run_sums(key: &PipelineKey, since: Timestamp) -> Select<source_run::Entity> {
+pub(in crate::store) fn select_run_sums(
+    key: &PipelineKey,
+    since: Timestamp,
+    backend: DbBackend,
+) -> Select<source_run::Entity> {
     let ok = || source_run::Column::State.eq(RunState::Ok.as_str());
     source_run::Entity::find()
         .select_only()
@@ -172,16 +181,44 @@ pub(in crate::store) fn select_run_sums(key: &PipelineKey, since: Timestamp) -> 
         .expr_as(Expr::col(source_run::Column::Id).count(), "runs")
         .expr_as(count_where(ok()), "succeeded")
         .expr_as(count_where(ok().and(source_run::Column::Backfill.eq(false))), "succeeded_fresh")
-        .expr_as(Expr::col(source_run::Column::ArticlesCollected).sum(), "articles")
-        .expr_as(Expr::col(source_run::Column::EventsExtracted).sum(), "events")
+        .expr_as(Expr::cust(capped_sum("articles_collected", backend)), "articles")
+        .expr_as(Expr::cust(capped_sum("events_extracted", backend)), "events")
         .filter(source_run::Column::Pipeline.eq(key.as_str()))
         .filter(source_run::Column::FinishedAt.gt(since))
         .group_by(source_run::Column::Source)
 }
 
+/// Sums the named counts of all runs in the window.
+async fn count_sums(
+    transaction: &Transaction,
+    key: &PipelineKey,
+    since: Timestamp,
+    backend: DbBackend,
+) -> Result<NamedCounts> {
+    let (each, name, value) = each_count("r.counts", backend);
+    let sql = format!(
+        "SELECT {name}, {} FROM source_runs AS r, {each} \
+         WHERE r.pipeline = $1 AND r.finished_at > $2 AND r.counts IS NOT NULL GROUP BY {name}",
+        capped_sum(value, backend)
+    );
+    let values = [key.as_str().into(), since.into()];
+    let rows = transaction.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await;
+    rows.map_err(Error::database)?
+        .into_iter()
+        .map(|row| {
+            let name: String = row.try_get_by_index(0).map_err(Error::database)?;
+            let sum: i64 = row.try_get_by_index(1).map_err(Error::database)?;
+            Ok((parse_column("count", &name)?, unsigned(sum)))
+        })
+        .collect()
+}
+
 async fn metric_sums(transaction: &Transaction, key: &PipelineKey, since: Timestamp) -> Result<Vec<MetricSums>> {
-    let rows: Vec<MetricRow> =
-        select_metric_sums(key, since).into_model().all(transaction).await.map_err(Error::database)?;
+    let rows: Vec<MetricRow> = select_metric_sums(key, since, transaction.get_database_backend())
+        .into_model()
+        .all(transaction)
+        .await
+        .map_err(Error::database)?;
     let mut others = check_sums(transaction, key, since).await?;
     rows.into_iter()
         .filter_map(|row| {
@@ -206,16 +243,20 @@ async fn metric_sums(transaction: &Transaction, key: &PipelineKey, since: Timest
         .collect()
 }
 
-pub(in crate::store) fn select_metric_sums(key: &PipelineKey, since: Timestamp) -> Select<data_quality_metric::Entity> {
+pub(in crate::store) fn select_metric_sums(
+    key: &PipelineKey,
+    since: Timestamp,
+    backend: DbBackend,
+) -> Select<data_quality_metric::Entity> {
     use data_quality_metric::Column;
     data_quality_metric::Entity::find()
         .select_only()
         .column(Column::MetricType)
         .expr_as(of_sources(), "of_sources")
-        .expr_as(Expr::col(Column::GeocodingAttempts).sum(), "geocoding_attempts")
-        .expr_as(Expr::col(Column::GeocodingSuccesses).sum(), "geocoding_successes")
-        .expr_as(Expr::col(Column::ValidationAttempts).sum(), "validation_attempts")
-        .expr_as(Expr::col(Column::ValidationPasses).sum(), "validation_passes")
+        .expr_as(Expr::cust(capped_sum("geocoding_attempts", backend)), "geocoding_attempts")
+        .expr_as(Expr::cust(capped_sum("geocoding_successes", backend)), "geocoding_successes")
+        .expr_as(Expr::cust(capped_sum("validation_attempts", backend)), "validation_attempts")
+        .expr_as(Expr::cust(capped_sum("validation_passes", backend)), "validation_passes")
         .expr_as(Expr::col(Column::Timestamp).max(), "last_updated")
         .filter(Column::Pipeline.eq(key.as_str()))
         .filter(Column::Timestamp.gt(since))
@@ -227,16 +268,24 @@ pub(in crate::store) fn select_metric_sums(key: &PipelineKey, since: Timestamp) 
 
 /// Sums the custom checks in the same groups.
 async fn check_sums(transaction: &Transaction, key: &PipelineKey, since: Timestamp) -> Result<Vec<CheckRow>> {
-    select_check_sums(key, since).into_model().all(transaction).await.map_err(Error::database)
+    select_check_sums(key, since, transaction.get_database_backend())
+        .into_model()
+        .all(transaction)
+        .await
+        .map_err(Error::database)
 }
 
-pub(in crate::store) fn select_check_sums(key: &PipelineKey, since: Timestamp) -> Select<metric_check::Entity> {
+pub(in crate::store) fn select_check_sums(
+    key: &PipelineKey,
+    since: Timestamp,
+    backend: DbBackend,
+) -> Select<metric_check::Entity> {
     use metric_check::Column;
     metric_check::Entity::find()
         .select_only()
         .columns([Column::MetricType, Column::OfSources, Column::Name])
-        .expr_as(Column::Attempts.sum(), "attempts")
-        .expr_as(Column::Passes.sum(), "passes")
+        .expr_as(Expr::cust(capped_sum("attempts", backend)), "attempts")
+        .expr_as(Expr::cust(capped_sum("passes", backend)), "passes")
         .filter(Column::Pipeline.eq(key.as_str()))
         .filter(Column::Timestamp.gt(since))
         .group_by(Column::MetricType)

@@ -35,8 +35,8 @@ pub(in crate::store) async fn steps_of(
         steps.entry(row.run_id).or_default().push(Step {
             name: parse_column("step", &row.name)?,
             state: parse_column("step state", &row.state)?,
-            items_in: row.items_in.map(i32::unsigned_abs),
-            items_out: row.items_out.map(i32::unsigned_abs),
+            items_in: row.items_in.map(i64::unsigned_abs),
+            items_out: row.items_out.map(i64::unsigned_abs),
             started_at: row.started_at,
             ended_at: row.ended_at,
         });

@@ -6,7 +6,7 @@ use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Database, Server, in_time, now, run, with};
+use crate::support::{Database, Server, ago, in_time, now, run, with};
 
 const INTROSPECTION: &str = "
     query { __schema {
@@ -115,7 +115,9 @@ impl Schema {
             (_, Some("DateTime"), "from" | "startedAt") => json!("2026-01-01T00:00:00Z"),
             (_, Some("DateTime"), "until") => json!("2999-01-01T00:00:00Z"),
             (_, Some("DateTime"), _) => json!("2026-01-02T00:00:00Z"),
-            (_, Some("Int"), _) => json!(1),
+            (_, Some("Int" | "Count"), _) => json!(1),
+            (_, Some("Float"), "duration") => json!(86_400),
+            (_, Some("String"), "url") => json!("https://example.com/log"),
             (_, Some("Float"), _) => json!(100.0),
             (_, Some("Boolean"), _) => json!(true),
             (_, Some("ID"), "since") => json!("0"),
@@ -153,7 +155,7 @@ impl Schema {
                 fields.iter().flat_map(bad).map(|(name, value)| with(good.clone(), json!({name: value}))).collect()
             }
             (_, Some("DateTime")) => instants(),
-            (_, Some("Int")) => numbers(),
+            (_, Some("Int" | "Count")) => numbers(),
             (_, Some("ID")) => {
                 let ids = ["-1", "9223372036854775807", "9223372036854775808", "ffffffff-ffff-ffff-ffff-ffffffffffff"];
                 ids.into_iter().map(Value::from).chain(texts()).collect()
@@ -257,11 +259,12 @@ async fn every_report_field_is_validated_before_the_database(database: Database)
     let check = json!({"name": "a", "attempts": 2, "passes": 1});
     let run = with(
         run("a"),
-        json!({"id": id, "pipeline": "default", "outcome": "ok", "error": "none", "started_at": now(),
-        "checks": [check], "steps": [step]}),
+        json!({"id": id, "pipeline": "default", "outcome": "ok", "error": "none", "checks": [check],
+        "steps": [step], "url": "https://example.com/log", "tags": ["a"], "attempt": 1, "parent": "p", "log": "l",
+        "duration": 60, "started_at": ago(chrono::TimeDelta::seconds(60)), "counts": {"rows": 1, "bytes": 2}}),
     );
     let metric = json!({"id": id, "pipeline": "default", "timestamp": now(), "metric_type": "source-specific", "source": "a",
-        "geocoding_attempts": 2, "geocoding_successes": 1, "geocoding_success_rate": 50, "checks": [check]});
+        "geocoding_attempts": 2, "geocoding_successes": 1, "geocoding_success_rate": 50, "checks": [check], "counts": {"rows": 1}});
     let mut bad: Vec<String> = texts().iter().chain(&instants()).chain(&numbers()).map(Value::to_string).collect();
     let raw = [
         "\"\\ud800\"",
@@ -280,7 +283,8 @@ async fn every_report_field_is_validated_before_the_database(database: Database)
     bad.extend(raw.map(str::to_owned));
     for (path, item) in [("source-runs", &run), ("data-quality-metrics", &metric)] {
         let fields = item.as_object().expect("an object").keys().map(|name| format!("/{name}"));
-        let parts = ["/checks/0/name", "/checks/0/attempts", "/checks/0/passes"].map(str::to_owned);
+        let parts =
+            ["/checks/0/name", "/checks/0/attempts", "/checks/0/passes", "/counts/rows", "/tags/0"].map(str::to_owned);
         let steps =
             ["name", "state", "items_in", "items_out", "started_at", "ended_at"].map(|name| format!("/steps/0/{name}"));
         for field in fields.chain(parts).chain(steps) {

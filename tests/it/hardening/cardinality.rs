@@ -93,6 +93,7 @@ fn small() -> Flags {
         max_pipelines: Some(3),
         max_sources_per_pipeline: Some(2),
         max_checks_per_pipeline: Some(2),
+        max_counts_per_pipeline: Some(2),
         max_labels_per_source: Some(2),
         max_silences: Some(1),
         max_text_length: Some(10),
@@ -124,6 +125,11 @@ async fn items_beyond_a_limit_are_refused(database: Database) {
     let stored = ("stored", "");
     let pipelines = ("pipeline", "at most 3 pipelines (setting max_pipelines)");
     let sources = ("source", "at most 2 sources per pipeline (setting max_sources_per_pipeline)");
+    let counted = |names: &[&str]| {
+        let counts: serde_json::Map<_, _> = names.iter().map(|name| ((*name).to_owned(), json!(1))).collect();
+        with(run("a"), json!({"counts": counts}))
+    };
+    let counts = ("counts", "at most 2 counts per pipeline (setting max_counts_per_pipeline)");
     let checks = ("checks", "at most 2 checks per pipeline (setting max_checks_per_pipeline)");
     for (path, items, status, expect) in [
         // One of them exceeds the limit of sources; the others are stored.
@@ -144,6 +150,8 @@ async fn items_beyond_a_limit_are_refused(database: Database) {
         ),
         (RUNS, vec![of("p3", "a")], 422, vec![pipelines]),
         (RUNS, vec![with_checks(run("a"), &["x"]), with_checks(run("a"), &["x", "y", "z"])], 207, vec![stored, checks]),
+        (RUNS, vec![counted(&["x", "articles", "events"]), counted(&["x", "y", "z"])], 207, vec![stored, counts]),
+        (RUNS, vec![counted(&["y"]), counted(&["z"])], 207, vec![stored, counts]),
         // The refused item did not count.
         (RUNS, vec![with_checks(run("a"), &["y"]), with_checks(run("b"), &["y", "x"])], 201, vec![stored, stored]),
         (RUNS, vec![with_checks(run("a"), &["z"])], 422, vec![checks]),

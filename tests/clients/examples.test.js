@@ -122,6 +122,22 @@ test('shell example reports twice, polls and subscribes', async (t) => {
   assert.equal(event.scraping_health.articles_collected, 15);
 });
 
+test('ping example reports the start, the exit code and the output of a command', async (t) => {
+  const lines = run(t, path('shell/ping.sh'), 'pinged', 'job', 'sh', '-c', 'echo done; exit 3');
+  assert.equal(await lines.take('the answer to the start'), 'OK');
+  assert.equal(await lines.take('the answer to the end'), 'OK');
+  const query = '{ sourceRuns(pipeline: "pinged") { nodes { source state startedAt error log } } }';
+  const answer = await fetch(`${server.url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${TOKEN}` },
+    body: JSON.stringify({ query }),
+  });
+  const [{ startedAt, ...reported }, ...others] = (await answer.json()).data.sourceRuns.nodes;
+  assert.deepEqual(reported, { source: 'job', state: 'FAILED', error: 'exit code 3', log: 'done\n' });
+  assert.ok(startedAt);
+  assert.deepEqual(others, []);
+});
+
 test('Node.js example subscribes with graphql-ws', async (t) => {
   // A copy next to the packages of these tests, which Node.js resolves from the location of the file.
   const folder = await mkdtemp(join(tmpdir(), 'pipewatch-example-'));

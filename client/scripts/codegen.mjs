@@ -47,19 +47,20 @@ async function generateWith(pluginMap, schema, document) {
 
 /** Each operation with its fragments as a minified string, which the feed sends with every subscription. */
 function documentStrings(document) {
-  const fragments = new Map(
-    document.definitions.filter((it) => it.kind === 'FragmentDefinition').map((it) => [it.name.value, it]),
-  );
   let text = '';
+  for (const fragment of document.definitions.filter((it) => it.kind === 'FragmentDefinition'))
+    text += `const ${fragment.name.value} = '${minify(fragment)}';\n`;
   for (const operation of document.definitions.filter((it) => it.kind === 'OperationDefinition')) {
     const used = new Set();
-    visit(operation, {
-      enter: (node) => void (node.kind === 'FragmentSpread' && used.add(fragments.get(node.name.value))),
-    });
-    const whole = [operation, ...used].map(print).join('\n');
-    text += `export const ${operation.name.value}Document = '${stripIgnoredCharacters(whole)}';\n`;
+    visit(operation, { enter: (node) => void (node.kind === 'FragmentSpread' && used.add(node.name.value)) });
+    const parts = [`'${minify(operation)}'`, ...used].join(' + ');
+    text += `export const ${operation.name.value}Document = ${parts};\n`;
   }
   return text;
+}
+
+function minify(definition) {
+  return stripIgnoredCharacters(print(definition));
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

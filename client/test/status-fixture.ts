@@ -15,6 +15,10 @@ export function status(change: Partial<PipelineStatus> = {}): PipelineStatus {
       staleSources: 0,
       articlesCollected: 12,
       eventsExtracted: 9,
+      counts: [
+        { name: 'articles', value: 12 },
+        { name: 'loaded_bytes', value: 81_234_567_890 },
+      ],
       sourcesOmitted: 0,
       sources: [
         {
@@ -87,6 +91,7 @@ export const REST_STATUS = {
     stale_sources: 0,
     articles_collected: 12,
     events_extracted: 9,
+    counts: { articles: 12, loaded_bytes: 81_234_567_890 },
     sources_omitted: 0,
     sources: [
       {

@@ -2,7 +2,8 @@ import 'uplot/dist/uPlot.min.css';
 import { useComputedColorScheme } from '@mantine/core';
 import { useEffect, useMemo, useRef, useState } from 'react';
 import uPlot from 'uplot';
-import type { Marker } from '../model/anomaly-markers';
+import { countUnit, formatAmount } from '../../src/react/format';
+import type { Marker, Series } from '../model/anomaly-markers';
 import { formatTime } from '../model/format-time';
 import { markerPlugin, type PlacedMarker } from '../model/marker-plugin';
 import { AnomalyList } from './anomaly-list';
@@ -18,9 +19,16 @@ interface ChartProps {
     readonly markers?: readonly Marker[];
   }[];
   /** `%` fixes the axis to 0 to 100. */
-  unit?: '%';
+  unit?: Unit;
   /** Breaks the lines where a value is missing, instead of connecting across. */
   hasGaps?: boolean;
+}
+
+type Unit = '%' | 'bytes' | 'seconds' | undefined;
+
+/** The unit of a check is per cent, that of a count is in its name. */
+export function unitOf({ kind, name }: Series): Unit {
+  return kind === 'check' ? '%' : (countUnit(name) ?? undefined);
 }
 
 const HEIGHT = 200;
@@ -55,8 +63,7 @@ export function Chart({ title, from, lines, unit, hasGaps = false }: ChartProps)
       grid: { stroke: grid, width: 1 },
       ticks: { stroke: grid, width: 1 },
     };
-    const format = (value: number | null | undefined) =>
-      value == null ? '–' : unit ? `${value.toFixed(1)} %` : value.toLocaleString('en');
+    const format = (value: number | null | undefined) => (value == null ? '–' : formatValue(value, unit));
     /** The index under the pointer, or else the last index with a value. */
     const shownIndex = (plot: uPlot, index: number | null) =>
       index ?? Math.max(...plot.data.slice(1).map((values) => [...values].findLastIndex((it) => it != null)));
@@ -74,15 +81,14 @@ export function Chart({ title, from, lines, unit, hasGaps = false }: ChartProps)
           }),
         ],
         cursor: { drag: { x: false, y: false } },
-        scales: { y: { range: unit ? [0, 104] : (_, __, max) => [0, Math.max(max * 1.05, 1)] } },
+        scales: { y: { range: unit === '%' ? [0, 104] : (_, __, max) => [0, Math.max(max * 1.05, 1)] } },
         axes: [
           { ...axis, space: 70, values: (_, ticks) => ticks.map(tickFormatter(ticks)) },
           {
             ...axis,
-            size: 48,
-            ...(unit ? {} : { incrs: WHOLE_INCREMENTS }),
-            values: (_, ticks) =>
-              ticks.map((it) => (unit ? `${it}%` : it.toLocaleString('en', { notation: 'compact' }))),
+            size: unit === 'bytes' || unit === 'seconds' ? 72 : 48,
+            ...(unit === '%' ? {} : { incrs: WHOLE_INCREMENTS }),
+            values: (_, ticks) => ticks.map((it) => formatTick(it, unit)),
           },
         ],
         series: [
@@ -152,6 +158,15 @@ function tickFormatter(ticks: readonly number[]): (tick: number) => string {
   return (tick) => (step < 1 && tick % 1 !== 0 ? '' : new Date(tick * 1_000).toLocaleString('en', format));
 }
 
-function describe(value: number | null | undefined, unit: string | undefined): string {
-  return value == null ? 'no data' : unit ? `${value.toFixed(1)} %` : value.toLocaleString('en');
+function describe(value: number | null | undefined, unit: Unit): string {
+  return value == null ? 'no data' : formatValue(value, unit);
+}
+
+function formatValue(value: number, unit: Unit): string {
+  return unit === '%' ? `${value.toFixed(1)} %` : formatAmount(unit ?? '', value);
+}
+
+function formatTick(value: number, unit: Unit): string {
+  if (unit === undefined) return value.toLocaleString('en', { notation: 'compact' });
+  return unit === '%' ? `${value}%` : formatAmount(unit, value);
 }

@@ -2,7 +2,7 @@ import { useQuery } from '@apollo/client/react';
 import { memo, useMemo } from 'react';
 import { formatPercent } from '../../src/react/format';
 import { client } from '../apollo-client';
-import { CheckHistoryDocument } from '../generated';
+import { SeriesHistoryDocument } from '../generated';
 import { useRefetchOnRevision } from '../hooks/use-refetch-on-revision';
 import { bucketRange, rangeVariables } from '../model/time-ranges';
 import { Sparkline } from './sparkline';
@@ -31,7 +31,7 @@ function rateRange(rates: readonly number[]): [number, number] {
 export default memo(({ pipeline, check, revision }: CheckTrendProps) => {
   const hour = Math.floor(Date.now() / 3_600_000);
   const range = useMemo(() => bucketRange('24 h', hour * 3_600_000), [hour]);
-  const { data, refetch } = useQuery(CheckHistoryDocument, {
+  const { data, refetch } = useQuery(SeriesHistoryDocument, {
     client,
     variables: { pipeline, source: null, check, ...rangeVariables(range) },
     fetchPolicy: 'no-cache',

@@ -1,7 +1,7 @@
 import { Card, Progress, Title } from '@mantine/core';
 import type { ReactNode } from 'react';
 import type { CheckStatus, PipelineStatus } from '../../src/feed';
-import { formatCount, formatPercent } from '../../src/react/format';
+import { formatCount, formatName, formatPercent } from '../../src/react/format';
 import { HealthBadge } from './health-badge';
 import { lazyWithRetry } from './lazy-with-retry';
 
@@ -19,12 +19,14 @@ const BASIS_LABELS: Record<Quality['basis'], string> = {
 };
 
 /** Names joined by commas, which names cannot contain: a stable string for memoised components. */
-export function joinCheckNames(checks: readonly Pick<CheckStatus, 'name'>[]): string {
-  return checks.map((it) => it.name).join();
+export function joinNames(named: readonly Pick<CheckStatus, 'name'>[]): string {
+  return named.map((it) => it.name).join();
 }
 
-/** The built-in and custom checks of the window. */
+/** The checks with attempts in the window. Renders nothing without any. */
 export function Checks({ status: { pipeline, revision, dataQuality: quality } }: { status: PipelineStatus }) {
+  const checks = quality.checks.filter((it) => it.attempts > 0);
+  if (checks.length === 0) return null;
   return (
     <section aria-labelledby="checks">
       <div className="heading">
@@ -37,7 +39,7 @@ export function Checks({ status: { pipeline, revision, dataQuality: quality } }:
         <HealthBadge health={quality.status} />
       </div>
       <div className="checks">
-        {quality.checks.map((check) => (
+        {checks.map((check) => (
           <CheckCard key={check.name} {...check}>
             <CheckTrend pipeline={pipeline} check={check.name} revision={revision} />
           </CheckCard>
@@ -51,8 +53,8 @@ function CheckCard({ name, status, rate, attempts, passes, children }: CheckStat
   return (
     <Card withBorder padding="md">
       <div className="heading">
-        <Title order={3} size="h5" tt="capitalize">
-          {name}
+        <Title order={3} size="h5">
+          {formatName(name)}
         </Title>
         <HealthBadge health={status} iconOnly={status === 'HEALTHY'} />
         <span className="value numeric">{formatPercent(rate)}</span>
@@ -60,7 +62,7 @@ function CheckCard({ name, status, rate, attempts, passes, children }: CheckStat
       <Progress value={rate ?? 0} color="gray" size="sm" aria-label={`${name} rate`} />
       <div className="heading card-footer">
         <span className="muted numeric">
-          {attempts > 0 ? `${formatCount(passes)} of ${formatCount(attempts)}` : 'No attempts in the window'}
+          {formatCount(passes)} of {formatCount(attempts)}
         </span>
         {children}
       </div>

@@ -1,8 +1,9 @@
 import { Button, Table, TextInput, Title } from '@mantine/core';
 import { memo, useMemo, useState } from 'react';
 import type { PipelineStatus, SourceStatus } from '../../src/feed';
-import { formatAge, formatCount, formatPercent, pluralize } from '../../src/react/format';
+import { formatAge, formatCount, formatName, formatPercent, pluralize } from '../../src/react/format';
 import { compareHealth } from '../model/health-order';
+import { countOf, type RunCounts } from '../model/run-buckets';
 import { hrefs } from '../router';
 import { HealthBadge } from './health-badge';
 import { Sparkline } from './sparkline';
@@ -31,7 +32,7 @@ const COMPARE: Record<Column, (a: SourceStatus, b: SourceStatus) => number> = {
 const INITIAL_ROWS = 50;
 
 /** The last runs of each source, the newest first, as far as they are loaded. */
-export type RunsBySource = ReadonlyMap<string, readonly { readonly articlesCollected: number | null }[]>;
+export type RunsBySource = ReadonlyMap<string, readonly Pick<RunCounts, 'counts'>[]>;
 
 interface SourcesTableProps {
   runs: RunsBySource;
@@ -52,6 +53,7 @@ export function SourcesTable({ pipeline, health, timestamp, runs }: SourcesTable
     return list.sort((a, b) => sign * COMPARE[sort.by](a, b) || compareNames(a.source, b.source));
   }, [health.sources, filter, sort]);
   const now = Date.parse(timestamp);
+  const count = (health.counts.find((it) => it.name === 'articles') ?? health.counts[0])?.name;
   return (
     <section aria-labelledby="sources">
       <div className="heading">
@@ -87,7 +89,7 @@ export function SourcesTable({ pipeline, health, timestamp, runs }: SourcesTable
                   </button>
                 </Table.Th>
               ))}
-              <Table.Th>Articles</Table.Th>
+              {count && <Table.Th>{formatName(count)}</Table.Th>}
             </Table.Tr>
           </Table.Thead>
           <Table.Tbody>
@@ -101,7 +103,8 @@ export function SourcesTable({ pipeline, health, timestamp, runs }: SourcesTable
                 rate={formatPercent(it.successRate)}
                 runs={it.runs}
                 lastRun={formatAge(it.lastRun, now)}
-                articles={articleCounts(runs.get(it.source))}
+                count={count}
+                values={count ? recentValues(runs.get(it.source), count) : ''}
               />
             ))}
           </Table.Tbody>
@@ -128,19 +131,21 @@ interface RowProps {
   rate: string;
   runs: number;
   lastRun: string;
-  /** Counts of the last runs, oldest first, joined by commas. */
-  articles: string;
+  /** The name of a count. */
+  count: string | undefined;
+  /** Its values in the last runs, oldest first, joined by commas. */
+  values: string;
 }
 
 const SPARKLINE_RUNS = 20;
 
-function articleCounts(runs: RunsBySource extends ReadonlyMap<string, infer Runs> ? Runs | undefined : never): string {
-  const counts = (runs ?? []).flatMap((run) => run.articlesCollected ?? []);
-  return counts.slice(0, SPARKLINE_RUNS).reverse().join();
+function recentValues(runs: readonly Pick<RunCounts, 'counts'>[] = [], count: string): string {
+  const values = runs.flatMap((run) => countOf(run, count) ?? []);
+  return values.slice(0, SPARKLINE_RUNS).reverse().join();
 }
 
 /** Takes plain values, so that a status that changes one source renders one row. */
-const SourceRow = memo(({ href, source, status, stale, rate, runs, lastRun, articles }: RowProps) => (
+const SourceRow = memo(({ href, source, status, stale, rate, runs, lastRun, count, values }: RowProps) => (
   <Table.Tr>
     <Table.Td>
       <a href={href}>{source}</a>
@@ -151,12 +156,14 @@ const SourceRow = memo(({ href, source, status, stale, rate, runs, lastRun, arti
     <Table.Td className="numeric">{lastRun}</Table.Td>
     <Table.Td className="numeric">{rate}</Table.Td>
     <Table.Td className="numeric">{formatCount(runs)}</Table.Td>
-    <Table.Td>
-      <Sparkline
-        values={articles ? articles.split(',').map(Number) : []}
-        label={`Articles in recent runs: ${articles.replaceAll(',', ', ')}`}
-      />
-    </Table.Td>
+    {count && (
+      <Table.Td>
+        <Sparkline
+          values={values ? values.split(',').map(Number) : []}
+          label={`${formatName(count)} in recent runs: ${values.replaceAll(',', ', ')}`}
+        />
+      </Table.Td>
+    )}
   </Table.Tr>
 ));
 SourceRow.displayName = 'SourceRow';

@@ -1,35 +1,57 @@
 import { type ReactNode, useMemo } from 'react';
+import { formatName } from '../../src/react/format';
 import type { AnomalyMarkers } from '../model/anomaly-markers';
-import type { Buckets } from '../model/run-buckets';
-import { Chart } from './chart';
+import type { Buckets, Values } from '../model/run-buckets';
+import { Chart, unitOf } from './chart';
 
 interface TrendChartsProps {
   buckets: Buckets;
   markers?: AnomalyMarkers;
   hasGaps?: boolean;
-  /** The charts of custom checks. */
+  /** Further charts. */
   children?: ReactNode;
 }
 
-/** Rates and volumes side by side. */
+/** Counts of a common scale, which share a chart. */
+const VOLUMES = ['articles', 'events'];
+
+/** Rates and counts side by side. What was never reported has no chart. */
 export function TrendCharts({ buckets, markers, hasGaps = false, children }: TrendChartsProps) {
-  const [rates, volumes] = useMemo(() => {
-    const line = (name: string, series: Exclude<keyof Buckets, 'from'>, color: 1 | 2) => ({
-      name,
-      values: buckets[series],
-      color,
-      markers: markers?.bySeries.get(series) ?? [],
-    });
+  const { from } = buckets;
+  const [rates, volumes, others] = useMemo(() => {
+    const lines = (series: Iterable<readonly [string, Values]>) =>
+      [...series].map(([name, values], index) => ({
+        name: formatName(name),
+        values,
+        color: index === 0 ? (1 as const) : (2 as const),
+        markers: markers?.bySeries.get(name) ?? [],
+      }));
+    const counts = [...buckets.counts];
     return [
-      [line('Geocoding', 'geocoding', 1), line('Validation', 'validation', 2)],
-      [line('Articles', 'articles', 1), line('Events', 'events', 2)],
-    ] as const;
+      lines(buckets.rates),
+      lines(counts.filter(([name]) => VOLUMES.includes(name))),
+      counts.flatMap((it) => (VOLUMES.includes(it[0]) ? [] : [{ name: it[0], lines: lines([it]) }])),
+    ];
   }, [buckets, markers]);
   return (
     <div className="charts">
-      <Chart title="Rates" from={buckets.from} unit="%" hasGaps={hasGaps} lines={rates} />
-      <Chart title="Volumes" from={buckets.from} hasGaps={hasGaps} lines={volumes} />
+      {hasData(rates) && <Chart title="Rates" from={from} unit="%" hasGaps={hasGaps} lines={rates} />}
+      {hasData(volumes) && <Chart title="Volumes" from={from} hasGaps={hasGaps} lines={volumes} />}
+      {others.map(({ name, lines }) => (
+        <Chart
+          key={name}
+          title={formatName(name)}
+          from={from}
+          unit={unitOf({ kind: 'count', name })}
+          hasGaps={hasGaps}
+          lines={lines}
+        />
+      ))}
       {children}
     </div>
   );
+}
+
+function hasData(lines: readonly { readonly values: Values; readonly markers: readonly unknown[] }[]): boolean {
+  return lines.some(({ values, markers }) => markers.length > 0 || values.some((it) => it !== null));
 }

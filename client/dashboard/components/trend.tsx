@@ -24,13 +24,15 @@ interface TrendProps {
   timestamp: string;
   /** The names of the status's checks, joined by commas. */
   checks: string;
+  /** The names of the status's counts, joined by commas. */
+  counts: string;
   isKiosk: boolean;
   /** Called with the last runs of each source, the newest first. */
   onRuns(bySource: ReadonlyMap<string, readonly Run[]>): void;
 }
 
 /** Charts of the last runs or of a time range. */
-export default function Trend({ pipeline, revision, timestamp, checks, isKiosk, onRuns }: TrendProps) {
+export default function Trend({ pipeline, revision, timestamp, checks, counts, isKiosk, onRuns }: TrendProps) {
   const { data, error, refetch } = useQuery(RecentRunsDocument, {
     client,
     variables: { pipeline, first: MAX_RUNS },
@@ -64,7 +66,7 @@ export default function Trend({ pipeline, revision, timestamp, checks, isKiosk, 
         {!isKiosk && <TimeRangePicker options={OPTIONS} selected={selected} onSelect={setSelected} />}
       </div>
       {selected !== LAST_RUNS ? (
-        <History pipeline={pipeline} timeRange={selected} checks={checks} revision={revision} />
+        <History pipeline={pipeline} timeRange={selected} checks={checks} counts={counts} revision={revision} />
       ) : buckets.from.length < 2 ? (
         <p className="muted">{runs ? 'Not enough runs for a trend yet.' : 'Loading…'}</p>
       ) : (

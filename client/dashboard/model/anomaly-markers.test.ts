@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { anomaly } from '../../test/anomaly-fixture';
-import { anomalyMarkers, customChecks, formatPValue, markersNear, withoutPValue } from './anomaly-markers';
+import { anomalyMarkers, customSeries, formatPValue, markersNear, withoutPValue } from './anomaly-markers';
 import { bucketRange } from './time-ranges';
 
 const NOW = Date.parse('2026-01-28T15:30:00Z');
@@ -25,6 +25,7 @@ it("a pipeline's anomalies are placed on its charts and those of its sources are
       anomaly({ source: 'a' }),
       anomaly({ source: 'b' }),
       anomaly({ source: null, series: 'deduplication' }),
+      anomaly({ source: null, series: 'counts.rows' }),
     ],
     null,
     bucketRange('7 d', NOW),
@@ -32,8 +33,14 @@ it("a pipeline's anomalies are placed on its charts and those of its sources are
   expect([...found.bySeries].map(([series, markers]) => [series, markers.length])).toEqual([
     ['events', 1],
     ['deduplication', 1],
+    ['counts.rows', 1],
   ]);
-  expect(customChecks(['geocoding', 'language'], found)).toEqual(['language', 'deduplication']);
+  expect(customSeries(['geocoding', 'language'], ['articles', 'bytes'], found)).toEqual([
+    { kind: 'check', name: 'language' },
+    { kind: 'count', name: 'bytes' },
+    { kind: 'count', name: 'rows' },
+    { kind: 'check', name: 'deduplication' },
+  ]);
   expect(found.otherSources).toEqual([
     ['b', 2],
     ['a', 1],

@@ -3,7 +3,7 @@ import type { BucketRange } from './time-ranges';
 
 export type Anomaly = HistoryQuery['anomalies']['nodes'][number];
 
-/** The series of every history, by the server's names. Other series are custom checks. */
+/** The series of every history, by the server's names. Other series are custom checks and counts. */
 const BUILT_IN_SERIES: readonly string[] = ['geocoding', 'validation', 'articles', 'events'];
 
 /** An anomaly and its position on a chart. */
@@ -40,9 +40,33 @@ export function anomalyMarkers(
   return { bySeries, otherSources: [...otherSources].sort((a, b) => b[1] - a[1] || a[0].localeCompare(b[0])) };
 }
 
-/** Custom checks, from the status and from anomalies of checks that the status no longer contains. */
-export function customChecks(checks: readonly string[], { bySeries }: AnomalyMarkers): string[] {
-  return [...new Set([...checks, ...[...bySeries.keys()].sort()])].filter((it) => !BUILT_IN_SERIES.includes(it));
+/** A custom check or a count with a chart of its own. */
+export interface Series {
+  readonly kind: 'check' | 'count';
+  readonly name: string;
+}
+
+const COUNT_PREFIX = 'counts.';
+
+/** The server's name of a series. */
+export function seriesKey({ kind, name }: Series): string {
+  return kind === 'count' ? COUNT_PREFIX + name : name;
+}
+
+/** Custom checks and counts, from the status and from anomalies of series that the status no longer contains. */
+export function customSeries(
+  checks: readonly string[],
+  counts: readonly string[],
+  { bySeries }: AnomalyMarkers,
+): Series[] {
+  const keys = [...checks, ...counts.map((name) => seriesKey({ kind: 'count', name })), ...[...bySeries.keys()].sort()];
+  const series = [...new Set(keys)].map(
+    (key): Series =>
+      key.startsWith(COUNT_PREFIX)
+        ? { kind: 'count', name: key.slice(COUNT_PREFIX.length) }
+        : { kind: 'check', name: key },
+  );
+  return series.filter(({ name }) => !BUILT_IN_SERIES.includes(name));
 }
 
 /** How close the pointer must be to a marker, in pixels. */

@@ -3,8 +3,7 @@ import { type RunCounts, runBuckets } from './run-buckets';
 
 const NO_COUNTS: RunCounts = {
   finishedAt: null,
-  articlesCollected: null,
-  eventsExtracted: null,
+  counts: [],
   geocodingAttempts: null,
   geocodingSuccesses: null,
   validationAttempts: null,
@@ -24,13 +23,14 @@ it('there are no buckets without finished runs', () => {
 
 it('rates are computed from sums and missing counts are null', () => {
   const buckets = runBuckets([
-    at(0, { geocodingAttempts: 10, geocodingSuccesses: 10, articlesCollected: 3 }),
-    at(0, { geocodingAttempts: 90, geocodingSuccesses: 0, articlesCollected: 4 }),
+    at(0, { geocodingAttempts: 10, geocodingSuccesses: 10, counts: [{ name: 'rows', value: 3 }] }),
+    at(0, { geocodingAttempts: 90, geocodingSuccesses: 0, counts: [{ name: 'rows', value: 4 }] }),
     at(4, { validationAttempts: 0, validationPasses: 0 }),
   ]);
   expect(buckets.from[0]).toBe(HOUR / 1_000);
-  expect([buckets.geocoding[0], buckets.articles[0], buckets.events[0]]).toEqual([10, 7, null]);
-  expect([buckets.validation.at(-1), buckets.articles.at(-1)]).toEqual([null, null]);
+  expect([buckets.rates.get('geocoding')?.[0], buckets.counts.get('rows')?.[0]]).toEqual([10, 7]);
+  expect([buckets.rates.get('validation')?.at(-1), buckets.counts.get('rows')?.at(-1)]).toEqual([null, null]);
+  expect([...buckets.counts.keys()]).toEqual(['rows']);
 });
 
 it('buckets have equal, round lengths and number at most 32', () => {

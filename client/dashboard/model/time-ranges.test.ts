@@ -27,7 +27,7 @@ it('buckets without reports are gaps', () => {
     bucketRange('24 h', NOW),
   );
   expect(history.from).toHaveLength(24);
-  expect(history.geocoding.slice(-3)).toEqual([null, 87.5, null]);
-  expect(history.articles.slice(-3)).toEqual([null, null, 0]);
-  expect(history.events.every((it) => it === null)).toBe(true);
+  expect(history.rates.get('geocoding')?.slice(-3)).toEqual([null, 87.5, null]);
+  expect(history.counts.get('articles')?.slice(-3)).toEqual([null, null, 0]);
+  expect(history.counts.get('events')?.every((it) => it === null)).toBe(true);
 });

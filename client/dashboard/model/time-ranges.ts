@@ -53,11 +53,17 @@ export function bucketValues<P extends Point>(
 
 /** A history in the form of a chart. Buckets without reports are gaps, not zeros. */
 export function historyBuckets(data: Omit<HistoryQuery, 'anomalies'>, range: BucketRange): Buckets {
+  const rates = ({ points }: HistoryQuery['geocoding']) => bucketValues(points, (it) => it.rate, range);
+  const totals = ({ points }: HistoryQuery['articles']) => bucketValues(points, (it) => it.total, range);
   return {
     from: bucketStarts(range),
-    geocoding: bucketValues(data.geocoding.points, (it) => it.rate, range),
-    validation: bucketValues(data.validation.points, (it) => it.rate, range),
-    articles: bucketValues(data.articles.points, (it) => it.total, range),
-    events: bucketValues(data.events.points, (it) => it.total, range),
+    rates: new Map([
+      ['geocoding', rates(data.geocoding)],
+      ['validation', rates(data.validation)],
+    ]),
+    counts: new Map([
+      ['articles', totals(data.articles)],
+      ['events', totals(data.events)],
+    ]),
   };
 }

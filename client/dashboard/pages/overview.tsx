@@ -64,14 +64,18 @@ const PipelineCard = memo(({ summary: it }: { summary: PipelineSummary }) => (
           {formatCount(it.sourcesProcessed)} of {formatCount(it.totalSources)}
         </dd>
       </div>
-      <div>
-        <dt>Articles</dt>
-        <dd>{formatCount(it.articlesCollected)}</dd>
-      </div>
-      <div>
-        <dt>Events</dt>
-        <dd>{formatCount(it.eventsExtracted)}</dd>
-      </div>
+      {it.articlesCollected > 0 && (
+        <div>
+          <dt>Articles</dt>
+          <dd>{formatCount(it.articlesCollected)}</dd>
+        </div>
+      )}
+      {it.eventsExtracted > 0 && (
+        <div>
+          <dt>Events</dt>
+          <dd>{formatCount(it.eventsExtracted)}</dd>
+        </div>
+      )}
     </dl>
     <p className="muted problems">{describeProblems(it)}</p>
   </Card>

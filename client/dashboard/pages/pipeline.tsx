@@ -2,9 +2,9 @@ import { Skeleton, Title } from '@mantine/core';
 import { memo, useState } from 'react';
 import type { PipelineStatus } from '../../src/feed';
 import { useStatusFeed } from '../../src/react';
-import { formatCount } from '../../src/react/format';
+import { formatAmount, formatCount, formatName } from '../../src/react/format';
 import { ActiveAlerts } from '../components/active-alerts';
-import { Checks, joinCheckNames } from '../components/checks';
+import { Checks, joinNames } from '../components/checks';
 import { ConnectionStatus } from '../components/connection-status';
 import { EmptyState } from '../components/empty-state';
 import { HealthBadge } from '../components/health-badge';
@@ -18,6 +18,9 @@ import { hrefs } from '../router';
 
 // Loads uPlot and Apollo, which are not part of the first view.
 const Trend = lazyWithRetry(() => import('../components/trend'), <Skeleton height={280} radius="md" />);
+
+/** The counts that have fields of their own in a report. */
+const COUNT_LABELS: Record<string, string> = { articles: 'Articles collected', events: 'Events extracted' };
 
 /** Memoised: renders for its own feed, not whenever the overview changes. */
 export const Pipeline = memo(({ pipeline, isKiosk }: { pipeline: string; isKiosk: boolean }) => {
@@ -63,8 +66,11 @@ function Details({ status, isKiosk }: { status: PipelineStatus; isKiosk: boolean
         <Stat name="Sources processed" detail={`of ${formatCount(health.totalSources)}`}>
           {formatCount(health.sourcesProcessed)}
         </Stat>
-        <Stat name="Articles collected">{formatCount(health.articlesCollected)}</Stat>
-        <Stat name="Events extracted">{formatCount(health.eventsExtracted)}</Stat>
+        {health.counts.map(({ name, value }) => (
+          <Stat key={name} name={COUNT_LABELS[name] ?? formatName(name)}>
+            {formatAmount(name, value)}
+          </Stat>
+        ))}
         <Stat name="Failed sources">{formatCount(health.failedSources)}</Stat>
         <Stat name="Stale sources">{formatCount(health.staleSources)}</Stat>
       </dl>
@@ -74,7 +80,8 @@ function Details({ status, isKiosk }: { status: PipelineStatus; isKiosk: boolean
         pipeline={status.pipeline}
         revision={status.revision}
         timestamp={status.timestamp}
-        checks={joinCheckNames(status.dataQuality.checks)}
+        checks={joinNames(status.dataQuality.checks)}
+        counts={joinNames(health.counts)}
         isKiosk={isKiosk}
         onRuns={setRuns}
       />

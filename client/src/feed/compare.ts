@@ -8,8 +8,8 @@ export interface Versioned {
 
 /** Above 0 when `a` is newer than `b`: a higher revision or, at the same revision, a later timestamp. */
 export function compare(a: Versioned, b: Versioned): number {
-  const difference = BigInt(a.revision) - BigInt(b.revision);
-  if (difference !== 0n) return difference > 0n ? 1 : -1;
+  const difference = Number(BigInt(a.revision) - BigInt(b.revision));
+  if (difference) return difference;
   const [left, right] = [sortableTimestamp(a.timestamp), sortableTimestamp(b.timestamp)];
   return left === right ? 0 : left > right ? 1 : -1;
 }

@@ -23,7 +23,7 @@ export interface Problem {
   readonly kind: ProblemKind;
   readonly message: string;
   /** The close code of a WebSocket, the status code of a response, or the code of a GraphQL error. */
-  readonly code?: number | string;
+  readonly code?: number | string | undefined;
 }
 
 /** A {@link Problem} as `refresh()` throws it. */
@@ -38,7 +38,7 @@ export class FeedError extends Error {
 }
 
 export function problem(kind: ProblemKind, message: string, code?: number | string): Problem {
-  return code === undefined ? { kind, message } : { kind, message, code };
+  return { kind, message, code };
 }
 
 /** Anything that was thrown, as a problem. */
@@ -49,7 +49,7 @@ export function problemFromError(error: unknown): Problem {
 }
 
 /** Close codes after which the same request would fail again. Only 4403 may succeed with another token. */
-const FATAL_CLOSE_CODES = new Set([4004, 4005, 4400, 4401, 4406, 4409, 4429, 4500]);
+const FATAL_CLOSE_CODES = [4004, 4005, 4400, 4401, 4406, 4409, 4429, 4500];
 
 export function problemFromCloseCode(code: number, reason = ''): Problem {
   const kind =
@@ -57,7 +57,7 @@ export function problemFromCloseCode(code: number, reason = ''): Problem {
       ? 'unauthorized'
       : code === 1012
         ? 'restart'
-        : FATAL_CLOSE_CODES.has(code)
+        : FATAL_CLOSE_CODES.includes(code)
           ? 'fatal'
           : 'network';
   return problem(kind, reason || `closed with code ${code}`, code);

@@ -55,6 +55,12 @@ export function closeOnce<T>(sink: Sink<T>): Sink<T> & { detach(): void } {
   };
 }
 
+/** A link that cannot be opened. It closes after its caller has received it. */
+export function failedLink<T>(sink: ReturnType<typeof closeOnce<T>>, problem: Problem): Link {
+  queueMicrotask(() => sink.closed(problem));
+  return { close: sink.detach };
+}
+
 export function bearerHeader(token: string | null): Record<string, string> {
   return token ? { authorization: `Bearer ${token}` } : {};
 }

@@ -18,6 +18,8 @@ it('shows the status and the connection, and dashes for missing values', () => {
   expect(screen.getByRole('status').textContent).toBe('Real-time updates');
   expect(screen.getByText('87.5 %')).toBeTruthy();
   expect(screen.getByText('of 2')).toBeTruthy();
+  expect(screen.getByText('81.2 GB')).toBeTruthy();
+  expect(screen.queryByText('Validation')).toBeNull();
   const row = screen.getByText('vanguard').closest('tr');
   expect(row?.textContent).toBe('vanguardPending–never');
 });

@@ -1,6 +1,14 @@
 import { useEffect, useId, useState } from 'react';
 import { FeedError, type Health, type PipelineStatus, type StatusFeedOptions } from '../feed';
-import { formatAge, formatCount, formatDuration, formatPercent, HEALTH_LABELS } from './format';
+import {
+  formatAge,
+  formatAmount,
+  formatCount,
+  formatDuration,
+  formatName,
+  formatPercent,
+  HEALTH_LABELS,
+} from './format';
 import { useAge, useStatusFeed } from './hooks';
 import css from './monitor.css?inline';
 import { PipewatchProvider } from './provider';
@@ -87,18 +95,19 @@ function Details({ status }: { status: PipelineStatus }) {
           value={formatCount(health.sourcesProcessed)}
           of={`of ${formatCount(health.totalSources)}`}
         />
-        <Stat name="Articles" value={formatCount(health.articlesCollected)} />
-        <Stat name="Events" value={formatCount(health.eventsExtracted)} />
-        <Stat
-          name="Geocoding"
-          value={formatPercent(quality.geocodingSuccessRate)}
-          of={`${formatCount(quality.geocodingSuccesses)} of ${formatCount(quality.geocodingAttempts)}`}
-        />
-        <Stat
-          name="Validation"
-          value={formatPercent(quality.validationPassRate)}
-          of={`${formatCount(quality.validationPasses)} of ${formatCount(quality.validationAttempts)}`}
-        />
+        {health.counts.map(({ name, value }) => (
+          <Stat key={name} name={formatName(name)} value={formatAmount(name, value)} />
+        ))}
+        {quality.checks
+          .filter((it) => it.attempts > 0)
+          .map(({ name, rate, passes, attempts }) => (
+            <Stat
+              key={name}
+              name={formatName(name)}
+              value={formatPercent(rate)}
+              of={`${formatCount(passes)} of ${formatCount(attempts)}`}
+            />
+          ))}
       </dl>
       {health.sources.length > 0 && (
         <table>

@@ -1,6 +1,6 @@
 import type { Operation } from '../operation';
 import { type Problem, problem } from '../problem';
-import { closeOnce, type Link, type Sink, type SubscriptionRequest } from '../transport';
+import { closeOnce, failedLink, type Link, type Sink, type SubscriptionRequest } from '../transport';
 import type { SseClient } from './graphql-sse';
 
 export type SharedOperation<T> = Pick<Operation<T>, 'key' | 'subscription' | 'variables' | 'extract'>;
@@ -19,10 +19,8 @@ export function shareAcrossTabs<T>(
   connect: (onActivity: () => void) => SseClient,
 ): Link {
   const sink = closeOnce(given);
-  if (typeof BroadcastChannel === 'undefined' || !navigator.locks) {
-    queueMicrotask(() => sink.closed(problem('unsupported', 'tabs cannot share a stream')));
-    return { close: sink.detach };
-  }
+  if (typeof BroadcastChannel === 'undefined' || !navigator.locks)
+    return failedLink(sink, problem('unsupported', 'tabs cannot share a stream'));
   const name = `pipewatch:${url}:${hash(token ?? '')}`;
   const channel = new BroadcastChannel(name);
   const { key } = operation;
@@ -120,7 +118,7 @@ function runAsLeader(
     missed: number;
   };
   const running = new Map<string, Running>();
-  const leaderId = Math.random().toString(36).slice(2);
+  const leaderId = Math.random();
   let sequence = 0;
   let isStopped = false;
   const broadcast = (message: Message) => {

@@ -47,7 +47,6 @@ export function eventStream<T>(
 /** Whether connections to the URL carry many streams (HTTP/2 and later), as far as the browser reveals it. */
 function usesHttp2(url: string): boolean {
   const { origin } = new URL(url);
-  const entries = [...performance.getEntriesByType('resource'), ...performance.getEntriesByType('navigation')];
-  const sameOrigin = entries.filter((entry) => entry.name.startsWith(`${origin}/`)) as PerformanceResourceTiming[];
-  return sameOrigin.some(({ nextHopProtocol }) => /^h[23]/.test(nextHopProtocol));
+  const entries = performance.getEntries() as PerformanceResourceTiming[];
+  return entries.some(({ name, nextHopProtocol }) => name.startsWith(`${origin}/`) && /^h[23]/.test(nextHopProtocol));
 }

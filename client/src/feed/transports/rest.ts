@@ -9,7 +9,7 @@ import {
   problemFromStatus,
   webSocketMissing,
 } from '../problem';
-import { bearerHeader, closeOnce, type Poll, type Transport } from '../transport';
+import { bearerHeader, closeOnce, failedLink, type Poll, type Transport } from '../transport';
 import type { SseClient } from './graphql-sse';
 import { fetchWithEtag } from './polling';
 import { readEvents } from './sse-reader';
@@ -33,7 +33,7 @@ export function restOperation(stream: string): Operation<PipelineStatus> {
   };
 }
 
-/** REST JSON as the GraphQL type: camel-case names, upper-case enums, and a null rate where nothing was attempted. */
+/** REST JSON as the GraphQL type: camel-case names, upper-case enums, counts as a list, and null rates without attempts. */
 export function statusFromJson(json: unknown): PipelineStatus {
   const status = toGraphqlNames(json) as PipelineStatus;
   const { dataQuality: quality, scrapingHealth: health } = status;
@@ -41,21 +41,22 @@ export function statusFromJson(json: unknown): PipelineStatus {
     ...status,
     scrapingHealth: {
       ...health,
-      sources: health.sources.map((it) => ({ ...it, successRate: it.runs > 0 ? it.successRate : null })),
+      sources: health.sources.map((it) => ({ ...it, successRate: it.runs ? it.successRate : null })),
     },
     dataQuality: {
       ...quality,
-      geocodingSuccessRate: quality.geocodingAttempts > 0 ? quality.geocodingSuccessRate : null,
-      validationPassRate: quality.validationAttempts > 0 ? quality.validationPassRate : null,
+      geocodingSuccessRate: quality.geocodingAttempts ? quality.geocodingSuccessRate : null,
+      validationPassRate: quality.validationAttempts ? quality.validationPassRate : null,
     },
   };
 }
 
-const ENUM_FIELDS = new Set(['status', 'overall_status', 'basis', 'type', 'severity', 'state']);
+const ENUM_FIELDS = ['status', 'overall_status', 'basis', 'type', 'severity', 'state'];
 
 function toGraphqlNames(value: unknown, field = ''): unknown {
+  if (field === 'counts') return Object.entries(value as object).map(([name, value]) => ({ name, value }));
   if (Array.isArray(value)) return value.map((item) => toGraphqlNames(item));
-  if (typeof value === 'string' && ENUM_FIELDS.has(field)) return value.toUpperCase().replaceAll('-', '_');
+  if (typeof value === 'string' && ENUM_FIELDS.includes(field)) return value.toUpperCase().replaceAll('-', '_');
   if (typeof value !== 'object' || value === null) return value;
   const entries = Object.entries(value);
   return Object.fromEntries(
@@ -71,10 +72,7 @@ export function restWebSocket(url: string, webSocketImpl?: unknown): Transport<P
     open(given, token) {
       const sink = closeOnce(given);
       const Socket = (webSocketImpl ?? globalThis.WebSocket) as typeof WebSocket | undefined;
-      if (!Socket) {
-        queueMicrotask(() => sink.closed(webSocketMissing()));
-        return { close: sink.detach };
-      }
+      if (!Socket) return failedLink(sink, webSocketMissing());
       // Browsers cannot set headers on a WebSocket, so the token is sent in the query.
       const credentials = token ? `&access_token=${encodeURIComponent(token)}` : '';
       const socket = new Socket(url.replace(/^http/, 'ws') + credentials);
@@ -103,10 +101,7 @@ export function restEventStreams(token: string | null, onActivity: () => void): 
     subscribe({ query: url }, given) {
       const sink = closeOnce(given);
       const aborter = new AbortController();
-      if (openStreams >= MAX_STREAMS) {
-        queueMicrotask(() => sink.closed(problem('unsupported', 'too many streams')));
-        return { close: sink.detach };
-      }
+      if (openStreams >= MAX_STREAMS) return failedLink(sink, problem('unsupported', 'too many streams'));
       openStreams += 1;
       readEvents(url, { headers: bearerHeader(token), signal: aborter.signal }, onActivity, (name, data) => {
         // The status includes the alerts, so alert events are skipped.

@@ -7,7 +7,7 @@ import {
   streamEnded,
   webSocketMissing,
 } from '../problem';
-import { bearerHeader, closeOnce, type Sink, type SubscriptionRequest, type Transport } from '../transport';
+import { bearerHeader, closeOnce, failedLink, type Sink, type SubscriptionRequest, type Transport } from '../transport';
 
 /** graphql-transport-ws. The feed decides about retries, so those of the graphql-ws client are off. */
 export function websocket<T>(url: string, operation: Operation<T>, webSocketImpl?: unknown): Transport<T> {
@@ -18,10 +18,7 @@ export function websocket<T>(url: string, operation: Operation<T>, webSocketImpl
     open(given, token, newest) {
       const sink = closeOnce(given);
       let socket: WebSocket | undefined;
-      if (!webSocketImpl && typeof WebSocket === 'undefined') {
-        queueMicrotask(() => sink.closed(webSocketMissing()));
-        return { close: sink.detach };
-      }
+      if (!webSocketImpl && typeof WebSocket === 'undefined') return failedLink(sink, webSocketMissing());
       const client = createClient({
         url: url.replace(/^http/, 'ws'),
         connectionParams: bearerHeader(token),

@@ -20,12 +20,14 @@ export function TrendCharts({ buckets, markers, hasGaps = false, children }: Tre
   const { from } = buckets;
   const [rates, volumes, others] = useMemo(() => {
     const lines = (series: Iterable<readonly [string, Values]>) =>
-      [...series].map(([name, values], index) => ({
-        name: formatName(name),
-        values,
-        color: index === 0 ? (1 as const) : (2 as const),
-        markers: markers?.bySeries.get(name) ?? [],
-      }));
+      [...series]
+        .map(([name, values], index) => ({
+          name: formatName(name),
+          values,
+          color: index === 0 ? (1 as const) : (2 as const),
+          markers: markers?.bySeries.get(name) ?? [],
+        }))
+        .filter(({ values, markers }) => markers.length > 0 || values.some((it) => it !== null));
     const counts = [...buckets.counts];
     return [
       lines(buckets.rates),
@@ -35,8 +37,8 @@ export function TrendCharts({ buckets, markers, hasGaps = false, children }: Tre
   }, [buckets, markers]);
   return (
     <div className="charts">
-      {hasData(rates) && <Chart title="Rates" from={from} unit="%" hasGaps={hasGaps} lines={rates} />}
-      {hasData(volumes) && <Chart title="Volumes" from={from} hasGaps={hasGaps} lines={volumes} />}
+      {rates.length > 0 && <Chart title="Rates" from={from} unit="%" hasGaps={hasGaps} lines={rates} />}
+      {volumes.length > 0 && <Chart title="Volumes" from={from} hasGaps={hasGaps} lines={volumes} />}
       {others.map(({ name, lines }) => (
         <Chart
           key={name}
@@ -50,8 +52,4 @@ export function TrendCharts({ buckets, markers, hasGaps = false, children }: Tre
       {children}
     </div>
   );
-}
-
-function hasData(lines: readonly { readonly values: Values; readonly markers: readonly unknown[] }[]): boolean {
-  return lines.some(({ values, markers }) => markers.length > 0 || values.some((it) => it !== null));
 }

@@ -18,7 +18,15 @@ export interface Run {
   geocoding_successes?: number;
   validation_attempts?: number;
   validation_passes?: number;
+  id?: string;
+  counts?: Record<string, number>;
+  duration?: number;
+  attempt?: number;
+  parent?: string;
+  url?: string;
+  tags?: string[];
   error?: string;
+  log?: string;
   checks?: { name: string; attempts: number; passes: number }[];
   steps?: {
     name: string;

@@ -84,11 +84,11 @@ describe('a pipeline', () => {
   it('that does not exist shows how to report, and then its first report', async () => {
     const pipeline = newPipeline();
     const page = await openPipeline(pipeline);
-    const command = page.locator('.empty-state pre').filter({ hasText: `/api/v1/source-runs?pipeline=${pipeline}` });
+    const command = page.locator('.empty-state pre').filter({ hasText: `/api/v1/ping/${pipeline}/` });
     // Runs the command that the page shows.
     const { stdout } = await promisify(execFile)('sh', ['-c', await command.innerText()]);
-    expect(stdout).toContain(' 201 ');
-    await stat(page, 'Articles').getByText('12', { exact: true }).waitFor();
+    expect(stdout).toContain(' 200 ');
+    await stat(page, 'Rows').getByText('120', { exact: true }).waitFor();
     await page.getByText('Real-time updates', { exact: true }).waitFor();
   });
 

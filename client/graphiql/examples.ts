@@ -49,7 +49,7 @@ query Failures($pipeline: String! = "default") {
 mutation Report {
   recordSourceRun(
     pipeline: "default"
-    input: { source: "punch", timestamp: "${new Date().toISOString()}", articlesCollected: 12 }
+    input: { source: "load", counts: [{ name: "rows", value: 120 }], duration: 12.5 }
   ) {
     results {
       status

@@ -1,12 +1,7 @@
 import { Button, CopyButton, Title } from '@mantine/core';
 
 function reportCommand(pipeline: string) {
-  const url = `${window.location.origin}/api/v1/source-runs?pipeline=${encodeURIComponent(pipeline)}`;
-  return `curl -i '${url}' -H 'Content-Type: application/json' -d '{
-  "source": "punch", "timestamp": "'"$(date -u +%Y-%m-%dT%H:%M:%SZ)"'",
-  "articles_collected": 12, "events_extracted": 9,
-  "geocoding_attempts": 9, "geocoding_successes": 8,
-  "validation_attempts": 9, "validation_passes": 9}'`;
+  return `curl -i '${window.location.origin}/api/v1/ping/${encodeURIComponent(pipeline)}/load?counts.rows=120'`;
 }
 
 /** Explains how to send a first report. */

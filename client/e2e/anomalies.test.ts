@@ -27,8 +27,8 @@ it('the history of a source marks its anomalies', async () => {
   // Volumes are judged per source, so the pipeline links to the source.
   await page.getByText('Anomalies in individual sources').getByRole('link', { name: 'customs' }).click();
   const list = page.getByRole('list', { name: 'Volumes anomalies' });
-  const entry = list.getByRole('listitem').filter({ hasText: 'customs' }).first();
-  await entry.getByText(/p < 0\.000001, alert threshold 0\./).waitFor();
+  const entry = list.getByRole('listitem').filter({ hasText: /customs: 3, .*p < 0\.000001, alert threshold 0\./ });
+  await entry.waitFor();
   await entry.getByRole('button').focus();
   const chart = page.locator('.chart', { hasText: 'Volumes' });
   const box = await chart.locator('.u-over').boundingBox();

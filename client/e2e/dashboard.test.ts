@@ -231,6 +231,7 @@ describe('every page', () => {
     const pipeline = newPipeline();
     const at = (minutes: number) => new Date(Date.now() - minutes * 60_000).toISOString();
     await server.report(pipeline, ...[5, 65, 125].map((minutes) => ({ ...GOOD, timestamp: at(minutes) })), {
+      ...GOOD,
       source: 'b',
       outcome: 'failed',
       error: 'no',

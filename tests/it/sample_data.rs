@@ -25,7 +25,7 @@ async fn complete_sample_file_adds_up(database: Database) {
     let lines: Vec<&str> = FILE.lines().collect();
     assert_eq!(lines.len(), 3_172);
     // In parts, because a busy machine does not store all of them in the time that a request may take.
-    for part in lines.chunks(500) {
+    for part in lines.chunks(100) {
         let request = server.post("/api/v1/source-runs").header("content-type", "application/x-ndjson");
         let (status, body) = answer(request.body(part.join("\n"))).await;
         assert_eq!((status, body["results"].as_array().map(Vec::len)), (201, Some(part.len())));

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::support::server::Process;
 use crate::support::shell::{Ran, command, nowhere, ran, stored_runs};
+use crate::support::terminal::Terminal;
 use crate::support::{DEADLINE, eventually};
 
 fn serve(folder: &Path) -> Process {
@@ -189,7 +190,7 @@ async fn command_does_not_wait_for_a_server_that_is_away_or_silent() {
 #[tokio::test]
 async fn runs_of_a_dead_server_are_delivered_once() {
     let folder = tempfile::tempdir().expect("a folder");
-    let server = serve(folder.path());
+    let server = Process::serve_for_restarts(folder.path());
     let url = server.url.clone();
     let arguments = ["run", "-s", "load", "--", "sh", "-c", "echo ready; read line; exit 0"];
     let mut child = command(folder.path(), &url, &arguments)
@@ -203,9 +204,7 @@ async fn runs_of_a_dead_server_are_delivered_once() {
     server.kill();
     drop(child.stdin.take());
     assert_eq!(child.wait().expect("ended").code(), Some(0));
-    let mut again = crate::support::server::program(folder.path());
-    again.args(["serve", "--listen", url.trim_start_matches("http://"), "--database-url", "sqlite://pipewatch.db"]);
-    let server = Process::start(again);
+    let server = Process::serve_at(folder.path(), &url);
     for _ in 0..2 {
         assert_eq!(ran(folder.path(), &url, &["spool", "flush"]).status, 0);
     }
@@ -241,4 +240,18 @@ fn reporting_can_be_switched_off() {
     assert_eq!((record.status, record.stdout.as_str(), record.stderr.as_str()), (0, "", ""));
     assert_eq!(ran(folder.path(), "off", &["check"]).status, 3);
     assert!(!folder.path().join("spool").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn command_receives_an_interrupt_of_the_terminal_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = "trap 'echo caught' INT; echo ready; \
+        i=0; while [ $i -lt 20 ]; do sleep 0.05; i=$((i+1)); done; echo ended; exit 6";
+    let arguments = ["run", "-s", "load", "--", "sh", "-c", script];
+    let mut terminal = Terminal::start(folder.path(), "off", &arguments, (24, 80));
+    terminal.shows("ready").await;
+    terminal.press("\x03");
+    terminal.shows("ended").await;
+    assert_eq!(terminal.text().matches("caught").count(), 1, "{}", terminal.text());
+    assert_eq!(terminal.exit_status().await, Some(6));
 }

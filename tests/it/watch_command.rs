@@ -1,105 +1,13 @@
-use std::fs::File;
-use std::io::{Read as _, Write as _};
-use std::num::NonZeroU16;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::Command;
 
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::server::{Process, answer, client, program};
-use crate::support::shell::{command, nowhere, ran};
-use crate::support::{eventually, now, run, with};
-
-/// `pipewatch watch` in a pseudo-terminal.
-struct Terminal {
-    child: Child,
-    keys: File,
-    screen: Arc<Mutex<vt100::Parser>>,
-}
-
-impl Terminal {
-    fn start(folder: &Path, url: &str, arguments: &[&str], (rows, columns): (u16, u16)) -> Self {
-        let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pseudo-terminal");
-        grantpt(&controller).expect("granted");
-        unlockpt(&controller).expect("unlocked");
-        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-        tcsetwinsize(&controller, size).expect("its size");
-        let path = ptsname(&controller, Vec::new()).expect("its name");
-        let path = path.to_str().expect("text");
-        let terminal = || File::options().read(true).write(true).open(path).expect("the terminal");
-        let watch = command(folder, url, &[&["watch"], arguments].concat());
-        // A session of its own, whose terminal this is: the terminal of the person who runs the test is not involved.
-        let mut session = Command::new("setsid");
-        session.args(["--ctty", "--wait"]).arg(watch.get_program()).args(watch.get_args()).current_dir(folder);
-        for (name, value) in watch.get_envs() {
-            match value {
-                Some(value) => session.env(name, value),
-                None => session.env_remove(name),
-            };
-        }
-        session.env("TERM", "xterm-256color").stdin(Stdio::from(terminal()));
-        let child = session.stdout(Stdio::from(terminal())).stderr(Stdio::from(terminal())).spawn().expect("setsid");
-        let keys = File::from(controller);
-        let mut output = keys.try_clone().expect("a copy");
-        let screen = Arc::new(Mutex::new(vt100::Parser::new(lines(rows), lines(columns), 0)));
-        let shown = Arc::clone(&screen);
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            // Reading fails when the program has closed the terminal.
-            while let Ok(length @ 1..) = output.read(&mut buffer) {
-                shown.lock().expect("no panic").process(&buffer[..length]);
-            }
-        });
-        Self { child, keys, screen }
-    }
-
-    fn text(&self) -> String {
-        self.screen.lock().expect("no panic").screen().contents()
-    }
-
-    async fn shows(&self, text: &str) {
-        let is_shown = || async { self.text().contains(text).then_some(()) };
-        let waited = tokio::time::timeout(crate::support::DEADLINE, eventually(text, is_shown)).await;
-        assert!(waited.is_ok(), "{text:?} in\n{}", self.text());
-    }
-
-    fn press(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).expect("written");
-    }
-
-    fn resize(&self, (rows, columns): (u16, u16)) {
-        self.screen.lock().expect("no panic").screen_mut().set_size(lines(rows), lines(columns));
-        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-        let controller: &File = &self.keys;
-        tcsetwinsize(controller, size).expect("its size");
-    }
-
-    async fn exit_status(mut self) -> Option<i32> {
-        let status = eventually("the exit", || {
-            let status = self.child.try_wait().expect("its status");
-            async move { status }
-        })
-        .await;
-        assert!(!self.screen.lock().expect("no panic").screen().alternate_screen(), "the terminal is restored");
-        status.code()
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-fn lines(number: u16) -> NonZeroU16 {
-    NonZeroU16::new(number).expect("not 0")
-}
+use crate::support::shell::{nowhere, ran};
+use crate::support::terminal::Terminal;
+use crate::support::{now, run, with};
 
 async fn report(url: &str, pipeline: &str, change: serde_json::Value) {
     let report = with(with(run("load"), json!({"pipeline": pipeline})), change);
@@ -111,7 +19,7 @@ async fn watch_follows_the_status_in_a_terminal() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &[]);
     report(&server.url, "billing", json!({})).await;
-    let mut terminal = Terminal::start(folder.path(), &server.url, &[], (24, 80));
+    let mut terminal = Terminal::start(folder.path(), &server.url, &["watch"], (24, 80));
     terminal.shows("● live").await;
     terminal.shows("billing").await;
     report(&server.url, "crm", json!({"outcome": "failed"})).await;
@@ -138,7 +46,7 @@ async fn watch_shows_a_lost_server_and_reconnects() {
     let server = Process::serve_for_restarts(folder.path());
     let url = server.url.clone();
     report(&url, "billing", json!({})).await;
-    let terminal = Terminal::start(folder.path(), &url, &["billing"], (24, 80));
+    let terminal = Terminal::start(folder.path(), &url, &["watch", "billing"], (24, 80));
     terminal.shows("● live").await;
     server.kill();
     terminal.shows("○ offline, data ").await;
@@ -169,7 +77,7 @@ async fn watch_ends_when_the_token_is_refused() {
         serve.env("PIPEWATCH_TOKENS", "0123456789abcdef0123456789abcdef");
         serve
     });
-    let mut terminal = Terminal::start(folder.path(), &server.url, &[], (24, 80));
+    let mut terminal = Terminal::start(folder.path(), &server.url, &["watch"], (24, 80));
     terminal.shows("token refused").await;
     terminal.shows("requires an access token").await;
     terminal.press("q");
@@ -209,7 +117,7 @@ async fn watch_polls_where_streams_are_blocked() {
     let server = Process::serve(folder.path(), "sqlite://pipewatch.db", &[]);
     report(&server.url, "billing", json!({})).await;
     let url = proxy_without_streams(&server.url).await;
-    let mut terminal = Terminal::start(folder.path(), &url, &[], (24, 80));
+    let mut terminal = Terminal::start(folder.path(), &url, &["watch"], (24, 80));
     terminal.shows("◐ polling").await;
     terminal.shows("2 pipelines").await;
     report(&server.url, "crm", json!({})).await;

@@ -20,6 +20,8 @@ pub(crate) mod reporters;
 pub(crate) mod server;
 /// Runs of the program as a user types them.
 pub(crate) mod shell;
+/// The program in a pseudo-terminal.
+pub(crate) mod terminal;
 /// A store with a clock set by the test.
 pub(crate) mod timed_store;
 

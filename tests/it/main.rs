@@ -24,6 +24,8 @@ mod command_line;
 mod crash;
 /// A database that fails while clients are subscribed.
 mod database_outage;
+/// `pipewatch dbt`.
+mod dbt_command;
 /// The pipelines of `serve --demo`.
 mod demo;
 /// Ten thousand distinct subscriptions at the same time.
@@ -61,6 +63,8 @@ mod openapi;
 mod pages;
 /// `pipewatch record` and the spool.
 mod record;
+/// Every field of a report, by the command line.
+mod report_fields;
 /// What retention removes, and what it keeps.
 mod retention;
 /// Hourly and daily totals.

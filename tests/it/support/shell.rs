@@ -52,7 +52,7 @@ pub(crate) fn nowhere() -> String {
 
 /// The runs of a pipeline, the newest first, with these fields.
 pub(crate) async fn stored_runs(url: &str, pipeline: &str, fields: &str) -> Vec<Value> {
-    let query = format!("{{ sourceRuns(pipeline: \"{pipeline}\", first: 500) {{ nodes {{ {fields} }} }} }}");
+    let query = format!("{{ sourceRuns(pipeline: \"{pipeline}\", first: 100) {{ nodes {{ {fields} }} }} }}");
     let request = client().post(format!("{url}/graphql")).json(&serde_json::json!({ "query": query }));
     let (_, body) = answer(request).await;
     body["data"]["sourceRuns"]["nodes"].as_array().unwrap_or_else(|| panic!("{body}")).clone()

@@ -198,8 +198,8 @@ async fn batch_is_executed_in_order(database: Database) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn batch_shares_one_budget() {
     let server = Server::start(Database::sqlite()).await;
-    let failed = with(run("a"), json!({"outcome": "failed", "error": "x".repeat(60_000)}));
-    server.store_runs(RUNS, &vec![failed; 90]).await;
+    let failed = with(run("a"), json!({"outcome": "failed", "error": "x".repeat(16_000)}));
+    server.store_runs(RUNS, &vec![failed; 340]).await;
     let batch = |count: usize, query: &str| json!(vec![json!({"query": query}); count]);
     let names = |count: usize| format!("{{ {} }}", "__typename ".repeat(count));
     let costly = "{ sourceRuns(first: 500) { nodes { a: id b: id c: id d: id e: id f: id g: id h: id i: id j: id } } }";
@@ -224,9 +224,9 @@ async fn batch_shares_one_budget() {
     }
     // 5.4 MB each: the second one has no room.
     let (status, results) =
-        answer(server.post("/graphql").json(&batch(3, "{ sourceRuns(first: 90) { nodes { error } } }"))).await;
+        answer(server.post("/graphql").json(&batch(3, "{ sourceRuns(first: 340) { nodes { error } } }"))).await;
     assert_eq!(status, 200);
-    assert_eq!(results[0]["data"]["sourceRuns"]["nodes"].as_array().map(Vec::len), Some(90));
+    assert_eq!(results[0]["data"]["sourceRuns"]["nodes"].as_array().map(Vec::len), Some(340));
     for index in [1, 2] {
         assert_eq!(results[index]["errors"][0]["extensions"]["code"], "ANSWER_TOO_LARGE", "{:.300}", results[index]);
     }

@@ -127,7 +127,7 @@ async fn items_beyond_a_limit_are_refused(database: Database) {
     let sources = ("source", "at most 2 sources per pipeline (setting max_sources_per_pipeline)");
     let counted = |names: &[&str]| {
         let counts: serde_json::Map<_, _> = names.iter().map(|name| ((*name).to_owned(), json!(1))).collect();
-        with(run("a"), json!({"counts": counts}))
+        json!({"source": "a", "timestamp": now(), "counts": counts})
     };
     let counts = ("counts", "at most 2 counts per pipeline (setting max_counts_per_pipeline)");
     let checks = ("checks", "at most 2 checks per pipeline (setting max_checks_per_pipeline)");

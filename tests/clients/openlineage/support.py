@@ -7,9 +7,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "python"))
 
-from server import PATIENCE, Server  # noqa: E402
+from server import PATIENCE, Server
 
-__all__ = ["PATIENCE", "Server", "TOKEN", "graphql", "runs"]
+__all__ = ["PATIENCE", "TOKEN", "Server", "graphql", "runs"]
 
 TOKEN = "a-token-of-these-tests"
 

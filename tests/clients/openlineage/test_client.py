@@ -4,8 +4,17 @@ import unittest
 from datetime import datetime, timedelta, timezone
 
 from openlineage.client import OpenLineageClient
-from openlineage.client.event_v2 import Dataset, DatasetEvent, InputDataset, Job, JobEvent, OutputDataset, Run, RunEvent
-from openlineage.client.event_v2 import RunState
+from openlineage.client.event_v2 import (
+    Dataset,
+    DatasetEvent,
+    InputDataset,
+    Job,
+    JobEvent,
+    OutputDataset,
+    Run,
+    RunEvent,
+    RunState,
+)
 from openlineage.client.facet_v2 import (
     data_quality_assertions_dataset,
     error_message_run,

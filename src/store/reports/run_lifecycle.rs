@@ -1,10 +1,11 @@
 //! The life of runs that are reported at their start: they finish, or are marked as lost.
 
-use sea_orm::ActiveValue::{self, NotSet};
+use sea_orm::ActiveValue::{self, NotSet, Set};
 use sea_orm::sea_query::{Expr, Func};
-use sea_orm::{ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, Value};
+use sea_orm::{ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QuerySelect as _, Value};
 use uuid::Uuid;
 
+use crate::domain::report::extended_log;
 use crate::error::Result;
 use crate::store::entity::{run_step, source_run};
 use crate::store::statements::MAX_ROWS_PER_INSERT;
@@ -22,7 +23,10 @@ pub(in crate::store) async fn end(transaction: &Transaction, runs: &[source_run:
         keep(&mut run.tags);
         keep(&mut run.attempt);
         keep(&mut run.parent);
-        keep(&mut run.log);
+        match run.log.take().flatten() {
+            Some(log) => run.log = Set(Some(with_earlier_log(transaction, id, &log).await?)),
+            None => run.log = NotSet,
+        }
         let updated = source_run::Entity::update_many()
             .set(run)
             .filter(source_run::Column::Id.eq(id))
@@ -34,6 +38,18 @@ pub(in crate::store) async fn end(transaction: &Transaction, runs: &[source_run:
         }
     }
     Ok(())
+}
+
+/// The log of an end report after the lines that pings added while the run was in progress.
+async fn with_earlier_log(transaction: &Transaction, id: Option<Uuid>, log: &str) -> Result<String, DbErr> {
+    let stored: Option<Option<String>> = source_run::Entity::find()
+        .select_only()
+        .column(source_run::Column::Log)
+        .filter(source_run::Column::Id.eq(id))
+        .into_tuple()
+        .one(transaction)
+        .await?;
+    Ok(stored.flatten().map_or_else(|| log.to_owned(), |earlier| extended_log(Some(earlier), log)))
 }
 
 /// Leaves a stored value that the report does not have.

@@ -149,7 +149,7 @@ pub(crate) async fn submit(spool: &Spool, server: &Server, entries: &[Entry]) ->
     let delivery = deliver(spool, server, &lock).await.map_err(|cause| spool.error(cause))?;
     report_strangers(&delivery, &names);
     match delivery.stopped {
-        // A wrong address or token is an error of this call. What is acknowledged by an error is not kept.
+        // A wrong address or token is an error of this call. Reports that fail the call are not kept.
         Some(error) if !error.is_temporary() && names.iter().any(|name| spool.contains(name)) => {
             for name in &names {
                 spool.remove(name).map_err(|cause| spool.error(cause))?;

@@ -29,7 +29,7 @@ impl ResultsFile {
         self.folder.join("report.json")
     }
 
-    /// The fields that the command has written, with a warning about what is ignored. Empty without a file.
+    /// The fields that the command has written, with warnings about ignored ones. Empty without a file.
     pub(super) fn read(&self) -> (Map<String, Value>, Vec<String>) {
         let is_too_large = fs::metadata(self.path()).is_ok_and(|metadata| metadata.len() > MAX_SIZE);
         if is_too_large {

@@ -15,7 +15,7 @@ use crate::command::watch::connection::Shown;
 use crate::command::watch::screen::{Now, Screen, View};
 use crate::command::watch::status::{Alert, Health, PipelineStatus};
 
-/// From this width on the details of a pipeline are beside its sources.
+/// From this width on the details of a pipeline are next to its sources.
 const WIDE: u16 = 120;
 const FAINT: Style = Style::new().fg(Color::DarkGray);
 const HEADER: Style = Style::new().add_modifier(Modifier::BOLD);

@@ -1,4 +1,4 @@
-//! What is on the screen, and what keys change. Pure.
+//! The contents of the screen, and how keys change them. Pure.
 
 use std::time::Duration;
 

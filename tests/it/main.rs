@@ -48,6 +48,8 @@ mod layers;
 mod licences;
 /// Limits on connections, operations and time.
 mod limits;
+/// `OpenLineage` events.
+mod lineage;
 /// `HEAD` and `OPTIONS`.
 mod methods;
 mod metrics;
@@ -61,6 +63,8 @@ mod notifications;
 mod openapi;
 /// The embedded dashboard and GraphiQL.
 mod pages;
+/// Pings of cron jobs and scripts.
+mod pings;
 /// `pipewatch record` and the spool.
 mod record;
 /// Every field of a report, by the command line.

@@ -155,7 +155,7 @@ async fn server_outage_extends_source_deadlines(database: Database) {
     evaluator.evaluate(deadline + TimeDelta::seconds(30)).await;
     assert_eq!(fired(&database).await, Vec::<String>::new(), "found once");
     evaluator.evaluate(deadline + TimeDelta::seconds(60)).await;
-    assert_eq!(fired(&database).await, ["silence of punch"]);
+    assert_eq!(fired(&database).await, ["overdue of punch"]);
 }
 
 async fn fired(database: &Database) -> Vec<String> {

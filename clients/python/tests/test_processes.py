@@ -192,8 +192,10 @@ def test_fork_during_delivery_neither_blocks_nor_repeats(server: Server, tmp_pat
         while not is_done.is_set():
             with pipewatch.run(pipeline, "thread", report_start=False):
                 pass
+            # Without this, the thread reports faster than a busy server stores.
+            pipewatch.flush(60)
 
-    thread = threading.Thread(target=report)
+    thread = threading.Thread(target=report, daemon=True)
     thread.start()
     for number in range(20):
         child = os.fork()

@@ -32,6 +32,23 @@ const COLUMNS: [&str; 7] = ["run_id", "url", "tags", "attempt", "parent", "log",
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        // The counts that a pipeline reports, like `pipeline_checks`. This comes first because it locks `pipelines`, as reports
+        // do first: other orders can deadlock with the reports of a server of the previous version.
+        let counts = Table::create()
+            .table("pipeline_counts")
+            .col(string_len("pipeline", 64))
+            .col(string_len("name", 64))
+            .col(timestamp_with_time_zone("seen_at"))
+            .primary_key(Index::create().col("pipeline").col("name"))
+            .foreign_key(
+                ForeignKey::create()
+                    .name("fk_pipeline_counts_pipeline")
+                    .from("pipeline_counts", "pipeline")
+                    .to("pipelines", "key")
+                    .on_delete(ForeignKeyAction::Cascade),
+            )
+            .to_owned();
+        manager.create_table(counts).await?;
         for column in [
             // The reported id of a run whose key is not that id: a text, or a UUID that another source uses too.
             string_len_null("run_id", 250),
@@ -48,23 +65,7 @@ impl MigrationTrait for Migration {
         }
         let counts = text_null("counts");
         manager.alter_table(Table::alter().table("data_quality_metrics").add_column(counts).to_owned()).await?;
-        set_type(manager, "bigint").await?;
-        // The counts that a pipeline reports, like `pipeline_checks`.
-        let counts = Table::create()
-            .table("pipeline_counts")
-            .col(string_len("pipeline", 64))
-            .col(string_len("name", 64))
-            .col(timestamp_with_time_zone("seen_at"))
-            .primary_key(Index::create().col("pipeline").col("name"))
-            .foreign_key(
-                ForeignKey::create()
-                    .name("fk_pipeline_counts_pipeline")
-                    .from("pipeline_counts", "pipeline")
-                    .to("pipelines", "key")
-                    .on_delete(ForeignKeyAction::Cascade),
-            )
-            .to_owned();
-        manager.create_table(counts).await
+        set_type(manager, "bigint").await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {

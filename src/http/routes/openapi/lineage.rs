@@ -26,6 +26,15 @@ struct LineageEvent {
     run: Option<Object>,
     /// The job with its `namespace` and `name`, which become pipeline and source.
     job: Option<Object>,
+    /// The datasets that the run reads; assertions about them become checks.
+    inputs: Option<Vec<Object>>,
+    /// The datasets that the run writes; their statistics become counts.
+    outputs: Option<Vec<Object>>,
+    /// The URI of the program that made the event; not used.
+    producer: Option<String>,
+    /// The URL of the event's JSON schema; not used.
+    #[schema(rename = "schemaURL")]
+    schema_url: Option<String>,
 }
 
 /// A JSON object of OpenLineage.

@@ -281,12 +281,13 @@ def test_removed_spool_is_created_again(start_server: Callable[..., Server], spo
     pipeline = server.pipeline()
     server.kill()
     with pipewatch.Client(server.url) as client:
-        report(client, pipeline, "lost")
+        report(client, pipeline, "before")
         shutil.rmtree(spool)
-        report(client, pipeline, "kept")
+        report(client, pipeline, "after")
         server.start()
         assert client.flush(PATIENCE)
-    assert [run["source"] for run in server.runs(pipeline)] == ["kept"]
+    # The sender may have read the first report before the folder was removed.
+    assert "after" in {run["source"] for run in server.runs(pipeline)}
 
 
 def test_reports_without_a_spool_are_delivered_at_the_end(server: Server) -> None:

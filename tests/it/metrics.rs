@@ -24,9 +24,9 @@ async fn metrics_count_work_and_idle_pipelines_compute_nothing() {
         text.push_str(std::str::from_utf8(&chunk).expect("text"));
     }
     let computed = server.metric("pipewatch_snapshots_total").await - before;
-    // One at the beginning and one per interval. It would be twice as many with those of the idle pipeline.
+    // One at the beginning, unless the metrics have computed it, and one per interval. It would be twice as many with those of the idle pipeline.
     let most = begun.elapsed().as_secs_f64() / 0.2 + 2.0;
-    assert!((8.0..=most).contains(&computed), "{computed} snapshots, and not {most} at most");
+    assert!((7.0..=most).contains(&computed), "{computed} snapshots, and not {most} at most");
     assert!(server.metric("pipewatch_messages_sent_total").await >= 7.0);
     drop(stream);
     assert_eq!(server.signal("TERM").code(), Some(0));

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 
 use crate::support::server::Process;
-use crate::support::shell::{Ran, command, nowhere, ran, stored_runs};
+use crate::support::shell::{Ran, command, nowhere, ran, stored_runs, with_default_signals};
 use crate::support::terminal::Terminal;
 use crate::support::{DEADLINE, eventually};
 
@@ -111,8 +111,8 @@ async fn run_forwards_signals_and_the_exit_status() {
             [(script.as_str(), 0, "caught\n"), ("echo ready; exec sleep 60", 128 + number, "")]
         {
             let arguments = ["run", "-p", "billing", "-s", "load", "--", "sh", "-c", script];
-            let mut child =
-                command(folder.path(), &server.url, &arguments).stdout(Stdio::piped()).spawn().expect("the program");
+            let mut program = with_default_signals(&command(folder.path(), &server.url, &arguments));
+            let mut child = program.stdout(Stdio::piped()).spawn().expect("the program");
             let mut output = child.stdout.take().expect("its output");
             let mut ready = [0; 6];
             output.read_exact(&mut ready).expect("its output");

@@ -61,7 +61,7 @@ fn routes() -> Vec<Route> {
         route("GET", "/", "", none(), 200),
         route("GET", "/graphiql", "", none(), 200),
         route("GET", "/api/docs", "", none(), 200),
-        route("GET", "/api/v1/ping/victim/a/log", "", none(), 404),
+        route("GET", "/api/v1/ping/victim/unknown/log", "", none(), 404),
         route("POST", "/api/v1/ping/victim/a/256", "", none(), 404),
         route("POST", "/api/v1/lineage", json, "{}".into(), 422),
         route("POST", "/api/v1/lineage/batch", text, "[]".into(), 415),

@@ -24,6 +24,24 @@ impl From<Output> for Ran {
     }
 }
 
+/// The same command with no signal ignored. A shell starts background jobs with some signals ignored, and children inherit
+/// that.
+pub(crate) fn with_default_signals(command: &Command) -> Command {
+    let mut perl = Command::new("perl");
+    perl.args(["-e", "$SIG{$_} = 'DEFAULT' for qw(HUP INT QUIT TERM USR1); exec @ARGV or die $!"]);
+    perl.arg(command.get_program()).args(command.get_args());
+    if let Some(folder) = command.get_current_dir() {
+        perl.current_dir(folder);
+    }
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => perl.env(name, value),
+            None => perl.env_remove(name),
+        };
+    }
+    perl
+}
+
 /// A client of a server, with its spool in a folder.
 pub(crate) fn command(folder: &Path, url: &str, arguments: &[&str]) -> Command {
     let mut command = program(folder);

@@ -9,7 +9,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::support::eventually;
-use crate::support::shell::command;
+use crate::support::shell::{command, with_default_signals};
 
 /// The program in a pseudo-terminal.
 pub(crate) struct Terminal {
@@ -28,7 +28,7 @@ impl Terminal {
         let path = ptsname(&controller, Vec::new()).expect("its name");
         let path = path.to_str().expect("text");
         let terminal = || File::options().read(true).write(true).open(path).expect("the terminal");
-        let program = command(folder, url, arguments);
+        let program = with_default_signals(&command(folder, url, arguments));
         // A session of its own, whose terminal this is: the terminal of the person who runs the test is not involved.
         let mut session = Command::new("setsid");
         session.args(["--ctty", "--wait"]).arg(program.get_program()).args(program.get_args()).current_dir(folder);

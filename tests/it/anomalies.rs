@@ -13,6 +13,7 @@ use crate::support::{Database, Server, eventually, with};
 
 on_both_databases! {
     source_without_data_is_an_anomaly,
+    named_count_that_stays_zero_is_an_anomaly,
     drop_and_surge_are_found_once,
     imported_history_is_used_as_baseline_immediately,
     late_reports_correct_the_baseline,
@@ -135,6 +136,35 @@ fn usual(source: &str, hour: i64, random: &mut StdRng) -> Value {
     let counts = json!({"articles_collected": twenty.sample(random),
         "geocoding_attempts": 50, "geocoding_successes": fifty.sample(random)});
     run(source, hour, counts)
+}
+
+async fn named_count_that_stays_zero_is_an_anomaly(database: Database) {
+    let server = start(database, begin() + TimeDelta::minutes(10)).await;
+    let mut random = StdRng::seed_from_u64(5);
+    let five = Binomial::new(500, 0.01).expect("a rate");
+    let load = |hour: i64, rows: u64| {
+        let ended = begin() + TimeDelta::hours(hour) + TimeDelta::minutes(3);
+        json!({"source": "load", "timestamp": ended.to_rfc3339(), "counts": {"rows_loaded": rows}})
+    };
+    let history: Vec<Value> = (-24 * DAYS..0).map(|hour| load(hour, five.sample(&mut random))).collect();
+    store(&server, "billing", &history).await;
+    wait_until_evaluated(&server.database, "billing", 0).await;
+
+    for half_day in 0..4 {
+        server.advance(TimeDelta::hours(12));
+        let empty: Vec<Value> = (12 * half_day..12 * (half_day + 1)).map(|hour| load(hour, 0)).collect();
+        store(&server, "billing", &empty).await;
+    }
+    wait_until_evaluated(&server.database, "billing", 48).await;
+    let dead = alert(&server, "DEAD_FEED", "load", "FIRING").await;
+    let found = anomalies(&server, "billing").await;
+    let of_dead: Vec<&Value> = found.iter().filter(|one| one["method"] == "DEAD_FEED").collect();
+    assert!(
+        of_dead.iter().all(|one| one["series"].as_str().is_some_and(|series| series.ends_with("rows_loaded"))),
+        "{of_dead:#?}"
+    );
+    assert!(!of_dead.is_empty() && dead["message"].as_str().is_some_and(|text| !text.is_empty()), "{found:#?} {dead}");
+    server.stop().await;
 }
 
 async fn drop_and_surge_are_found_once(database: Database) {

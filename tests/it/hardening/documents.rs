@@ -291,8 +291,9 @@ fn operations_of_the_dashboard_and_of_graphiql_pass() {
     assert!(documents.len() > 10, "{}", documents.len());
     documents.push(INTROSPECTION.to_owned());
     for document in documents {
-        // Required variables get some value: the largest page that the dashboard requests.
-        let variables = json!({"pipeline": "a", "source": "a", "first": 400, "all": true, "id": "1", "author": "a",
+        // MAX_RUNS in trend.tsx and PAGE_SIZE in source.tsx. Other required variables get some value.
+        let first = if document.starts_with("query RecentRuns") { 400 } else { 50 };
+        let variables = json!({"pipeline": "a", "source": "a", "first": first, "all": true, "id": "1", "author": "a",
             "until": "2026-01-01T00:00:00Z", "reason": "a", "check": "a", "from": "2026-01-01T00:00:00Z",
             "to": "2026-01-02T00:00:00Z", "bucket": "HOUR", "since": "1"});
         let parameters =

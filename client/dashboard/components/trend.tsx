@@ -12,7 +12,7 @@ import { TimeRangePicker } from './time-range-picker';
 import { TrendCharts } from './trend-charts';
 
 /** More would exceed the cost of an operation; the time ranges go further back. */
-const MAX_RUNS = 400;
+const MAX_RUNS = 300;
 const LAST_RUNS = 'Last runs';
 const OPTIONS = [LAST_RUNS, '24 h', '7 d', '90 d'] as const satisfies readonly (TimeRange | string)[];
 

@@ -45,7 +45,7 @@ describe('the documentation of the REST API', () => {
     await page.locator('[data-path="/metrics"]').click();
     await page.getByRole('button', { name: 'Try it out' }).click();
     await page.getByRole('button', { name: 'Execute' }).click();
-    await page.locator('.live-responses-table').getByText('pipewatch_connections').first().waitFor();
+    await page.locator('.live-responses-table').getByText('pipewatch_exported_series').first().waitFor();
     expect(browser.complaints.filter((complaint) => !isNetworkComplaint(complaint))).toEqual([]);
   });
 });

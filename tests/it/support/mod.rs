@@ -35,7 +35,7 @@ pub(crate) use server::Server;
 
 /// Deadline for a condition. Long, for a busy machine; no test waits longer than it needs to.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
-/// What a busy machine may add to a time that the server promises. `make soak` checks the promises.
+/// What a busy machine may add to a time that the server promises.
 pub(crate) const ALLOWANCE: Duration = Duration::from_secs(20);
 
 /// Declares each `async fn name(database: Database)` as two tests, one on SQLite and one on PostgreSQL.
